@@ -1,0 +1,33 @@
+"""R2RISE: explain imitation-learning policies by the frames of their demonstrations."""
+
+from r2rise.comparison import Comparison, compare
+from r2rise.demonstrations import Demonstrations, Transitions
+from r2rise.engines import Engine
+from r2rise.errors import R2RiseError
+from r2rise.explain import Progress, explain
+from r2rise.importance import ImportanceMap
+from r2rise.ledger import Ledger
+from r2rise.mapping import importance_map
+from r2rise.segments import Segment, Segments
+from r2rise.study import Budget, Evaluation, Execution, Masking, Study
+
+__all__ = [
+    "Budget",
+    "Comparison",
+    "Demonstrations",
+    "Engine",
+    "Evaluation",
+    "Execution",
+    "ImportanceMap",
+    "Ledger",
+    "Masking",
+    "Progress",
+    "R2RiseError",
+    "Segment",
+    "Segments",
+    "Study",
+    "Transitions",
+    "compare",
+    "explain",
+    "importance_map",
+]

@@ -1,0 +1,14 @@
+"""What is retrained: the seam that every algorithm is behind, the registry, the algorithms."""
+
+from r2rise.algorithms.base import Algorithm, NoSettings, Policy, Progress
+from r2rise.algorithms.registry import algorithm_names, check_algorithm, make_algorithm
+
+__all__ = [
+    "Algorithm",
+    "NoSettings",
+    "Policy",
+    "Progress",
+    "algorithm_names",
+    "check_algorithm",
+    "make_algorithm",
+]

@@ -1,0 +1,38 @@
+"""The batch order that all masks of a block share.
+
+Each frame has a random key for each (training seed, epoch). Every mask visits its kept frames in
+the order of their keys: two masks see the frames that both keep in the same order.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def epoch_order(frame: NDArray[np.int64], seed: int, epoch: int) -> NDArray[np.int64]:
+    """Return the order in which an epoch visits the kept frames.
+
+    Args:
+        frame: (n,) indices of the kept frames among all frames.
+        seed: Training seed of the block.
+        epoch: Number of the epoch, from 0.
+
+    Returns:
+        (n,) int64, positions in `frame`. A frame's key does not depend on which others are kept.
+    """
+    keys = np.random.default_rng([seed, epoch]).random(int(frame.max()) + 1)
+    return np.argsort(keys[frame], kind="stable")
+
+
+def epoch_batches(
+    frame: NDArray[np.int64], seed: int, epoch: int, batch_size: int
+) -> Iterator[NDArray[np.int64]]:
+    """Yield the batches of an epoch: positions in `frame`, min(batch_size, n) each.
+
+    A last batch that would be shorter is dropped.
+    """
+    size = min(batch_size, len(frame))
+    order = epoch_order(frame, seed, epoch)
+    for start in range(0, len(order) - size + 1, size):
+        yield order[start : start + size]

@@ -1,0 +1,123 @@
+"""Behavioural cloning as the `imitation` library does it."""
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from r2rise.algorithms.base import Policy, Progress
+from r2rise.algorithms.batch_order import epoch_batches
+from r2rise.algorithms.registry import require
+from r2rise.demonstrations import Transitions
+from r2rise.environments import Environment
+
+
+class ImitationBC:
+    """`imitation.algorithms.bc.BC`, one retraining after another.
+
+    All masks of a block share initial weights and batch order. Where fewer frames than one batch
+    are kept, the batch is as large as what is kept.
+    """
+
+    class Settings(BaseModel):
+        """Settings of `imitation`'s BC, with its defaults.
+
+        Attributes:
+            n_epochs: Passes over the kept frames.
+            batch_size: Frames per update.
+            learning_rate: Adam's step size.
+            ent_weight: Weight of the entropy bonus.
+            l2_weight: Weight of the L2 penalty.
+            hidden_sizes: Units of each hidden layer.
+            activation: Non-linearity of the hidden layers.
+        """
+
+        model_config = ConfigDict(frozen=True, extra="forbid")
+
+        n_epochs: int = Field(default=10, ge=1)
+        batch_size: int = Field(default=32, ge=1)
+        learning_rate: float = Field(default=1e-3, gt=0)
+        ent_weight: float = Field(default=1e-3, ge=0)
+        l2_weight: float = Field(default=0.0, ge=0)
+        hidden_sizes: tuple[int, ...] = (32, 32)
+        activation: Literal["tanh", "relu"] = "tanh"
+
+    def __init__(self, settings: Settings) -> None:
+        require("imitation", "The algorithm 'imitation-bc'", "imitation")
+        self.settings = settings
+
+    def train(
+        self,
+        transitions: Transitions,
+        environment: Environment,
+        seed: int,
+        *,
+        progress: Progress,
+    ) -> Policy:
+        """Train on the kept transitions; see `Algorithm.train`."""
+        from imitation.algorithms.bc import BC
+        from imitation.util.logger import HierarchicalLogger
+        from stable_baselines3.common.logger import Logger
+
+        settings = self.settings
+        batches = _SharedOrder(transitions, seed, settings.batch_size)
+        n_updates = settings.n_epochs * batches.per_epoch
+        trainer = BC(
+            observation_space=environment.observation_space,
+            action_space=environment.action_space,
+            rng=np.random.default_rng(seed),
+            policy=self._initial_policy(environment),
+            demonstrations=batches,
+            batch_size=batches.size,
+            optimizer_kwargs={"lr": settings.learning_rate},
+            ent_weight=settings.ent_weight,
+            l2_weight=settings.l2_weight,
+            device="cpu",
+            custom_logger=HierarchicalLogger(Logger(folder=None, output_formats=[])),
+        )
+        trainer.train(
+            n_epochs=settings.n_epochs,
+            on_batch_end=_reporter(progress, n_updates),
+            log_interval=n_updates + 1,
+            progress_bar=False,
+        )
+        policy: Policy = trainer.policy
+        return policy
+
+    def _initial_policy(self, environment: Environment) -> Any:
+        import torch
+        from stable_baselines3.common.policies import ActorCriticPolicy
+
+        activation = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}[self.settings.activation]
+        return ActorCriticPolicy(
+            environment.observation_space,
+            environment.action_space,
+            lr_schedule=lambda _: self.settings.learning_rate,
+            net_arch=list(self.settings.hidden_sizes),
+            activation_fn=activation,
+        )
+
+
+class _SharedOrder:
+    """An iterable of batches; each full pass is the next epoch of the block's shared order."""
+
+    def __init__(self, transitions: Transitions, seed: int, batch_size: int) -> None:
+        self._transitions = transitions
+        self._seed = seed
+        self._epoch = 0
+        self.size = min(batch_size, len(transitions))
+        self.per_epoch = len(transitions) // self.size
+
+    def __iter__(self) -> Iterator[dict[str, NDArray[Any]]]:
+        kept = self._transitions
+        for batch in epoch_batches(kept.frame, self._seed, self._epoch, self.size):
+            yield {"obs": kept.obs[batch], "acts": kept.acts[batch]}
+        self._epoch += 1  # not reached when `imitation` peeks at the first batch
+
+
+def _reporter(progress: Progress, n_updates: int) -> Any:
+    """Return a callback without arguments that reports how many updates are done."""
+    done = iter(range(1, n_updates + 1))
+    return lambda: progress(next(done) / n_updates)

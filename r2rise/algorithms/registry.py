@@ -1,0 +1,129 @@
+"""From the name in a study to an algorithm that is ready to train."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, cast
+
+from pydantic import BaseModel, ValidationError
+
+from r2rise.algorithms.base import Algorithm, NoSettings, Policy, Progress
+from r2rise.demonstrations import Transitions
+from r2rise.environments import Environment, import_object
+from r2rise.errors import MissingExtra, StudyError, UnknownName, suggestion
+from r2rise.study import AlgorithmSpec, describe
+
+GROUP = "r2rise.algorithms"
+
+
+class FunctionAlgorithm:
+    """A plain training function as an algorithm without settings."""
+
+    def __init__(self, function: Callable[..., Policy]) -> None:
+        self._function = function
+
+    def train(
+        self,
+        transitions: Transitions,
+        environment: Environment,
+        seed: int,
+        *,
+        progress: Progress,
+    ) -> Policy:
+        """Call the function."""
+        return self._function(transitions, environment, seed, progress=progress)
+
+
+@functools.cache
+def _installed() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=GROUP)}
+
+
+def algorithm_names() -> list[str]:
+    """Return the names of all installed algorithms."""
+    return sorted(_installed())
+
+
+def load_implementation(spec: AlgorithmSpec) -> Any:
+    """Return the class, instance or function that a study names.
+
+    Raises:
+        UnknownName: When no such algorithm is installed, or `module:object` cannot be imported.
+        MissingExtra: When a package that it needs is not installed.
+    """
+    if spec.implementation is not None:
+        return spec.implementation
+    if ":" in spec.name:
+        return import_object(spec.name, "algorithm")
+    if spec.name not in _installed():
+        raise UnknownName(
+            f"There is no algorithm {spec.name!r}. {suggestion(spec.name, algorithm_names())} "
+            f"Your own is named module:object."
+        )
+    return _installed()[spec.name].load()
+
+
+def settings_model(implementation: Any) -> type[BaseModel]:
+    """Return the settings model of a class, instance or function."""
+    model = getattr(implementation, "Settings", NoSettings)
+    return cast(type[BaseModel], model)
+
+
+def check_algorithm(spec: AlgorithmSpec) -> AlgorithmSpec:
+    """Return the spec with every setting filled in and checked.
+
+    Raises:
+        UnknownName: When there is no such algorithm.
+        StudyError: When it is no algorithm, or a setting is unknown or out of range.
+    """
+    implementation = load_implementation(spec)
+    trains = callable(getattr(implementation, "train", None))
+    if not trains and (inspect.isclass(implementation) or not callable(implementation)):
+        raise StudyError(
+            f"{spec.name!r} is not an algorithm: expected a function, or a class with a method "
+            f"train(transitions, environment, seed, *, progress), got {implementation!r}."
+        )
+    if not isinstance(implementation, type) and trains and spec.settings:
+        raise StudyError(
+            f"{spec.name!r} is an instance, which has its settings already: leave "
+            f"algorithm.settings out, or give the class."
+        )
+    model = settings_model(implementation)
+    try:
+        settings = model.model_validate(spec.settings)
+    except ValidationError as error:
+        raise StudyError(
+            f"The settings of algorithm {spec.name!r} cannot be used:\n{describe(error, model)}"
+        ) from None
+    if not isinstance(implementation, type):
+        return spec
+    return spec.model_copy(update={"settings": settings.model_dump(mode="json")})
+
+
+def make_algorithm(spec: AlgorithmSpec) -> Algorithm:
+    """Return an algorithm that is ready to train.
+
+    Raises:
+        MissingExtra: When a package that it needs is not installed.
+    """
+    implementation = load_implementation(spec)
+    if not isinstance(implementation, type):
+        has_train = hasattr(implementation, "train")
+        return cast(Algorithm, implementation) if has_train else FunctionAlgorithm(implementation)
+    if not hasattr(implementation, "Settings"):
+        return cast(Algorithm, implementation())
+    settings = settings_model(implementation).model_validate(spec.settings)
+    return cast(Algorithm, implementation(settings))
+
+
+def require(module: str, purpose: str, extra: str) -> None:
+    """Check that an optional package is installed.
+
+    Raises:
+        MissingExtra: With the line that installs it.
+    """
+    from importlib.util import find_spec
+
+    if find_spec(module) is None:
+        raise MissingExtra(purpose, extra)

@@ -1,0 +1,343 @@
+"""Demonstrations: what the expert did, as read-only arrays without padding."""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from r2rise.errors import DemonstrationsError
+from r2rise.files import move_folder
+from r2rise.segments import Segment, Segments
+from r2rise.study import Masking
+
+ARRAY_KEYS = ("obs", "acts", "lengths", "rews", "terminal", "frames")
+"""The arrays of a demonstrations file, in the order in which they are hashed."""
+
+_CHUNK_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class Transitions:
+    """The kept frames, as an algorithm sees them.
+
+    Attributes:
+        obs: (n, *obs_shape), observation in which the action was taken.
+        acts: (n, *act_shape), action.
+        next_obs: (n, *obs_shape), observation that followed.
+        terminal: (n,) bool, True where `next_obs` is a terminal state.
+        demonstration: (n,) int64, demonstration the frame belongs to.
+        time: (n,) int64, its time step there.
+        frame: (n,) int64, its index among all frames of all demonstrations.
+    """
+
+    obs: NDArray[Any]
+    acts: NDArray[Any]
+    next_obs: NDArray[Any]
+    terminal: NDArray[np.bool_]
+    demonstration: NDArray[np.int64]
+    time: NDArray[np.int64]
+    frame: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.acts)
+
+
+@dataclass(frozen=True, eq=False)
+class Demonstrations:
+    """A set of demonstrations of any lengths, one after another.
+
+    Attributes:
+        obs: (n_frames + n_demos, *obs_shape); demonstration i has lengths[i] + 1 rows.
+        acts: (n_frames, *act_shape).
+        lengths: (n_demos,) int64, frames of each demonstration.
+        rews: (n_frames,) rewards that the expert got, or None.
+        terminal: (n_demos,) bool, False where a time limit cut the demonstration off, or None
+            (then none counts as terminal).
+        frames: (n_frames, H, W, 3) uint8 pictures for people to look at, or None.
+        meta: Where the demonstrations come from (environment id, source).
+
+    Raises:
+        DemonstrationsError: When the arrays do not fit each other or hold NaN or infinite values.
+    """
+
+    obs: NDArray[Any]
+    acts: NDArray[Any]
+    lengths: NDArray[np.int64]
+    rews: NDArray[Any] | None = None
+    terminal: NDArray[np.bool_] | None = None
+    frames: NDArray[np.uint8] | None = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for key in ARRAY_KEYS:
+            array = getattr(self, key)
+            if array is not None:
+                object.__setattr__(self, key, _read_only(key, array))
+        _check_lengths(self)
+        _check_values(self)
+
+    @classmethod
+    def load(cls, path: str | Path, *, obs_keys: tuple[str, ...] = ()) -> "Demonstrations":
+        """Read a demonstrations file (`.npz`); large ones are unpacked and memory-mapped.
+
+        Args:
+            path: The file.
+            obs_keys: For dict observations (arrays `obs.<key>` in the file): keys to concatenate.
+
+        Raises:
+            DemonstrationsError: With the exact reason why the file cannot be used.
+        """
+        from r2rise.formats.npz import load_npz  # noqa: PLC0415  (formats build on this module)
+
+        return load_npz(Path(path), obs_keys=obs_keys)
+
+    def save(self, path: str | Path) -> None:
+        """Write a compressed `.npz` file; it takes the place of `path` only when complete."""
+        from r2rise.formats.npz import save_npz  # noqa: PLC0415
+
+        save_npz(self, Path(path))
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __repr__(self) -> str:
+        return (
+            f"Demonstrations({len(self)} of {self.n_frames} frames in all, "
+            f"obs {self.obs.shape[1:]} {self.obs.dtype}, acts {self.acts.shape[1:]} "
+            f"{self.acts.dtype})"
+        )
+
+    @property
+    def n_frames(self) -> int:
+        """Frames of all demonstrations."""
+        return len(self.acts)
+
+    @cached_property
+    def frame_demonstration(self) -> NDArray[np.int64]:
+        """Demonstration of each frame, (n_frames,) int64."""
+        return np.repeat(np.arange(len(self.lengths)), self.lengths)
+
+    @cached_property
+    def first_frame(self) -> NDArray[np.int64]:
+        """Index of the first frame of each demonstration, (n_demos,) int64."""
+        return np.concatenate([[0], np.cumsum(self.lengths)[:-1]]).astype(np.int64)
+
+    @cached_property
+    def content_hash(self) -> str:
+        """`sha256:<hex>` of key, dtype, shape and C-order bytes of every array, and of `meta`."""
+        digest = hashlib.sha256()
+        for key in ARRAY_KEYS:
+            array = getattr(self, key)
+            if array is None:
+                continue
+            digest.update(f"{key}|{array.dtype.str}|{array.shape}|".encode())
+            for rows in _row_chunks(array):
+                digest.update(np.ascontiguousarray(rows).tobytes())
+        digest.update(f"meta|{json.dumps(dict(self.meta), sort_keys=True)}".encode())
+        return f"sha256:{digest.hexdigest()}"
+
+    def segments(self, masking: Masking | None = None) -> Segments:
+        """Cut the demonstrations into segments, by default of 10 frames."""
+        return Segments.of(self.lengths, masking or Masking())
+
+    def transitions(self, kept: NDArray[np.bool_]) -> Transitions:
+        """Return the transitions of the kept frames, (n_frames,) bool; others are left out."""
+        frame = np.flatnonzero(kept)
+        demonstration = self.frame_demonstration[frame]
+        time = frame - self.first_frame[demonstration]
+        observation = frame + demonstration  # every demonstration has one observation more
+        ended = np.zeros(len(self), bool) if self.terminal is None else self.terminal
+        return Transitions(
+            obs=self.obs[observation],
+            acts=self.acts[frame],
+            next_obs=self.obs[observation + 1],
+            terminal=ended[demonstration] & (time == self.lengths[demonstration] - 1),
+            demonstration=demonstration,
+            time=time,
+            frame=frame,
+        )
+
+    def select(
+        self, *, keep: Iterable[Segment] | None = None, drop: Iterable[Segment] = ()
+    ) -> "Demonstrations":
+        """Return demonstrations with only some segments.
+
+        A demonstration is split where frames were cut out, so that no transition bridges a gap.
+
+        Args:
+            keep: Segments to keep; all frames when left out.
+            drop: Segments to leave out of these.
+
+        Raises:
+            DemonstrationsError: When a segment lies outside its demonstration or no frame is left.
+        """
+        kept = np.full(self.n_frames, keep is None)
+        for segment in keep or ():
+            kept[self._frame_slice(segment)] = True
+        for segment in drop:
+            kept[self._frame_slice(segment)] = False
+        if not kept.any():
+            raise DemonstrationsError("No frame is left: keep at least one segment.")
+        return self._of_runs(_runs(kept, self.frame_demonstration))
+
+    def _frame_slice(self, segment: Segment) -> slice:
+        number, start, stop = segment
+        if not (0 <= number < len(self) and 0 <= start <= stop <= self.lengths[number]):
+            raise DemonstrationsError(
+                f"Segment {tuple(segment)} lies outside the {len(self)} demonstrations: expected "
+                f"(demonstration, start, stop) within their lengths {self.lengths.tolist()[:10]}."
+            )
+        return slice(self.first_frame[number] + start, self.first_frame[number] + stop)
+
+    def _of_runs(self, runs: list[tuple[int, int]]) -> "Demonstrations":
+        """Build demonstrations of runs of frames, each with the observation after its last."""
+        numbers = [int(self.frame_demonstration[start]) for start, _ in runs]
+        frame = np.concatenate([np.arange(*run) for run in runs])
+        observation = np.concatenate(
+            [np.arange(a + n, b + n + 1) for (a, b), n in zip(runs, numbers, strict=True)]
+        )
+        terminal = None
+        if self.terminal is not None:
+            ends = self.first_frame + self.lengths
+            terminal = np.array(
+                [
+                    self.terminal[n] and stop == ends[n]
+                    for (_, stop), n in zip(runs, numbers, strict=True)
+                ]
+            )
+        return Demonstrations(
+            obs=self.obs[observation],
+            acts=self.acts[frame],
+            lengths=np.array([stop - start for start, stop in runs], dtype=np.int64),
+            rews=None if self.rews is None else self.rews[frame],
+            terminal=terminal,
+            frames=None if self.frames is None else self.frames[frame],
+            meta={**self.meta, "selected_from": self.content_hash},
+        )
+
+    def unpack(self, cache: Path) -> Path:
+        """Write the arrays to `<cache>/<hash>/*.npy`, to be memory-mapped; return that folder."""
+        folder = cache / self.content_hash.removeprefix("sha256:")
+        if folder.exists():
+            return folder
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as scratch:
+            unfinished = Path(scratch) / "arrays"
+            unfinished.mkdir()
+            for key in ARRAY_KEYS:
+                if getattr(self, key) is not None:
+                    np.save(unfinished / f"{key}.npy", getattr(self, key), allow_pickle=False)
+            (unfinished / "meta.json").write_text(json.dumps(dict(self.meta)), encoding="utf-8")
+            move_folder(unfinished, folder)
+        return folder
+
+    @classmethod
+    def open(cls, folder: Path) -> "Demonstrations":
+        """Memory-map the arrays that `unpack` wrote."""
+        arrays = {
+            key: np.load(folder / f"{key}.npy", mmap_mode="r", allow_pickle=False)
+            for key in ARRAY_KEYS
+            if (folder / f"{key}.npy").exists()
+        }
+        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        return cls(**arrays, meta=meta)
+
+
+def _read_only(key: str, array: NDArray[Any]) -> NDArray[Any]:
+    if not isinstance(array, np.ndarray) or array.dtype == object:
+        raise DemonstrationsError(
+            f"{key} should be an array of numbers, got "
+            f"{'objects' if isinstance(array, np.ndarray) else type(array).__name__}."
+        )
+    if array.dtype.kind not in "biuf":
+        raise DemonstrationsError(f"{key} should hold numbers, but has dtype {array.dtype}.")
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _check_lengths(demonstrations: Demonstrations) -> None:
+    lengths = demonstrations.lengths
+    if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or len(lengths) == 0:
+        raise DemonstrationsError(
+            f"lengths should be (n_demos,) whole numbers of at least one demonstration, got "
+            f"{lengths.shape} {lengths.dtype}."
+        )
+    if (lengths < 1).any():
+        raise DemonstrationsError(
+            f"Every demonstration needs at least 1 frame, but demonstration "
+            f"{int(np.argmax(lengths < 1))} has length {int(lengths[np.argmax(lengths < 1)])}."
+        )
+    object.__setattr__(demonstrations, "lengths", _read_only("lengths", lengths.astype(np.int64)))
+    n_frames, n_demos = int(lengths.sum()), len(lengths)
+    rows = {
+        "obs": n_frames + n_demos,
+        "acts": n_frames,
+        "rews": n_frames,
+        "terminal": n_demos,
+        "frames": n_frames,
+    }
+    for key, expected in rows.items():
+        array = getattr(demonstrations, key)
+        got = None if array is None else (len(array) if array.ndim else 0)
+        if got is not None and got != expected:
+            raise DemonstrationsError(
+                f"{key} should have {expected} rows ({n_frames} frames in {n_demos} "
+                f"demonstrations{', one observation more each' if key == 'obs' else ''}), "
+                f"but has {got}. Check that lengths sums to the number of actions."
+            )
+
+
+def _check_values(demonstrations: Demonstrations) -> None:
+    for key in ("obs", "acts", "rews"):
+        array = getattr(demonstrations, key)
+        if array is None or array.dtype.kind != "f":
+            continue
+        row = 0
+        for rows in _row_chunks(array):
+            bad = ~np.isfinite(rows.reshape(len(rows), -1)).all(axis=1)
+            if bad.any():
+                raise DemonstrationsError(
+                    f"{key} holds NaN or infinite values, first in row "
+                    f"{row + int(np.argmax(bad))}. Remove or repair these frames."
+                )
+            row += len(rows)
+    rews, terminal, frames = demonstrations.rews, demonstrations.terminal, demonstrations.frames
+    if rews is not None and rews.ndim != 1:
+        raise DemonstrationsError(f"rews should be (n_frames,), got {rews.shape}.")
+    if terminal is not None and (terminal.ndim != 1 or terminal.dtype != bool):
+        raise DemonstrationsError(
+            f"terminal should be (n_demos,) bool, got {terminal.shape} {terminal.dtype}."
+        )
+    if frames is not None and (
+        frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8
+    ):
+        raise DemonstrationsError(
+            f"frames should be (n_frames, height, width, 3) uint8 pictures, got "
+            f"{frames.shape} {frames.dtype}."
+        )
+
+
+def _row_chunks(array: NDArray[Any]) -> Iterable[NDArray[Any]]:
+    row_bytes = max(1, array.nbytes // max(1, len(array)))
+    step = max(1, _CHUNK_BYTES // row_bytes)
+    return (array[start : start + step] for start in range(0, len(array), step))
+
+
+def _runs(kept: NDArray[np.bool_], demonstration: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Return (first, one past last) of each run of kept frames within one demonstration."""
+    runs: list[tuple[int, int]] = []
+    for frame in np.flatnonzero(kept):
+        joined = runs and runs[-1][1] == frame and demonstration[frame - 1] == demonstration[frame]
+        if joined:
+            runs[-1] = (runs[-1][0], int(frame) + 1)
+        else:
+            runs.append((int(frame), int(frame) + 1))
+    return runs

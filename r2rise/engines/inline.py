@@ -1,0 +1,45 @@
+"""Shards run one after another in this process."""
+
+from collections import deque
+from collections.abc import Iterator
+
+from r2rise.demonstrations import Demonstrations
+from r2rise.files import cache_folder
+from r2rise.isolation import IsolatedRetrainer
+from r2rise.ledger import Record
+from r2rise.retraining import Retrainer, Shard, keep_going, pack, run_shard
+from r2rise.study import Study
+
+
+class InlineEngine:
+    """Runs shards in this process, or in a child of it where the study sets a time limit."""
+
+    window = 1
+
+    def __init__(self) -> None:
+        self._waiting: deque[Shard] = deque()
+        self._retrainer: Retrainer | IsolatedRetrainer | None = None
+
+    def start(self, study: Study, demonstrations: Demonstrations) -> None:
+        """Load environment and algorithm."""
+        retrainer = Retrainer(study, demonstrations)
+        self._retrainer = retrainer
+        if study.execution.time_limit is not None:
+            packed = pack(study, demonstrations.unpack(cache_folder()))
+            self._retrainer = IsolatedRetrainer(
+                packed, retrainer.assignments, study.execution.time_limit
+            )
+
+    def submit(self, shard: Shard) -> None:
+        """Take on a shard."""
+        self._waiting.append(shard)
+
+    def results(self) -> Iterator[list[Record]]:
+        """Run what is waiting, in order."""
+        while self._waiting and self._retrainer is not None:
+            yield run_shard(self._retrainer, self._waiting.popleft(), keep_going)
+
+    def close(self) -> None:
+        """End the child, where there is one."""
+        if isinstance(self._retrainer, IsolatedRetrainer):
+            self._retrainer.close()

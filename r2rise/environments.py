@@ -1,0 +1,229 @@
+"""The environment as algorithms and evaluation see it."""
+
+import functools
+import importlib
+from importlib.metadata import entry_points
+from typing import Any, cast
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from r2rise.demonstrations import Demonstrations
+from r2rise.errors import EnvironmentMismatch, UnknownName, suggestion
+from r2rise.study import EnvironmentSpec
+
+DEFAULT_MAX_STEPS = 10_000
+"""Steps after which an episode is cut where neither study nor environment say so."""
+
+_ARRAY_SPACES = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
+
+GymEnv = gym.Env[Any, Any]
+
+
+class Environment:
+    """Makes environments of one kind and knows their spaces.
+
+    Attributes:
+        spec: The part of the study that names the environment.
+        observation_space: Space of what policies see (after `obs_keys`).
+        action_space: Space of the actions.
+        max_episode_steps: The environment's own step limit, or None.
+
+    Raises:
+        UnknownName: When no environment has this name.
+        EnvironmentMismatch: When it cannot be made, or its spaces are of an unsupported kind.
+    """
+
+    def __init__(self, spec: EnvironmentSpec) -> None:
+        self.spec = spec
+        env = self._make()
+        self.observation_space: spaces.Space[Any] = env.observation_space
+        self.action_space: spaces.Space[Any] = env.action_space
+        self.max_episode_steps: int | None = env.spec.max_episode_steps if env.spec else None
+        env.close()
+        for role, space in (("actions", self.action_space), ("observations", env.observation_space)):
+            if not isinstance(space, _ARRAY_SPACES):
+                raise EnvironmentMismatch(
+                    f"Environment {spec.id!r} has {role} of kind {type(space).__name__}: expected "
+                    f"{', '.join(kind.__name__ for kind in _ARRAY_SPACES)}."
+                )
+
+    def make(self, seed: int) -> GymEnv:
+        """Return a new environment, its generators seeded."""
+        env = self._make()
+        env.reset(seed=seed)
+        env.action_space.seed(seed)
+        return env
+
+    def _make(self) -> GymEnv:
+        env = _make_gym(self.spec)
+        if isinstance(env.observation_space, spaces.Dict):
+            return _ConcatenateKeys(env, self.spec)
+        if self.spec.obs_keys:
+            raise EnvironmentMismatch(
+                f"obs_keys are given, but environment {self.spec.id!r} has no dict observations: "
+                f"leave them out."
+            )
+        return env
+
+
+class _ConcatenateKeys(gym.ObservationWrapper[Any, Any, Any]):
+    """Shows the named parts of a dict observation as one vector."""
+
+    def __init__(self, env: GymEnv, spec: EnvironmentSpec) -> None:
+        super().__init__(env)
+        parts = cast(spaces.Dict, env.observation_space).spaces
+        if not spec.obs_keys:
+            raise EnvironmentMismatch(
+                f"Environment {spec.id!r} has dict observations ({', '.join(parts)}): name those "
+                f"to concatenate with --obs-keys (in a study: environment.obs_keys)."
+            )
+        for key in spec.obs_keys:
+            if key not in parts:
+                raise EnvironmentMismatch(
+                    f"Environment {spec.id!r} has no observation {key!r}. {suggestion(key, parts)}"
+                )
+        self._keys = spec.obs_keys
+        self._parts = parts
+        flat = [spaces.flatten_space(parts[key]) for key in spec.obs_keys]
+        if not all(isinstance(space, spaces.Box) for space in flat):
+            raise EnvironmentMismatch(
+                f"The observations {', '.join(spec.obs_keys)} of environment {spec.id!r} cannot "
+                f"be concatenated into one vector."
+            )
+        boxes = [cast(spaces.Box, space) for space in flat]
+        dtype = np.result_type(*(box.dtype for box in boxes))
+        self.observation_space = spaces.Box(
+            np.concatenate([box.low for box in boxes]).astype(dtype),
+            np.concatenate([box.high for box in boxes]).astype(dtype),
+            dtype=cast(type[np.floating[Any]], dtype.type),
+        )
+
+    def observation(self, observation: dict[str, Any]) -> NDArray[Any]:
+        flat = [spaces.flatten(self._parts[key], observation[key]) for key in self._keys]
+        dtype = self.observation_space.dtype
+        return np.concatenate(cast(list[NDArray[Any]], flat)).astype(dtype)
+
+
+@functools.cache
+def register_environments() -> None:
+    """Call every function of the entry-point group `r2rise.environments`, once a process."""
+    for entry in entry_points(group="r2rise.environments"):
+        entry.load()()
+
+
+def environment_ids() -> list[str]:
+    """Return all ids that gymnasium knows, those of installed plug-ins included."""
+    register_environments()
+    return sorted(gym.registry)
+
+
+def import_object(name: str, role: str) -> Any:
+    """Return what `module:object` names.
+
+    Raises:
+        UnknownName: When the module or the object does not exist, or the module fails to import.
+    """
+    module_name, _, attribute = name.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        raise UnknownName(
+            f"Cannot import {module_name!r} for the {role} {name!r} "
+            f"({type(error).__name__}: {error}). Expected module:object, with the module on the "
+            f"Python path (for a file here: PYTHONPATH=.)."
+        ) from None
+    target: Any = module
+    for part in attribute.split("."):
+        if not hasattr(target, part):
+            known = [known for known in dir(target) if not known.startswith("_")]
+            raise UnknownName(
+                f"{module_name!r} has no {attribute!r}. {suggestion(part, known)}"
+            )
+        target = getattr(target, part)
+    return target
+
+
+def _make_gym(spec: EnvironmentSpec) -> GymEnv:
+    register_environments()
+    maker = spec.factory or _factory_or_none(spec.id)
+    try:
+        if maker is not None:
+            env = maker(**spec.kwargs)
+        else:
+            env = gym.make(spec.id, disable_env_checker=True, **cast(dict[str, Any], spec.kwargs))
+    except gym.error.Error as error:
+        raise UnknownName(f"There is no environment {spec.id!r}: {error}") from None
+    except Exception as error:
+        raise EnvironmentMismatch(
+            f"Environment {spec.id!r} cannot be made with {spec.kwargs or 'its defaults'}: "
+            f"{type(error).__name__}: {error}"
+        ) from None
+    if not isinstance(env, gym.Env):
+        raise EnvironmentMismatch(
+            f"{spec.id!r} should return a gymnasium environment, but returned "
+            f"{type(env).__name__}."
+        )
+    return env
+
+
+def _factory_or_none(name: str) -> Any:
+    """Return the function that `module:factory` names; `module:Env-v0` is left to gymnasium."""
+    module, separator, attribute = name.partition(":")
+    if not separator:
+        return None
+    if not attribute.replace(".", "").isidentifier():
+        import_object(f"{module}:__name__", "environment")
+        return None
+    return import_object(name, "environment")
+
+
+def check_demonstrations(demonstrations: Demonstrations, environment: Environment) -> int:
+    """Check that observations and actions are those of the environment.
+
+    Returns:
+        The number of actions outside the bounds of a Box; they are kept.
+
+    Raises:
+        EnvironmentMismatch: When a shape, dtype or value does not fit its space.
+    """
+    name = environment.spec.id
+    _check_array("obs", demonstrations.obs, environment.observation_space, name)
+    _check_array("acts", demonstrations.acts, environment.action_space, name)
+    space = environment.action_space
+    if not isinstance(space, spaces.Box):
+        return 0
+    outside = (demonstrations.acts < space.low) | (demonstrations.acts > space.high)
+    return int(outside.reshape(len(outside), -1).any(axis=1).sum())
+
+
+def _check_array(key: str, array: NDArray[Any], space: spaces.Space[Any], name: str) -> None:
+    shape, dtype = space.shape, np.dtype(space.dtype)
+    if array.shape[1:] != shape:
+        raise EnvironmentMismatch(
+            f"{key} has shape {array.shape[1:]} for each frame, but environment {name!r} expects "
+            f"{shape}: {space}."
+        )
+    if not np.can_cast(array.dtype, dtype, casting="same_kind"):
+        raise EnvironmentMismatch(
+            f"{key} has dtype {array.dtype}, which cannot be cast to {dtype} of environment "
+            f"{name!r} ({space}). Convert it before saving."
+        )
+    if isinstance(space, spaces.Box):
+        return
+    low, high = _discrete_bounds(space)
+    if len(array) and ((array < low) | (array > high)).any():
+        raise EnvironmentMismatch(
+            f"{key} has values from {array.min()} to {array.max()}, but environment {name!r} "
+            f"expects {space}."
+        )
+
+
+def _discrete_bounds(space: spaces.Space[Any]) -> tuple[Any, Any]:
+    if isinstance(space, spaces.Discrete):
+        return space.start, space.start + space.n - 1
+    if isinstance(space, spaces.MultiDiscrete):
+        return np.zeros_like(space.nvec), space.nvec - 1
+    return 0, 1

@@ -1,0 +1,34 @@
+"""From a ledger's masks and returns to importance, one file per estimator."""
+
+from collections.abc import Callable
+
+from r2rise.errors import NotReady
+from r2rise.estimators.difference import difference
+from r2rise.estimators.ridge import ridge
+from r2rise.estimators.rise import rise, rise_normalized
+from r2rise.estimators.sample import Estimate, MaskedReturns
+from r2rise.study import EstimatorName
+
+ESTIMATORS: dict[EstimatorName, Callable[[MaskedReturns], Estimate]] = {
+    "difference": difference,
+    "ridge": ridge,
+    "rise": rise,
+    "rise_normalized": rise_normalized,
+}
+
+
+def estimate(name: EstimatorName, sample: MaskedReturns) -> Estimate:
+    """Estimate the importance of every segment.
+
+    Raises:
+        NotReady: When there are too few retrainings for this estimator.
+    """
+    if len(sample.returns) < 2:
+        raise NotReady(
+            f"An importance map needs at least 2 successful retrainings, there are "
+            f"{len(sample.returns)}."
+        )
+    return ESTIMATORS[name](sample)
+
+
+__all__ = ["ESTIMATORS", "Estimate", "MaskedReturns", "estimate"]

@@ -1,0 +1,201 @@
+"""R2RISE's own demonstrations file: a `.npz` of plain arrays, never pickled objects.
+
+The headers are read before the data, so that a small file cannot claim a huge array.
+"""
+
+import json
+import shutil
+import tempfile
+import zipfile
+import zlib
+from contextlib import contextmanager
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from r2rise.demonstrations import ARRAY_KEYS, Demonstrations
+from r2rise.errors import DemonstrationsError, suggestion
+from r2rise.files import atomic_file, cache_folder
+
+MEMORY_MAP_BYTES = 256 * 2**20
+"""Files whose arrays are larger than this in all are unpacked and memory-mapped."""
+
+_REQUIRED = ("obs", "acts", "lengths")
+_DICT_PREFIX = "obs."
+
+
+class _Header(NamedTuple):
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def n_bytes(self) -> int:
+        size = self.dtype.itemsize
+        for length in self.shape:
+            size *= length
+        return size
+
+
+def load_npz(path: Path, *, obs_keys: tuple[str, ...] = ()) -> Demonstrations:
+    """Read a demonstrations file.
+
+    Raises:
+        DemonstrationsError: With the exact reason why the file cannot be used.
+    """
+    with _opened(path) as archive:
+        headers = _headers(path, archive)
+        names = _array_names(path, headers, obs_keys)
+        wanted = [name for own in names.values() for name in own]
+        large = sum(headers[name].n_bytes for name in wanted) > MEMORY_MAP_BYTES
+        if not large:
+            return _assemble(path, archive, names, None)
+        cache = cache_folder()
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as scratch:
+            unpacked = _assemble(path, archive, names, Path(scratch))
+            return Demonstrations.open(unpacked.unpack(cache))
+
+
+def save_npz(demonstrations: Demonstrations, path: Path) -> None:
+    """Write a demonstrations file; it takes the place of `path` only when complete."""
+    arrays = {
+        key: getattr(demonstrations, key)
+        for key in ARRAY_KEYS
+        if getattr(demonstrations, key) is not None
+    }
+    if demonstrations.meta:
+        arrays["meta"] = np.array(json.dumps(dict(demonstrations.meta)))
+    with atomic_file(path) as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    except FileNotFoundError:
+        raise DemonstrationsError(f"There is no file {path}.") from None
+    except (OSError, NotImplementedError, RuntimeError) as error:
+        raise DemonstrationsError(f"Cannot read {path}: {error}.") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise DemonstrationsError(
+            f"{path} is not a whole .npz file ({error}): expected the arrays "
+            f"{', '.join(_REQUIRED)} as numpy.savez writes them."
+        ) from None
+
+
+def _headers(path: Path, archive: zipfile.ZipFile) -> dict[str, _Header]:
+    return {
+        info.filename.removesuffix(".npy"): _header(path, archive, info)
+        for info in archive.infolist()
+        if info.filename.endswith(".npy")
+    }
+
+
+def _header(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Header:
+    name = info.filename.removesuffix(".npy")
+    with archive.open(info) as file:
+        try:
+            version = np.lib.format.read_magic(file)
+            read = {
+                (1, 0): np.lib.format.read_array_header_1_0,
+                (2, 0): np.lib.format.read_array_header_2_0,
+            }[version]
+            shape, _, dtype = read(file)
+            header_bytes = file.tell()
+        except (ValueError, KeyError) as error:
+            raise DemonstrationsError(
+                f"{path}: {name} is not a NumPy array of a known version ({error})."
+            ) from None
+    header = _Header(shape, dtype)
+    if dtype.hasobject:
+        raise DemonstrationsError(
+            f"{path}: {name} holds Python objects, which are never unpickled. Save plain arrays "
+            f"(demonstrations of different lengths go one after another, see lengths)."
+        )
+    if header.n_bytes != info.file_size - header_bytes:
+        raise DemonstrationsError(
+            f"{path}: {name} claims {header.n_bytes} bytes {shape} {dtype}, but holds "
+            f"{info.file_size - header_bytes}. The file is damaged."
+        )
+    return header
+
+
+def _array_names(
+    path: Path, headers: dict[str, _Header], obs_keys: tuple[str, ...]
+) -> dict[str, list[str]]:
+    """Return, for each field of Demonstrations, the arrays in the file that make it up."""
+    dict_keys = [name.removeprefix(_DICT_PREFIX) for name in headers if _is_dict_part(name)]
+    names = {key: [key] for key in (*ARRAY_KEYS, "meta") if key in headers}
+    if "obs" not in headers and dict_keys:
+        if not obs_keys:
+            raise DemonstrationsError(
+                f"{path} holds dict observations ({', '.join(sorted(dict_keys))}): name those to "
+                f"concatenate with --obs-keys (in a study: environment.obs_keys)."
+            )
+        for key in obs_keys:
+            if key not in dict_keys:
+                raise DemonstrationsError(
+                    f"{path} has no observation {key!r}. {suggestion(key, dict_keys)}"
+                )
+        names["obs"] = [_DICT_PREFIX + key for key in obs_keys]
+    missing = [key for key in _REQUIRED if key not in names]
+    if missing:
+        raise DemonstrationsError(
+            f"{path} lacks {', '.join(missing)}: expected the arrays {', '.join(_REQUIRED)}, "
+            f"found {', '.join(sorted(headers)) or 'none'}."
+        )
+    return names
+
+
+def _is_dict_part(name: str) -> bool:
+    return name.startswith(_DICT_PREFIX) and len(name) > len(_DICT_PREFIX)
+
+
+def _assemble(
+    path: Path, archive: zipfile.ZipFile, names: dict[str, list[str]], scratch: Path | None
+) -> Demonstrations:
+    arrays = {key: [_read(archive, name, scratch) for name in own] for key, own in names.items()}
+    meta = _parse_meta(path, arrays.pop("meta", None))
+    try:
+        joined = {key: _concatenated(parts) for key, parts in arrays.items()}
+        return Demonstrations(**joined, meta=meta)
+    except DemonstrationsError as error:
+        raise DemonstrationsError(f"{path}: {error}") from None
+
+
+def _read(archive: zipfile.ZipFile, name: str, scratch: Path | None) -> NDArray[Any]:
+    with archive.open(f"{name}.npy") as file:
+        if scratch is None:
+            array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+            return array
+        target = scratch / f"{name}.npy"
+        with target.open("wb") as out:
+            shutil.copyfileobj(file, out)
+    mapped: NDArray[Any] = np.load(target, mmap_mode="r", allow_pickle=False)
+    return mapped
+
+
+def _concatenated(parts: list[NDArray[Any]]) -> NDArray[Any]:
+    if len(parts) == 1:
+        return parts[0]
+    rows = {len(part) if part.ndim else 0 for part in parts}
+    if len(rows) > 1:
+        raise DemonstrationsError(f"dict observations have different numbers of rows: {rows}.")
+    return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
+
+
+def _parse_meta(path: Path, arrays: list[NDArray[Any]] | None) -> dict[str, Any]:
+    if arrays is None:
+        return {}
+    try:
+        meta = json.loads(str(arrays[0]))
+    except ValueError:
+        meta = None
+    if not isinstance(meta, dict) or arrays[0].ndim != 0:
+        raise DemonstrationsError(f"{path}: meta should be a 0-d string with a JSON object.")
+    return meta

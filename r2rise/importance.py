@@ -1,0 +1,334 @@
+"""The importance map: what comes out, and how it is saved, loaded and read."""
+
+import csv
+import io
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    ValidationError,
+    WithJsonSchema,
+)
+from pydantic import Field as ModelField
+
+from r2rise.errors import MapError
+from r2rise.files import atomic_file
+from r2rise.resolution import Notice
+from r2rise.segments import Segment
+from r2rise.study import Study, describe
+
+SCHEMA = "r2rise.importance_map"
+SCHEMA_VERSION = "1.0"
+CSV_COLUMNS = (
+    "demonstration", "start", "stop", "importance", "std_error", "n_kept", "n_masked",
+)  # fmt: skip
+
+
+def _to_floats(value: Any) -> Any:
+    if not isinstance(value, list | tuple | np.ndarray):
+        raise ValueError("expected a list of numbers and nulls")
+    return np.array([np.nan if v is None else v for v in value], dtype=np.float64)
+
+
+def _to_ints(value: Any) -> Any:
+    if not isinstance(value, list | tuple | np.ndarray):
+        raise ValueError("expected a list of whole numbers")
+    array = np.array(value)
+    if array.size and array.dtype.kind not in "iu":
+        raise ValueError("expected a list of whole numbers")
+    return array.astype(np.int64)
+
+
+def _from_floats(array: NDArray[np.float64]) -> list[float | None]:
+    return [float(v) if np.isfinite(v) else None for v in array]
+
+
+FloatList = Annotated[
+    NDArray[np.float64],
+    BeforeValidator(_to_floats),
+    PlainSerializer(_from_floats, return_type=list[float | None]),
+    WithJsonSchema({"type": "array", "items": {"type": ["number", "null"]}}),
+]
+"""(n,) float64; NaN is null in JSON."""
+
+IntList = Annotated[
+    NDArray[np.int64],
+    BeforeValidator(_to_ints),
+    PlainSerializer(lambda array: array.tolist(), return_type=list[int]),
+    WithJsonSchema({"type": "array", "items": {"type": "integer"}}),
+]
+"""(n,) int64."""
+
+
+class MapPart(BaseModel):
+    """A part of an importance map. Unknown fields are ignored: minor versions only add some."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", arbitrary_types_allowed=True, allow_inf_nan=False
+    )
+
+
+class Dataset(MapPart):
+    """The demonstrations: content hash and frames of each."""
+
+    sha256: str
+    lengths: IntList
+
+
+class EstimatorInfo(MapPart):
+    """How the ledger became importance.
+
+    Attributes:
+        name: The estimator.
+        unit: `episode_return`, or `info:<key>` where the study names another score.
+        sign: `positive_helps`, or `order_only` for the two rise estimators.
+    """
+
+    name: Literal["difference", "ridge", "rise", "rise_normalized"]
+    unit: str
+    sign: Literal["positive_helps", "order_only"]
+
+
+class Retrainings(MapPart):
+    """How many retrainings there are, and their returns (mean and sd over masks)."""
+
+    done: int
+    failed: int
+    planned: int
+    mean_return: float | None
+    std_return: float | None
+
+
+class AllFrames(MapPart):
+    """Returns of retrainings on all frames; `std_error` over retrainings."""
+
+    mean: float
+    std_error: float | None
+    n_retrainings: int
+    n_episodes: int
+
+
+class RandomPolicy(MapPart):
+    """Returns of uniformly random actions; `std_error` over episodes."""
+
+    mean: float
+    std_error: float | None
+    n_episodes: int
+
+
+class Baseline(MapPart):
+    """What importance is to be compared with."""
+
+    all_frames: AllFrames | None = None
+    random_policy: RandomPolicy | None = None
+
+
+class SegmentTable(MapPart):
+    """Where each segment lies; `length` is null for the user's own boundaries."""
+
+    length: int | Literal["all"] | None
+    demonstration: IntList
+    start: IntList
+    stop: IntList
+
+
+class Quality(MapPart):
+    """How far the map can be trusted; null where it cannot be told."""
+
+    equal_importance_p: float | None
+    reliability: float | None
+    reliability_method: Literal["blocks", "model"]
+
+
+class RankedSegment(NamedTuple):
+    """A segment with its importance and standard error."""
+
+    segment: Segment
+    importance: float
+    std_error: float
+
+
+class ImportanceMap(MapPart):
+    """Importance of every segment, with all that is needed to judge and repeat it.
+
+    Attributes:
+        revision: Design retrainings used, failed ones included.
+        partial: True while retrainings are missing.
+        study: The resolved study.
+        importance: (n_segments,) return gained by keeping a segment; NaN = not estimated.
+        std_error: (n_segments,) its standard error.
+        n_kept: (n_segments,) masks that kept it.
+        n_masked: (n_segments,) masks that masked it.
+    """
+
+    schema_: Literal["r2rise.importance_map"] = ModelField(default=SCHEMA, alias="schema")
+    schema_version: str = SCHEMA_VERSION
+    revision: int
+    partial: bool
+    created_at: datetime
+    study: Study
+    design_hash: str
+    study_hash: str
+    dataset: Dataset
+    estimator: EstimatorInfo
+    retrainings: Retrainings
+    baseline: Baseline
+    segments: SegmentTable
+    importance: FloatList
+    std_error: FloatList
+    n_kept: IntList
+    n_masked: IntList
+    quality: Quality
+    versions: dict[str, str]
+    warnings: tuple[Notice, ...]
+
+    def __len__(self) -> int:
+        return len(self.importance)
+
+    def segment(self, index: int) -> Segment:
+        """Return where segment `index` lies."""
+        table = self.segments
+        return Segment(
+            int(table.demonstration[index]), int(table.start[index]), int(table.stop[index])
+        )
+
+    def ranked(self) -> list[RankedSegment]:
+        """Return all estimated segments, the most helpful first."""
+        order = np.argsort(-self.importance, kind="stable")
+        return [
+            RankedSegment(self.segment(i), float(self.importance[i]), float(self.std_error[i]))
+            for i in order.tolist()
+            if np.isfinite(self.importance[i])
+        ]
+
+    def top(self, k: int) -> list[RankedSegment]:
+        """Return the k most helpful segments, the most helpful first."""
+        return self.ranked()[:k]
+
+    def bottom(self, k: int) -> list[RankedSegment]:
+        """Return the k most harmful (least helpful) segments, the most harmful first."""
+        return self.ranked()[::-1][:k]
+
+    def per_demonstration(self) -> NDArray[np.float64]:
+        """Return the summed importance of each demonstration, (n_demos,); NaN if one is missing."""
+        totals = np.zeros(len(self.dataset.lengths))
+        np.add.at(totals, self.segments.demonstration, self.importance)
+        return totals
+
+    def per_frame(self) -> list[NDArray[np.float64]]:
+        """Return for each demonstration the importance of the segment each frame is in.
+
+        Returns:
+            One (lengths[i],) array for each demonstration.
+        """
+        n_frames = self.segments.stop - self.segments.start
+        frames = np.repeat(self.importance, n_frames)
+        return np.split(frames, np.cumsum(self.dataset.lengths)[:-1])
+
+    def to_json(self) -> str:
+        """Return the map as JSON text; NaN never appears."""
+        fields = self.model_dump(mode="json", by_alias=True)
+        return json.dumps(fields, indent=2, allow_nan=False) + "\n"
+
+    def to_csv(self) -> str:
+        """Return a table with a row per segment; empty cells where nothing was estimated."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(CSV_COLUMNS)
+        writer.writerows(zip(*(_cells(array) for array in self._columns().values()), strict=True))
+        return text.getvalue()
+
+    def _columns(self) -> dict[str, NDArray[Any]]:
+        table = self.segments
+        arrays = (
+            table.demonstration, table.start, table.stop,
+            self.importance, self.std_error, self.n_kept, self.n_masked,
+        )  # fmt: skip
+        return dict(zip(CSV_COLUMNS, arrays, strict=True))
+
+    def save(self, path: str | Path) -> None:
+        """Write the map; the ending says how: `.json`, `.csv`, `.npz` or `.png`.
+
+        Raises:
+            MapError: For another ending.
+            MissingExtra: When a PNG is asked for and matplotlib is not installed.
+        """
+        path = Path(path)
+        suffix = path.suffix.lower()
+        if suffix not in (".json", ".csv", ".npz", ".png"):
+            raise MapError(f"A map is saved as .json, .csv, .npz or .png, not as {path.name!r}.")
+        with atomic_file(path) as file:
+            if suffix == ".json":
+                file.write(self.to_json().encode())
+            elif suffix == ".csv":
+                file.write(self.to_csv().encode())
+            elif suffix == ".npz":
+                np.savez_compressed(
+                    file, allow_pickle=False, meta=np.array(self.to_json()), **self._columns()
+                )
+            else:
+                from r2rise.plots import draw
+
+                draw(self, file)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "ImportanceMap":
+        """Read a map from `.json` or `.npz`; in a directory, from its `map.json`.
+
+        Raises:
+            MapError: When there is no such file, or it is no importance map.
+        """
+        path = Path(path)
+        path = path / "map.json" if path.is_dir() else path
+        try:
+            if path.suffix.lower() == ".npz":
+                with np.load(path, allow_pickle=False) as arrays:
+                    text = str(arrays["meta"])
+            else:
+                text = path.read_text(encoding="utf-8")
+            return cls.from_json(text)
+        except OSError as error:
+            raise MapError(f"Cannot read the map {path}: {error.strerror or error}.") from None
+        except (ValueError, KeyError) as error:
+            raise MapError(f"{path} is not an importance map: {error}") from None
+
+    @classmethod
+    def from_json(cls, text: str) -> "ImportanceMap":
+        """Read a map from JSON text.
+
+        Raises:
+            MapError: When it is no importance map, or of a newer major version.
+        """
+        try:
+            fields = json.loads(text)
+        except ValueError as error:
+            raise MapError(f"expected JSON ({error})") from None
+        if not isinstance(fields, dict) or fields.get("schema") != SCHEMA:
+            raise MapError(f'expected a JSON object with "schema": "{SCHEMA}"')
+        version = str(fields.get("schema_version"))
+        if version.partition(".")[0] != SCHEMA_VERSION.partition(".")[0]:
+            raise MapError(
+                f"it has schema version {version}, this r2rise reads {SCHEMA_VERSION}: "
+                f"upgrade r2rise"
+            )
+        try:
+            return cls.model_validate(fields)
+        except ValidationError as error:
+            raise MapError(f"\n{describe(error, cls)}") from None
+
+
+def _cells(array: NDArray[Any]) -> list[Any]:
+    return ["" if isinstance(v, float) and not np.isfinite(v) else v for v in array.tolist()]
+
+
+def now() -> datetime:
+    """Return the current time in UTC, to the second."""
+    return datetime.now(UTC).replace(microsecond=0)

@@ -1,0 +1,108 @@
+"""Retraining in a child process, which is ended when a retraining passes its time limit.
+
+A black box cannot be interrupted from within its process. The child is a fresh interpreter
+(`python -m r2rise.isolation`), so that it works inside daemonic workers and scripts need no
+`if __name__ == "__main__"`. It ends by itself when its parent is gone.
+"""
+
+import os
+import queue
+import subprocess
+import sys
+import threading
+from multiprocessing.connection import Connection, Pipe
+from typing import NoReturn
+
+from r2rise.ledger import Record
+from r2rise.retraining import Assignments, Progress, keep_going, unpack_retrainer
+from r2rise.seeds import Kind
+
+TIMEOUT = "timeout"
+
+
+class IsolatedRetrainer:
+    """Retrains in a child process under a time limit; a child that had to be ended is replaced."""
+
+    def __init__(self, packed: bytes, assignments: Assignments, time_limit: float) -> None:
+        self._packed = packed
+        self._time_limit = time_limit
+        self._child: _Child | None = None
+        self.assignments = assignments
+
+    def retrain(self, kind: Kind, index: int, progress: Progress) -> Record:
+        """Retrain once; passing the limit or the death of the child give a failed record."""
+        progress(0.0)
+        if self._child is None:
+            self._child = _Child(self._packed)
+        try:
+            return self._child.retrain(kind, index, self._time_limit)
+        except TimeoutError:
+            reason = f"{TIMEOUT}: no result after {self._time_limit:g} s"
+        except (EOFError, OSError):
+            reason = f"worker_died: exit status {self._child.exit_status()}; out of memory?"
+        self.close()
+        return self.assignments.failed(kind, index, reason)
+
+    def close(self) -> None:
+        """End the child."""
+        if self._child is not None:
+            self._child.end()
+            self._child = None
+
+
+class _Child:
+    """The parent's side of a child process."""
+
+    def __init__(self, packed: bytes) -> None:
+        self._pipe, theirs = Pipe()
+        self._process = subprocess.Popen(  # noqa: S603  (our own interpreter and module)
+            [sys.executable, "-m", "r2rise.isolation", str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            start_new_session=True,
+        )
+        theirs.close()
+        self._pipe.send_bytes(packed)
+
+    def retrain(self, kind: Kind, index: int, time_limit: float) -> Record:
+        if self._process.poll() is None and not self._pipe.closed:
+            self._pipe.send((kind, index))
+        self._pipe.recv()  # set up and at it: imports are not part of anybody's time limit
+        if not self._pipe.poll(time_limit):
+            raise TimeoutError
+        record: Record = self._pipe.recv()
+        return record
+
+    def exit_status(self) -> int:
+        return self._process.wait()
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._pipe.close()
+
+
+def main() -> NoReturn:
+    """Retrain what the parent asks for; the child's side."""
+    pipe = Connection(int(sys.argv[1]))
+    packed = pipe.recv_bytes()
+    questions: queue.SimpleQueue[tuple[Kind, int]] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(pipe, questions), daemon=True).start()
+    retrainer = unpack_retrainer(packed)
+    while True:
+        kind, index = questions.get()
+        pipe.send("started")
+        pipe.send(retrainer.retrain(kind, index, keep_going))
+
+
+def _listen(pipe: Connection, questions: "queue.SimpleQueue[tuple[Kind, int]]") -> None:
+    """Pass on questions; end the process, whatever it is doing, when the parent is gone."""
+    try:
+        while True:
+            questions.put(pipe.recv())
+    except (EOFError, OSError):
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,356 @@
+"""The ledger: the record of every retraining, and the one source of truth.
+
+Records are appended to a journal (`<ledger>.journal`, a JSON line each) as they come, and synced
+to disk. `ledger.npz` is written from it atomically. Whatever stops the process, what was appended
+is there when the ledger is opened again; a line cut off in the middle is dropped.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from r2rise.errors import LedgerError
+from r2rise.files import atomic_file
+from r2rise.seeds import Kind
+from r2rise.study import json_hash
+
+FORMAT = "r2rise.ledger/1"
+EMPTY_MASK = "empty_mask"
+
+Status = Literal["ok", "failed"]
+Key = tuple[Kind, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """What came of one retraining.
+
+    Attributes:
+        kind: What it was for.
+        index: Its number among those of its kind.
+        packed_mask: `pack_mask` of the (n_segments,) bool mask.
+        training_seed: Seed of training.
+        evaluation_seed: Seed of the evaluation episodes.
+        returns: (n_episodes,) float64; empty when it failed.
+        status: `ok` or `failed`.
+        reason: Why it failed, else empty.
+        seconds: How long it took.
+        attempts: How often it was tried.
+    """
+
+    kind: Kind
+    index: int
+    packed_mask: bytes
+    training_seed: int
+    evaluation_seed: int
+    returns: NDArray[np.float64]
+    status: Status = "ok"
+    reason: str = ""
+    seconds: float = 0.0
+    attempts: int = 1
+
+    @property
+    def key(self) -> Key:
+        """Kind and index."""
+        return self.kind, self.index
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data; the mask as hexadecimal digits, floats to the last bit."""
+        return {
+            "kind": self.kind,
+            "index": self.index,
+            "mask": self.packed_mask.hex(),
+            "training_seed": self.training_seed,
+            "evaluation_seed": self.evaluation_seed,
+            "returns": self.returns.tolist(),
+            "status": self.status,
+            "reason": self.reason,
+            "seconds": self.seconds,
+            "attempts": self.attempts,
+        }
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> "Record":
+        """Return the record that `to_json` wrote."""
+        plain = dict(fields)
+        return cls(
+            packed_mask=bytes.fromhex(plain.pop("mask")),
+            returns=np.array(plain.pop("returns"), dtype=np.float64),
+            **plain,
+        )
+
+
+def pack_mask(mask: NDArray[np.bool_]) -> bytes:
+    """Return 8 segments a byte, the first in the highest bit."""
+    return np.packbits(mask).tobytes()
+
+
+def unpack_masks(records: Sequence[Record], n_segments: int) -> NDArray[np.bool_]:
+    """Return the masks of records, (n_records, n_segments) bool."""
+    packed = np.frombuffer(b"".join(record.packed_mask for record in records), dtype=np.uint8)
+    rows = packed.reshape(len(records), -1)
+    return np.unpackbits(rows, axis=1, count=n_segments).astype(bool)
+
+
+@dataclass(frozen=True)
+class LedgerHeader:
+    """What all records of a ledger have in common.
+
+    Attributes:
+        design: `Study.design_part()` of the study that the records belong to.
+        lengths: Frames of each demonstration.
+        n_segments: Length of a mask.
+    """
+
+    design: dict[str, Any]
+    lengths: tuple[int, ...]
+    n_segments: int
+
+    @property
+    def design_hash(self) -> str:
+        """Hash of the design part."""
+        return json_hash(self.design)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        return {
+            "format": FORMAT,
+            "design_hash": self.design_hash,
+            "design": self.design,
+            "lengths": list(self.lengths),
+            "n_segments": self.n_segments,
+        }
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> "LedgerHeader":
+        """Return the header that `to_json` wrote."""
+        return cls(fields["design"], tuple(fields["lengths"]), fields["n_segments"])
+
+
+class Ledger:
+    """Records by kind and index; a later record of a retraining takes the place of an earlier."""
+
+    def __init__(self, header: LedgerHeader, records: Iterable[Record] = ()) -> None:
+        self.header = header
+        self._records = {record.key: record for record in records}
+
+    def add(self, records: Iterable[Record]) -> None:
+        """Take in records."""
+        self._records.update({record.key: record for record in records})
+
+    def get(self, kind: Kind, index: int) -> Record | None:
+        """Return a record, or None when there is none yet."""
+        return self._records.get((kind, index))
+
+    def records(self, kind: Kind, count: int | None = None) -> list[Record]:
+        """Return the records of a kind by index, only those below `count` where it is given."""
+        return [
+            self._records[key]
+            for key in sorted(self._records)
+            if key[0] == kind and (count is None or key[1] < count)
+        ]
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def save(self, path: Path) -> None:
+        """Write all records to a `.npz` file, atomically."""
+        records = [self._records[key] for key in sorted(self._records)]
+        n_returns = np.array([len(record.returns) for record in records], dtype=np.int64)
+        columns = {
+            name: np.array([getattr(record, name) for record in records], dtype=dtype)
+            for name, dtype in _COLUMNS.items()
+        }
+        masks = np.frombuffer(b"".join(r.packed_mask for r in records), dtype=np.uint8)
+        with atomic_file(path) as file:
+            np.savez_compressed(
+                file,
+                allow_pickle=False,
+                meta=np.array(json.dumps(self.header.to_json())),
+                mask=masks.reshape(len(records), -(-self.header.n_segments // 8)),
+                n_returns=n_returns,
+                returns=np.concatenate([np.zeros(0), *(record.returns for record in records)]),
+                **columns,
+            )
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Ledger":
+        """Read a ledger: its `.npz` file and the journal beside it, where there is one.
+
+        Raises:
+            LedgerError: When there is no ledger, or it is damaged.
+        """
+        path = Path(path)
+        stored = _read_npz(path) if path.exists() else None
+        lines = _read_journal(journal_path(path))
+        if stored is None and not lines:
+            raise LedgerError(f"There is no ledger at {path}.")
+        try:
+            header = stored.header if stored else LedgerHeader.from_json(lines[0])
+            if lines and LedgerHeader.from_json(lines[0]).design_hash != header.design_hash:
+                raise LedgerError(
+                    f"{path} and its journal are of different designs: move one of them away."
+                )
+            ledger = stored or cls(header)
+            ledger.add(Record.from_json(fields) for fields in lines[1:])
+        except (KeyError, TypeError, ValueError) as error:
+            raise LedgerError(f"The journal of {path} is damaged: {error!r}.") from None
+        return ledger
+
+
+_COLUMNS: dict[str, str] = {
+    "kind": "U16",
+    "index": "i8",
+    "training_seed": "i8",
+    "evaluation_seed": "i8",
+    "status": "U8",
+    "reason": "U",
+    "seconds": "f8",
+    "attempts": "i8",
+}
+
+
+def journal_path(path: Path) -> Path:
+    """Return where the journal of a ledger file lies."""
+    return path.with_name(path.name + ".journal")
+
+
+def _read_npz(path: Path) -> Ledger:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            header = LedgerHeader.from_json(json.loads(str(arrays["meta"])))
+            columns = {name: arrays[name].tolist() for name in _COLUMNS}
+            masks = [row.tobytes() for row in arrays["mask"]]
+            returns = np.split(arrays["returns"], np.cumsum(arrays["n_returns"])[:-1])
+    except Exception as error:  # zipfile, zlib, NumPy and JSON each raise their own
+        raise LedgerError(f"{path} is not a ledger, or is damaged: {error!r}.") from None
+    rows = zip(*columns.values(), masks, returns, strict=True) if masks else ()
+    names = (*columns, "packed_mask", "returns")
+    return Ledger(header, (Record(**dict(zip(names, row, strict=True))) for row in rows))
+
+
+def _read_journal(path: Path) -> list[dict[str, Any]]:
+    """Return the whole lines of a journal; a last line that was cut off is dropped."""
+    if not path.exists():
+        return []
+    whole, _, _ = path.read_bytes().rpartition(b"\n")
+    try:
+        return [json.loads(line) for line in whole.splitlines()]
+    except ValueError as error:
+        raise LedgerError(f"The journal {path} is damaged: {error}.") from None
+
+
+class LedgerFile:
+    """A ledger that is kept on disk as it grows. Use `open_ledger`."""
+
+    def __init__(self, path: Path, ledger: Ledger) -> None:
+        self._path = path
+        self.ledger = ledger
+        self._consolidate()
+        self._journal = journal_path(path).open("ab")
+        self._write(ledger.header.to_json())
+
+    def append(self, records: Iterable[Record]) -> None:
+        """Take in records; they are on disk when this returns."""
+        records = list(records)
+        self.ledger.add(records)
+        for record in records:
+            self._write(record.to_json())
+        self._journal.flush()
+        os.fsync(self._journal.fileno())
+
+    def _write(self, fields: dict[str, Any]) -> None:
+        self._journal.write(json.dumps(fields).encode() + b"\n")
+
+    def _consolidate(self) -> None:
+        self.ledger.save(self._path)
+        journal_path(self._path).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Write the ledger file and remove the journal that it now holds."""
+        self._journal.close()
+        self._consolidate()
+
+
+@contextmanager
+def open_ledger(path: Path | None, header: LedgerHeader) -> Iterator["LedgerFile | MemoryLedger"]:
+    """Open a ledger for the records of one design; go on with what is there.
+
+    Args:
+        path: The `.npz` file, or None to keep the records in memory only.
+        header: What the new records have in common.
+
+    Raises:
+        LedgerError: When another process uses the ledger, it is damaged, or is of another design;
+            the differences are named.
+    """
+    if path is None:
+        yield MemoryLedger(Ledger(header))
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path.with_name(path.name + ".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise LedgerError(
+            f"Another process is writing to {path}. Wait for it to end, or choose another --out."
+        ) from None
+    try:
+        exists = path.exists() or bool(_read_journal(journal_path(path)))
+        ledger = Ledger.load(path) if exists else Ledger(header)
+        check_same_design(path, ledger.header, header)
+        file = LedgerFile(path, ledger)
+        try:
+            yield file
+        finally:
+            file.close()
+    finally:
+        lock.release()
+
+
+class MemoryLedger:
+    """A ledger that is not kept on disk."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+
+    def append(self, records: Iterable[Record]) -> None:
+        """Take in records."""
+        self.ledger.add(records)
+
+
+def check_same_design(path: Path, held: LedgerHeader, asked: LedgerHeader) -> None:
+    """Check that new records belong into a ledger.
+
+    Raises:
+        LedgerError: Naming every difference.
+    """
+    if held.design_hash == asked.design_hash:
+        return
+    differences = "\n".join(
+        f"  {name}: the ledger has {ours!r}, asked for {theirs!r}"
+        for name, ours, theirs in _differences(held.design, asked.design)
+    )
+    raise LedgerError(
+        f"The ledger {path} is of another design:\n{differences}\n"
+        f"Ask for the ledger's own values to extend it, or choose another --out."
+    )
+
+
+def _differences(
+    held: dict[str, Any], asked: dict[str, Any], prefix: str = ""
+) -> Iterator[tuple[str, Any, Any]]:
+    for name in sorted(held.keys() | asked.keys()):
+        ours, theirs = held.get(name), asked.get(name)
+        if isinstance(ours, dict) and isinstance(theirs, dict):
+            yield from _differences(ours, theirs, f"{prefix}{name}.")
+        elif ours != theirs:
+            yield f"{prefix}{name}", ours, theirs

@@ -1,0 +1,171 @@
+"""From a ledger to an importance map; nothing is retrained."""
+
+import platform
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+
+import numpy as np
+
+from r2rise.errors import NotReady
+from r2rise.estimators import Estimate, MaskedReturns, estimate
+from r2rise.importance import (
+    AllFrames,
+    Baseline,
+    Dataset,
+    EstimatorInfo,
+    ImportanceMap,
+    Quality,
+    RandomPolicy,
+    Retrainings,
+    SegmentTable,
+    now,
+)
+from r2rise.ledger import Ledger, Record
+from r2rise.quality import equal_importance_p, failures_follow_frames_kept, reliability
+from r2rise.resolution import Notice
+from r2rise.segments import Segments
+from r2rise.study import EstimatorName, Study
+
+LOW_RELIABILITY = 0.5
+_PACKAGES = ("r2rise", "numpy", "scipy", "gymnasium", "torch")
+
+
+def importance_map(
+    ledger: Ledger, study: Study, notices: Sequence[Notice] = ()
+) -> ImportanceMap:
+    """Compute the map of a resolved study from its ledger.
+
+    Args:
+        ledger: Records of the study's design; more than its budget asks for are left out.
+        study: The resolved study.
+        notices: What was noticed before the first retraining.
+
+    Raises:
+        NotReady: When there are too few successful retrainings for any estimator.
+    """
+    lengths = np.array(ledger.header.lengths, dtype=np.int64)
+    segments = Segments.of(lengths, study.masking)
+    records = ledger.records("design", study.budget.retrainings)
+    sample = MaskedReturns.of(records, segments, study.masking.block_size or 1)
+    name, found, more = _estimate(study, sample)
+    trust = reliability(found)
+    quality = Quality(
+        equal_importance_p=equal_importance_p(sample, study.seed),
+        reliability=trust.value,
+        reliability_method=trust.method,
+    )
+    all_notices = (*notices, *more, *_about(records, sample, found, trust.value))
+    return ImportanceMap(
+        revision=len(records),
+        partial=len(records) < study.budget.retrainings,
+        created_at=now(),
+        study=study,
+        design_hash=study.design_hash,
+        study_hash=study.study_hash,
+        dataset=Dataset(sha256=study.demonstrations or "", lengths=lengths),
+        estimator=EstimatorInfo(
+            name=name,
+            unit="episode_return" if study.evaluation.score == "return" else study.evaluation.score,
+            sign="order_only" if name.startswith("rise") else "positive_helps",
+        ),
+        retrainings=_retrainings(records, sample, study.budget.retrainings),
+        baseline=baseline(ledger, study.budget.baseline_retrainings),
+        segments=SegmentTable(
+            length=study.masking.segment_length,
+            demonstration=segments.demonstration,
+            start=segments.start,
+            stop=segments.stop,
+        ),
+        importance=found.importance,
+        std_error=found.std_error,
+        n_kept=sample.n_kept,
+        n_masked=len(sample.records) - sample.n_kept,
+        quality=quality,
+        versions=versions(),
+        warnings=all_notices,
+    )
+
+
+def _estimate(
+    study: Study, sample: MaskedReturns
+) -> tuple[EstimatorName, Estimate, list[Notice]]:
+    """Estimate as the study says; ridge while no block of a difference estimate is usable."""
+    name: EstimatorName = "ridge" if study.estimator == "auto" else study.estimator
+    try:
+        return name, estimate(name, sample), []
+    except NotReady as error:
+        if name != "difference":
+            raise
+        detail = f"Ridge regression instead of the difference estimator: {error}"
+        notice = Notice(code="estimator_changed", detail=detail)
+        return "ridge", estimate("ridge", sample), [notice]
+
+
+def _about(
+    records: Sequence[Record], sample: MaskedReturns, found: Estimate, trust: float | None
+) -> list[Notice]:
+    notices = []
+    n_failed = len(records) - len(sample.records)
+    if n_failed:
+        detail = f"{n_failed} of {len(records)} retrainings failed and are left out."
+        notices.append(Notice(code="failed_retrainings", detail=detail))
+    if failures_follow_frames_kept(records, sample.n_frames):
+        detail = "Failures go with the number of frames kept: the map describes the others only."
+        notices.append(Notice(code="failures_follow_frames_kept", detail=detail))
+    if found.n_waiting:
+        detail = f"{found.n_waiting} retrainings wait for their block to be of full rank."
+        notices.append(Notice(code="waiting_blocks", detail=detail))
+    if sample.block_size > 1 and len(sample.blocks) == 1:
+        detail = "All masks share one training seed: the map may describe one lucky start."
+        notices.append(Notice(code="one_training_seed", detail=detail))
+    if trust is not None and trust < LOW_RELIABILITY:
+        detail = f"Reliability {trust:.2f}: much of this ranking would not come back."
+        notices.append(Notice(code="low_reliability", detail=detail))
+    return notices
+
+
+def _retrainings(records: Sequence[Record], sample: MaskedReturns, planned: int) -> Retrainings:
+    returns = sample.returns
+    return Retrainings(
+        done=len(records),
+        failed=len(records) - len(sample.records),
+        planned=planned,
+        mean_return=float(returns.mean()) if len(returns) else None,
+        std_return=float(returns.std(ddof=1)) if len(returns) > 1 else None,
+    )
+
+
+def baseline(ledger: Ledger, n_retrainings: int) -> Baseline:
+    """Return what the ledger says of all frames and of the random policy."""
+    trained = [r for r in ledger.records("baseline", n_retrainings) if r.status == "ok"]
+    acted = [r for r in ledger.records("random_policy", 1) if r.status == "ok"]
+    all_frames = random_policy = None
+    if trained:
+        means = np.array([record.returns.mean() for record in trained])
+        all_frames = AllFrames(
+            mean=float(means.mean()),
+            std_error=_std_error(means),
+            n_retrainings=len(means),
+            n_episodes=len(trained[0].returns),
+        )
+    if acted:
+        returns = acted[0].returns
+        random_policy = RandomPolicy(
+            mean=float(returns.mean()), std_error=_std_error(returns), n_episodes=len(returns)
+        )
+    return Baseline(all_frames=all_frames, random_policy=random_policy)
+
+
+def _std_error(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float | None:
+    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that the numbers of a map depend on."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:  # run from a source tree without installation
+            continue
+    return found

@@ -1,0 +1,32 @@
+"""The directory that `explain` writes: all that is needed to go on, to judge and to repeat."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from r2rise.demonstrations import Demonstrations
+from r2rise.importance import ImportanceMap
+from r2rise.study import Study
+
+
+@dataclass(frozen=True)
+class OutputDirectory:
+    """`study.yaml`, `demonstrations.npz`, `ledger.npz`, `map.json`, `map.csv` and `map.png`."""
+
+    path: Path
+
+    @property
+    def ledger(self) -> Path:
+        """Where the ledger lies."""
+        return self.path / "ledger.npz"
+
+    def write_study(self, study: Study, demonstrations: Demonstrations) -> None:
+        """Write the resolved study, and the demonstrations where they are not there yet."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        study.save(self.path / "study.yaml")
+        if not (self.path / "demonstrations.npz").exists():
+            demonstrations.save(self.path / "demonstrations.npz")
+
+    def write_map(self, importance_map: ImportanceMap) -> None:
+        """Write the map in every format."""
+        for name in ("map.json", "map.csv", "map.png"):
+            importance_map.save(self.path / name)

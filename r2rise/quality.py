@@ -1,0 +1,184 @@
+"""How far an importance map can be trusted."""
+
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import mannwhitneyu, rankdata
+
+from r2rise.estimators.sample import Chosen, Estimate, Floats, MaskedReturns
+from r2rise.ledger import EMPTY_MASK, Record, unpack_masks
+
+N_PERMUTATIONS = 999
+_PERMUTATIONS_AT_ONCE = 100
+_FAILURE_P = 0.01
+
+
+class Reliability(NamedTuple):
+    """How much of the ranking would come back with other masks and seeds, 0 to 1.
+
+    Attributes:
+        value: Expected rank correlation with an equal study, or None when it cannot be told.
+        method: `blocks` (blocks compared with each other) or `model` (from the standard errors).
+    """
+
+    value: float | None
+    method: Literal["blocks", "model"]
+
+
+def reliability(estimate: Estimate) -> Reliability:
+    """Return how much of the ranking would come back.
+
+    With B >= 2 blocks B r / (1 + (B - 1) r) (Spearman 1910, Brown 1910), r the mean Spearman
+    correlation between the maps of single blocks; with one block
+    max(0, 1 - mean(SE^2) / var(importance)).
+    """
+    known = np.isfinite(estimate.importance)
+    if known.sum() < 3:
+        return Reliability(None, "model")
+    if estimate.block_maps is None:
+        variance = float(np.var(estimate.importance[known], ddof=1))
+        noise = float(np.nanmean(estimate.std_error[known] ** 2))
+        return Reliability(max(0.0, 1 - noise / variance) if variance > 0 else None, "model")
+    ranks = rankdata(estimate.block_maps[:, known], axis=1)
+    ranks -= ranks.mean(axis=1, keepdims=True)
+    norms = np.linalg.norm(ranks, axis=1)
+    if (norms == 0).any():
+        return Reliability(None, "blocks")
+    correlations = (ranks @ ranks.T) / np.outer(norms, norms)
+    n_blocks = len(ranks)
+    r = max(0.0, float(correlations[np.triu_indices(n_blocks, 1)].mean()))
+    return Reliability(n_blocks * r / (1 + (n_blocks - 1) * r), "blocks")
+
+
+def equal_importance_p(sample: MaskedReturns, seed: int) -> float | None:
+    """Test whether all frames are equally important, by permutation.
+
+    H0: all effects are equal (not: all zero). Block means and the regression on frames kept are
+    removed; the residuals are permuted within blocks, 999 times. The statistic is the largest
+    deviation of a segment's effect from the mean effect, in standard errors (from the spread
+    between blocks where there are two or more).
+
+    Args:
+        sample: Masks and returns.
+        seed: Seed of the permutations.
+
+    Returns:
+        (1 + number of permutations at least as extreme) / (1 + 999), or None where fewer than 2
+        segments vary or the returns do not.
+    """
+    chosen = sample.varies
+    if chosen.sum() < 2 or np.ptp(sample.returns) == 0:
+        return None
+    frames = sample.n_frames[chosen].astype(np.float64)
+    slope = _slope_on_frames(sample, chosen, frames)
+    generator = np.random.default_rng(seed)
+    totals = _Totals(int(chosen.sum()))
+    for rows in sample.blocks:
+        totals.add_block(*_block_scores(sample, rows, chosen, slope, generator))
+    observed, *permuted = totals.statistics(frames)
+    at_least = int((np.array(permuted) >= observed * (1 - 1e-9)).sum())
+    return (1 + at_least) / (1 + N_PERMUTATIONS)
+
+
+def _slope_on_frames(sample: MaskedReturns, chosen: Chosen, frames: Floats) -> float:
+    """Return the least-squares change of the return per frame kept, within blocks."""
+    products = squares = 0.0
+    for rows in sample.blocks:
+        moments = sample.moments(rows)
+        products += float(frames @ moments.xy[chosen])
+        squares += float(frames @ moments.xx[np.ix_(chosen, chosen)] @ frames)
+    return products / squares if squares > 0 else 0.0
+
+
+class _Totals:
+    """Sums over blocks of each segment's score, (d, n_columns); column 0 is not permuted."""
+
+    def __init__(self, n_segments: int) -> None:
+        shape = (n_segments, 1 + N_PERMUTATIONS)
+        self._scores = np.zeros(shape)
+        self._score_squares = np.zeros(shape)
+        self._weighted_scores = np.zeros(shape)
+        self._weights = np.zeros((n_segments, 1))
+        self._weight_squares = np.zeros((n_segments, 1))
+        self._n_blocks = 0
+
+    def add_block(self, scores: Floats, weights: Floats) -> None:
+        """Add scores (d, n_columns) and weights (d,) of a block: its effects are their ratio."""
+        self._scores += scores
+        self._score_squares += scores**2
+        self._weighted_scores += scores * weights[:, None]
+        self._weights += weights[:, None]
+        self._weight_squares += weights[:, None] ** 2
+        self._n_blocks += 1
+
+    def statistics(self, frames: Floats) -> Floats:
+        """Return for each column the largest deviation from equal importance, (n_columns,)."""
+        effects = self._scores / self._weights
+        per_frame = frames @ effects / (frames @ frames)
+        largest: Floats = np.abs(effects - np.outer(frames, per_frame)).max(axis=0)
+        if self._n_blocks == 1:
+            return largest
+        spread = (
+            self._score_squares
+            - 2 * effects * self._weighted_scores
+            + effects**2 * self._weight_squares
+        ) / self._weights**2
+        variance = self._n_blocks / (self._n_blocks - 1) * spread.mean(axis=0)
+        return largest / np.sqrt(np.maximum(variance, np.finfo(float).tiny))
+
+
+def _block_scores(
+    sample: MaskedReturns,
+    rows: slice,
+    chosen: Chosen,
+    slope: float,
+    generator: np.random.Generator,
+) -> tuple[Floats, Floats]:
+    """Return scores (d, n_columns) and weights (d,) of a block."""
+    residuals = sample.returns[rows] - sample.returns[rows].mean()
+    n = len(residuals)
+    mask_mean = np.zeros(int(chosen.sum()))
+    for start, masks in _mask_chunks(sample, rows, chosen):
+        kept = masks @ sample.n_frames[chosen]
+        residuals[start : start + len(masks)] -= slope * kept
+        mask_mean += masks.sum(axis=0) / n
+    residuals -= residuals.mean()
+    scores = [_products(sample, rows, chosen, residuals[:, None])]
+    for start in range(0, N_PERMUTATIONS, _PERMUTATIONS_AT_ONCE):
+        count = min(_PERMUTATIONS_AT_ONCE, N_PERMUTATIONS - start)
+        permuted = generator.permuted(np.tile(residuals, (count, 1)), axis=1)
+        scores.append(_products(sample, rows, chosen, permuted.T))
+    return np.concatenate(scores, axis=1), n * mask_mean * (1 - mask_mean)
+
+
+def _products(sample: MaskedReturns, rows: slice, chosen: Chosen, columns: Floats) -> Floats:
+    total = np.zeros((int(chosen.sum()), columns.shape[1]))
+    for start, masks in _mask_chunks(sample, rows, chosen):
+        total += masks.T @ columns[start : start + len(masks)]
+    return total
+
+
+def _mask_chunks(
+    sample: MaskedReturns, rows: slice, chosen: Chosen
+) -> Iterator[tuple[int, Floats]]:
+    start = 0
+    for masks, _ in sample.chunks(rows):
+        yield start, masks[:, chosen]
+        start += len(masks)
+
+
+def failures_follow_frames_kept(records: Sequence[Record], n_frames: NDArray[np.int64]) -> bool:
+    """Say whether failures go with the number of frames kept (Mann and Whitney 1947, p < 0.01).
+
+    Masks that keep nothing do not count.
+    """
+    trained = [record for record in records if record.reason != EMPTY_MASK]
+    failed = np.array([record.status == "failed" for record in trained], dtype=bool)
+    if failed.sum() < 2 or failed.all():
+        return False
+    kept = unpack_masks(trained, len(n_frames)) @ n_frames
+    if np.ptp(kept) == 0:
+        return False
+    return bool(mannwhitneyu(kept[failed], kept[~failed]).pvalue < _FAILURE_P)

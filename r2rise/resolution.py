@@ -1,0 +1,169 @@
+"""From the study a user writes to one in which everything that matters is filled in."""
+
+from dataclasses import dataclass
+
+from r2rise.algorithms import check_algorithm
+from r2rise.demonstrations import Demonstrations
+from r2rise.environments import DEFAULT_MAX_STEPS, Environment, check_demonstrations
+from r2rise.errors import StudyError
+from r2rise.masks import BALANCED_BLOCK_SIZE, foldover_block_size
+from r2rise.power import Power
+from r2rise.segments import Segments
+from r2rise.study import EstimatorName, Masking, Study, StudyPart
+
+SHARD_SIZE = 2
+"""Masks that one worker retrains in a call: a pair of complements."""
+
+
+class Notice(StudyPart):
+    """Something a user should know about a study or a map."""
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A study ready to run.
+
+    Attributes:
+        study: With every field filled in.
+        segments: What is masked.
+        power: What the budget can resolve.
+        notices: What the user should know before anything is spent.
+    """
+
+    study: Study
+    segments: Segments
+    power: Power
+    notices: tuple[Notice, ...]
+
+
+def resolve(study: Study, demonstrations: Demonstrations) -> Resolved:
+    """Fill in a study and check it against demonstrations, environment and algorithm.
+
+    Raises:
+        InputError: When something does not fit; nothing has been spent.
+        MissingExtra: When an optional package is needed.
+    """
+    environment = Environment(study.environment)
+    notices = _about_demonstrations(demonstrations, environment)
+    _check_hash(study, demonstrations)
+    segments = demonstrations.segments(study.masking)
+    masking = _resolve_masking(study, len(segments))
+    budget, more = _round_budget(study.budget.retrainings, masking)
+    notices += more
+    max_steps, more = _resolve_steps(study, environment)
+    notices += more
+    fields = {
+        "demonstrations": demonstrations.content_hash,
+        "algorithm": check_algorithm(study.algorithm),
+        "masking": masking,
+        "evaluation": study.evaluation.model_copy(update={"max_steps": max_steps}),
+        "budget": study.budget.model_copy(update={"retrainings": budget}),
+        "estimator": _resolve_estimator(study, masking, len(segments)),
+        "execution": study.execution.model_copy(
+            update={"shard_size": _resolve_shard_size(study, masking)}
+        ),
+    }
+    resolved = study.model_copy(update=fields)
+    power = Power(budget, len(segments))
+    if not power.can_rank:
+        notices.append(Notice(code="low_power", detail=power.warn()))
+    return Resolved(resolved, segments, power, tuple(notices))
+
+
+def _check_hash(study: Study, demonstrations: Demonstrations) -> None:
+    asked = study.demonstrations
+    if asked is not None and asked != demonstrations.content_hash:
+        raise StudyError(
+            f"The study is about the demonstrations {asked}, but got "
+            f"{demonstrations.content_hash}: give the file it was made for, or remove "
+            f"'demonstrations' from the study."
+        )
+
+
+def _about_demonstrations(
+    demonstrations: Demonstrations, environment: Environment
+) -> list[Notice]:
+    n_outside = check_demonstrations(demonstrations, environment)
+    if not n_outside:
+        return []
+    detail = (
+        f"{n_outside} of {demonstrations.n_frames} actions lie outside the action space "
+        f"{environment.action_space}; they are kept (the policy's own are clipped)."
+    )
+    return [Notice(code="actions_outside_bounds", detail=detail)]
+
+
+def _resolve_masking(study: Study, n_segments: int) -> Masking:
+    masking = study.masking
+    design = masking.design
+    smallest = foldover_block_size(n_segments)
+    if design == "auto":
+        fits = study.budget.retrainings >= (masking.block_size or smallest)
+        design = "foldover" if masking.keep_probability == 0.5 and fits else "balanced"
+    default = {"foldover": smallest, "balanced": BALANCED_BLOCK_SIZE, "bernoulli": 1}[design]
+    block_size = masking.block_size or default
+    if design == "foldover" and (block_size < smallest or block_size & (block_size - 1)):
+        raise StudyError(
+            f"masking.block_size {block_size} does not fit a foldover design of {n_segments} "
+            f"segments: expected a power of two of at least {smallest}."
+        )
+    if design == "balanced" and block_size % 2:
+        raise StudyError(
+            f"masking.block_size {block_size} does not fit a balanced design: expected an even "
+            f"number (masks keep more and fewer segments in turn)."
+        )
+    return masking.model_copy(update={"design": design, "block_size": block_size})
+
+
+def _round_budget(retrainings: int, masking: Masking) -> tuple[int, list[Notice]]:
+    """Round a fold-over budget up to whole blocks."""
+    block_size = masking.block_size or 1
+    rounded = -(-retrainings // block_size) * block_size
+    if masking.design != "foldover" or rounded == retrainings:
+        return retrainings, []
+    detail = (
+        f"{retrainings} retrainings rounded up to {rounded}: whole fold-over blocks of "
+        f"{block_size}."
+    )
+    return rounded, [Notice(code="budget_rounded", detail=detail)]
+
+
+def _resolve_steps(study: Study, environment: Environment) -> tuple[int, list[Notice]]:
+    steps = study.evaluation.max_steps or environment.max_episode_steps
+    if steps is not None:
+        return steps, []
+    detail = (
+        f"Environment {study.environment.id!r} has no step limit: episodes are cut after "
+        f"{DEFAULT_MAX_STEPS} steps. Set evaluation.max_steps."
+    )
+    return DEFAULT_MAX_STEPS, [Notice(code="step_limit", detail=detail)]
+
+
+def _resolve_estimator(study: Study, masking: Masking, n_segments: int) -> EstimatorName:
+    if study.estimator == "auto":
+        return "difference" if masking.design == "foldover" else "ridge"
+    block_size = masking.block_size or 1
+    if study.estimator == "difference" and 1 < block_size < n_segments + 2:
+        raise StudyError(
+            f"The difference estimator needs blocks of at least {n_segments + 2} masks for "
+            f"{n_segments} segments, but masking.block_size is {block_size}: use longer blocks or "
+            f"estimator 'ridge'."
+        )
+    return study.estimator
+
+
+def _resolve_shard_size(study: Study, masking: Masking) -> int:
+    """Check that shards hold whole pairs, and divide a block or are whole blocks."""
+    block_size = masking.block_size or 1
+    default = SHARD_SIZE if block_size % SHARD_SIZE == 0 or block_size == 1 else 1
+    size = study.execution.shard_size or default
+    pairs = size % 2 == 0 or masking.design != "foldover"
+    if not pairs or (block_size % size and size % block_size):
+        raise StudyError(
+            f"execution.shard_size {size} does not fit blocks of {block_size} masks: expected a "
+            f"divisor or a multiple{'' if pairs else ', and an even number'}."
+        )
+    return size

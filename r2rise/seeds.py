@@ -1,0 +1,49 @@
+"""Where every random number of a study comes from.
+
+All seeds follow from `study.seed` through `numpy.random.SeedSequence` with the spawn key
+`(kind, number, purpose)`. A mask therefore has the same seeds whoever computes it, in any order.
+"""
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Kind = Literal["design", "baseline", "random_policy"]
+
+_KIND_KEYS: dict[Kind, int] = {"design": 0, "baseline": 1, "random_policy": 5}
+_MASKS, _TRAINING, _EVALUATION = range(3)
+
+
+class Seeds(NamedTuple):
+    """The two seeds that the masks of a block share, each below 2**31."""
+
+    training: int
+    evaluation: int
+
+
+def _sequence(seed: int, kind: Kind, number: int, purpose: int) -> np.random.SeedSequence:
+    return np.random.SeedSequence(seed, spawn_key=(_KIND_KEYS[kind], number, purpose))
+
+
+def _word(sequence: np.random.SeedSequence) -> int:
+    return int(sequence.generate_state(1)[0] >> 1)
+
+
+def retraining_seeds(seed: int, kind: Kind, number: int) -> Seeds:
+    """Return the training and evaluation seed of a block (or of a numbered baseline)."""
+    return Seeds(
+        training=_word(_sequence(seed, kind, number, _TRAINING)),
+        evaluation=_word(_sequence(seed, kind, number, _EVALUATION)),
+    )
+
+
+def mask_generator(seed: int, number: int) -> np.random.Generator:
+    """Return the generator that draws the masks of block (or mask) `number`."""
+    return np.random.default_rng(_sequence(seed, "design", number, _MASKS))
+
+
+def episode_seeds(evaluation_seed: int, n_episodes: int) -> NDArray[np.int64]:
+    """Return one seed per evaluation episode, (n_episodes,) int64; more episodes extend the list."""
+    words = np.random.SeedSequence(evaluation_seed).generate_state(n_episodes)
+    return (words >> 1).astype(np.int64)

@@ -1,0 +1,142 @@
+"""Segments: runs of consecutive frames that are masked together."""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from r2rise.errors import StudyError
+from r2rise.study import Masking
+
+
+class Segment(NamedTuple):
+    """Frames `start` up to, not including, `stop` of one demonstration."""
+
+    demonstration: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, eq=False)
+class Segments:
+    """All segments of a set of demonstrations, in order; every frame is in exactly one.
+
+    Attributes:
+        demonstration: (n_segments,) int64, the demonstration each segment belongs to.
+        start: (n_segments,) int64, its first frame.
+        stop: (n_segments,) int64, one past its last frame.
+    """
+
+    demonstration: NDArray[np.int64]
+    start: NDArray[np.int64]
+    stop: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, lengths: NDArray[np.int64], masking: Masking) -> "Segments":
+        """Cut demonstrations of the given lengths, (n_demos,), as `masking` says.
+
+        Raises:
+            StudyError: When the user's own boundaries do not fit the demonstrations.
+        """
+        if masking.boundaries is not None:
+            return cls._from_starts(lengths, masking.boundaries)
+        whole = masking.segment_length in ("all", None)
+        steps = lengths if whole else np.full(len(lengths), masking.segment_length)
+        return cls._from_starts(
+            lengths,
+            tuple(
+                tuple(range(0, int(length), int(step)))
+                for length, step in zip(lengths, steps, strict=True)
+            ),
+        )
+
+    @classmethod
+    def _from_starts(
+        cls, lengths: NDArray[np.int64], starts: tuple[tuple[int, ...], ...]
+    ) -> "Segments":
+        if len(starts) != len(lengths):
+            raise StudyError(
+                f"masking.boundaries names {len(starts)} demonstrations, but there are "
+                f"{len(lengths)}: give the starts of the segments of each one."
+            )
+        for number, (own, length) in enumerate(zip(starts, lengths, strict=True)):
+            ascending = all(a < b for a, b in zip(own, own[1:], strict=False))
+            if not own or own[0] != 0 or not ascending or own[-1] >= length:
+                raise StudyError(
+                    f"masking.boundaries of demonstration {number}: expected ascending starts "
+                    f"from 0 to at most {length - 1}, got {list(own)}."
+                )
+        stops = [
+            (*own[1:], int(length)) for own, length in zip(starts, lengths, strict=True)
+        ]
+        return cls(
+            demonstration=np.repeat(np.arange(len(starts)), [len(own) for own in starts]),
+            start=np.array([start for own in starts for start in own], dtype=np.int64),
+            stop=np.array([stop for own in stops for stop in own], dtype=np.int64),
+        )
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def __getitem__(self, index: int) -> Segment:
+        return Segment(
+            int(self.demonstration[index]), int(self.start[index]), int(self.stop[index])
+        )
+
+    def __iter__(self) -> Iterator[Segment]:
+        return (self[index] for index in range(len(self)))
+
+    @property
+    def n_frames(self) -> NDArray[np.int64]:
+        """Frames of each segment, (n_segments,) int64."""
+        return self.stop - self.start
+
+    def frames(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return the frames that a mask, (n_segments,) bool, keeps: (n_frames,) bool."""
+        return np.repeat(mask, self.n_frames)
+
+
+def read_boundaries(path: str | Path) -> tuple[tuple[int, ...], ...]:
+    """Read the user's own segments from a CSV file with columns demonstration, start, stop.
+
+    The columns of a saved `map.csv` serve as they are. Segments follow each other without gaps.
+
+    Raises:
+        StudyError: When the file cannot be read, or segments overlap or leave a gap.
+    """
+    rows = _read_rows(path)
+    starts: list[list[int]] = []
+    expected = (0, 0)
+    for line, (demonstration, start, stop) in enumerate(rows, start=2):
+        if (demonstration, start) == (expected[0] + 1, 0):
+            expected = (demonstration, 0)
+        if (demonstration, start) != expected or stop <= start:
+            raise StudyError(
+                f"{path}, line {line}: expected a segment of demonstration {expected[0]} that "
+                f"starts at frame {expected[1]} and is not empty (or the next demonstration), "
+                f"got demonstration {demonstration}, frames {start} to {stop}. Sort the segments; "
+                f"they must neither overlap nor leave gaps."
+            )
+        if start == 0:
+            starts.append([])
+        starts[-1].append(start)
+        expected = (demonstration, stop)
+    return tuple(tuple(own) for own in starts)
+
+
+def _read_rows(path: str | Path) -> list[Segment]:
+    columns = Segment._fields
+    try:
+        with Path(path).open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        return [Segment(*(int(row[name]) for name in columns)) for row in rows]
+    except OSError as error:
+        raise StudyError(f"Cannot read the segments {path}: {error.strerror}.") from None
+    except (KeyError, TypeError, ValueError, UnicodeDecodeError, csv.Error):
+        raise StudyError(
+            f"{path} should be a CSV file with the whole-numbered columns {', '.join(columns)}."
+        ) from None

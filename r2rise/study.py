@@ -1,0 +1,348 @@
+"""The study: what is asked, as one frozen and validated object.
+
+The same object in Python, in YAML, over REST and inside every saved importance map.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from r2rise.errors import StudyError, suggestion
+
+DesignName = Literal["foldover", "balanced", "bernoulli"]
+EstimatorName = Literal["difference", "ridge", "rise", "rise_normalized"]
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # Zheng et al., arXiv 2301.01088: independent masks, a new training seed for each, plain sum.
+    "paper": {
+        "masking": {
+            "segment_length": 10,
+            "design": "bernoulli",
+            "keep_probability": 0.5,
+            "block_size": 1,
+        },
+        "evaluation": {"n_episodes": 20, "epsilon": 0.1},
+        "budget": {"retrainings": 700},
+        "estimator": "rise",
+    },
+}
+
+
+class StudyPart(BaseModel):
+    """A frozen part of a study; unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def _label(thing: object) -> str:
+    """Return the `module:name` that a function, class or instance is known by."""
+    named = thing if hasattr(thing, "__qualname__") else type(thing)
+    return f"{named.__module__}:{named.__qualname__}"  # type: ignore[attr-defined]
+
+
+class EnvironmentSpec(StudyPart):
+    """Where policies are evaluated.
+
+    Attributes:
+        id: A gymnasium id, `module:Env-v0`, or `module:factory`. A function that makes an
+            environment may be given instead of the whole part; its `module:name` becomes the id.
+        kwargs: Keyword arguments of the environment.
+        obs_keys: Keys of a dict observation to concatenate, in this order.
+        factory: The function itself, where one was given; neither saved nor hashed.
+    """
+
+    id: str = Field(min_length=1)
+    kwargs: dict[str, JsonValue] = {}
+    obs_keys: tuple[str, ...] = ()
+    factory: Callable[..., Any] | None = Field(default=None, exclude=True, repr=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name_or_factory(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"id": value}
+        if callable(value):
+            return {"id": _label(value), "factory": value}
+        return value
+
+
+class AlgorithmSpec(StudyPart):
+    """What is retrained.
+
+    Attributes:
+        name: An installed algorithm, or `module:object`. A class, instance or function may be
+            given instead of the whole part; its `module:name` becomes the name.
+        settings: The algorithm's own settings, checked by its settings model.
+        implementation: The object itself, where one was given; neither saved nor hashed.
+    """
+
+    name: str = Field(default="imitation-bc", min_length=1)
+    settings: dict[str, JsonValue] = {}
+    implementation: Any = Field(default=None, exclude=True, repr=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name_or_object(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"name": value}
+        if isinstance(value, Mapping | AlgorithmSpec):
+            return value
+        return {"name": _label(value), "implementation": value}
+
+
+class Masking(StudyPart):
+    """How frames are grouped and masked.
+
+    Attributes:
+        segment_length: Frames per segment, or `all` for whole demonstrations.
+        boundaries: The user's own segments instead: for each demonstration the frames at which
+            its segments start, the first being 0.
+        design: `foldover`, `balanced`, `bernoulli`, or `auto` to let the budget decide.
+        keep_probability: Share of the segments that a mask keeps.
+        block_size: Masks that share a training seed; filled in by the design when left out.
+    """
+
+    segment_length: int | Literal["all"] | None = 10
+    boundaries: tuple[tuple[int, ...], ...] | None = None
+    design: DesignName | Literal["auto"] = "auto"
+    keep_probability: float = Field(default=0.5, gt=0, lt=1)
+    block_size: int | None = Field(default=None, ge=1)
+
+    @field_validator("segment_length")
+    @classmethod
+    def _positive(cls, value: int | str | None) -> int | str | None:
+        if isinstance(value, int) and value < 1:
+            raise ValueError("a segment has at least 1 frame; or write 'all'")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.segment_length is None) == (self.boundaries is None):
+            raise ValueError(
+                "give either segment_length or boundaries (with segment_length: null)"
+            )
+        if self.design == "foldover" and self.keep_probability != 0.5:
+            raise ValueError(
+                f"the foldover design keeps half of the segments, but keep_probability is "
+                f"{self.keep_probability}: use design 'balanced' or keep_probability 0.5"
+            )
+        return self
+
+
+class Evaluation(StudyPart):
+    """How a policy is evaluated.
+
+    Attributes:
+        n_episodes: Episodes per retraining.
+        deterministic: Most likely actions (True) or sampled ones (False).
+        epsilon: Probability of a uniformly random action at each step (the paper: 0.1).
+        max_steps: Steps after which an episode is cut; the environment's own limit when left out.
+        score: `return`, or `info:<key>` for a number in `info` at the end of an episode.
+    """
+
+    n_episodes: int = Field(default=20, ge=1)
+    deterministic: bool = True
+    epsilon: float = Field(default=0.0, ge=0, le=1)
+    max_steps: int | None = Field(default=None, ge=1)
+    score: str = Field(default="return", pattern=r"^(return|info:.+)$")
+
+
+class Budget(StudyPart):
+    """How much is spent; extending it reuses the ledger.
+
+    Attributes:
+        retrainings: Masks to retrain on.
+        baseline_retrainings: Retrainings on all frames, each with its own seed.
+    """
+
+    retrainings: int = Field(default=384, ge=1)
+    baseline_retrainings: int = Field(default=20, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_number(cls, value: Any) -> Any:
+        return {"retrainings": value} if isinstance(value, int) else value
+
+
+class Execution(StudyPart):
+    """How the work is cut up.
+
+    Attributes:
+        shard_size: Masks that a worker retrains in one call; filled in when left out.
+        threads: Threads of the numerical libraries in each worker.
+        time_limit: Seconds that one retraining may take, or None.
+        max_failed_share: Share of failed retrainings above which the study ends with an error.
+    """
+
+    shard_size: int | None = Field(default=None, ge=1)
+    threads: int = Field(default=1, ge=1)
+    time_limit: float | None = Field(default=None, gt=0)
+    max_failed_share: float = Field(default=0.1, ge=0, le=1)
+
+
+class Study(StudyPart):
+    """What is asked of a set of demonstrations.
+
+    Attributes:
+        demonstrations: Content hash of the demonstrations, filled in when the study is resolved.
+        environment: Where policies are evaluated.
+        algorithm: What is retrained.
+        masking: How frames are grouped and masked.
+        evaluation: How a policy is evaluated.
+        seed: The one seed that all random numbers follow from.
+        budget: How much is spent.
+        estimator: How the ledger becomes a map; `auto` takes `difference` for fold-over blocks
+            and `ridge` otherwise.
+        execution: How the work is cut up.
+        preset: Name of a set of defaults, `paper`; given fields win over it.
+    """
+
+    demonstrations: str | None = None
+    environment: EnvironmentSpec
+    algorithm: AlgorithmSpec = AlgorithmSpec()
+    masking: Masking = Masking()
+    evaluation: Evaluation = Evaluation()
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    budget: Budget = Budget()
+    estimator: EstimatorName | Literal["auto"] = "auto"
+    execution: Execution = Execution()
+    preset: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _apply_preset(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping) or value.get("preset") is None:
+            return value
+        name = value["preset"]
+        if name not in PRESETS:
+            raise ValueError(f"no preset {name!r}. {suggestion(str(name), PRESETS)}")
+        return merged(PRESETS[name], value)
+
+    def design_part(self) -> dict[str, Any]:
+        """Return all that determines what one mask's retraining gives, JSON-ready.
+
+        Budget, estimator and limits are left out: changing them reuses the ledger.
+        """
+        fields = self.model_dump(mode="json")
+        execution = fields["execution"]
+        names = ("demonstrations", "environment", "algorithm", "masking", "evaluation", "seed")
+        return {name: fields[name] for name in names} | {
+            "execution": {name: execution[name] for name in ("shard_size", "threads")}
+        }
+
+    @property
+    def design_hash(self) -> str:
+        """Hash of `design_part()`; ledgers of equal hash can be extended and merged."""
+        return json_hash(self.design_part())
+
+    @property
+    def study_hash(self) -> str:
+        """Hash of the whole study."""
+        return json_hash(self.model_dump(mode="json", exclude={"preset"}))
+
+    @classmethod
+    def parse(cls, fields: Mapping[str, Any]) -> "Study":
+        """Build a study from plain data.
+
+        Raises:
+            StudyError: Naming each wrong field, what was expected and what came.
+        """
+        try:
+            return cls.model_validate(fields)
+        except ValidationError as error:
+            raise StudyError(f"This study cannot be used:\n{describe(error, cls)}") from None
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Study":
+        """Read a study from a YAML file.
+
+        Raises:
+            StudyError: When the file is missing, is not YAML, or has wrong fields.
+        """
+        return cls.parse(read_yaml(path))
+
+    def save(self, path: str | Path) -> None:
+        """Write the study to a YAML file."""
+        text = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+        Path(path).write_text(text, encoding="utf-8")
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """Read the fields of a study from a YAML file.
+
+    Raises:
+        StudyError: When the file is missing, is not YAML, or is not a mapping.
+    """
+    try:
+        fields = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise StudyError(f"Cannot read the study {path}: {error.strerror}.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise StudyError(f"{path} is not a YAML file: {error}") from None
+    if not isinstance(fields, dict):
+        raise StudyError(
+            f"{path} should hold the fields of a study (environment, algorithm, ...), "
+            f"but holds {type(fields).__name__}."
+        )
+    return fields
+
+
+def json_hash(value: Any) -> str:
+    """Return `sha256:<hex>` of a JSON value, whatever the order of its keys."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `base` with the values of `over`, part by part."""
+    result = dict(base)
+    for name, value in over.items():
+        current = result.get(name)
+        if isinstance(value, BaseModel):
+            value = value.model_dump(exclude_unset=True)
+        if isinstance(current, Mapping) and isinstance(value, Mapping):
+            value = merged(current, value)
+        result[name] = value
+    return result
+
+
+def describe(error: ValidationError, model: type[BaseModel]) -> str:
+    """Return a line per wrong field: where, what was expected, what came, what was meant."""
+    return "\n".join(f"  {_describe_one(dict(e), model)}" for e in error.errors())
+
+
+def _describe_one(problem: dict[str, Any], model: type[BaseModel]) -> str:
+    location = [str(part) for part in problem["loc"] if not str(part).startswith("function-")]
+    where = ".".join(location) or "study"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        return f"{where}: unknown field. {suggestion(location[-1], _fields_at(model, location))}"
+    if problem["type"] == "missing":
+        return f"{where}: is missing."
+    if problem["type"] == "value_error":
+        return f"{where}: {message}"
+    return f"{where}: {message} (got {problem['input']!r})"
+
+
+def _fields_at(model: type[BaseModel], location: list[str]) -> list[str]:
+    """Return the field names of the part of `model` that holds the last place in `location`."""
+    for name in location[:-1]:
+        field = model.model_fields.get(name)
+        part = field.annotation if field else None
+        if not (isinstance(part, type) and issubclass(part, BaseModel)):
+            return []
+        model = part
+    return [name for name, field in model.model_fields.items() if not field.exclude]
