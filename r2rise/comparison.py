@@ -2,7 +2,6 @@
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
-from scipy.stats import kendalltau, spearmanr
 
 from r2rise.errors import MapError
 from r2rise.importance import ImportanceMap
@@ -38,6 +37,8 @@ def compare(a: ImportanceMap, b: ImportanceMap, *, k: int = 10) -> Comparison:
     Raises:
         MapError: When demonstrations or segments differ, or fewer than 2 segments are in both.
     """
+    from scipy.stats import kendalltau, spearmanr
+
     if a.dataset.sha256 != b.dataset.sha256:
         raise MapError(
             f"The maps are of different demonstrations ({a.dataset.sha256[:19]}... and "

@@ -94,13 +94,13 @@ class Demonstrations:
         Raises:
             DemonstrationsError: With the exact reason why the file cannot be used.
         """
-        from r2rise.formats.npz import load_npz  # noqa: PLC0415  (formats build on this module)
+        from r2rise.formats.npz import load_npz
 
         return load_npz(Path(path), obs_keys=obs_keys)
 
     def save(self, path: str | Path) -> None:
         """Write a compressed `.npz` file; it takes the place of `path` only when complete."""
-        from r2rise.formats.npz import save_npz  # noqa: PLC0415
+        from r2rise.formats.npz import save_npz
 
         save_npz(self, Path(path))
 

@@ -43,7 +43,10 @@ class Environment:
         self.action_space: spaces.Space[Any] = env.action_space
         self.max_episode_steps: int | None = env.spec.max_episode_steps if env.spec else None
         env.close()
-        for role, space in (("actions", self.action_space), ("observations", env.observation_space)):
+        for role, space in (
+            ("actions", self.action_space),
+            ("observations", env.observation_space),
+        ):
             if not isinstance(space, _ARRAY_SPACES):
                 raise EnvironmentMismatch(
                     f"Environment {spec.id!r} has {role} of kind {type(space).__name__}: expected "
@@ -74,7 +77,7 @@ class _ConcatenateKeys(gym.ObservationWrapper[Any, Any, Any]):
 
     def __init__(self, env: GymEnv, spec: EnvironmentSpec) -> None:
         super().__init__(env)
-        parts = cast(spaces.Dict, env.observation_space).spaces
+        parts = cast("spaces.Dict", env.observation_space).spaces
         if not spec.obs_keys:
             raise EnvironmentMismatch(
                 f"Environment {spec.id!r} has dict observations ({', '.join(parts)}): name those "
@@ -93,18 +96,18 @@ class _ConcatenateKeys(gym.ObservationWrapper[Any, Any, Any]):
                 f"The observations {', '.join(spec.obs_keys)} of environment {spec.id!r} cannot "
                 f"be concatenated into one vector."
             )
-        boxes = [cast(spaces.Box, space) for space in flat]
+        boxes = [cast("spaces.Box", space) for space in flat]
         dtype = np.result_type(*(box.dtype for box in boxes))
         self.observation_space = spaces.Box(
             np.concatenate([box.low for box in boxes]).astype(dtype),
             np.concatenate([box.high for box in boxes]).astype(dtype),
-            dtype=cast(type[np.floating[Any]], dtype.type),
+            dtype=cast("type[np.floating[Any]]", dtype.type),
         )
 
     def observation(self, observation: dict[str, Any]) -> NDArray[Any]:
         flat = [spaces.flatten(self._parts[key], observation[key]) for key in self._keys]
         dtype = self.observation_space.dtype
-        return np.concatenate(cast(list[NDArray[Any]], flat)).astype(dtype)
+        return np.concatenate(cast("list[NDArray[Any]]", flat)).astype(dtype)
 
 
 @functools.cache
@@ -139,9 +142,7 @@ def import_object(name: str, role: str) -> Any:
     for part in attribute.split("."):
         if not hasattr(target, part):
             known = [known for known in dir(target) if not known.startswith("_")]
-            raise UnknownName(
-                f"{module_name!r} has no {attribute!r}. {suggestion(part, known)}"
-            )
+            raise UnknownName(f"{module_name!r} has no {attribute!r}. {suggestion(part, known)}")
         target = getattr(target, part)
     return target
 
@@ -153,7 +154,7 @@ def _make_gym(spec: EnvironmentSpec) -> GymEnv:
         if maker is not None:
             env = maker(**spec.kwargs)
         else:
-            env = gym.make(spec.id, disable_env_checker=True, **cast(dict[str, Any], spec.kwargs))
+            env = gym.make(spec.id, disable_env_checker=True, **cast("dict[str, Any]", spec.kwargs))
     except gym.error.Error as error:
         raise UnknownName(f"There is no environment {spec.id!r}: {error}") from None
     except Exception as error:
@@ -163,8 +164,7 @@ def _make_gym(spec: EnvironmentSpec) -> GymEnv:
         ) from None
     if not isinstance(env, gym.Env):
         raise EnvironmentMismatch(
-            f"{spec.id!r} should return a gymnasium environment, but returned "
-            f"{type(env).__name__}."
+            f"{spec.id!r} should return a gymnasium environment, but returned {type(env).__name__}."
         )
     return env
 

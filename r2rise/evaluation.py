@@ -131,5 +131,6 @@ def _predict(
     if actions.dtype.kind not in "biuf" or not np.isfinite(actions).all():
         raise EnvironmentMismatch("policy.predict returned actions that are not finite numbers.")
     if isinstance(space, spaces.Box):
-        return np.clip(actions, space.low, space.high).astype(space.dtype)
-    return actions.astype(space.dtype)
+        actions = np.clip(actions, space.low, space.high)
+    acts: NDArray[Any] = actions.astype(space.dtype)
+    return acts

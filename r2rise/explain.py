@@ -12,11 +12,18 @@ from r2rise.demonstrations import Demonstrations
 from r2rise.engines import Engine, InlineEngine
 from r2rise.errors import StudyFailed
 from r2rise.importance import ImportanceMap
-from r2rise.ledger import EMPTY_MASK, Ledger, LedgerFile, LedgerHeader, MemoryLedger, Record
-from r2rise.ledger import open_ledger
+from r2rise.ledger import (
+    EMPTY_MASK,
+    Ledger,
+    LedgerFile,
+    LedgerHeader,
+    MemoryLedger,
+    Record,
+    open_ledger,
+)
 from r2rise.mapping import importance_map
 from r2rise.output import OutputDirectory
-from r2rise.resolution import Resolved, resolve
+from r2rise.resolution import resolve
 from r2rise.retraining import Shard
 from r2rise.seeds import Kind
 from r2rise.study import Study

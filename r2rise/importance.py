@@ -169,7 +169,9 @@ class ImportanceMap(MapPart):
         n_masked: (n_segments,) masks that masked it.
     """
 
-    schema_: Literal["r2rise.importance_map"] = ModelField(default=SCHEMA, alias="schema")
+    schema_: Literal["r2rise.importance_map"] = ModelField(
+        default="r2rise.importance_map", alias="schema"
+    )
     schema_version: str = SCHEMA_VERSION
     revision: int
     partial: bool

@@ -13,8 +13,9 @@ import threading
 from multiprocessing.connection import Connection, Pipe
 from typing import NoReturn
 
+from r2rise.algorithms import Progress
 from r2rise.ledger import Record
-from r2rise.retraining import Assignments, Progress, keep_going, unpack_retrainer
+from r2rise.retraining import Assignments, keep_going, unpack_retrainer
 from r2rise.seeds import Kind
 
 TIMEOUT = "timeout"

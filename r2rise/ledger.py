@@ -93,11 +93,10 @@ def pack_mask(mask: NDArray[np.bool_]) -> bytes:
     return np.packbits(mask).tobytes()
 
 
-def unpack_masks(records: Sequence[Record], n_segments: int) -> NDArray[np.bool_]:
-    """Return the masks of records, (n_records, n_segments) bool."""
+def packed_masks(records: Sequence[Record], n_segments: int) -> NDArray[np.uint8]:
+    """Return the masks of records, (n_records, ceil(n_segments / 8)) uint8."""
     packed = np.frombuffer(b"".join(record.packed_mask for record in records), dtype=np.uint8)
-    rows = packed.reshape(len(records), -1)
-    return np.unpackbits(rows, axis=1, count=n_segments).astype(bool)
+    return packed.reshape(len(records), -(-n_segments // 8))
 
 
 @dataclass(frozen=True)
@@ -169,13 +168,12 @@ class Ledger:
             name: np.array([getattr(record, name) for record in records], dtype=dtype)
             for name, dtype in _COLUMNS.items()
         }
-        masks = np.frombuffer(b"".join(r.packed_mask for r in records), dtype=np.uint8)
         with atomic_file(path) as file:
             np.savez_compressed(
                 file,
                 allow_pickle=False,
                 meta=np.array(json.dumps(self.header.to_json())),
-                mask=masks.reshape(len(records), -(-self.header.n_segments // 8)),
+                mask=packed_masks(records, self.header.n_segments),
                 n_returns=n_returns,
                 returns=np.concatenate([np.zeros(0), *(record.returns for record in records)]),
                 **columns,

@@ -30,9 +30,7 @@ LOW_RELIABILITY = 0.5
 _PACKAGES = ("r2rise", "numpy", "scipy", "gymnasium", "torch")
 
 
-def importance_map(
-    ledger: Ledger, study: Study, notices: Sequence[Notice] = ()
-) -> ImportanceMap:
+def importance_map(ledger: Ledger, study: Study, notices: Sequence[Notice] = ()) -> ImportanceMap:
     """Compute the map of a resolved study from its ledger.
 
     Args:
@@ -54,7 +52,7 @@ def importance_map(
         reliability=trust.value,
         reliability_method=trust.method,
     )
-    all_notices = (*notices, *more, *_about(records, sample, found, trust.value))
+    all_notices = (*notices, *more, *_about(records, sample, found, trust.value, study))
     return ImportanceMap(
         revision=len(records),
         partial=len(records) < study.budget.retrainings,
@@ -79,16 +77,14 @@ def importance_map(
         importance=found.importance,
         std_error=found.std_error,
         n_kept=sample.n_kept,
-        n_masked=len(sample.records) - sample.n_kept,
+        n_masked=len(sample) - sample.n_kept,
         quality=quality,
         versions=versions(),
         warnings=all_notices,
     )
 
 
-def _estimate(
-    study: Study, sample: MaskedReturns
-) -> tuple[EstimatorName, Estimate, list[Notice]]:
+def _estimate(study: Study, sample: MaskedReturns) -> tuple[EstimatorName, Estimate, list[Notice]]:
     """Estimate as the study says; ridge while no block of a difference estimate is usable."""
     name: EstimatorName = "ridge" if study.estimator == "auto" else study.estimator
     try:
@@ -102,10 +98,11 @@ def _estimate(
 
 
 def _about(
-    records: Sequence[Record], sample: MaskedReturns, found: Estimate, trust: float | None
+    records: Sequence[Record], sample: MaskedReturns, found: Estimate, trust: float | None, study: Study
 ) -> list[Notice]:
     notices = []
-    n_failed = len(records) - len(sample.records)
+    shared_seed = (study.masking.block_size or 1) > 1
+    n_failed = len(records) - len(sample)
     if n_failed:
         detail = f"{n_failed} of {len(records)} retrainings failed and are left out."
         notices.append(Notice(code="failed_retrainings", detail=detail))
@@ -115,7 +112,7 @@ def _about(
     if found.n_waiting:
         detail = f"{found.n_waiting} retrainings wait for their block to be of full rank."
         notices.append(Notice(code="waiting_blocks", detail=detail))
-    if sample.block_size > 1 and len(sample.blocks) == 1:
+    if shared_seed and len(sample.blocks) == 1:
         detail = "All masks share one training seed: the map may describe one lucky start."
         notices.append(Notice(code="one_training_seed", detail=detail))
     if trust is not None and trust < LOW_RELIABILITY:
@@ -128,7 +125,7 @@ def _retrainings(records: Sequence[Record], sample: MaskedReturns, planned: int)
     returns = sample.returns
     return Retrainings(
         done=len(records),
-        failed=len(records) - len(sample.records),
+        failed=len(records) - len(sample),
         planned=planned,
         mean_return=float(returns.mean()) if len(returns) else None,
         std_return=float(returns.std(ddof=1)) if len(returns) > 1 else None,

@@ -27,6 +27,7 @@ def draw(importance_map: "ImportanceMap", file: IO[bytes]) -> None:
     require("matplotlib", "Drawing a map", "plot")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     lengths = importance_map.dataset.lengths
     height = 1.6 + _ROW_INCHES * min(len(lengths), 60)
@@ -46,7 +47,7 @@ def draw(importance_map: "ImportanceMap", file: IO[bytes]) -> None:
         ylim=(len(lengths) - 0.5, -0.5),
         title=_title(importance_map),
     )
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     figure.savefig(file, format="png", dpi=_DOTS_PER_INCH, metadata={"Software": None})
 
 

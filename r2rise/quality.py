@@ -5,10 +5,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import mannwhitneyu, rankdata
 
 from r2rise.estimators.sample import Chosen, Estimate, Floats, MaskedReturns
-from r2rise.ledger import EMPTY_MASK, Record, unpack_masks
+from r2rise.ledger import EMPTY_MASK, Record, packed_masks
 
 N_PERMUTATIONS = 999
 _PERMUTATIONS_AT_ONCE = 100
@@ -34,6 +33,8 @@ def reliability(estimate: Estimate) -> Reliability:
     correlation between the maps of single blocks; with one block
     max(0, 1 - mean(SE^2) / var(importance)).
     """
+    from scipy.stats import rankdata
+
     known = np.isfinite(estimate.importance)
     if known.sum() < 3:
         return Reliability(None, "model")
@@ -126,7 +127,8 @@ class _Totals:
             + effects**2 * self._weight_squares
         ) / self._weights**2
         variance = self._n_blocks / (self._n_blocks - 1) * spread.mean(axis=0)
-        return largest / np.sqrt(np.maximum(variance, np.finfo(float).tiny))
+        largest /= np.sqrt(np.maximum(variance, np.finfo(float).tiny))
+        return largest
 
 
 def _block_scores(
@@ -174,11 +176,14 @@ def failures_follow_frames_kept(records: Sequence[Record], n_frames: NDArray[np.
 
     Masks that keep nothing do not count.
     """
+    from scipy.stats import mannwhitneyu
+
     trained = [record for record in records if record.reason != EMPTY_MASK]
     failed = np.array([record.status == "failed" for record in trained], dtype=bool)
     if failed.sum() < 2 or failed.all():
         return False
-    kept = unpack_masks(trained, len(n_frames)) @ n_frames
+    packed = packed_masks(trained, len(n_frames))
+    kept = np.unpackbits(packed, axis=1, count=len(n_frames)) @ n_frames
     if np.ptp(kept) == 0:
         return False
     return bool(mannwhitneyu(kept[failed], kept[~failed]).pvalue < _FAILURE_P)

@@ -83,9 +83,7 @@ def _check_hash(study: Study, demonstrations: Demonstrations) -> None:
         )
 
 
-def _about_demonstrations(
-    demonstrations: Demonstrations, environment: Environment
-) -> list[Notice]:
+def _about_demonstrations(demonstrations: Demonstrations, environment: Environment) -> list[Notice]:
     n_outside = check_demonstrations(demonstrations, environment)
     if not n_outside:
         return []

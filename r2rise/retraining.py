@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import cloudpickle
 import numpy as np
@@ -122,12 +122,17 @@ class Retrainer:
             if kind != "random_policy":
                 with seeded_globals(seeds.training, self._study.execution.threads):
                     policy = self._algorithm.train(
-                        self._transitions(mask), self._environment, seeds.training,
+                        self._transitions(mask),
+                        self._environment,
+                        seeds.training,
                         progress=progress,
                     )
             with seeded_globals(seeds.evaluation, self._study.execution.threads):
                 return evaluate(
-                    policy, self._environment, self._study.evaluation, seeds.evaluation,
+                    policy,
+                    self._environment,
+                    self._study.evaluation,
+                    seeds.evaluation,
                     progress=progress,
                 )
 
@@ -142,7 +147,14 @@ class Retrainer:
         )
 
 
-def run_shard(retrainer: Retrainer, shard: Shard, progress: Progress) -> list[Record]:
+class Retrains(Protocol):
+    """What does one retraining at a time: a `Retrainer`, or one in a child process."""
+
+    def retrain(self, kind: Kind, index: int, progress: Progress) -> Record:
+        """Train and evaluate once."""
+
+
+def run_shard(retrainer: Retrains, shard: Shard, progress: Progress) -> list[Record]:
     """Do the retrainings of a shard, in order."""
     return [
         replace(retrainer.retrain(shard.kind, index, progress), attempts=shard.attempts + 1)

@@ -44,6 +44,6 @@ def mask_generator(seed: int, number: int) -> np.random.Generator:
 
 
 def episode_seeds(evaluation_seed: int, n_episodes: int) -> NDArray[np.int64]:
-    """Return one seed per evaluation episode, (n_episodes,) int64; more episodes extend the list."""
+    """Return one seed per episode, (n_episodes,) int64; more episodes extend the list."""
     words = np.random.SeedSequence(evaluation_seed).generate_state(n_episodes)
     return (words >> 1).astype(np.int64)

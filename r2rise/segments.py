@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,15 +65,13 @@ class Segments:
                 f"{len(lengths)}: give the starts of the segments of each one."
             )
         for number, (own, length) in enumerate(zip(starts, lengths, strict=True)):
-            ascending = all(a < b for a, b in zip(own, own[1:], strict=False))
+            ascending = all(a < b for a, b in pairwise(own))
             if not own or own[0] != 0 or not ascending or own[-1] >= length:
                 raise StudyError(
                     f"masking.boundaries of demonstration {number}: expected ascending starts "
                     f"from 0 to at most {length - 1}, got {list(own)}."
                 )
-        stops = [
-            (*own[1:], int(length)) for own, length in zip(starts, lengths, strict=True)
-        ]
+        stops = [(*own[1:], int(length)) for own, length in zip(starts, lengths, strict=True)]
         return cls(
             demonstration=np.repeat(np.arange(len(starts)), [len(own) for own in starts]),
             start=np.array([start for own in starts for start in own], dtype=np.int64),

@@ -50,7 +50,7 @@ class StudyPart(BaseModel):
 def _label(thing: object) -> str:
     """Return the `module:name` that a function, class or instance is known by."""
     named = thing if hasattr(thing, "__qualname__") else type(thing)
-    return f"{named.__module__}:{named.__qualname__}"  # type: ignore[attr-defined]
+    return f"{named.__module__}:{named.__qualname__}"
 
 
 class EnvironmentSpec(StudyPart):
@@ -131,9 +131,7 @@ class Masking(StudyPart):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if (self.segment_length is None) == (self.boundaries is None):
-            raise ValueError(
-                "give either segment_length or boundaries (with segment_length: null)"
-            )
+            raise ValueError("give either segment_length or boundaries (with segment_length: null)")
         if self.design == "foldover" and self.keep_probability != 0.5:
             raise ValueError(
                 f"the foldover design keeps half of the segments, but keep_probability is "
@@ -311,11 +309,11 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     result = dict(base)
     for name, value in over.items():
         current = result.get(name)
-        if isinstance(value, BaseModel):
-            value = value.model_dump(exclude_unset=True)
-        if isinstance(current, Mapping) and isinstance(value, Mapping):
-            value = merged(current, value)
-        result[name] = value
+        new = value.model_dump(exclude_unset=True) if isinstance(value, BaseModel) else value
+        if isinstance(current, Mapping) and isinstance(new, Mapping):
+            result[name] = merged(current, new)
+        else:
+            result[name] = new
     return result
 
 

@@ -1,7 +1,8 @@
 """Behavioural cloning as the `imitation` library does it."""
 
+import warnings
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +70,7 @@ class ImitationBC:
             action_space=environment.action_space,
             rng=np.random.default_rng(seed),
             policy=self._initial_policy(environment),
-            demonstrations=batches,
+            demonstrations=cast("Any", batches),
             batch_size=batches.size,
             optimizer_kwargs={"lr": settings.learning_rate},
             ent_weight=settings.ent_weight,
@@ -77,12 +78,15 @@ class ImitationBC:
             device="cpu",
             custom_logger=HierarchicalLogger(Logger(folder=None, output_formats=[])),
         )
-        trainer.train(
-            n_epochs=settings.n_epochs,
-            on_batch_end=_reporter(progress, n_updates),
-            log_interval=n_updates + 1,
-            progress_bar=False,
-        )
+        with warnings.catch_warnings():
+            # imitation logs its first batch this way whatever the interval
+            warnings.filterwarnings("ignore", message="Converting a tensor with requires_grad")
+            trainer.train(
+                n_epochs=settings.n_epochs,
+                on_batch_end=_reporter(progress, n_updates),
+                log_interval=n_updates + 1,
+                progress_bar=False,
+            )
         policy: Policy = trainer.policy
         return policy
 

@@ -67,7 +67,7 @@ def load_implementation(spec: AlgorithmSpec) -> Any:
 def settings_model(implementation: Any) -> type[BaseModel]:
     """Return the settings model of a class, instance or function."""
     model = getattr(implementation, "Settings", NoSettings)
-    return cast(type[BaseModel], model)
+    return cast("type[BaseModel]", model)
 
 
 def check_algorithm(spec: AlgorithmSpec) -> AlgorithmSpec:
@@ -110,11 +110,11 @@ def make_algorithm(spec: AlgorithmSpec) -> Algorithm:
     implementation = load_implementation(spec)
     if not isinstance(implementation, type):
         has_train = hasattr(implementation, "train")
-        return cast(Algorithm, implementation) if has_train else FunctionAlgorithm(implementation)
+        return cast("Algorithm", implementation) if has_train else FunctionAlgorithm(implementation)
     if not hasattr(implementation, "Settings"):
-        return cast(Algorithm, implementation())
+        return cast("Algorithm", implementation())
     settings = settings_model(implementation).model_validate(spec.settings)
-    return cast(Algorithm, implementation(settings))
+    return cast("Algorithm", implementation(settings))
 
 
 def require(module: str, purpose: str, extra: str) -> None:

@@ -12,7 +12,7 @@ from r2rise.isolation import IsolatedRetrainer
 from r2rise.ledger import Record
 from r2rise.retraining import (
     Assignments,
-    Retrainer,
+    Retrains,
     Shard,
     keep_going,
     pack,
@@ -51,7 +51,7 @@ class DaskEngine:
             silence_logs=logging.CRITICAL,
         )
         self._client = Client(self._cluster, set_as_default=False)
-        self._finished = as_completed([])
+        self._finished = as_completed([], loop=self._client.loop)
         self._shards: dict[str, Shard] = {}
         self._n_submitted = 0
 
@@ -83,9 +83,7 @@ class DaskEngine:
             records: list[Record] = future.result()
         except KilledWorker:
             reason = f"worker_died: {DEATHS_ALLOWED} workers died on this shard; out of memory?"
-            return [
-                self._assignments.failed(shard.kind, index, reason) for index in shard.indices
-            ]
+            return [self._assignments.failed(shard.kind, index, reason) for index in shard.indices]
         return records
 
     def close(self) -> None:
@@ -96,7 +94,7 @@ class DaskEngine:
 
 def run_packed(packed: bytes, time_limit: float | None, shard: Shard) -> list[Record]:
     """Run a shard in a worker process."""
-    retrainer: Retrainer | IsolatedRetrainer = unpack_retrainer(packed)
+    retrainer: Retrains = unpack_retrainer(packed)
     if time_limit is not None:
         retrainer = _isolated(packed, time_limit)
     return run_shard(retrainer, shard, keep_going)

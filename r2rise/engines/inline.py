@@ -7,7 +7,7 @@ from r2rise.demonstrations import Demonstrations
 from r2rise.files import cache_folder
 from r2rise.isolation import IsolatedRetrainer
 from r2rise.ledger import Record
-from r2rise.retraining import Retrainer, Shard, keep_going, pack, run_shard
+from r2rise.retraining import Retrainer, Retrains, Shard, keep_going, pack, run_shard
 from r2rise.study import Study
 
 
@@ -18,7 +18,7 @@ class InlineEngine:
 
     def __init__(self) -> None:
         self._waiting: deque[Shard] = deque()
-        self._retrainer: Retrainer | IsolatedRetrainer | None = None
+        self._retrainer: Retrains | None = None
 
     def start(self, study: Study, demonstrations: Demonstrations) -> None:
         """Load environment and algorithm."""

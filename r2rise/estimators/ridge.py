@@ -93,9 +93,7 @@ def _problem(sample: MaskedReturns, chosen: Chosen) -> _Problem:
     return _Problem(xx, xy, yy, n_free, frames)
 
 
-def _strength(
-    values: Floats, projected: Floats, yy: float, n_free: int
-) -> tuple[float, float]:
+def _strength(values: Floats, projected: Floats, yy: float, n_free: int) -> tuple[float, float]:
     """Return penalty sigma^2 / tau^2 and noise variance sigma^2 of highest restricted likelihood.
 
     Args:
@@ -110,9 +108,7 @@ def _strength(
 
     def loss(log_penalty: float) -> float:
         penalty = np.exp(log_penalty)
-        return float(
-            n_free * np.log(noise_variance(penalty)) + np.log1p(values / penalty).sum()
-        )
+        return float(n_free * np.log(noise_variance(penalty)) + np.log1p(values / penalty).sum())
 
     if yy <= 0.0:
         return float(np.exp(_LOG_PENALTY_RANGE[1])), 0.0

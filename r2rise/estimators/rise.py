@@ -33,7 +33,7 @@ def _sums(sample: MaskedReturns) -> tuple[Floats, Floats, Floats]:
     """Return sums over kept masks of y, y^2 and (y - mean)^2, (d,) each."""
     sums = np.zeros((3, sample.n_segments))
     mean = sample.returns.mean()
-    for masks, returns in sample.chunks(slice(0, len(sample.records))):
+    for masks, returns in sample.chunks(slice(0, len(sample))):
         sums += np.stack([returns, returns**2, (returns - mean) ** 2]) @ masks
     return sums[0], sums[1], sums[2]
 

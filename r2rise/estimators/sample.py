@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from r2rise.ledger import Record, unpack_masks
+from r2rise.ledger import Record, packed_masks
 from r2rise.segments import Segments
 
 Floats = NDArray[np.float64]
@@ -61,20 +61,32 @@ class MaskedReturns:
     """The successful design retrainings of a ledger.
 
     Attributes:
-        records: By mask index.
+        packed_masks: (n, ceil(d / 8)) uint8, 8 segments a byte.
+        returns: (n,) mean return of each retraining.
+        block: (n,) ascending numbers of the blocks; all alike where every mask has its own
+            training seed.
         n_frames: (d,) frames of each segment.
-        block_size: Masks that share a training seed; 1 makes the whole ledger one group.
     """
 
-    records: Sequence[Record]
+    packed_masks: NDArray[np.uint8]
+    returns: Floats
+    block: NDArray[np.int64]
     n_frames: NDArray[np.int64]
-    block_size: int
 
     @classmethod
     def of(cls, records: Sequence[Record], segments: Segments, block_size: int) -> "MaskedReturns":
-        """Take the successful ones of the design records."""
+        """Take the successful ones of the design records, which come by index."""
         successful = [record for record in records if record.status == "ok"]
-        return cls(successful, segments.n_frames, block_size)
+        index = np.array([record.index for record in successful], dtype=np.int64)
+        return cls(
+            packed_masks=packed_masks(successful, len(segments)),
+            returns=np.array([record.returns.mean() for record in successful]),
+            block=index // block_size if block_size > 1 else np.zeros_like(index),
+            n_frames=segments.n_frames,
+        )
+
+    def __len__(self) -> int:
+        return len(self.returns)
 
     @property
     def n_segments(self) -> int:
@@ -82,38 +94,30 @@ class MaskedReturns:
         return len(self.n_frames)
 
     @cached_property
-    def returns(self) -> Floats:
-        """Mean return of each retraining, (n,)."""
-        return np.array([record.returns.mean() for record in self.records], dtype=np.float64)
-
-    @cached_property
     def blocks(self) -> list[slice]:
-        """The records of each block; one slice for all where every mask has its own seed."""
-        if self.block_size == 1:
-            return [slice(0, len(self.records))]
-        numbers = np.array([record.index // self.block_size for record in self.records])
-        edges = np.flatnonzero(np.diff(numbers)) + 1
-        starts, stops = [0, *edges.tolist()], [*edges.tolist(), len(numbers)]
+        """The retrainings of each block."""
+        edges = (np.flatnonzero(np.diff(self.block)) + 1).tolist()
+        starts, stops = [0, *edges], [*edges, len(self)]
         return [slice(a, b) for a, b in zip(starts, stops, strict=True)]
 
     @cached_property
     def n_kept(self) -> NDArray[np.int64]:
         """How many masks keep each segment, (d,)."""
         total = np.zeros(self.n_segments, dtype=np.int64)
-        for masks, _ in self.chunks(slice(0, len(self.records))):
+        for masks, _ in self.chunks(slice(0, len(self))):
             total += masks.sum(axis=0, dtype=np.int64)
         return total
 
     @property
     def varies(self) -> Chosen:
         """Segments that were both kept and masked, (d,)."""
-        return (self.n_kept > 0) & (self.n_kept < len(self.records))
+        return (self.n_kept > 0) & (self.n_kept < len(self))
 
     def chunks(self, rows: slice) -> Iterator[tuple[Floats, Floats]]:
         """Yield masks (m, d) as 0 and 1, and returns (m,), some rows at a time."""
         for start in range(rows.start, rows.stop, _ROWS_AT_ONCE):
             part = slice(start, min(start + _ROWS_AT_ONCE, rows.stop))
-            masks = unpack_masks(self.records[part], self.n_segments)
+            masks = np.unpackbits(self.packed_masks[part], axis=1, count=self.n_segments)
             yield masks.astype(np.float64), self.returns[part]
 
     def moments(self, rows: slice) -> Moments:

@@ -1,0 +1,1 @@
+"""R2RISE's command line."""

@@ -1,0 +1,59 @@
+"""The command line `r2rise`. Each command imports what it needs when it runs."""
+
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from r2rise_service.cli import comparing, explaining, listing, showing
+
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+
+
+class ReportingGroup(TyperGroup):
+    """Turns R2RISE's errors into a message and an exit status; never a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            message = "Stopped. What was retrained is kept; the same command goes on from there."
+            status = EXIT_INTERRUPTED
+        except Exception as error:
+            status = _exit_status(error)
+            message = str(error)
+        typer.echo(f"Error: {message}" if status != EXIT_INTERRUPTED else message, err=True)
+        sys.exit(status)
+
+
+def _exit_status(error: Exception) -> int:
+    """Return the exit status of an error that R2RISE raised on purpose; re-raise others."""
+    from r2rise.errors import InputError, R2RiseError
+
+    if not isinstance(error, R2RiseError):
+        raise error
+    return EXIT_USAGE if isinstance(error, InputError) else EXIT_FAILED
+
+
+app = typer.Typer(
+    name="r2rise",
+    cls=ReportingGroup,
+    help="Which frames of your demonstrations make the policy good, which make it worse, and how "
+    "sure is that?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("explain")(explaining.explain)
+app.command("show")(showing.show)
+app.command("compare")(comparing.compare)
+app.command("algorithms")(listing.algorithms)
+app.command("environments")(listing.environments)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,46 @@
+"""`r2rise algorithms` and `r2rise environments`."""
+
+import json as json_module
+from typing import Annotated, Any
+
+import typer
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
+
+
+def algorithms(json: AsJson = False) -> None:
+    """List the installed algorithms and their settings.
+
+    Example: r2rise algorithms
+    """
+    from r2rise.algorithms import algorithm_names
+    from r2rise.algorithms.registry import load_implementation, settings_model
+    from r2rise.study import AlgorithmSpec
+
+    schemas: dict[str, dict[str, Any]] = {}
+    for name in algorithm_names():
+        implementation = load_implementation(AlgorithmSpec(name=name))
+        schemas[name] = settings_model(implementation).model_json_schema()
+    if json:
+        typer.echo(json_module.dumps(schemas, indent=2))
+        return
+    for name, schema in schemas.items():
+        typer.echo(name)
+        for setting, field in schema["properties"].items():
+            typer.echo(f"  {setting} = {json_module.dumps(field.get('default'))}")
+
+
+def environments(
+    contains: Annotated[
+        str, typer.Argument(metavar="[TEXT]", help="Only ids that contain this.")
+    ] = "",
+    json: AsJson = False,
+) -> None:
+    """List the environment ids that gymnasium knows.
+
+    Example: r2rise environments cartpole
+    """
+    from r2rise.environments import environment_ids
+
+    ids = [name for name in environment_ids() if contains.lower() in name.lower()]
+    typer.echo(json_module.dumps(ids, indent=2) if json else "\n".join(ids))

@@ -1,0 +1,66 @@
+"""The progress bar: rate and time left, on a terminal only."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as Bar
+from rich.text import Text
+
+from r2rise import Progress
+
+OnProgress = Callable[[Progress], None]
+
+
+class _RateColumn(TextColumn):
+    """Retrainings a second in this run."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+
+    def render(self, task: Task) -> Text:
+        done = task.completed - task.fields["resumed"]
+        rate = done / task.elapsed if task.elapsed else 0.0
+        return Text(f"{rate:.1f}/s" if done else "")
+
+
+@contextmanager
+def progress_bar() -> Iterator[OnProgress]:
+    """Yield what is to be told of progress; the bar shows on a terminal and goes at the end."""
+    console = Console(stderr=True)
+    bar = Bar(
+        SpinnerColumn(),
+        TextColumn("Retraining"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _RateColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(elapsed_when_finished=False),
+        TextColumn("{task.fields[failed]}"),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    with bar:
+        task = bar.add_task("", total=None, resumed=0, failed="")
+
+        def on_progress(progress: Progress) -> None:
+            bar.update(
+                task,
+                total=progress.total,
+                completed=progress.done,
+                resumed=progress.resumed,
+                failed=f"{progress.failed} failed" if progress.failed else "",
+            )
+
+        yield on_progress

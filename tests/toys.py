@@ -1,0 +1,152 @@
+"""Fake algorithms and environments whose answers are known."""
+
+import os
+import signal
+import time
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from pydantic import BaseModel, ConfigDict
+
+from r2rise import Demonstrations
+from r2rise.errors import Canceled
+
+N_DEMOS, LENGTH = 2, 40
+
+
+class OneStep(gym.Env):
+    """An environment of one step whose reward is the action."""
+
+    metadata = {"render_modes": []}
+
+    def __init__(self, offset: float = 0.0, reward_noise: float = 0.0):
+        self.observation_space = spaces.Box(-1.0, 1.0, (1,), np.float32)
+        self.action_space = spaces.Box(-1e6, 1e6, (1,), np.float64)
+        self.offset = offset
+        self.reward_noise = reward_noise
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        noise = self.reward_noise * self.np_random.standard_normal()
+        info = {"success": bool(action[0] > 0)}
+        return np.zeros(1, np.float32), float(action[0]) + self.offset + noise, True, False, info
+
+
+def demonstrations(n_demos: int = N_DEMOS, length: int = LENGTH) -> Demonstrations:
+    n = n_demos * length
+    return Demonstrations(
+        obs=np.linspace(-1, 1, n + n_demos, dtype=np.float32)[:, None],
+        acts=np.arange(n, dtype=np.float64)[:, None],
+        lengths=np.full(n_demos, length),
+        rews=np.ones(n, np.float32),
+        terminal=np.zeros(n_demos, bool),
+        meta={"source": "tests"},
+    )
+
+
+class Constant:
+    """A policy that always acts the same."""
+
+    def __init__(self, value: float):
+        self.value = value
+
+    def predict(self, observation, *, deterministic=True):
+        return np.full((len(observation), 1), self.value), None
+
+
+def frame_values(n_frames: int) -> np.ndarray:
+    """What each frame is worth to `Additive`."""
+    return np.cos(np.arange(n_frames))
+
+
+class Additive:
+    """Return = sum of what the kept frames are worth, plus noise of the training seed."""
+
+    class Settings(BaseModel):
+        model_config = ConfigDict(extra="forbid")
+        seed_noise: float = 0.0
+        seconds: float = 0.0
+
+    def __init__(self, settings: Settings):
+        self.settings = settings
+
+    def train(self, transitions, environment, seed, *, progress):
+        progress(0.5)
+        time.sleep(self.settings.seconds)
+        noise = np.random.default_rng(seed).normal() * self.settings.seed_noise
+        worth = frame_values(int(transitions.acts.max()) + 1)[transitions.frame].sum()
+        return Constant(float(worth + noise))
+
+
+def uses_global_generators(transitions, environment, seed, *, progress):
+    """Draws from every global generator: differs unless they are seeded."""
+    import random
+
+    import torch
+
+    return Constant(random.random() + np.random.random() + float(torch.rand(1)))
+
+
+def raises(transitions, environment, seed, *, progress):
+    raise ValueError("no way")
+
+
+def raises_on_few_frames(transitions, environment, seed, *, progress):
+    if len(transitions) < 36:
+        raise ValueError("too few frames")
+    return Constant(1.0)
+
+
+def returns_nan(transitions, environment, seed, *, progress):
+    return Constant(float("nan"))
+
+
+def hangs_without_first_frame(transitions, environment, seed, *, progress):
+    if transitions.frame[0] != 0:
+        time.sleep(60)
+    return Constant(float(len(transitions)))
+
+
+def dies_without_first_frame(transitions, environment, seed, *, progress):
+    if transitions.frame[0] != 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return Constant(float(len(transitions)))
+
+
+def cancels(transitions, environment, seed, *, progress):
+    raise Canceled("told to stop")
+
+
+class Endless(OneStep):
+    """Never ends by itself."""
+
+    def step(self, action):
+        observation, reward, _, _, info = super().step(action)
+        return observation, reward, False, False, info
+
+
+class DictObservations(gym.Env):
+    """Shows position and goal as a dict."""
+
+    metadata = {"render_modes": []}
+
+    def __init__(self):
+        self.observation_space = spaces.Dict(
+            {"position": spaces.Box(-1, 1, (2,), np.float32), "goal": spaces.Box(0, 1, (1,))}
+        )
+        self.action_space = spaces.Discrete(2)
+
+    def _observation(self) -> dict[str, Any]:
+        return {"position": np.array([0.5, -0.5], np.float32), "goal": np.ones(1, np.float32)}
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self._observation(), {}
+
+    def step(self, action):
+        return self._observation(), float(action), True, False, {}
