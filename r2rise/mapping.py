@@ -98,7 +98,11 @@ def _estimate(study: Study, sample: MaskedReturns) -> tuple[EstimatorName, Estim
 
 
 def _about(
-    records: Sequence[Record], sample: MaskedReturns, found: Estimate, trust: float | None, study: Study
+    records: Sequence[Record],
+    sample: MaskedReturns,
+    found: Estimate,
+    trust: float | None,
+    study: Study,
 ) -> list[Notice]:
     notices = []
     shared_seed = (study.masking.block_size or 1) > 1

@@ -30,8 +30,9 @@ def reliability(estimate: Estimate) -> Reliability:
     """Return how much of the ranking would come back.
 
     With B >= 2 blocks B r / (1 + (B - 1) r) (Spearman 1910, Brown 1910), r the mean Spearman
-    correlation between the maps of single blocks; with one block
-    max(0, 1 - mean(SE^2) / var(importance)).
+    correlation between the maps of single blocks. With one block 1 - noise / var(importance), or
+    0 where that is negative, the noise being mean(SE^2) less what all segments share; for a
+    shrunk map, whose variance lacks the noise, var(importance) / (var(importance) + noise).
     """
     from scipy.stats import rankdata
 
@@ -39,9 +40,7 @@ def reliability(estimate: Estimate) -> Reliability:
     if known.sum() < 3:
         return Reliability(None, "model")
     if estimate.block_maps is None:
-        variance = float(np.var(estimate.importance[known], ddof=1))
-        noise = float(np.nanmean(estimate.std_error[known] ** 2))
-        return Reliability(max(0.0, 1 - noise / variance) if variance > 0 else None, "model")
+        return Reliability(_from_noise(estimate, known), "model")
     ranks = rankdata(estimate.block_maps[:, known], axis=1)
     ranks -= ranks.mean(axis=1, keepdims=True)
     norms = np.linalg.norm(ranks, axis=1)
@@ -51,6 +50,16 @@ def reliability(estimate: Estimate) -> Reliability:
     n_blocks = len(ranks)
     r = max(0.0, float(correlations[np.triu_indices(n_blocks, 1)].mean()))
     return Reliability(n_blocks * r / (1 + (n_blocks - 1) * r), "blocks")
+
+
+def _from_noise(estimate: Estimate, known: Chosen) -> float | None:
+    variance = float(np.var(estimate.importance[known], ddof=1))
+    noise = estimate.rank_noise
+    if not np.isfinite(noise) or variance + noise <= 0:
+        return None
+    if estimate.shrunk:
+        return variance / (variance + noise)
+    return max(0.0, 1 - noise / variance) if variance > 0 else 0.0
 
 
 def equal_importance_p(sample: MaskedReturns, seed: int) -> float | None:

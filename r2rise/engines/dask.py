@@ -46,6 +46,7 @@ class DaskEngine:
             processes=True,
             host="127.0.0.1",
             dashboard_address=None,
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # its status pages: any port
             security=Security.temporary(),
             memory_limit=0,
             silence_logs=logging.CRITICAL,

@@ -4,7 +4,15 @@ import numpy as np
 import scipy.linalg
 
 from r2rise.errors import NotReady
-from r2rise.estimators.sample import Chosen, Estimate, Floats, MaskedReturns, Moments, spread
+from r2rise.estimators.sample import (
+    Chosen,
+    Estimate,
+    Floats,
+    MaskedReturns,
+    Moments,
+    rank_noise,
+    spread,
+)
 
 _RANK_TOLERANCE = 1e-9
 
@@ -68,10 +76,11 @@ def _one_block(moments: Moments, effects: Floats, chosen: Chosen, n_waiting: int
     xx = moments.xx[np.ix_(chosen, chosen)]
     degrees = moments.n - 1 - len(effects)
     rss = max(0.0, moments.yy - float(moments.xy[chosen] @ effects))
-    std_error = np.sqrt(rss / degrees * np.diag(scipy.linalg.inv(xx)))
+    covariance = rss / degrees * scipy.linalg.inv(xx)
     return Estimate(
         importance=spread(effects, chosen),
-        std_error=spread(std_error, chosen),
+        std_error=spread(np.sqrt(np.diag(covariance)), chosen),
         degrees_of_freedom=degrees,
+        rank_noise=rank_noise(covariance),
         n_waiting=n_waiting,
     )

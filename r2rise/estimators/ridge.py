@@ -12,7 +12,7 @@ import scipy.linalg
 import scipy.optimize
 
 from r2rise.errors import NotReady
-from r2rise.estimators.sample import Chosen, Estimate, Floats, MaskedReturns, spread
+from r2rise.estimators.sample import Chosen, Estimate, Floats, MaskedReturns, rank_noise, spread
 
 _LOG_PENALTY_RANGE = (-12.0, 20.0)
 """Natural logarithms of sigma^2 / tau^2 that are searched."""
@@ -72,6 +72,8 @@ def ridge(sample: MaskedReturns) -> Estimate:
         importance=spread(beta + level * frames, chosen),
         std_error=spread(np.sqrt(np.diag(covariance)), chosen),
         block_maps=maps,
+        rank_noise=rank_noise(covariance),
+        shrunk=True,
     )
 
 

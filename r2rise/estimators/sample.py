@@ -25,6 +25,9 @@ class Estimate:
         std_error: (n_segments,) standard errors.
         degrees_of_freedom: Of Student's t for intervals; infinite for the normal distribution.
         block_maps: (n_blocks, n_segments) maps of single blocks, where there are two or more.
+        rank_noise: Error variance between segments; an error that all share changes no rank.
+        shrunk: Whether estimates are drawn towards each other (then their variance is short of
+            the truth's by the noise, not long).
         n_waiting: Retrainings in blocks that cannot be used yet.
     """
 
@@ -32,6 +35,8 @@ class Estimate:
     std_error: Floats
     degrees_of_freedom: float = np.inf
     block_maps: Floats | None = None
+    rank_noise: float = np.nan
+    shrunk: bool = False
     n_waiting: int = 0
 
 
@@ -132,6 +137,14 @@ class MaskedReturns:
         yy = float(((self.returns[rows] - return_mean) ** 2).sum())
         xx -= np.outer(mask_sum, mask_sum) / n
         return Moments(n, mask_sum / n, return_mean, xx, xy, yy)
+
+
+def rank_noise(covariance: Floats) -> float:
+    """Return the expected variance between segments of errors with this covariance, (d, d)."""
+    d = len(covariance)
+    if d < 2:
+        return float("nan")
+    return float((np.trace(covariance) - covariance.sum() / d) / (d - 1))
 
 
 def spread(values: Floats, chosen: Chosen) -> Floats:
