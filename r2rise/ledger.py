@@ -192,12 +192,12 @@ class Ledger:
         if stored is None and not lines:
             raise LedgerError(f"There is no ledger at {path}.")
         try:
-            header = stored.header if stored else LedgerHeader.from_json(lines[0])
+            header = stored.header if stored is not None else LedgerHeader.from_json(lines[0])
             if lines and LedgerHeader.from_json(lines[0]).design_hash != header.design_hash:
                 raise LedgerError(
                     f"{path} and its journal are of different designs: move one of them away."
                 )
-            ledger = stored or cls(header)
+            ledger = stored if stored is not None else cls(header)
             ledger.add(Record.from_json(fields) for fields in lines[1:])
         except (KeyError, TypeError, ValueError) as error:
             raise LedgerError(f"The journal of {path} is damaged: {error!r}.") from None

@@ -142,11 +142,11 @@ def make_design(masking: Masking, n_segments: int, seed: int) -> Design:
 
 
 def balanced_counts(n_segments: int, keep_probability: float) -> tuple[int, int]:
-    """Return the two numbers of segments that balanced masks keep in turn."""
+    """Return the two numbers of segments that balanced masks keep in turn, 0 if it must be."""
     mean = keep_probability * n_segments
     spread = np.sqrt(keep_probability * (1 - keep_probability) * n_segments)
     low, high = (int(np.clip(round(mean + s), 0, n_segments)) for s in (-spread, spread))
-    return high, low
+    return high, max(low, 1) if high > 1 else low
 
 
 def foldover_block_size(n_segments: int) -> int:

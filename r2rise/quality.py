@@ -65,10 +65,10 @@ def _from_noise(estimate: Estimate, known: Chosen) -> float | None:
 def equal_importance_p(sample: MaskedReturns, seed: int) -> float | None:
     """Test whether all frames are equally important, by permutation.
 
-    H0: all effects are equal (not: all zero). Block means and the regression on frames kept are
-    removed; the residuals are permuted within blocks, 999 times. The statistic is the largest
-    deviation of a segment's effect from the mean effect, in standard errors (from the spread
-    between blocks where there are two or more).
+    H0: all effects are equal (not: all zero), for each frame. Block means and each block's
+    regression on frames kept are removed; the residuals are permuted within blocks, 999 times.
+    The statistic is the largest deviation of a segment's effect from what its frames would have
+    by themselves, in standard errors (from the spread between blocks where there are two or more).
 
     Args:
         sample: Masks and returns.
@@ -81,25 +81,13 @@ def equal_importance_p(sample: MaskedReturns, seed: int) -> float | None:
     chosen = sample.varies
     if chosen.sum() < 2 or np.ptp(sample.returns) == 0:
         return None
-    frames = sample.n_frames[chosen].astype(np.float64)
-    slope = _slope_on_frames(sample, chosen, frames)
     generator = np.random.default_rng(seed)
     totals = _Totals(int(chosen.sum()))
     for rows in sample.blocks:
-        totals.add_block(*_block_scores(sample, rows, chosen, slope, generator))
-    observed, *permuted = totals.statistics(frames)
+        totals.add_block(*_block_scores(sample, rows, chosen, generator))
+    observed, *permuted = totals.statistics()
     at_least = int((np.array(permuted) >= observed * (1 - 1e-9)).sum())
     return (1 + at_least) / (1 + N_PERMUTATIONS)
-
-
-def _slope_on_frames(sample: MaskedReturns, chosen: Chosen, frames: Floats) -> float:
-    """Return the least-squares change of the return per frame kept, within blocks."""
-    products = squares = 0.0
-    for rows in sample.blocks:
-        moments = sample.moments(rows)
-        products += float(frames @ moments.xy[chosen])
-        squares += float(frames @ moments.xx[np.ix_(chosen, chosen)] @ frames)
-    return products / squares if squares > 0 else 0.0
 
 
 class _Totals:
@@ -115,19 +103,18 @@ class _Totals:
         self._n_blocks = 0
 
     def add_block(self, scores: Floats, weights: Floats) -> None:
-        """Add scores (d, n_columns) and weights (d,) of a block: its effects are their ratio."""
+        """Add scores (d, n_columns) and weights (d, 1) of a block: its effects are their ratio."""
         self._scores += scores
         self._score_squares += scores**2
-        self._weighted_scores += scores * weights[:, None]
-        self._weights += weights[:, None]
-        self._weight_squares += weights[:, None] ** 2
+        self._weighted_scores += scores * weights
+        self._weights += weights
+        self._weight_squares += weights**2
         self._n_blocks += 1
 
-    def statistics(self, frames: Floats) -> Floats:
+    def statistics(self) -> Floats:
         """Return for each column the largest deviation from equal importance, (n_columns,)."""
         effects = self._scores / self._weights
-        per_frame = frames @ effects / (frames @ frames)
-        largest: Floats = np.abs(effects - np.outer(frames, per_frame)).max(axis=0)
+        largest: Floats = np.abs(effects).max(axis=0)
         if self._n_blocks == 1:
             return largest
         spread = (
@@ -141,30 +128,35 @@ class _Totals:
 
 
 def _block_scores(
-    sample: MaskedReturns,
-    rows: slice,
-    chosen: Chosen,
-    slope: float,
-    generator: np.random.Generator,
+    sample: MaskedReturns, rows: slice, chosen: Chosen, generator: np.random.Generator
 ) -> tuple[Floats, Floats]:
-    """Return scores (d, n_columns) and weights (d,) of a block."""
+    """Return scores (d, n_columns) and weights (d, 1) of a block.
+
+    Both are of the masks after the regression on the number of frames kept, so that effects are
+    deviations from equal importance.
+    """
+    frames_kept = np.concatenate(
+        [masks @ sample.n_frames[chosen] for _, masks in _mask_chunks(sample, rows, chosen)]
+    )
+    frames_kept -= frames_kept.mean()
+    squares = max(float(frames_kept @ frames_kept), np.finfo(float).tiny)
+    shared = _products(sample, rows, chosen, frames_kept[:, None])
     residuals = sample.returns[rows] - sample.returns[rows].mean()
-    n = len(residuals)
-    mask_mean = np.zeros(int(chosen.sum()))
-    for start, masks in _mask_chunks(sample, rows, chosen):
-        kept = masks @ sample.n_frames[chosen]
-        residuals[start : start + len(masks)] -= slope * kept
-        mask_mean += masks.sum(axis=0) / n
-    residuals -= residuals.mean()
+    residuals -= frames_kept * (frames_kept @ residuals) / squares
     scores = [_products(sample, rows, chosen, residuals[:, None])]
     for start in range(0, N_PERMUTATIONS, _PERMUTATIONS_AT_ONCE):
         count = min(_PERMUTATIONS_AT_ONCE, N_PERMUTATIONS - start)
-        permuted = generator.permuted(np.tile(residuals, (count, 1)), axis=1)
-        scores.append(_products(sample, rows, chosen, permuted.T))
-    return np.concatenate(scores, axis=1), n * mask_mean * (1 - mask_mean)
+        permuted = generator.permuted(np.tile(residuals, (count, 1)), axis=1).T
+        products = _products(sample, rows, chosen, permuted)
+        scores.append(products - shared * (frames_kept @ permuted) / squares)
+    moments = sample.moments(rows)
+    weights = np.diag(moments.xx)[chosen][:, None] - shared**2 / squares
+    floor = np.finfo(float).eps * moments.n
+    return np.concatenate(scores, axis=1), np.maximum(weights, floor)
 
 
 def _products(sample: MaskedReturns, rows: slice, chosen: Chosen, columns: Floats) -> Floats:
+    """Return the sums of products of masks and centred columns (n, n_columns), (d, n_columns)."""
     total = np.zeros((int(chosen.sum()), columns.shape[1]))
     for start, masks in _mask_chunks(sample, rows, chosen):
         total += masks.T @ columns[start : start + len(masks)]

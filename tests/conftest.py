@@ -1,0 +1,36 @@
+import os
+
+import pytest
+import toys
+
+import r2rise
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("R2RISE_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture
+def demonstrations() -> r2rise.Demonstrations:
+    return toys.demonstrations()
+
+
+@pytest.fixture
+def study() -> r2rise.Study:
+    """8 segments, 2 fold-over blocks of 32, an algorithm of known importance."""
+    return r2rise.Study(
+        environment=toys.OneStep,
+        algorithm=toys.Additive,
+        evaluation={"n_episodes": 2},
+        budget={"retrainings": 64, "baseline_retrainings": 3},
+    )
+
+
+def require(condition: bool, reason: str) -> None:
+    """Skip with a reason, or fail where everything is required."""
+    if condition:
+        return
+    if os.environ.get("R2RISE_REQUIRE_ALL") == "1":
+        pytest.fail(f"{reason} (R2RISE_REQUIRE_ALL=1)")
+    pytest.skip(reason)

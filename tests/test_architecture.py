@@ -1,0 +1,56 @@
+"""Import arrows, and what `import r2rise` may load."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = {
+    "r2rise": ROOT / "r2rise",
+    "r2rise_service": ROOT / "service" / "r2rise_service",
+    "r2rise_envs": ROOT / "envs" / "r2rise_envs",
+}
+ALLOWED = {
+    "r2rise": {"r2rise"},
+    "r2rise_service": {"r2rise_service", "r2rise", "r2rise_envs"},
+    "r2rise_envs": {"r2rise_envs", "r2rise"},
+}
+HEAVY = {
+    "torch", "sklearn", "stable_baselines3", "imitation", "matplotlib", "distributed", "scipy.stats"
+}  # fmt: skip
+
+
+def imported_packages(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names.add(node.module or "")
+    return {name.partition(".")[0] for name in names}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_import_arrows(package):
+    files = sorted(PACKAGES[package].rglob("*.py"))
+    assert files
+    for path in files:
+        ours = imported_packages(path) & PACKAGES.keys()
+        assert ours <= ALLOWED[package], f"{path} imports {ours - ALLOWED[package]}"
+
+
+def test_heavy_packages_load_when_used():
+    code = "import sys, r2rise, r2rise_service.cli; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert not HEAVY & set(loaded)
+
+
+def test_installed_packages_carry_type_information():
+    for folder in PACKAGES.values():
+        assert (folder / "py.typed").exists()

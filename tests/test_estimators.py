@@ -1,0 +1,195 @@
+"""Estimators against closed forms and plain least squares."""
+
+from importlib import import_module
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from r2rise import Masking
+from r2rise.errors import NotReady
+from r2rise.estimators import MaskedReturns, estimate
+from r2rise.estimators.sample import rank_noise
+from r2rise.masks import foldover_block_size, make_design, stacked
+
+
+def sample_of(masks, returns, block=None, frames=None) -> MaskedReturns:
+    masks = np.asarray(masks, dtype=bool)
+    n, d = masks.shape
+    return MaskedReturns(
+        packed_masks=np.packbits(masks, axis=1),
+        returns=np.asarray(returns, dtype=float),
+        block=np.zeros(n, int) if block is None else np.asarray(block),
+        n_frames=np.full(d, 10) if frames is None else np.asarray(frames),
+    )
+
+
+def drawn(design="bernoulli", p=0.5, d=6, n_blocks=2, n=32, seed=0, frames=None):
+    masking = Masking(design=design, keep_probability=p, block_size=n)
+    masks = stacked(make_design(masking, d, seed), range(n_blocks * n))
+    generator = np.random.default_rng(seed)
+    returns = 50 + masks @ generator.normal(size=d) * 3 + generator.normal(size=len(masks))
+    return masks, returns, sample_of(masks, returns, np.repeat(np.arange(n_blocks), n), frames)
+
+
+@given(st.integers(1, 20), st.integers(1, 3), st.integers(0, 99), st.floats(-1e3, 1e3))
+def test_difference_of_complete_foldover_blocks_is_the_difference_of_means(d, b, seed, mean):
+    n = foldover_block_size(d)
+    masks, returns, _ = drawn("foldover", d=d, n_blocks=b, n=n, seed=seed)
+    ok = masks.any(axis=1)
+    if not ok.all():
+        return  # a mask that keeps nothing fails: the block is no longer complete
+    sample = sample_of(masks, returns + mean, np.repeat(np.arange(b), n))
+    found = estimate("difference", sample)
+    want = [(returns[masks[:, j]].mean() - returns[~masks[:, j]].mean()) for j in range(d)]
+    np.testing.assert_allclose(found.importance, want, atol=1e-8)
+
+
+@pytest.mark.parametrize("p", [0.2, 0.5, 0.8])
+@pytest.mark.parametrize("design", ["balanced", "bernoulli"])
+def test_difference_is_the_mean_of_each_blocks_least_squares(design, p):
+    masks, returns, sample = drawn(design, p)
+    effects = []
+    for rows in (slice(0, 32), slice(32, 64)):
+        matrix = np.column_stack([np.ones(32), masks[rows]])
+        effects.append(np.linalg.lstsq(matrix, returns[rows], rcond=None)[0][1:])
+    found = estimate("difference", sample)
+    np.testing.assert_allclose(found.importance, np.mean(effects, axis=0), atol=1e-9)
+    np.testing.assert_allclose(found.block_maps, effects, atol=1e-9)
+    spread = np.sum((effects - np.mean(effects, axis=0)) ** 2) / 6
+    np.testing.assert_allclose(found.std_error, np.sqrt(spread / 2))
+    assert found.degrees_of_freedom == 6
+
+
+def test_standard_errors_of_one_block_are_those_of_least_squares():
+    masks, returns, sample = drawn(n_blocks=1)
+    matrix = np.column_stack([np.ones(32), masks])
+    coefficients, rss, _, _ = np.linalg.lstsq(matrix, returns, rcond=None)
+    covariance = rss[0] / (32 - 7) * np.linalg.inv(matrix.T @ matrix)[1:, 1:]
+    found = estimate("difference", sample)
+    np.testing.assert_allclose(found.importance, coefficients[1:])
+    np.testing.assert_allclose(found.std_error, np.sqrt(np.diag(covariance)))
+    np.testing.assert_allclose(found.rank_noise, rank_noise(covariance))
+    assert found.degrees_of_freedom == 25
+
+
+def test_standard_errors_of_one_complete_foldover_block_are_4_s2_over_n():
+    masks, returns, sample = drawn("foldover", d=10, n_blocks=1)
+    matrix = np.column_stack([np.ones(32), masks])
+    rss = np.linalg.lstsq(matrix, returns, rcond=None)[1][0]
+    want = np.sqrt(4 * rss / (32 - 1 - 10) / 32)
+    np.testing.assert_allclose(estimate("difference", sample).std_error, want)
+
+
+def test_a_block_that_is_not_of_full_rank_waits():
+    masks, returns, _ = drawn("foldover", d=10, n_blocks=2)
+    part = sample_of(masks[:40], returns[:40], np.repeat([0, 1], 32)[:40])
+    found = estimate("difference", part)
+    assert found.n_waiting == 8
+    whole = estimate("difference", sample_of(masks[:32], returns[:32]))
+    np.testing.assert_allclose(found.importance, whole.importance)
+    with pytest.raises(NotReady, match="at least 12 successful masks"):
+        estimate("difference", sample_of(masks[:8], returns[:8]))
+
+
+def ridge_by_hand(masks, returns, block, frames, penalty):
+    """Solve the penalised problem as one augmented least-squares problem."""
+    d = masks.shape[1]
+    dummies = (block[:, None] == np.unique(block)).astype(float)
+    matrix = np.column_stack([dummies, masks @ frames, masks.astype(float)])
+    rows = np.column_stack([np.zeros((d, dummies.shape[1] + 1)), np.sqrt(penalty) * np.eye(d)])
+    solution = np.linalg.lstsq(
+        np.vstack([matrix, rows]), np.concatenate([returns, np.zeros(d)]), rcond=None
+    )[0]
+    c, beta = solution[dummies.shape[1]], solution[dummies.shape[1] + 1 :]
+    return beta + c * frames
+
+
+@pytest.mark.parametrize("frames", [None, [10, 10, 10, 10, 10, 3]])
+@pytest.mark.parametrize("p", [0.2, 0.5, 0.8])
+def test_ridge_solves_its_penalised_problem(p, frames, monkeypatch):
+    module = import_module("r2rise.estimators.ridge")
+    monkeypatch.setattr(module, "_strength", lambda *_: (2.5, 1.0))
+    masks, returns, sample = drawn("balanced", p, frames=frames)
+    scaled = sample.n_frames / sample.n_frames.mean()
+    want = ridge_by_hand(masks, returns, sample.block, scaled, 2.5)
+    np.testing.assert_allclose(estimate("ridge", sample).importance, want, atol=1e-8)
+
+
+def test_ridge_maximises_the_restricted_likelihood():
+    from scipy.stats import multivariate_normal
+
+    masks, returns, sample = drawn("bernoulli", 0.5, d=5, n_blocks=2, n=16)
+    module = import_module("r2rise.estimators.ridge")
+    problem = module._problem(sample, sample.varies)
+    xx, xy, yy = problem.without_frames_kept()
+    values, vectors = np.linalg.eigh(xx)
+    penalty, noise = module._strength(np.maximum(values, 0), vectors.T @ xy, yy, problem.n_free)
+
+    fixed = np.column_stack([sample.block[:, None] == [0, 1], masks.sum(axis=1)]).astype(float)
+    basis = np.linalg.svd(fixed)[0][:, 3:]  # contrasts that the fixed effects do not touch
+
+    def log_likelihood(penalty, noise):
+        features = basis.T @ masks
+        covariance = noise * (np.eye(len(features)) + features @ features.T / penalty)
+        return multivariate_normal(cov=covariance).logpdf(basis.T @ returns)
+
+    best = log_likelihood(penalty, noise)
+    for p, s in [(1.1, 1), (0.9, 1), (1, 1.05), (1, 0.95)]:
+        assert log_likelihood(penalty * p, noise * s) < best
+
+
+def test_rise_and_its_normalised_form_equal_their_closed_forms():
+    masks, returns, _ = drawn("bernoulli", 0.3, n_blocks=1, n=40)
+    sample = sample_of(masks, returns)
+    weighted = masks * returns[:, None]
+    plain = estimate("rise", sample)
+    np.testing.assert_allclose(plain.importance, weighted.sum(axis=0))
+    np.testing.assert_allclose(plain.std_error, np.sqrt(40) * weighted.std(axis=0, ddof=1))
+    normalised = estimate("rise_normalized", sample)
+    kept = [returns[masks[:, j]] for j in range(6)]
+    np.testing.assert_allclose(normalised.importance, [own.mean() for own in kept])
+    np.testing.assert_allclose(
+        normalised.std_error, [own.std(ddof=1) / np.sqrt(len(own)) for own in kept]
+    )
+
+
+@pytest.mark.parametrize("name", ["difference", "ridge", "rise", "rise_normalized"])
+def test_a_segment_never_kept_or_never_masked_is_nan(name):
+    masks, returns, _ = drawn(n_blocks=1, n=40)
+    masks[:, 1], masks[:, 4] = False, True
+    sample = sample_of(masks, returns)
+    found = estimate(name, sample)
+    assert np.isnan(found.importance).tolist() == [False, True, False, False, True, False]
+    assert np.isnan(found.std_error).tolist() == [False, True, False, False, True, False]
+    assert sample.n_kept[[1, 4]].tolist() == [0, 40]
+
+
+@pytest.mark.parametrize("name", ["difference", "ridge"])
+@pytest.mark.parametrize("shift", [1000.0, -1000.0])
+def test_a_constant_added_to_the_reward_changes_nothing(name, shift):
+    masks, returns, sample = drawn("balanced", 0.2)
+    moved = sample_of(masks, returns + shift, sample.block)
+    one, other = estimate(name, sample), estimate(name, moved)
+    np.testing.assert_allclose(one.importance, other.importance, atol=1e-6)
+    np.testing.assert_allclose(one.std_error, other.std_error, atol=1e-6)
+
+
+def test_chunks_change_nothing(monkeypatch):
+    _, _, sample = drawn(n=64)
+    whole = estimate("ridge", sample)
+    monkeypatch.setattr("r2rise.estimators.sample._ROWS_AT_ONCE", 7)
+    np.testing.assert_allclose(estimate("ridge", sample).importance, whole.importance)
+
+
+@pytest.mark.parametrize("name", ["difference", "ridge", "rise", "rise_normalized"])
+def test_too_few_retrainings(name):
+    with pytest.raises(NotReady):
+        estimate(name, sample_of(np.ones((1, 3)), [1.0]))
+
+
+def test_ridge_needs_different_numbers_of_frames_kept():
+    masks = np.array([[1, 0], [0, 1]] * 8, bool)
+    with pytest.raises(NotReady, match="different numbers of frames kept"):
+        estimate("ridge", sample_of(masks, np.arange(16)))

@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+from test_estimators import drawn, sample_of
+
+from r2rise.estimators import Estimate, estimate
+from r2rise.ledger import Record, pack_mask
+from r2rise.power import Power
+from r2rise.quality import equal_importance_p, failures_follow_frames_kept, reliability
+
+
+def test_reliability_of_blocks_is_the_spearman_brown_formula():
+    maps = np.random.default_rng(0).normal(size=(3, 20)) + np.arange(20) / 5
+    r = np.mean([spearmanr(maps[i], maps[j]).statistic for i, j in [(0, 1), (0, 2), (1, 2)]])
+    found = reliability(Estimate(maps.mean(axis=0), np.ones(20), block_maps=maps))
+    assert found.value == pytest.approx(3 * r / (1 + 2 * r))
+    assert found.method == "blocks"
+
+
+def test_reliability_of_unrelated_blocks_is_not_negative():
+    maps = np.array([np.arange(10), -np.arange(10)], float)
+    assert reliability(Estimate(maps.mean(axis=0), np.ones(10), block_maps=maps)).value == 0.0
+
+
+def test_reliability_of_one_block_follows_from_the_noise():
+    importance = np.arange(10.0)
+    found = reliability(Estimate(importance, np.ones(10), rank_noise=2.0))
+    assert found.value == pytest.approx(1 - 2.0 / importance.var(ddof=1))
+    assert found.method == "model"
+    shrunk = reliability(Estimate(importance, np.ones(10), rank_noise=2.0, shrunk=True))
+    variance = importance.var(ddof=1)
+    assert shrunk.value == pytest.approx(variance / (variance + 2.0))
+    assert reliability(Estimate(importance, np.ones(10), rank_noise=1e9)).value == 0.0
+
+
+def test_reliability_of_two_segments_cannot_be_told():
+    assert reliability(Estimate(np.arange(2.0), np.ones(2), rank_noise=1.0)).value is None
+
+
+@pytest.mark.parametrize("n_blocks", [1, 3])
+def test_different_importance_is_found_and_equal_large_importance_is_not(n_blocks):
+    masks, _, sample = drawn("foldover", d=20, n_blocks=n_blocks, n=64)
+    noise = np.random.default_rng(5).normal(size=len(masks))
+    decisive = 3 * masks[:, 4] + noise
+    assert equal_importance_p(sample_of(masks, decisive, sample.block), 0) == 0.001
+    equal = 50 * masks.sum(axis=1) + noise
+    assert equal_importance_p(sample_of(masks, equal, sample.block), 0) > 0.05
+
+
+def test_equal_importance_is_per_frame():
+    masks, _, sample = drawn("balanced", d=20, n_blocks=3, n=64)
+    frames = np.where(np.arange(20) % 2, 10, 3)
+    returns = masks @ frames + 0.5 * np.random.default_rng(1).normal(size=len(masks))
+    assert equal_importance_p(sample_of(masks, returns, sample.block, frames), 0) > 0.05
+
+
+def test_the_p_value_follows_from_the_seed():
+    _, _, sample = drawn(d=6, n_blocks=3)
+    assert equal_importance_p(sample, 1) == equal_importance_p(sample, 1)
+
+
+def test_equal_importance_cannot_be_told_without_variation():
+    masks, _, _ = drawn()
+    assert equal_importance_p(sample_of(masks, np.ones(len(masks))), 0) is None
+
+
+def records(failed, kept, d=40):
+    return [
+        Record("design", i, pack_mask(np.arange(d) < k), 0, 0, np.ones(1),
+               "failed" if bad else "ok", "ValueError" if bad else "")
+        for i, (bad, k) in enumerate(zip(failed, kept, strict=True))
+    ]  # fmt: skip
+
+
+def test_failures_that_go_with_the_number_of_frames_kept_are_noticed():
+    kept = np.arange(40)
+    frames = np.full(40, 10)
+    assert failures_follow_frames_kept(records(kept < 8, kept), frames)
+    assert not failures_follow_frames_kept(records(kept % 5 == 0, kept), frames)
+    assert not failures_follow_frames_kept(records(kept < 0, kept), frames)
+
+
+def test_power_rule():
+    power = Power(384, 50)
+    assert power.ratio(0.15) == pytest.approx(np.sqrt(0.15 * 384 / (50 * 0.85)))
+    assert power.can_rank
+    assert not Power(700, 2000).can_rank
+    assert Power(700, 2000).retrainings_to_rank(0.15) == 11334
+    assert "64 if masking explains 40%" in power.describe()
+
+
+@pytest.mark.parametrize("rho", [0.05, 0.15, 0.4])
+def test_power_rule_agrees_with_simulated_studies(rho):
+    """rms(importance) / SE of estimated maps is what the rule predicts."""
+    d, n = 30, 64
+    masks, _, sample = drawn("foldover", d=d, n_blocks=6, n=n)
+    generator = np.random.default_rng(2)
+    ratios = []
+    for _ in range(200):
+        effects = generator.normal(size=d)
+        effects *= np.sqrt(d / (effects**2).sum())
+        noise = np.sqrt(d / 4 * (1 - rho) / rho)
+        returns = masks @ effects + noise * generator.normal(size=len(masks))
+        found = estimate("difference", sample_of(masks, returns, sample.block))
+        ratios.append(1 / found.std_error[0])
+    assert np.mean(ratios) == pytest.approx(Power(6 * n, d).ratio(rho), rel=0.05)
