@@ -1,4 +1,4 @@
-"""Retraining in a child process, which is ended when a retraining passes its time limit.
+"""Retraining in a child process: one that passes its time limit or dies takes nobody with it.
 
 A black box cannot be interrupted from within its process. The child is a fresh interpreter
 (`python -m r2rise.isolation`), so that it works inside daemonic workers and scripts need no
@@ -22,9 +22,9 @@ TIMEOUT = "timeout"
 
 
 class IsolatedRetrainer:
-    """Retrains in a child process under a time limit; a child that had to be ended is replaced."""
+    """Retrains in a child process, under a time limit if there is one; a lost child is replaced."""
 
-    def __init__(self, packed: bytes, assignments: Assignments, time_limit: float) -> None:
+    def __init__(self, packed: bytes, assignments: Assignments, time_limit: float | None) -> None:
         self._packed = packed
         self._time_limit = time_limit
         self._child: _Child | None = None
@@ -65,7 +65,7 @@ class _Child:
         theirs.close()
         self._pipe.send_bytes(packed)
 
-    def retrain(self, kind: Kind, index: int, time_limit: float) -> Record:
+    def retrain(self, kind: Kind, index: int, time_limit: float | None) -> Record:
         if self._process.poll() is None and not self._pipe.closed:
             self._pipe.send((kind, index))
         self._pipe.recv()  # set up and at it: imports are not part of anybody's time limit

@@ -84,7 +84,7 @@ def equal_importance_p(sample: MaskedReturns, seed: int) -> float | None:
     generator = np.random.default_rng(seed)
     totals = _Totals(int(chosen.sum()))
     for rows in sample.blocks:
-        totals.add_block(*_block_scores(sample, rows, chosen, generator))
+        totals.add_block(_block_scores(sample, rows, chosen, generator))
     observed, *permuted = totals.statistics()
     at_least = int((np.array(permuted) >= observed * (1 - 1e-9)).sum())
     return (1 + at_least) / (1 + N_PERMUTATIONS)
@@ -100,41 +100,53 @@ class _Totals:
         self._weighted_scores = np.zeros(shape)
         self._weights = np.zeros((n_segments, 1))
         self._weight_squares = np.zeros((n_segments, 1))
+        self._residual_squares = np.zeros(shape[1])
         self._n_blocks = 0
 
-    def add_block(self, scores: Floats, weights: Floats) -> None:
-        """Add scores (d, n_columns) and weights (d, 1) of a block: its effects are their ratio."""
-        self._scores += scores
-        self._score_squares += scores**2
-        self._weighted_scores += scores * weights
-        self._weights += weights
-        self._weight_squares += weights**2
+    def add_block(self, block: "_BlockScores") -> None:
+        self._scores += block.scores
+        self._score_squares += block.scores**2
+        self._weighted_scores += block.scores * block.weights
+        self._weights += block.weights
+        self._weight_squares += block.weights**2
+        self._residual_squares += block.residual_squares
         self._n_blocks += 1
 
     def statistics(self) -> Floats:
-        """Return for each column the largest deviation from equal importance, (n_columns,)."""
-        effects = self._scores / self._weights
-        largest: Floats = np.abs(effects).max(axis=0)
-        if self._n_blocks == 1:
-            return largest
-        spread = (
-            self._score_squares
-            - 2 * effects * self._weighted_scores
-            + effects**2 * self._weight_squares
-        ) / self._weights**2
-        variance = self._n_blocks / (self._n_blocks - 1) * spread.mean(axis=0)
+        """Return for each column the largest deviation in standard errors, (n_columns,)."""
+        variance = self._residual_squares
+        if self._n_blocks > 1:
+            effects = self._scores / self._weights
+            spread = (
+                self._score_squares
+                - 2 * effects * self._weighted_scores
+                + effects**2 * self._weight_squares
+            ) / self._weights
+            variance = self._n_blocks / (self._n_blocks - 1) * spread.mean(axis=0)
+        largest: Floats = np.abs(self._scores / np.sqrt(self._weights)).max(axis=0)
         largest /= np.sqrt(np.maximum(variance, np.finfo(float).tiny))
         return largest
 
 
+class _BlockScores(NamedTuple):
+    """Products of a block's masks and residuals, after the regression on frames kept.
+
+    A segment's effect is score / weight: its deviation from equal importance.
+
+    Attributes:
+        scores: (d, n_columns).
+        weights: (d, 1) sums of squares of the masks.
+        residual_squares: (n_columns,) sums of squares of the residuals.
+    """
+
+    scores: Floats
+    weights: Floats
+    residual_squares: Floats
+
+
 def _block_scores(
     sample: MaskedReturns, rows: slice, chosen: Chosen, generator: np.random.Generator
-) -> tuple[Floats, Floats]:
-    """Return scores (d, n_columns) and weights (d, 1) of a block.
-
-    Both are of the masks after the regression on the number of frames kept, so that effects are
-    deviations from equal importance.
-    """
+) -> _BlockScores:
     frames_kept = np.concatenate(
         [masks @ sample.n_frames[chosen] for _, masks in _mask_chunks(sample, rows, chosen)]
     )
@@ -144,15 +156,20 @@ def _block_scores(
     residuals = sample.returns[rows] - sample.returns[rows].mean()
     residuals -= frames_kept * (frames_kept @ residuals) / squares
     scores = [_products(sample, rows, chosen, residuals[:, None])]
+    residual_squares = [np.array([residuals @ residuals])]
     for start in range(0, N_PERMUTATIONS, _PERMUTATIONS_AT_ONCE):
         count = min(_PERMUTATIONS_AT_ONCE, N_PERMUTATIONS - start)
         permuted = generator.permuted(np.tile(residuals, (count, 1)), axis=1).T
+        along_frames = frames_kept @ permuted
         products = _products(sample, rows, chosen, permuted)
-        scores.append(products - shared * (frames_kept @ permuted) / squares)
-    moments = sample.moments(rows)
-    weights = np.diag(moments.xx)[chosen][:, None] - shared**2 / squares
-    floor = np.finfo(float).eps * moments.n
-    return np.concatenate(scores, axis=1), np.maximum(weights, floor)
+        scores.append(products - shared * along_frames / squares)
+        residual_squares.append(residual_squares[0] - along_frames**2 / squares)
+    weights = np.diag(sample.moments(rows).xx)[chosen][:, None] - shared**2 / squares
+    return _BlockScores(
+        np.concatenate(scores, axis=1),
+        np.maximum(weights, np.finfo(float).eps * len(residuals)),
+        np.concatenate(residual_squares),
+    )
 
 
 def _products(sample: MaskedReturns, rows: slice, chosen: Chosen, columns: Floats) -> Floats:

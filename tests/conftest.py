@@ -22,7 +22,7 @@ def study() -> r2rise.Study:
     return r2rise.Study(
         environment=toys.OneStep,
         algorithm=toys.Additive,
-        evaluation={"n_episodes": 2},
+        evaluation={"n_episodes": 2, "max_steps": 5},
         budget={"retrainings": 64, "baseline_retrainings": 3},
     )
 

@@ -3,7 +3,6 @@
 import functools
 import logging
 from collections.abc import Iterator
-from typing import Any
 
 from r2rise.algorithms.registry import require
 from r2rise.demonstrations import Demonstrations
@@ -23,7 +22,7 @@ from r2rise.study import Study
 
 SHARDS_PER_WORKER = 3
 DEATHS_ALLOWED = 3
-"""Workers that may die on a shard before its retrainings count as failed."""
+"""Workers that may die on a shard before it is done in child processes."""
 
 
 class DaskEngine:
@@ -53,7 +52,7 @@ class DaskEngine:
         )
         self._client = Client(self._cluster, set_as_default=False)
         self._finished = as_completed([], loop=self._client.loop)
-        self._shards: dict[str, Shard] = {}
+        self._shards: dict[str, tuple[Shard, bool]] = {}
         self._n_submitted = 0
 
     def start(self, study: Study, demonstrations: Demonstrations) -> None:
@@ -64,28 +63,36 @@ class DaskEngine:
 
     def submit(self, shard: Shard) -> None:
         """Take on a shard."""
+        self._submit(shard, isolated=self._time_limit is not None)
+
+    def _submit(self, shard: Shard, *, isolated: bool) -> None:
         key = f"shard-{self._n_submitted}"
         self._n_submitted += 1
-        self._shards[key] = shard
+        self._shards[key] = shard, isolated
+        limit = self._time_limit
         future = self._client.submit(
-            run_packed, self._packed, self._time_limit, shard, key=key, pure=False
+            run_packed, self._packed, shard, isolated, limit, key=key, pure=False
         )
         self._finished.add(future)
 
     def results(self) -> Iterator[list[Record]]:
-        """Yield the records of each shard as it finishes."""
-        for future in self._finished:
-            yield self._records(future, self._shards.pop(future.key))
+        """Yield the records of each shard as it finishes.
 
-    def _records(self, future: Any, shard: Shard) -> list[Record]:
+        A shard on which workers died is done once more in child processes, so that only the
+        retraining that kills its process fails.
+        """
         from distributed.scheduler import KilledWorker
 
-        try:
-            records: list[Record] = future.result()
-        except KilledWorker:
-            reason = f"worker_died: {DEATHS_ALLOWED} workers died on this shard; out of memory?"
-            return [self._assignments.failed(shard.kind, index, reason) for index in shard.indices]
-        return records
+        for future in self._finished:
+            shard, isolated = self._shards.pop(future.key)
+            try:
+                yield future.result()
+            except KilledWorker:
+                if not isolated:
+                    self._submit(shard, isolated=True)
+                    continue
+                reason = f"worker_died: {DEATHS_ALLOWED} workers died; out of memory?"
+                yield [self._assignments.failed(shard.kind, i, reason) for i in shard.indices]
 
     def close(self) -> None:
         """End the workers."""
@@ -93,14 +100,14 @@ class DaskEngine:
         self._cluster.close()
 
 
-def run_packed(packed: bytes, time_limit: float | None, shard: Shard) -> list[Record]:
-    """Run a shard in a worker process."""
-    retrainer: Retrains = unpack_retrainer(packed)
-    if time_limit is not None:
-        retrainer = _isolated(packed, time_limit)
+def run_packed(
+    packed: bytes, shard: Shard, isolated: bool, time_limit: float | None
+) -> list[Record]:
+    """Run a shard in a worker process, or in a child of it."""
+    retrainer: Retrains = _isolated(packed, time_limit) if isolated else unpack_retrainer(packed)
     return run_shard(retrainer, shard, keep_going)
 
 
 @functools.lru_cache(maxsize=1)
-def _isolated(packed: bytes, time_limit: float) -> IsolatedRetrainer:
+def _isolated(packed: bytes, time_limit: float | None) -> IsolatedRetrainer:
     return IsolatedRetrainer(packed, unpack_retrainer(packed).assignments, time_limit)

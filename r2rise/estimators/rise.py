@@ -40,8 +40,9 @@ def _sums(sample: MaskedReturns) -> tuple[Floats, Floats, Floats]:
 
 def _masked(sample: MaskedReturns, importance: Floats, std_error: Floats) -> Estimate:
     std_error = np.where(sample.varies, std_error, np.nan)
+    known = std_error[np.isfinite(std_error)]
     return Estimate(
         importance=np.where(sample.varies, importance, np.nan),
         std_error=std_error,
-        rank_noise=float(np.mean(std_error[np.isfinite(std_error)] ** 2)),
+        rank_noise=float(np.mean(known**2)) if len(known) else np.nan,
     )
