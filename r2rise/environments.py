@@ -3,6 +3,7 @@
 import functools
 import importlib
 from importlib.metadata import entry_points
+from types import ModuleType
 from typing import Any, cast
 
 import gymnasium as gym
@@ -130,21 +131,30 @@ def import_object(name: str, role: str) -> Any:
         UnknownName: When the module or the object does not exist, or the module fails to import.
     """
     module_name, _, attribute = name.partition(":")
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:
-        raise UnknownName(
-            f"Cannot import {module_name!r} for the {role} {name!r} "
-            f"({type(error).__name__}: {error}). Expected module:object, with the module on the "
-            f"Python path (for a file here: PYTHONPATH=.)."
-        ) from None
-    target: Any = module
+    target: Any = import_module_of(name, role)
     for part in attribute.split("."):
         if not hasattr(target, part):
             known = [known for known in dir(target) if not known.startswith("_")]
             raise UnknownName(f"{module_name!r} has no {attribute!r}. {suggestion(part, known)}")
         target = getattr(target, part)
     return target
+
+
+def import_module_of(name: str, role: str) -> ModuleType:
+    """Import the module that `module:object` names.
+
+    Raises:
+        UnknownName: When the module does not exist or fails to import.
+    """
+    module_name = name.partition(":")[0]
+    try:
+        return importlib.import_module(module_name)
+    except Exception as error:
+        raise UnknownName(
+            f"Cannot import {module_name!r} for the {role} {name!r} "
+            f"({type(error).__name__}: {error}). Expected module:object, with the module on the "
+            f"Python path (for a file here: PYTHONPATH=.)."
+        ) from None
 
 
 def _make_gym(spec: EnvironmentSpec) -> GymEnv:
@@ -171,11 +181,11 @@ def _make_gym(spec: EnvironmentSpec) -> GymEnv:
 
 def _factory_or_none(name: str) -> Any:
     """Return the function that `module:factory` names; `module:Env-v0` is left to gymnasium."""
-    module, separator, attribute = name.partition(":")
+    _, separator, attribute = name.partition(":")
     if not separator:
         return None
     if not attribute.replace(".", "").isidentifier():
-        import_object(f"{module}:__name__", "environment")
+        import_module_of(name, "environment")
         return None
     return import_object(name, "environment")
 

@@ -80,6 +80,9 @@ def explain(
         LedgerError: When the ledger is in use, damaged or of another design.
         StudyFailed: When more retrainings fail than the study allows.
     """
+    directory = OutputDirectory(Path(out)) if out is not None else None
+    if directory:
+        directory.check()
     if not isinstance(demonstrations, Demonstrations):
         keys = study.environment.obs_keys
         demonstrations = Demonstrations.load(demonstrations, obs_keys=keys)
@@ -87,7 +90,6 @@ def explain(
     logger.info("%s", resolved.power.describe())
     for notice in resolved.notices:
         logger.warning("%s", notice.detail)
-    directory = OutputDirectory(Path(out)) if out is not None else None
     path = Path(ledger) if ledger is not None else directory.ledger if directory else None
     header = LedgerHeader(
         resolved.study.design_part(),

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from r2rise.algorithms.registry import require
 from r2rise.demonstrations import Demonstrations
+from r2rise.errors import InputError
 from r2rise.importance import ImportanceMap
 from r2rise.study import Study
 
@@ -13,6 +15,17 @@ class OutputDirectory:
     """`study.yaml`, `demonstrations.npz`, `ledger.npz`, `map.json`, `map.csv` and `map.png`."""
 
     path: Path
+
+    def check(self) -> None:
+        """Check, before anything is spent, that everything can be written.
+
+        Raises:
+            InputError: When the path is a file.
+            MissingExtra: When the picture cannot be drawn.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"--out should be a directory, but {self.path} is a file.")
+        require("matplotlib", "Drawing a map", "plot")
 
     @property
     def ledger(self) -> Path:

@@ -22,8 +22,9 @@ from pydantic import (
 
 from r2rise.errors import StudyError, suggestion
 
-DesignName = Literal["foldover", "balanced", "bernoulli"]
 EstimatorName = Literal["difference", "ridge", "rise", "rise_normalized"]
+DesignChoice = Literal["auto", "foldover", "balanced", "bernoulli"]
+EstimatorChoice = Literal["auto", "difference", "ridge", "rise", "rise_normalized"]
 
 PRESETS: dict[str, dict[str, Any]] = {
     # Zheng et al., arXiv 2301.01088: independent masks, a new training seed for each, plain sum.
@@ -117,7 +118,7 @@ class Masking(StudyPart):
 
     segment_length: int | Literal["all"] | None = 10
     boundaries: tuple[tuple[int, ...], ...] | None = None
-    design: DesignName | Literal["auto"] = "auto"
+    design: DesignChoice = "auto"
     keep_probability: float = Field(default=0.5, gt=0, lt=1)
     block_size: int | None = Field(default=None, ge=1)
 
@@ -215,7 +216,7 @@ class Study(StudyPart):
     evaluation: Evaluation = Evaluation()
     seed: int = Field(default=0, ge=0, lt=2**63)
     budget: Budget = Budget()
-    estimator: EstimatorName | Literal["auto"] = "auto"
+    estimator: EstimatorChoice = "auto"
     execution: Execution = Execution()
     preset: str | None = None
 

@@ -29,10 +29,10 @@ class ReportingGroup(TyperGroup):
 
 
 def _exit_status(error: Exception) -> int:
-    """Return the exit status of an error that R2RISE raised on purpose; re-raise others."""
+    """Return the exit status of an error that is not a bug; re-raise others."""
     from r2rise.errors import InputError, R2RiseError
 
-    if not isinstance(error, R2RiseError):
+    if not isinstance(error, R2RiseError | OSError):
         raise error
     return EXIT_USAGE if isinstance(error, InputError) else EXIT_FAILED
 

@@ -1,0 +1,224 @@
+"""What a command-line user gets for wrong input: a message that helps, never a traceback.
+
+`docs/errors.md` is generated from this table (`python tests/test_wrong_input.py`).
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import toys
+from typer.testing import CliRunner
+
+from r2rise_service.cli import app
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "errors.md"
+
+
+class Wrong(NamedTuple):
+    """A wrong command, what it is wrong about, and a part of the message it gets."""
+
+    what: str
+    command: str
+    message: str
+    status: int = 2
+
+
+def write_files(folder: Path) -> None:
+    """Write what the commands below refer to."""
+    good = dict(np.load(ROOT / "examples" / "cartpole.npz", allow_pickle=False))
+    good.pop("meta")
+
+    def npz(name: str, **changes):
+        np.savez(folder / name, **{k: v for k, v in (good | changes).items() if v is not None})
+
+    npz("demos.npz")
+    npz("no_acts.npz", acts=None)
+    npz("objects.npz", obs=np.array([None] * 505))
+    npz("sums.npz", lengths=np.array([100, 100]))
+    npz("nan.npz", obs=np.full((505, 4), np.nan, np.float32))
+    npz("narrow.npz", obs=np.zeros((505, 3), np.float32))
+    npz("floats.npz", acts=np.zeros(500))
+    npz("range.npz", acts=np.full(500, 7))
+    npz("dict.npz", obs=None, **{"obs.a": np.zeros((505, 2)), "obs.b": np.zeros((505, 2))})
+    whole = (folder / "demos.npz").read_bytes()
+    (folder / "cut.npz").write_bytes(whole[: len(whole) // 2])
+    (folder / "text.npz").write_text("not a zip file")
+    toys.demonstrations().save(folder / "toy.npz")
+    studies = {
+        "broken.yaml": "environment: [",
+        "list.yaml": "- CartPole-v1",
+        "typo.yaml": "environment: CartPole-v1\nmasking: {keep_probabilty: 0.2}",
+        "keep.yaml": "environment: CartPole-v1\nmasking: {keep_probability: 1.5}",
+        "foldover.yaml": (
+            "environment: CartPole-v1\nmasking: {design: foldover, keep_probability: 0.2}"
+        ),
+        "block.yaml": "environment: CartPole-v1\nmasking: {design: foldover, block_size: 48}",
+        "shard.yaml": "environment: CartPole-v1\nexecution: {shard_size: 3}",
+        "short.yaml": (
+            "environment: CartPole-v1\nestimator: difference\n"
+            "masking: {design: bernoulli, block_size: 16}"
+        ),
+        "setting.yaml": (
+            "environment: CartPole-v1\nalgorithm: {name: imitation-bc, settings: {epochs: 3}}"
+        ),
+        "range.yaml": (
+            "environment: CartPole-v1\nalgorithm: {name: imitation-bc, settings: {n_epochs: 0}}"
+        ),
+        "kwargs.yaml": "environment: {id: CartPole-v1, kwargs: {gravity: 3}}",
+        "score.yaml": (
+            "environment: toys:OneStep\nalgorithm: toys:Additive\nevaluation: {score: info:won}"
+        ),
+        "hash.yaml": "environment: CartPole-v1\ndemonstrations: sha256:123",
+    }
+    for name, text in studies.items():
+        (folder / name).write_text(text)
+    (folder / "gap.csv").write_text("demonstration,start,stop\n0,0,50\n0,60,100\n")
+    (folder / "long.csv").write_text("demonstration,start,stop\n0,0,50\n0,50,100\n")
+    (folder / "map.json").write_text('{"schema": "something else"}')
+    (folder / "file").write_text("in the way")
+
+
+EXPLAIN, CARTPOLE, TOY = "explain demos.npz --out out", "--env CartPole-v1", "--env toys:OneStep"
+TABLE = [
+    Wrong("no such file", f"explain nothing.npz {CARTPOLE} --out out", "There is no file"),
+    Wrong("a folder instead of a file", f"explain . {CARTPOLE} --out out", "Cannot read ."),
+    Wrong("not a zip file", f"explain text.npz {CARTPOLE} --out out", "not a whole .npz file"),
+    Wrong("a file cut off", f"explain cut.npz {CARTPOLE} --out out", "not a whole .npz file"),
+    Wrong("a missing array", f"explain no_acts.npz {CARTPOLE} --out out", "lacks acts"),
+    Wrong("pickled objects", f"explain objects.npz {CARTPOLE} --out out", "Python objects"),
+    Wrong("lengths that do not fit", f"explain sums.npz {CARTPOLE} --out out", "obs should have"),
+    Wrong("NaN", f"explain nan.npz {CARTPOLE} --out out", "NaN or infinite values, first in row 0"),
+    Wrong("another observation shape", f"explain narrow.npz {CARTPOLE} --out out", "expects (4,)"),
+    Wrong("actions of another kind", f"explain floats.npz {CARTPOLE} --out out", "be cast to int"),
+    Wrong("actions out of range", f"explain range.npz {CARTPOLE} --out out", "values from 7 to 7"),
+    Wrong("demonstrations of another task", f"{EXPLAIN} --env Pendulum-v1", "expects (3,)"),
+    Wrong("dict observations", f"explain dict.npz {CARTPOLE} --out out", "--obs-keys"),
+    Wrong(
+        "an unknown observation key",
+        f"explain dict.npz {CARTPOLE} --out out --obs-keys a,c", "no observation 'c'",
+    ),
+    Wrong("no environment", EXPLAIN, "Which environment?"),
+    Wrong("a misspelt environment", f"{EXPLAIN} --env CartPool-v1", "CartPole"),
+    Wrong("an environment module that is missing", f"{EXPLAIN} --env robots:Arm-v0", "PYTHONPATH"),
+    Wrong("an environment argument it lacks", f"{EXPLAIN} --study kwargs.yaml", "gravity"),
+    Wrong("a misspelt algorithm", f"{EXPLAIN} {CARTPOLE} --algorithm imitation-cb", "imitation-bc"),
+    Wrong(
+        "an algorithm that is none",
+        f"{EXPLAIN} {CARTPOLE} --algorithm toys:N_DEMOS", "is not an algorithm",
+    ),
+    Wrong("an unknown setting", f"{EXPLAIN} --study setting.yaml", "Did you mean 'n_epochs'"),
+    Wrong("a setting out of range", f"{EXPLAIN} --study range.yaml", "greater than or equal to 1"),
+    Wrong("a study that is not YAML", f"{EXPLAIN} --study broken.yaml", "is not a YAML file"),
+    Wrong("a study that is a list", f"{EXPLAIN} --study list.yaml", "should hold the fields"),
+    Wrong("no such study", f"{EXPLAIN} --study no.yaml", "Cannot read the study no.yaml"),
+    Wrong("a misspelt field", f"{EXPLAIN} --study typo.yaml", "Did you mean 'keep_probability'"),
+    Wrong("a probability above 1", f"{EXPLAIN} --study keep.yaml", "less than 1 (got 1.5)"),
+    Wrong("fold-over with another probability", f"{EXPLAIN} --study foldover.yaml", "'balanced'"),
+    Wrong("a block that does not fit", f"{EXPLAIN} --study block.yaml", "power of two of at least"),
+    Wrong("a shard that splits pairs", f"{EXPLAIN} --study shard.yaml", "an even number"),
+    Wrong("blocks too short to estimate", f"{EXPLAIN} --study short.yaml", "estimator 'ridge'"),
+    Wrong("another file than the study's", f"{EXPLAIN} --study hash.yaml", "is about the demon"),
+    Wrong("an unknown preset", f"{EXPLAIN} {CARTPOLE} --preset papr", "Did you mean 'paper'"),
+    Wrong("an unknown estimator", f"{EXPLAIN} {CARTPOLE} --estimator mean", "'ridge'"),
+    Wrong("no retrainings", f"{EXPLAIN} {CARTPOLE} --retrainings 0", "greater than or equal to 1"),
+    Wrong("a budget that is no number", f"{EXPLAIN} {CARTPOLE} --retrainings many", "integer"),
+    Wrong("a segment length of 0", f"{EXPLAIN} {CARTPOLE} --segment-length 0", "at least 1 frame"),
+    Wrong("a length that is no number", f"{EXPLAIN} {CARTPOLE} --segment-length ten", "or 'all'"),
+    Wrong("segments with a gap", f"{EXPLAIN} {CARTPOLE} --segments gap.csv", "line 3: expected"),
+    Wrong("segments of other demos", f"{EXPLAIN} {CARTPOLE} --segments long.csv", "names 1 demon"),
+    Wrong(
+        "two ways to cut segments",
+        f"{EXPLAIN} {CARTPOLE} --segments gap.csv --segment-length 5", "not both",
+    ),
+    Wrong("a negative seed", f"{EXPLAIN} {CARTPOLE} --seed -1", "greater than or equal to 0"),
+    Wrong("no output directory", f"explain demos.npz {CARTPOLE}", "--out"),
+    Wrong("an unknown option", f"{EXPLAIN} {CARTPOLE} --retraining 5", "--retrainings"),
+    Wrong("an output path that is a file", f"explain toy.npz {TOY} --out file", "should be a dir"),
+    Wrong(
+        "an algorithm that raises",
+        f"explain toy.npz {TOY} --algorithm toys:raises --out out1", "ValueError: no way", 1,
+    ),
+    Wrong(
+        "a policy that returns NaN",
+        f"explain toy.npz {TOY} --algorithm toys:returns_nan --out out2", "not finite numbers", 1,
+    ),
+    Wrong("a score that info lacks", "explain toy.npz --study score.yaml --out out3", "'won'", 1),
+    Wrong("no such map", "show nothing.json", "Cannot read the map nothing.json"),
+    Wrong("a map that is none", "show map.json", "is not an importance map"),
+    Wrong("a map that is demonstrations", "show demos.npz", "is not an importance map"),
+    Wrong("two maps where one is missing", "compare map.json nothing.json", "map.json"),
+    Wrong("an unknown command", "explian demos.npz", "explain"),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("wrong")
+    write_files(path)
+    return path
+
+
+def run(command: str) -> tuple[int, str]:
+    result = CliRunner().invoke(app, command.split())
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.output
+
+
+@pytest.mark.parametrize("wrong", TABLE, ids=lambda wrong: wrong.what)
+def test_message(wrong, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    status, output = run(wrong.command)
+    assert wrong.message in " ".join(output.split())
+    assert status == wrong.status
+    assert "Traceback" not in output
+
+
+def test_a_real_process_prints_the_message_and_no_traceback(folder):
+    command = [sys.executable, "-c", "from r2rise_service.cli import main; main()"]
+    found = subprocess.run(
+        [*command, *TABLE[0].command.split()], cwd=folder, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert found.returncode == 2
+    assert found.stdout == ""
+    assert found.stderr.startswith("Error: There is no file nothing.npz.")
+    assert "Traceback" not in found.stderr
+
+
+def as_page(message: Callable[[str], tuple[int, str]]) -> str:
+    lines = [
+        "# Wrong input and what it gets",
+        "",
+        "Every message says what was expected, what came and what to do. Nothing has been spent "
+        "when the exit status is 2.",
+        "",
+        "| wrong | command | exit | message |",
+        "|---|---|---|---|",
+    ]
+    for wrong in TABLE:
+        status, output = message(wrong.command)
+        text = " ".join(output[output.index("Error:") :].split()).replace("|", "\\|")
+        lines.append(f"| {wrong.what} | `r2rise {wrong.command}` | {status} | {text} |")
+    return "\n".join(lines) + "\n"
+
+
+def test_the_page_lists_every_row():
+    page = PAGE.read_text()
+    for wrong in TABLE:
+        assert f"| {wrong.what} | `r2rise {wrong.command}` | {wrong.status} |" in page
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as scratch:
+        write_files(Path(scratch))
+        os.chdir(scratch)
+        PAGE.write_text(as_page(run))
