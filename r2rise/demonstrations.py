@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from r2rise.checks import check_arrays, read_only, row_chunks
 from r2rise.errors import DemonstrationsError
 from r2rise.files import move_folder
 from r2rise.segments import Segment, Segments
@@ -19,8 +20,6 @@ from r2rise.study import Masking
 
 ARRAY_KEYS = ("obs", "acts", "lengths", "rews", "terminal", "frames")
 """The arrays of a demonstrations file, in the order in which they are hashed."""
-
-_CHUNK_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,9 +78,9 @@ class Demonstrations:
         for key in ARRAY_KEYS:
             array = getattr(self, key)
             if array is not None:
-                object.__setattr__(self, key, _read_only(key, array))
-        _check_lengths(self)
-        _check_values(self)
+                object.__setattr__(self, key, read_only(key, array))
+        check_arrays(self)
+        object.__setattr__(self, "lengths", read_only("lengths", self.lengths.astype(np.int64)))
 
     @classmethod
     def load(cls, path: str | Path, *, obs_keys: tuple[str, ...] = ()) -> "Demonstrations":
@@ -138,7 +137,7 @@ class Demonstrations:
             if array is None:
                 continue
             digest.update(f"{key}|{array.dtype.str}|{array.shape}|".encode())
-            for rows in _row_chunks(array):
+            for rows in row_chunks(array):
                 digest.update(np.ascontiguousarray(rows).tobytes())
         digest.update(f"meta|{json.dumps(dict(self.meta), sort_keys=True)}".encode())
         return f"sha256:{digest.hexdigest()}"
@@ -248,87 +247,6 @@ class Demonstrations:
         }
         meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
         return cls(**arrays, meta=meta)
-
-
-def _read_only(key: str, array: NDArray[Any]) -> NDArray[Any]:
-    if not isinstance(array, np.ndarray) or array.dtype == object:
-        raise DemonstrationsError(
-            f"{key} should be an array of numbers, got "
-            f"{'objects' if isinstance(array, np.ndarray) else type(array).__name__}."
-        )
-    if array.dtype.kind not in "biuf":
-        raise DemonstrationsError(f"{key} should hold numbers, but has dtype {array.dtype}.")
-    view = array.view()
-    view.flags.writeable = False
-    return view
-
-
-def _check_lengths(demonstrations: Demonstrations) -> None:
-    lengths = demonstrations.lengths
-    if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or len(lengths) == 0:
-        raise DemonstrationsError(
-            f"lengths should be (n_demos,) whole numbers of at least one demonstration, got "
-            f"{lengths.shape} {lengths.dtype}."
-        )
-    if (lengths < 1).any():
-        raise DemonstrationsError(
-            f"Every demonstration needs at least 1 frame, but demonstration "
-            f"{int(np.argmax(lengths < 1))} has length {int(lengths[np.argmax(lengths < 1)])}."
-        )
-    object.__setattr__(demonstrations, "lengths", _read_only("lengths", lengths.astype(np.int64)))
-    n_frames, n_demos = int(lengths.sum()), len(lengths)
-    rows = {
-        "obs": n_frames + n_demos,
-        "acts": n_frames,
-        "rews": n_frames,
-        "terminal": n_demos,
-        "frames": n_frames,
-    }
-    for key, expected in rows.items():
-        array = getattr(demonstrations, key)
-        got = None if array is None else (len(array) if array.ndim else 0)
-        if got is not None and got != expected:
-            raise DemonstrationsError(
-                f"{key} should have {expected} rows ({n_frames} frames in {n_demos} "
-                f"demonstrations{', one observation more each' if key == 'obs' else ''}), "
-                f"but has {got}. Check that lengths sums to the number of actions."
-            )
-
-
-def _check_values(demonstrations: Demonstrations) -> None:
-    for key in ("obs", "acts", "rews"):
-        array = getattr(demonstrations, key)
-        if array is None or array.dtype.kind != "f":
-            continue
-        row = 0
-        for rows in _row_chunks(array):
-            bad = ~np.isfinite(rows.reshape(len(rows), -1)).all(axis=1)
-            if bad.any():
-                raise DemonstrationsError(
-                    f"{key} holds NaN or infinite values, first in row "
-                    f"{row + int(np.argmax(bad))}. Remove or repair these frames."
-                )
-            row += len(rows)
-    rews, terminal, frames = demonstrations.rews, demonstrations.terminal, demonstrations.frames
-    if rews is not None and rews.ndim != 1:
-        raise DemonstrationsError(f"rews should be (n_frames,), got {rews.shape}.")
-    if terminal is not None and (terminal.ndim != 1 or terminal.dtype != bool):
-        raise DemonstrationsError(
-            f"terminal should be (n_demos,) bool, got {terminal.shape} {terminal.dtype}."
-        )
-    if frames is not None and (
-        frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8
-    ):
-        raise DemonstrationsError(
-            f"frames should be (n_frames, height, width, 3) uint8 pictures, got "
-            f"{frames.shape} {frames.dtype}."
-        )
-
-
-def _row_chunks(array: NDArray[Any]) -> Iterable[NDArray[Any]]:
-    row_bytes = max(1, array.nbytes // max(1, len(array)))
-    step = max(1, _CHUNK_BYTES // row_bytes)
-    return (array[start : start + step] for start in range(0, len(array), step))
 
 
 def _runs(kept: NDArray[np.bool_], demonstration: NDArray[np.int64]) -> list[tuple[int, int]]:

@@ -12,15 +12,8 @@ from r2rise.demonstrations import Demonstrations
 from r2rise.engines import Engine, InlineEngine
 from r2rise.errors import StudyFailed
 from r2rise.importance import ImportanceMap
-from r2rise.ledger import (
-    EMPTY_MASK,
-    Ledger,
-    LedgerFile,
-    LedgerHeader,
-    MemoryLedger,
-    Record,
-    open_ledger,
-)
+from r2rise.journal import LedgerFile, MemoryLedger, open_ledger
+from r2rise.ledger import EMPTY_MASK, Ledger, LedgerHeader, Record
 from r2rise.mapping import importance_map
 from r2rise.output import OutputDirectory
 from r2rise.resolution import resolve

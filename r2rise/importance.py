@@ -5,147 +5,35 @@ import io
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    PlainSerializer,
-    ValidationError,
-    WithJsonSchema,
-)
-from pydantic import Field as ModelField
+from pydantic import Field, ValidationError
 
 from r2rise.errors import MapError
 from r2rise.files import atomic_file
+from r2rise.map_parts import (
+    Baseline,
+    Dataset,
+    EstimatorInfo,
+    FloatList,
+    IntList,
+    MapPart,
+    Quality,
+    Retrainings,
+    SegmentTable,
+)
 from r2rise.resolution import Notice
 from r2rise.segments import Segment
-from r2rise.study import Study, describe
+from r2rise.study import Study
+from r2rise.validation import describe
 
 SCHEMA = "r2rise.importance_map"
 SCHEMA_VERSION = "1.0"
 CSV_COLUMNS = (
     "demonstration", "start", "stop", "importance", "std_error", "n_kept", "n_masked",
 )  # fmt: skip
-
-
-def _to_floats(value: Any) -> Any:
-    if not isinstance(value, list | tuple | np.ndarray):
-        raise ValueError("expected a list of numbers and nulls")
-    return np.array([np.nan if v is None else v for v in value], dtype=np.float64)
-
-
-def _to_ints(value: Any) -> Any:
-    if not isinstance(value, list | tuple | np.ndarray):
-        raise ValueError("expected a list of whole numbers")
-    array = np.array(value)
-    if array.size and array.dtype.kind not in "iu":
-        raise ValueError("expected a list of whole numbers")
-    return array.astype(np.int64)
-
-
-def _from_floats(array: NDArray[np.float64]) -> list[float | None]:
-    return [float(v) if np.isfinite(v) else None for v in array]
-
-
-FloatList = Annotated[
-    NDArray[np.float64],
-    BeforeValidator(_to_floats),
-    PlainSerializer(_from_floats, return_type=list[float | None]),
-    WithJsonSchema({"type": "array", "items": {"type": ["number", "null"]}}),
-]
-"""(n,) float64; NaN is null in JSON."""
-
-IntList = Annotated[
-    NDArray[np.int64],
-    BeforeValidator(_to_ints),
-    PlainSerializer(lambda array: array.tolist(), return_type=list[int]),
-    WithJsonSchema({"type": "array", "items": {"type": "integer"}}),
-]
-"""(n,) int64."""
-
-
-class MapPart(BaseModel):
-    """A part of an importance map. Unknown fields are ignored: minor versions only add some."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="ignore", arbitrary_types_allowed=True, allow_inf_nan=False
-    )
-
-
-class Dataset(MapPart):
-    """The demonstrations: content hash and frames of each."""
-
-    sha256: str
-    lengths: IntList
-
-
-class EstimatorInfo(MapPart):
-    """How the ledger became importance.
-
-    Attributes:
-        name: The estimator.
-        unit: `episode_return`, or `info:<key>` where the study names another score.
-        sign: `positive_helps`, or `order_only` for the two rise estimators.
-    """
-
-    name: Literal["difference", "ridge", "rise", "rise_normalized"]
-    unit: str
-    sign: Literal["positive_helps", "order_only"]
-
-
-class Retrainings(MapPart):
-    """How many retrainings there are, and their returns (mean and sd over masks)."""
-
-    done: int
-    failed: int
-    planned: int
-    mean_return: float | None
-    std_return: float | None
-
-
-class AllFrames(MapPart):
-    """Returns of retrainings on all frames; `std_error` over retrainings."""
-
-    mean: float
-    std_error: float | None
-    n_retrainings: int
-    n_episodes: int
-
-
-class RandomPolicy(MapPart):
-    """Returns of uniformly random actions; `std_error` over episodes."""
-
-    mean: float
-    std_error: float | None
-    n_episodes: int
-
-
-class Baseline(MapPart):
-    """What importance is to be compared with."""
-
-    all_frames: AllFrames | None = None
-    random_policy: RandomPolicy | None = None
-
-
-class SegmentTable(MapPart):
-    """Where each segment lies; `length` is null for the user's own boundaries."""
-
-    length: int | Literal["all"] | None
-    demonstration: IntList
-    start: IntList
-    stop: IntList
-
-
-class Quality(MapPart):
-    """How far the map can be trusted; null where it cannot be told."""
-
-    equal_importance_p: float | None
-    reliability: float | None
-    reliability_method: Literal["blocks", "model"]
 
 
 class RankedSegment(NamedTuple):
@@ -169,7 +57,7 @@ class ImportanceMap(MapPart):
         n_masked: (n_segments,) masks that masked it.
     """
 
-    schema_: Literal["r2rise.importance_map"] = ModelField(
+    schema_: Literal["r2rise.importance_map"] = Field(
         default="r2rise.importance_map", alias="schema"
     )
     schema_version: str = SCHEMA_VERSION
@@ -304,7 +192,7 @@ class ImportanceMap(MapPart):
 
     @classmethod
     def from_json(cls, text: str) -> "ImportanceMap":
-        """Read a map from JSON text.
+        """Read a map from JSON text; fields that later minor versions add are ignored.
 
         Raises:
             MapError: When it is no importance map, or of a newer major version.
@@ -322,7 +210,7 @@ class ImportanceMap(MapPart):
                 f"upgrade r2rise"
             )
         try:
-            return cls.model_validate(fields)
+            return cls.model_validate(fields, extra="ignore")
         except ValidationError as error:
             raise MapError(f"\n{describe(error, cls)}") from None
 

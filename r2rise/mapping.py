@@ -8,19 +8,18 @@ import numpy as np
 
 from r2rise.errors import NotReady
 from r2rise.estimators import Estimate, MaskedReturns, estimate
-from r2rise.importance import (
+from r2rise.importance import ImportanceMap, now
+from r2rise.ledger import Ledger, Record
+from r2rise.map_parts import (
     AllFrames,
     Baseline,
     Dataset,
     EstimatorInfo,
-    ImportanceMap,
     Quality,
     RandomPolicy,
     Retrainings,
     SegmentTable,
-    now,
 )
-from r2rise.ledger import Ledger, Record
 from r2rise.quality import equal_importance_p, failures_follow_frames_kept, reliability
 from r2rise.resolution import Notice
 from r2rise.segments import Segments

@@ -106,7 +106,7 @@ def _resolve_masking(study: Study, n_segments: int) -> Masking:
     if design == "foldover" and (block_size < smallest or block_size & (block_size - 1)):
         raise StudyError(
             f"masking.block_size {block_size} does not fit a foldover design of {n_segments} "
-            f"segments: expected a power of two of at least {smallest}."
+            f"segments: expected a power of two of at least {smallest}, or none."
         )
     if design == "balanced" and block_size % 2:
         raise StudyError(

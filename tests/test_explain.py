@@ -162,29 +162,45 @@ budget: {retrainings: 64, baseline_retrainings: 3}
 """
 
 
-@pytest.mark.parametrize("workers", ["0", "2"])
+def start(folder: Path, out: str, workers: int) -> subprocess.Popen:
+    return subprocess.Popen(
+        [*COMMAND, "--workers", str(workers), "--out", out],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(TESTS)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def run_whole(folder: Path, out: str, workers: int) -> None:
+    with start(folder, out, workers) as process:
+        assert process.wait() == 0
+
+
+def run_killed_twice(folder: Path, out: str, workers: int, marks: tuple[int, int]) -> None:
+    ledger = folder / out / "ledger.npz"
+    for mark in marks:
+        with start(folder, out, workers) as process:
+            wait_for(lambda n=mark: n_kept(ledger) >= n, process)
+            os.killpg(process.pid, signal.SIGKILL)
+        assert (folder / out / "ledger.npz.journal").exists()
+    run_whole(folder, out, workers)
+
+
+def same_map_and_ledger(folder: Path, *names: str) -> bool:
+    maps = {without_time(ImportanceMap.load(folder / name)) for name in names}
+    ledgers = [returns(folder / name / "ledger.npz") for name in names]
+    return len(maps) == 1 and all(ledger == ledgers[0] for ledger in ledgers)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
 def test_a_run_killed_twice_ends_with_the_same_map(tmp_path, workers):
     toys.demonstrations().save(tmp_path / "demos.npz")
     (tmp_path / "study.yaml").write_text(SLOW_STUDY)
-    options = {"cwd": tmp_path, "env": os.environ | {"PYTHONPATH": str(TESTS)}}
-
-    def command(out):
-        return [*COMMAND, "--workers", workers, "--out", out]
-
-    subprocess.run(command("whole"), check=True, capture_output=True, **options)
-    journal = tmp_path / "killed" / "ledger.npz.journal"
-    for n_lines in (10, 40):
-        with subprocess.Popen(
-            command("killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            start_new_session=True, **options,
-        ) as process:  # fmt: skip
-            wait_for(lambda n=n_lines: n_kept(tmp_path / "killed" / "ledger.npz") >= n, process)
-            os.killpg(process.pid, signal.SIGKILL)
-        assert journal.exists()
-    subprocess.run(command("killed"), check=True, capture_output=True, **options)
-    whole, killed = (ImportanceMap.load(tmp_path / name) for name in ("whole", "killed"))
-    assert without_time(whole) == without_time(killed)
-    assert returns(tmp_path / "whole" / "ledger.npz") == returns(tmp_path / "killed" / "ledger.npz")
+    run_whole(tmp_path, "whole", workers)
+    run_killed_twice(tmp_path, "killed", workers, (10, 40))
+    assert same_map_and_ledger(tmp_path, "whole", "killed")
 
 
 def n_kept(path: Path) -> int:
@@ -272,11 +288,19 @@ def test_success_rate_as_the_score(demonstrations, study):
     assert set(np.round(found.importance * 32) % 1) == {0.0}
 
 
+REAL_STUDY = "environment: CartPole-v1\nalgorithm: imitation-bc\nbudget: {retrainings: %d}\n"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("retrainings", "reliability"), [(128, 0.3), (384, 0.7)])
-def test_real_demonstrations_with_imitation_bc(tmp_path, retrainings, reliability):
-    asked = Study(environment="CartPole-v1", algorithm="imitation-bc", budget=retrainings)
-    found = r2rise.explain(EXCERPT, asked, workers=2, out=tmp_path)
+def test_real_demonstrations_give_the_same_map_whatever_happens(tmp_path, retrainings, reliability):
+    r2rise.Demonstrations.load(EXCERPT).save(tmp_path / "demos.npz")
+    (tmp_path / "study.yaml").write_text(REAL_STUDY % retrainings)
+    for workers in (0, 1, 2):
+        run_whole(tmp_path, str(workers), workers)
+    run_killed_twice(tmp_path, "killed", 2, (retrainings // 4, retrainings // 2))
+    assert same_map_and_ledger(tmp_path, "0", "1", "2", "killed")
+    found = ImportanceMap.load(tmp_path / "2")
     assert found.quality.equal_importance_p == 0.001
     assert found.quality.reliability > reliability
     assert found.baseline.all_frames.mean > found.baseline.random_policy.mean + 30

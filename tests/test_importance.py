@@ -46,6 +46,7 @@ def test_fields_of_later_minor_versions_are_ignored():
     fields = json.loads(GOLDEN.read_text())
     fields["schema_version"] = "1.7"
     fields["verdicts"] = ["helps"]
+    fields["study"]["stopping"] = {"reliability": 0.9}
     assert ImportanceMap.from_json(json.dumps(fields)).revision == fields["revision"]
 
 
@@ -131,7 +132,8 @@ def test_views_by_demonstration_and_by_frame(golden):
 def test_a_map_compared_with_itself_and_with_its_opposite(golden):
     n = int(np.isfinite(golden.importance).sum())
     same = compare(golden, golden, k=3)
-    assert (same.spearman, same.kendall, same.top_overlap) == (1.0, 1.0, 1.0)
+    assert (same.spearman, same.top_overlap) == (1.0, 1.0)
+    assert same.kendall == pytest.approx(1.0)
     assert same.n_segments == n
     opposite = compare(golden, changed(golden, importance=-golden.importance), k=3)
     assert opposite.spearman == -1.0

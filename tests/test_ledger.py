@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from r2rise.errors import LedgerError
-from r2rise.ledger import Ledger, LedgerHeader, Record, journal_path, open_ledger, pack_mask
+from r2rise.journal import open_ledger
+from r2rise.ledger import Ledger, LedgerHeader, Record, journal_path, pack_mask
 
 N_SEGMENTS = 11
 HEADER = LedgerHeader(

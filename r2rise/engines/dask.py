@@ -1,7 +1,10 @@
 """Shards run on the worker processes of a local Dask cluster."""
 
+import contextlib
 import functools
 import logging
+import signal
+import threading
 from collections.abc import Iterator
 
 from r2rise.algorithms.registry import require
@@ -39,17 +42,18 @@ class DaskEngine:
 
         dask.config.set({"distributed.scheduler.allowed-failures": DEATHS_ALLOWED - 1})
         self.window = SHARDS_PER_WORKER * n_workers
-        self._cluster = LocalCluster(
-            n_workers=n_workers,
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            dashboard_address=None,
-            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # its status pages: any port
-            security=Security.temporary(),
-            memory_limit=0,
-            silence_logs=logging.CRITICAL,
-        )
+        with _ctrl_c_stays_here():
+            self._cluster = LocalCluster(
+                n_workers=n_workers,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                dashboard_address=None,
+                scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # its status pages: any port
+                security=Security.temporary(),
+                memory_limit=0,
+                silence_logs=logging.CRITICAL,
+            )
         self._client = Client(self._cluster, set_as_default=False)
         self._finished = as_completed([], loop=self._client.loop)
         self._shards: dict[str, tuple[Shard, bool]] = {}
@@ -98,6 +102,19 @@ class DaskEngine:
         """End the workers."""
         self._client.close()
         self._cluster.close()
+
+
+@contextlib.contextmanager
+def _ctrl_c_stays_here() -> Iterator[None]:
+    """Let processes started in this block ignore Ctrl-C: this process ends them in order."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def run_packed(

@@ -1,0 +1,36 @@
+"""What pydantic found wrong, in words for users."""
+
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from r2rise.errors import suggestion
+
+
+def describe(error: ValidationError, model: type[BaseModel]) -> str:
+    """Return a line per wrong field: where, what was expected, what came, what was meant."""
+    return "\n".join(f"  {_describe_one(dict(e), model)}" for e in error.errors())
+
+
+def _describe_one(problem: dict[str, Any], model: type[BaseModel]) -> str:
+    location = [str(part) for part in problem["loc"] if not str(part).startswith("function-")]
+    where = ".".join(location) or "study"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        return f"{where}: unknown field. {suggestion(location[-1], _fields_at(model, location))}"
+    if problem["type"] == "missing":
+        return f"{where}: is missing."
+    if problem["type"] == "value_error":
+        return f"{where}: {message}"
+    return f"{where}: {message} (got {problem['input']!r})"
+
+
+def _fields_at(model: type[BaseModel], location: list[str]) -> list[str]:
+    """Return the field names of the part of `model` that holds the last place in `location`."""
+    for name in location[:-1]:
+        field = model.model_fields.get(name)
+        part = field.annotation if field else None
+        if not (isinstance(part, type) and issubclass(part, BaseModel)):
+            return []
+        model = part
+    return [name for name, field in model.model_fields.items() if not field.exclude]

@@ -1,0 +1,195 @@
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import toys
+from typer.testing import CliRunner
+
+from r2rise import ImportanceMap, Ledger, Study
+from r2rise_service.cli import app
+
+TESTS = Path(__file__).parent
+STUDY = """
+environment: toys:OneStep
+algorithm: {name: "toys:Additive", settings: {seed_noise: 1.0}}
+evaluation: {n_episodes: 2, max_steps: 5}
+budget: {retrainings: 64, baseline_retrainings: 3}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    toys.demonstrations().save(tmp_path / "demos.npz")
+    (tmp_path / "study.yaml").write_text(STUDY)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(command: str, status: int = 0) -> tuple[str, str]:
+    result = CliRunner().invoke(app, command.split())
+    assert result.exit_code == status, result.output
+    return result.stdout, result.stderr
+
+
+def test_explain_says_what_a_user_wants_to_know(folder):
+    out, err = run("explain demos.npz --study study.yaml --out out")
+    assert "64 retrainings can resolve (of 8 segments)" in err
+    assert "8 segments, 64 of 64 retrainings (0 failed), design foldover" in " ".join(out.split())
+    assert "Are all frames equally important? No, they differ (p = 0.001)." in out
+    assert "Reliability of the ranking: 1.00 of 1" in out
+    assert "10 most helpful segments" in out
+    assert "10 most harmful (least helpful) segments" in out
+    assert "std error" in out
+    assert "Written to out" in out
+
+
+def test_options_win_over_the_study_file(folder):
+    run("explain demos.npz --study study.yaml --seed 7 --segment-length 20 --out a")
+    study = Study.load("a/study.yaml")
+    assert (study.seed, study.masking.segment_length) == (7, 20)
+    assert study.algorithm.settings == {"seed_noise": 1.0, "seconds": 0.0}
+    run("explain demos.npz --study study.yaml --segment-length all --out b")
+    assert Study.load("b/study.yaml").masking.segment_length == "all"
+    Path("own.csv").write_text("demonstration,start,stop\n0,0,9\n0,9,40\n1,0,40\n")
+    run("explain demos.npz --study study.yaml --segments own.csv --out c")
+    assert Study.load("c/study.yaml").masking.boundaries == ((0, 9), (0,))
+    # a map's own table names its segments
+    run("explain demos.npz --study study.yaml --segments c/map.csv --out d")
+    assert Study.load("d/study.yaml").masking == Study.load("c/study.yaml").masking
+    run("explain demos.npz --study c/study.yaml --segment-length all --out e")
+    masking = Study.load("e/study.yaml").masking
+    assert (masking.boundaries, masking.segment_length) == (None, "all")
+
+
+def test_short_forms_in_a_study_file_can_be_added_to(folder):
+    Path("short.yaml").write_text(
+        "environment: toys:OneStep\nalgorithm: toys:Additive\nbudget: 32\nestimator: ridge"
+    )
+    run("explain demos.npz --study short.yaml --retrainings 64 --out out")
+    study = Study.load("out/study.yaml")
+    assert (study.budget.retrainings, study.estimator) == (64, "ridge")
+
+
+def test_preset_paper(folder):
+    run("explain demos.npz --env toys:OneStep --algorithm toys:Additive --preset paper "
+        "--retrainings 50 --out out")  # fmt: skip
+    study = Study.load("out/study.yaml")
+    masking = study.masking
+    assert (masking.design, masking.block_size, masking.segment_length) == ("bernoulli", 1, 10)
+    assert (study.estimator, study.evaluation.epsilon, study.budget.retrainings) == (
+        "rise",
+        0.1,
+        50,
+    )
+    seeds = {r.training_seed for r in Ledger.load("out/ledger.npz").records("design")}
+    assert len(seeds) == 50
+
+
+def test_ledger_elsewhere_and_resumed(folder):
+    run("explain demos.npz --study study.yaml --ledger kept/l.npz --out a")
+    assert not Path("a/ledger.npz").exists()
+    assert len(Ledger.load("kept/l.npz")) == 68
+    run("explain demos.npz --study a/study.yaml --ledger kept/l.npz --out b")
+    assert (
+        json.loads(Path("a/map.json").read_text())["importance"]
+        == (json.loads(Path("b/map.json").read_text())["importance"])
+    )
+
+
+def test_another_estimator_needs_no_retraining(folder):
+    run("explain demos.npz --study study.yaml --out out")
+    before = Ledger.load("out/ledger.npz").get("design", 5).seconds
+    run("explain demos.npz --study study.yaml --estimator rise --out out")
+    assert Ledger.load("out/ledger.npz").get("design", 5).seconds == before
+    assert ImportanceMap.load("out").estimator.sign == "order_only"
+
+
+def test_json_on_standard_output_and_talk_on_standard_error(folder):
+    out, _ = run("explain demos.npz --study study.yaml --out out --json")
+    assert json.loads(out) == json.loads(Path("out/map.json").read_text())
+    shown, _ = run("show out --json")
+    assert shown == Path("out/map.json").read_text()
+
+
+def test_show_and_compare(folder):
+    run("explain demos.npz --study study.yaml --out a")
+    run("explain demos.npz --study study.yaml --seed 1 --estimator ridge --out b")
+    out, _ = run("show a/map.json --top 2")
+    assert "2 most helpful segments" in out
+    best = int(np.argmax(ImportanceMap.load("a").importance))
+    assert f"{best % 4 * 10}-{best % 4 * 10 + 9}" in out
+    out, _ = run("compare a b --top 3")
+    assert "Spearman: 1.000" in out
+    assert "Top 3 in common: 100% (by chance 38%)" in out
+    out, _ = run("compare a b --top 3 --json")
+    assert json.loads(out)["top_overlap"] == 1.0
+
+
+def test_algorithms_and_environments():
+    out, _ = run("algorithms")
+    assert "imitation-bc\n  n_epochs = 10\n  batch_size = 32" in out
+    out, _ = run("algorithms --json")
+    assert json.loads(out)["imitation-bc"]["properties"]["n_epochs"]["default"] == 10
+    out, _ = run("environments cartpole")
+    assert {"CartPole-v0", "CartPole-v1"} <= set(out.split())
+    assert all("cartpole" in name.lower() for name in out.split())
+    out, _ = run("environments junctions --json")
+    assert json.loads(out) == ["r2rise/Junctions-v0"]
+
+
+SLOW = STUDY.replace("seed_noise: 1.0", "seconds: 0.1")
+COMMAND = [
+    sys.executable, "-c", "from r2rise_service.cli import main; main()",
+    "explain", "demos.npz", "--study", "slow.yaml", "--out", "out",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_ctrl_c_keeps_what_was_retrained(folder, workers):
+    Path("slow.yaml").write_text(SLOW)
+    with subprocess.Popen(
+        [*COMMAND, "--workers", workers], stderr=subprocess.PIPE, text=True, start_new_session=True,
+        env=os.environ | {"PYTHONPATH": str(TESTS)},
+    ) as process:  # fmt: skip
+        journal = Path("out/ledger.npz.journal")
+        deadline = time.monotonic() + 60
+        while not journal.exists() or journal.read_text().count("\n") < 8:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Stopped. What was retrained is kept" in err
+    assert "Traceback" not in err
+    assert 7 <= len(Ledger.load("out/ledger.npz")) < 68
+
+
+def test_progress_bar_with_rate_and_time_left_on_a_terminal(folder):
+    Path("slow.yaml").write_text(SLOW.replace("64", "32"))
+    ours, theirs = pty.openpty()
+    environment = os.environ | {"PYTHONPATH": str(TESTS), "TERM": "xterm", "COLUMNS": "120"}
+    with subprocess.Popen(
+        COMMAND, stdout=subprocess.DEVNULL, stderr=theirs, env=environment
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                part = os.read(ours, 4096)
+            except OSError:
+                break
+            if not part:
+                break
+            shown += part
+    os.close(ours)
+    assert process.returncode == 0
+    text = shown.decode()
+    for piece in ("Retraining", "/36", "/s", "left", "0:00:0"):
+        assert piece in text

@@ -1,0 +1,102 @@
+"""Every example in the documents runs, and the documents know every command."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from r2rise_service.cli import app
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+PAGES = {path.name: path.read_text() for path in [ROOT / "README.md", *ROOT.glob("docs/*.md")]}
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
+
+
+def without_numbers(text: str) -> str:
+    return re.sub(r"[+-]?\d+(\.\d+)?", "N", text)
+
+
+def test_the_readmes_program_runs_when_pasted_and_prints_what_it_says(tmp_path):
+    program, printed = blocks(README, "python")[0], blocks(README, "text")[0]
+    assert program.count("\n") + printed.count("\n") <= 30
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    found = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert without_numbers(found.stdout) == without_numbers(printed)
+    assert (tmp_path / "map.png").exists()
+    assert (tmp_path / "better.npz").exists()
+
+
+PROGRAMS = [
+    pytest.param(program, id=f"{name}-{i}")
+    for name, text in PAGES.items()
+    if name != "README.md"
+    for i, program in enumerate(blocks(text, "python"))
+]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_programs_in_the_docs_run(program, tmp_path):
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    (tmp_path / "program.py").write_text(program)
+    subprocess.run(
+        [sys.executable, "program.py"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+
+
+COMMANDS = sorted(
+    {
+        line.split("#")[0].strip()
+        for text in PAGES.values()
+        for block in blocks(text, "sh")
+        for line in block.splitlines()
+        if line.startswith("r2rise ")
+    }
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command_lines_in_the_docs_name_commands_and_options_that_exist(command):
+    _, name, *words = shlex.split(command)
+    help_text = CliRunner().invoke(app, [name, "--help"]).output
+    assert "No such command" not in help_text
+    for word in words:
+        if word.startswith("--"):
+            assert word in help_text, f"{name} has no {word}"
+
+
+@pytest.mark.parametrize("name", [command.name for command in app.registered_commands])
+def test_every_command_is_in_the_docs_and_has_an_example(name):
+    assert any(command.split()[1] == name for command in COMMANDS)
+    assert "Example: r2rise " + name in " ".join(
+        CliRunner().invoke(app, [name, "--help"]).output.split()
+    )
+
+
+def test_links_between_the_documents_lead_somewhere():
+    for name, text in PAGES.items():
+        folder = ROOT if name == "README.md" else ROOT / "docs"
+        for target in re.findall(r"\]\(([^)#]+)\)", text):
+            if "://" not in target:
+                assert (folder / target).exists(), f"{name}: {target}"
+
+
+def test_the_table_of_the_method_is_the_benchmarks_result():
+    result = json.loads((ROOT / "benchmarks" / "results" / "fidelity.json").read_text())
+    rows = re.findall(r"^\| `(.+?)` \|(.+)\|$", PAGES["method.md"], flags=re.MULTILINE)
+    assert rows
+    for recipe, cells in rows:
+        medians = result["table"][recipe]
+        shown = [cell.strip() for cell in cells.split("|")]
+        want = ["-" if m is None else f"{m['median']:.2f}" for m in medians.values()]
+        assert shown == want, recipe
