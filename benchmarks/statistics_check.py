@@ -3,12 +3,14 @@
     python benchmarks/statistics_check.py [--repetitions 1000]
 
 Prints, for every design and kind of truth: mean error in its standard errors, coverage of the
-95 % intervals, rejection rates of the equal-importance test, estimated and true reliability.
+95 % intervals, correlation with the truth, estimated and true reliability; the same for ridge with
+less noise; and rejection rates of the equal-importance test.
 """
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -149,42 +151,55 @@ def rejection_rate(case: Case, repetitions: int) -> float:
     return rejected / repetitions
 
 
+REWARD_MEANS = (0.0, 1000.0, -1000.0)
 DESIGNS = [("foldover", 0.5)] + [(d, p) for d in ("balanced", "bernoulli") for p in (0.2, 0.5, 0.8)]
 
 
-def cases() -> list[Case]:
+def cases(**changes: Any) -> list[Case]:
+    """Return every design with every kind of truth, each kind with another mean reward."""
+    kinds: tuple[dict[str, float], ...] = ({}, {"pairs": 0.5}, {"seed_effects": 1.5})
     found = []
     for design, p in DESIGNS:
-        for reward_mean, kind in zip(
-            (0.0, 1000.0, -1000.0), ({}, {"pairs": 0.5}, {"seed_effects": 1.5}), strict=True
-        ):
+        for reward_mean, kind in zip(REWARD_MEANS, kinds, strict=True):
             for n_blocks in (3, 5) if "seed_effects" in kind else (1, 3):
-                found.append(Case(design, p, n_blocks, reward_mean=reward_mean, **kind))
+                fields = {"reward_mean": reward_mean, **kind, **changes}
+                found.append(Case(design, p, **{"n_blocks": n_blocks, **fields}))
     return found
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repetitions", type=int, default=1000)
-    repetitions = parser.parse_args().repetitions
-    print(f"{repetitions} repetitions, {N_SEGMENTS} segments, blocks of {BLOCK_SIZE} masks")
+def print_rates(chosen: Sequence[Case], repetitions: int) -> None:
     print(f"{'case':62} error/SE  covered  correlation  reliability (true)")
-    for case in cases():
-        for estimator in ("difference", "ridge"):
-            rates = repeat(replace(case, estimator=estimator), repetitions)
-            print(
-                f"{replace(case, estimator=estimator).name:62} {rates.error:8.2f} "
-                f"{rates.coverage:8.3f} {rates.correlation:12.3f} {rates.reliability:12.3f} "
-                f"({rates.true_reliability:.3f})",
-                flush=True,
-            )
-    print("\nequal-importance test: rejections at 0.05 when all effects are equal")
+    for case in chosen:
+        rates = repeat(case, repetitions)
+        print(
+            f"{case.name:62} {rates.error:8.2f} {rates.coverage:8.3f} {rates.correlation:12.3f} "
+            f"{rates.reliability:12.3f} ({rates.true_reliability:.3f})",
+            flush=True,
+        )
+
+
+def print_rejections(repetitions: int) -> None:
     for design, p in DESIGNS:
         for level in (0.0, 20.0):
             for n_blocks in (1, 3):
-                case = Case(design, p, n_blocks, level=level)
-                rate = rejection_rate(case, repetitions)
-                print(f"{case.design:10} p={p} blocks={n_blocks} effects {level:4.0f}: {rate:.3f}")
+                rate = rejection_rate(Case(design, p, n_blocks, level=level), repetitions)
+                print(f"{design:10} p={p} blocks={n_blocks} effects {level:4.0f}: {rate:.3f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--repetitions", type=int, default=1000)
+    repetitions = parser.parse_args().repetitions
+    print(f"{repetitions} repetitions, {N_SEGMENTS} segments, blocks of {BLOCK_SIZE} masks")
+    print_rates(cases(), repetitions)
+    print_rates(cases(estimator="ridge"), repetitions)
+    print("\nridge with less noise (sd 2, seed effects 0.5) and 5 blocks")
+    quiet: dict[str, Any] = {"estimator": "ridge", "noise": 2.0, "n_blocks": 5}
+    chosen = cases(**quiet)
+    chosen = [replace(c, seed_effects=0.5) if c.seed_effects else c for c in chosen]
+    print_rates(list(dict.fromkeys(chosen)), repetitions)
+    print("\nequal-importance test: rejections at 0.05 when all effects are equal")
+    print_rejections(repetitions)
 
 
 if __name__ == "__main__":

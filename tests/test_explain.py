@@ -292,7 +292,7 @@ REAL_STUDY = "environment: CartPole-v1\nalgorithm: imitation-bc\nbudget: {retrai
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("retrainings", "reliability"), [(128, 0.3), (384, 0.7)])
+@pytest.mark.parametrize(("retrainings", "reliability"), [(128, 0.6), (384, 0.9)])
 def test_real_demonstrations_give_the_same_map_whatever_happens(tmp_path, retrainings, reliability):
     r2rise.Demonstrations.load(EXCERPT).save(tmp_path / "demos.npz")
     (tmp_path / "study.yaml").write_text(REAL_STUDY % retrainings)
@@ -301,6 +301,6 @@ def test_real_demonstrations_give_the_same_map_whatever_happens(tmp_path, retrai
     run_killed_twice(tmp_path, "killed", 2, (retrainings // 4, retrainings // 2))
     assert same_map_and_ledger(tmp_path, "0", "1", "2", "killed")
     found = ImportanceMap.load(tmp_path / "2")
-    assert found.quality.equal_importance_p == 0.001
+    assert found.quality.equal_importance_p < 0.05
     assert found.quality.reliability > reliability
     assert found.baseline.all_frames.mean > found.baseline.random_policy.mean + 30
