@@ -71,7 +71,10 @@ class Truth(NamedTuple):
 
     def importance(self, keep_probability: float) -> Floats:
         """Return gained by keeping each segment, the others kept independently."""
-        return self.effects + keep_probability * (self.pairs + self.pairs.T).sum(axis=1)
+        importance: Floats = self.effects + keep_probability * (self.pairs + self.pairs.T).sum(
+            axis=1
+        )
+        return importance
 
 
 def draw_truth(case: Case, generator: np.random.Generator) -> Truth:
@@ -129,7 +132,7 @@ def repeat(case: Case, repetitions: int) -> Rates:
         errors.append(error.mean())
         covered.append((np.abs(error) <= width).mean())
         correlations.append(np.corrcoef(found.importance, expected)[0, 1])
-        trust.append(reliability(found).value)
+        trust.append(reliability(found).value or 0.0)
         agreement.append(spearmanr(found.importance, again.importance).statistic)
     return Rates(
         float(np.mean(errors) / (np.std(errors, ddof=1) / np.sqrt(repetitions))),

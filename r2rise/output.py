@@ -7,7 +7,7 @@ from r2rise.algorithms.registry import require
 from r2rise.demonstrations import Demonstrations
 from r2rise.errors import InputError
 from r2rise.importance import ImportanceMap
-from r2rise.study import Study
+from r2rise.study import Study, read_yaml
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,13 @@ class OutputDirectory:
         return self.path / "ledger.npz"
 
     def write_study(self, study: Study, demonstrations: Demonstrations) -> None:
-        """Write the resolved study, and the demonstrations where they are not there yet."""
+        """Write the resolved study and its demonstrations, unless they are there already."""
         self.path.mkdir(parents=True, exist_ok=True)
-        study.save(self.path / "study.yaml")
-        if not (self.path / "demonstrations.npz").exists():
-            demonstrations.save(self.path / "demonstrations.npz")
+        copy, of_study = self.path / "demonstrations.npz", self.path / "study.yaml"
+        written_for = read_yaml(of_study).get("demonstrations") if of_study.exists() else None
+        if not copy.exists() or written_for != study.demonstrations:
+            demonstrations.save(copy)
+        study.save(of_study)
 
     def write_map(self, importance_map: ImportanceMap) -> None:
         """Write the map in every format."""

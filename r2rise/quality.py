@@ -164,7 +164,8 @@ def _block_scores(
         products = _products(sample, rows, chosen, permuted)
         scores.append(products - shared * along_frames / squares)
         residual_squares.append(residual_squares[0] - along_frames**2 / squares)
-    weights = np.diag(sample.moments(rows).xx)[chosen][:, None] - shared**2 / squares
+    n_kept = _products(sample, rows, chosen, np.ones((len(residuals), 1)))
+    weights = n_kept - n_kept**2 / len(residuals) - shared**2 / squares
     return _BlockScores(
         np.concatenate(scores, axis=1),
         np.maximum(weights, np.finfo(float).eps * len(residuals)),

@@ -304,3 +304,16 @@ def test_real_demonstrations_give_the_same_map_whatever_happens(tmp_path, retrai
     assert found.quality.equal_importance_p < 0.05
     assert found.quality.reliability > reliability
     assert found.baseline.all_frames.mean > found.baseline.random_policy.mean + 30
+
+
+def test_a_script_without_the_main_guard_is_told_so(tmp_path):
+    (tmp_path / "script.py").write_text(
+        "import r2rise\n"
+        "study = r2rise.Study(environment='CartPole-v1', budget=32)\n"
+        f"r2rise.explain({str(EXCERPT)!r}, study, workers=1)\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 1
+    assert "put the call under if __name__ == '__main__'" in found.stderr.splitlines()[-1]

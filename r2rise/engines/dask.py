@@ -3,12 +3,14 @@
 import contextlib
 import functools
 import logging
+import multiprocessing
 import signal
 import threading
 from collections.abc import Iterator
 
 from r2rise.algorithms.registry import require
 from r2rise.demonstrations import Demonstrations
+from r2rise.errors import R2RiseError
 from r2rise.files import cache_folder
 from r2rise.isolation import IsolatedRetrainer
 from r2rise.ledger import Record
@@ -27,6 +29,11 @@ SHARDS_PER_WORKER = 3
 DEATHS_ALLOWED = 3
 """Workers that may die on a shard before it is done in child processes."""
 
+_NO_GUARD = (
+    "Worker processes did not start. Each of them imports your script first: put the call under "
+    "if __name__ == '__main__': there."
+)
+
 
 class DaskEngine:
     """Runs shards on a local cluster of one-thread worker processes, over TLS on 127.0.0.1.
@@ -42,7 +49,9 @@ class DaskEngine:
 
         dask.config.set({"distributed.scheduler.allowed-failures": DEATHS_ALLOWED - 1})
         self.window = SHARDS_PER_WORKER * n_workers
-        with _ctrl_c_stays_here():
+        if getattr(multiprocessing.current_process(), "_inheriting", False):
+            raise R2RiseError(_NO_GUARD)
+        with _ctrl_c_stays_here(), _start_explained():
             self._cluster = LocalCluster(
                 n_workers=n_workers,
                 threads_per_worker=1,
@@ -102,6 +111,15 @@ class DaskEngine:
         """End the workers."""
         self._client.close()
         self._cluster.close()
+
+
+@contextlib.contextmanager
+def _start_explained() -> Iterator[None]:
+    """Say why worker processes did not start."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise R2RiseError(f"{_NO_GUARD} ({error})") from None
 
 
 @contextlib.contextmanager
