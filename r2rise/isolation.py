@@ -1,21 +1,18 @@
 """Retraining in a child process: one that passes its time limit or dies takes nobody with it.
 
 A black box cannot be interrupted from within its process. The child is a fresh interpreter
-(`python -m r2rise.isolation`), so that it works inside daemonic workers and scripts need no
+(`python -m r2rise.child`), so that it works inside daemonic workers and scripts need no
 `if __name__ == "__main__"`. It ends by itself when its parent is gone.
 """
 
 import os
-import queue
 import subprocess
 import sys
-import threading
-from multiprocessing.connection import Connection, Pipe
-from typing import NoReturn
+from multiprocessing.connection import Pipe
 
 from r2rise.algorithms import Progress
 from r2rise.ledger import Record
-from r2rise.retraining import Assignments, keep_going, unpack_retrainer
+from r2rise.retraining import Assignments
 from r2rise.seeds import Kind
 
 TIMEOUT = "timeout"
@@ -57,7 +54,7 @@ class _Child:
     def __init__(self, packed: bytes) -> None:
         self._pipe, theirs = Pipe()
         self._process = subprocess.Popen(  # noqa: S603  (our own interpreter and module)
-            [sys.executable, "-m", "r2rise.isolation", str(theirs.fileno())],
+            [sys.executable, "-m", "r2rise.child", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             start_new_session=True,
@@ -81,29 +78,3 @@ class _Child:
         self._process.kill()
         self._process.wait()
         self._pipe.close()
-
-
-def main() -> NoReturn:
-    """Retrain what the parent asks for; the child's side."""
-    pipe = Connection(int(sys.argv[1]))
-    packed = pipe.recv_bytes()
-    questions: queue.SimpleQueue[tuple[Kind, int]] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(pipe, questions), daemon=True).start()
-    retrainer = unpack_retrainer(packed)
-    while True:
-        kind, index = questions.get()
-        pipe.send("started")
-        pipe.send(retrainer.retrain(kind, index, keep_going))
-
-
-def _listen(pipe: Connection, questions: "queue.SimpleQueue[tuple[Kind, int]]") -> None:
-    """Pass on questions; end the process, whatever it is doing, when the parent is gone."""
-    try:
-        while True:
-            questions.put(pipe.recv())
-    except (EOFError, OSError):
-        os._exit(1)
-
-
-if __name__ == "__main__":
-    main()
