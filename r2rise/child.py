@@ -7,24 +7,23 @@ import threading
 from multiprocessing.connection import Connection
 from typing import NoReturn
 
-from r2rise.retraining import keep_going, unpack_retrainer
-from r2rise.seeds import Kind
+from r2rise.retraining import Shard, keep_going, unpack_retrainer
 
 
 def main() -> NoReturn:
     """Answer questions until the parent is gone."""
     pipe = Connection(int(sys.argv[1]))
     packed = pipe.recv_bytes()
-    questions: queue.SimpleQueue[tuple[Kind, int]] = queue.SimpleQueue()
+    questions: queue.SimpleQueue[Shard] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(pipe, questions), daemon=True).start()
     retrainer = unpack_retrainer(packed)
     while True:
-        kind, index = questions.get()
+        shard = questions.get()
         pipe.send("started")
-        pipe.send(retrainer.retrain(kind, index, keep_going))
+        pipe.send(retrainer.run(shard, keep_going))
 
 
-def _listen(pipe: Connection, questions: "queue.SimpleQueue[tuple[Kind, int]]") -> None:
+def _listen(pipe: Connection, questions: "queue.SimpleQueue[Shard]") -> None:
     """Pass on questions; end the process, whatever it is doing, when the parent is gone."""
     try:
         while True:

@@ -8,12 +8,12 @@ A black box cannot be interrupted from within its process. The child is a fresh 
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from multiprocessing.connection import Pipe
 
 from r2rise.algorithms import Progress
 from r2rise.ledger import Record
-from r2rise.retraining import Assignments
-from r2rise.seeds import Kind
+from r2rise.retraining import Retrainer, Shard
 
 TIMEOUT = "timeout"
 
@@ -21,25 +21,35 @@ TIMEOUT = "timeout"
 class IsolatedRetrainer:
     """Retrains in a child process, under a time limit if there is one; a lost child is replaced."""
 
-    def __init__(self, packed: bytes, assignments: Assignments, time_limit: float | None) -> None:
+    def __init__(self, packed: bytes, retrainer: Retrainer, time_limit: float | None) -> None:
         self._packed = packed
+        self._retrainer = retrainer
         self._time_limit = time_limit
         self._child: _Child | None = None
-        self.assignments = assignments
 
-    def retrain(self, kind: Kind, index: int, progress: Progress) -> Record:
-        """Retrain once; passing the limit or the death of the child give a failed record."""
+    def run(self, shard: Shard, progress: Progress) -> list[Record]:
+        """Do the retrainings of a shard; the limit is for each, or for all that train together."""
+        if self._retrainer.trains_many:
+            return self._ask(shard, progress)
+        alone = [replace(shard, indices=(index,)) for index in shard.indices]
+        return [record for one in alone for record in self._ask(one, progress)]
+
+    def _ask(self, shard: Shard, progress: Progress) -> list[Record]:
         progress(0.0)
         if self._child is None:
             self._child = _Child(self._packed)
         try:
-            return self._child.retrain(kind, index, self._time_limit)
+            return self._child.run(shard, self._time_limit)
         except TimeoutError:
             reason = f"{TIMEOUT}: no result after {self._time_limit:g} s"
         except (EOFError, OSError):
             reason = f"worker_died: exit status {self._child.exit_status()}; out of memory?"
         self.close()
-        return self.assignments.failed(kind, index, reason)
+        failed = self._retrainer.assignments.failed
+        return [
+            replace(failed(shard.kind, index, reason), attempts=shard.attempts + 1)
+            for index in shard.indices
+        ]
 
     def close(self) -> None:
         """End the child."""
@@ -62,14 +72,13 @@ class _Child:
         theirs.close()
         self._pipe.send_bytes(packed)
 
-    def retrain(self, kind: Kind, index: int, time_limit: float | None) -> Record:
-        if self._process.poll() is None and not self._pipe.closed:
-            self._pipe.send((kind, index))
+    def run(self, shard: Shard, time_limit: float | None) -> list[Record]:
+        self._pipe.send(shard)
         self._pipe.recv()  # set up and at it: imports are not part of anybody's time limit
         if not self._pipe.poll(time_limit):
             raise TimeoutError
-        record: Record = self._pipe.recv()
-        return record
+        records: list[Record] = self._pipe.recv()
+        return records
 
     def exit_status(self) -> int:
         return self._process.wait()

@@ -1,18 +1,20 @@
 """From the study a user writes to one in which everything that matters is filled in."""
 
+import math
 from dataclasses import dataclass
 
-from r2rise.algorithms import check_algorithm
+from r2rise.algorithms import TrainsMany, check_algorithm, make_algorithm
 from r2rise.demonstrations import Demonstrations
 from r2rise.environments import DEFAULT_MAX_STEPS, Environment, check_demonstrations
 from r2rise.errors import StudyError
+from r2rise.evaluation.backends import resolve_backend
 from r2rise.masks import BALANCED_BLOCK_SIZE, foldover_block_size
 from r2rise.power import Power
 from r2rise.segments import Segments
-from r2rise.study import EstimatorName, Masking, Study, StudyPart
+from r2rise.study import AlgorithmSpec, EstimatorName, Masking, Study, StudyPart
 
 SHARD_SIZE = 2
-"""Masks that one worker retrains in a call: a pair of complements."""
+"""Masks that one worker retrains one by one in a call: a pair of complements."""
 
 
 class Notice(StudyPart):
@@ -55,15 +57,22 @@ def resolve(study: Study, demonstrations: Demonstrations) -> Resolved:
     notices += more
     max_steps, more = _resolve_steps(study, environment)
     notices += more
+    algorithm = check_algorithm(study.algorithm)
+    wanted = _masks_at_once(algorithm, demonstrations.n_frames, environment)
     fields = {
         "demonstrations": demonstrations.content_hash,
-        "algorithm": check_algorithm(study.algorithm),
+        "algorithm": algorithm,
         "masking": masking,
-        "evaluation": study.evaluation.model_copy(update={"max_steps": max_steps}),
+        "evaluation": study.evaluation.model_copy(
+            update={
+                "max_steps": max_steps,
+                "backend": resolve_backend(study.evaluation, study.environment),
+            }
+        ),
         "budget": study.budget.model_copy(update={"retrainings": budget}),
         "estimator": _resolve_estimator(study, masking, len(segments)),
         "execution": study.execution.model_copy(
-            update={"shard_size": _resolve_shard_size(study, masking)}
+            update={"shard_size": _resolve_shard_size(study, masking, wanted)}
         ),
     }
     resolved = study.model_copy(update=fields)
@@ -153,10 +162,17 @@ def _resolve_estimator(study: Study, masking: Masking, n_segments: int) -> Estim
     return study.estimator
 
 
-def _resolve_shard_size(study: Study, masking: Masking) -> int:
+def _masks_at_once(spec: AlgorithmSpec, n_frames: int, environment: Environment) -> int:
+    algorithm = make_algorithm(spec)
+    if isinstance(algorithm, TrainsMany):
+        return algorithm.masks_at_once(n_frames, environment)
+    return SHARD_SIZE
+
+
+def _resolve_shard_size(study: Study, masking: Masking, wanted: int) -> int:
     """Check that shards hold whole pairs, and divide a block or are whole blocks."""
     block_size = masking.block_size or 1
-    default = SHARD_SIZE if block_size % SHARD_SIZE == 0 or block_size == 1 else 1
+    default = wanted if block_size == 1 else math.gcd(wanted, block_size)
     size = study.execution.shard_size or default
     pairs = size % 2 == 0 or masking.design != "foldover"
     if not pairs or (block_size % size and size % block_size):

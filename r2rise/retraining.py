@@ -12,18 +12,18 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, cast
 
 import cloudpickle
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from r2rise.algorithms import Progress, make_algorithm
+from r2rise.algorithms import Progress, TrainsMany, make_algorithm
 from r2rise.demonstrations import Demonstrations, Transitions
 from r2rise.environments import Environment
 from r2rise.errors import Canceled
-from r2rise.evaluation import Returns, evaluate
+from r2rise.evaluation import Returns, evaluate, evaluate_many
 from r2rise.ledger import EMPTY_MASK, Record, pack_mask
 from r2rise.masks import make_design
 from r2rise.seeds import Kind, Seeds, retraining_seeds
@@ -95,6 +95,73 @@ class Retrainer:
         self._environment = Environment(study.environment)
         self._algorithm = make_algorithm(study.algorithm)
         self.assignments = Assignments(study, self._segments)
+        if isinstance(self._algorithm, TrainsMany):
+            self._warm_up(self._algorithm)
+
+    def _warm_up(self, algorithm: TrainsMany) -> None:
+        """Compile and load before the first shard, so that no retraining is timed with it."""
+        with seeded_globals(0, self._study.execution.threads):
+            policies = algorithm.warm_up(self._environment)
+            briefly = {"max_steps": 1, "n_episodes": 1, "score": "return"}
+            evaluation = self._study.evaluation.model_copy(update=briefly)
+            evaluate_many(policies, self._environment, evaluation, 0, progress=keep_going)
+
+    @property
+    def trains_many(self) -> bool:
+        """Whether the masks of a shard are trained together."""
+        return isinstance(self._algorithm, TrainsMany)
+
+    def run(self, shard: Shard, progress: Progress) -> list[Record]:
+        """Do the retrainings of a shard, in order.
+
+        Raises:
+            Canceled: When `progress` says so.
+        """
+        if self.trains_many and shard.kind != "random_policy":
+            records = self._retrain_together(shard, progress)
+        else:
+            records = [self.retrain(shard.kind, index, progress) for index in shard.indices]
+        return [replace(record, attempts=shard.attempts + 1) for record in records]
+
+    def _retrain_together(self, shard: Shard, progress: Progress) -> list[Record]:
+        """Train and evaluate masks that share their seeds at once."""
+        started = time.perf_counter()
+        found = {i: self.assignments.failed(shard.kind, i, EMPTY_MASK) for i in shard.indices}
+        assigned = {i: self.assignments(shard.kind, i) for i in shard.indices}
+        groups: dict[Seeds, list[int]] = {}
+        for index, (mask, seeds) in assigned.items():
+            if mask.any():
+                groups.setdefault(seeds, []).append(index)
+        for seeds, indices in groups.items():
+            masks = np.array([assigned[index].mask for index in indices])
+            try:
+                returns = self._returns_together(masks, seeds, progress)
+                for index, own in zip(indices, returns, strict=True):
+                    found[index] = replace(found[index], returns=own, status="ok", reason="")
+            except Canceled:
+                raise
+            except Exception as error:
+                for index in indices:
+                    found[index] = replace(found[index], reason=_reason(error))
+        seconds = (time.perf_counter() - started) / len(shard.indices)
+        return [replace(found[index], seconds=seconds) for index in shard.indices]
+
+    def _returns_together(
+        self, masks: NDArray[np.bool_], seeds: Seeds, progress: Progress
+    ) -> Returns:
+        threads = self._study.execution.threads
+        kept = np.repeat(masks, self._segments.n_frames, axis=1)
+        with threadpool_limits(threads):
+            with seeded_globals(seeds.training, threads):
+                policies = cast("TrainsMany", self._algorithm).train_many(
+                    self._demonstrations, kept, self._environment, seeds.training,
+                    threads=threads, progress=progress,
+                )  # fmt: skip
+            with seeded_globals(seeds.evaluation, threads):
+                return evaluate_many(
+                    policies, self._environment, self._study.evaluation, seeds.evaluation,
+                    progress=progress,
+                )  # fmt: skip
 
     def retrain(self, kind: Kind, index: int, progress: Progress) -> Record:
         """Train and evaluate once; whatever the algorithm raises becomes a failed record.
@@ -148,18 +215,10 @@ class Retrainer:
 
 
 class Retrains(Protocol):
-    """What does one retraining at a time: a `Retrainer`, or one in a child process."""
+    """What does the retrainings of a shard: a `Retrainer`, or one in a child process."""
 
-    def retrain(self, kind: Kind, index: int, progress: Progress) -> Record:
-        """Train and evaluate once."""
-
-
-def run_shard(retrainer: Retrains, shard: Shard, progress: Progress) -> list[Record]:
-    """Do the retrainings of a shard, in order."""
-    return [
-        replace(retrainer.retrain(shard.kind, index, progress), attempts=shard.attempts + 1)
-        for index in shard.indices
-    ]
+    def run(self, shard: Shard, progress: Progress) -> list[Record]:
+        """Do the retrainings of a shard, in order."""
 
 
 def keep_going(_fraction: float) -> None:

@@ -25,6 +25,7 @@ from r2rise.validation import describe
 
 EstimatorName = Literal["difference", "ridge", "rise", "rise_normalized"]
 DesignChoice = Literal["auto", "foldover", "balanced", "bernoulli"]
+Backend = Literal["gymnasium", "batched"]
 EstimatorChoice = Literal["auto", "difference", "ridge", "rise", "rise_normalized"]
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -91,7 +92,7 @@ class AlgorithmSpec(StudyPart):
         implementation: The object itself, where one was given; neither saved nor hashed.
     """
 
-    name: str = Field(default="imitation-bc", min_length=1)
+    name: str = Field(default="bc", min_length=1)
     settings: dict[str, JsonValue] = {}
     implementation: Any = Field(default=None, exclude=True, repr=False)
 
@@ -151,6 +152,8 @@ class Evaluation(StudyPart):
         epsilon: Probability of a uniformly random action at each step (the paper: 0.1).
         max_steps: Steps after which an episode is cut; the environment's own limit when left out.
         score: `return`, or `info:<key>` for a number in `info` at the end of an episode.
+        backend: `gymnasium` (environments one by one), `batched` (compiled equations, for the
+            environments that have them), or `auto`: `batched` where there is one.
     """
 
     n_episodes: int = Field(default=20, ge=1)
@@ -158,6 +161,7 @@ class Evaluation(StudyPart):
     epsilon: float = Field(default=0.0, ge=0, le=1)
     max_steps: int | None = Field(default=None, ge=1)
     score: str = Field(default="return", pattern=r"^(return|info:.+)$")
+    backend: Literal["auto", "gymnasium", "batched"] = "auto"
 
 
 class Budget(StudyPart):

@@ -17,7 +17,6 @@ from r2rise.retraining import (
     Shard,
     keep_going,
     pack,
-    run_shard,
     seeded_globals,
     unpack_retrainer,
 )
@@ -128,9 +127,9 @@ def test_another_process_gets_the_same_records():
     demonstrations = toys.demonstrations()
     asked = Study(environment=toys.OneStep, algorithm=lambda *a, **k: toys.Constant(3.0), budget=32)
     study = resolve(asked, demonstrations).study
-    ours = run_shard(Retrainer(study, demonstrations), Shard("design", (0, 1)), keep_going)
+    ours = Retrainer(study, demonstrations).run(Shard("design", (0, 1)), keep_going)
     packed = pack(study, demonstrations.unpack(cache_folder()))
-    theirs = run_shard(unpack_retrainer(packed), Shard("design", (0, 1), attempts=1), keep_going)
+    theirs = unpack_retrainer(packed).run(Shard("design", (0, 1), attempts=1), keep_going)
     assert [r.attempts for r in theirs] == [2, 2]
     for one, other in zip(ours, theirs, strict=True):
         assert alike(one) == alike(other)
@@ -157,7 +156,7 @@ class TestTimeLimit:
 
     def test_within_the_limit_records_are_those_of_this_process(self):
         found = self.records(toys.Additive)
-        ours = run_shard(retrainer(), Shard("design", tuple(range(6))), keep_going)
+        ours = retrainer().run(Shard("design", tuple(range(6))), keep_going)
         assert [r.returns.tolist()[:3] for r in found] == [r.returns.tolist() for r in ours]
 
     @pytest.mark.parametrize(

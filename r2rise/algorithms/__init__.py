@@ -1,6 +1,6 @@
 """What is retrained: the seam that every algorithm is behind, the registry, the algorithms."""
 
-from r2rise.algorithms.base import Algorithm, NoSettings, Policy, Progress
+from r2rise.algorithms.base import Algorithm, NoSettings, Policy, Progress, TrainsMany
 from r2rise.algorithms.registry import algorithm_names, check_algorithm, make_algorithm
 
 __all__ = [
@@ -8,6 +8,7 @@ __all__ = [
     "NoSettings",
     "Policy",
     "Progress",
+    "TrainsMany",
     "algorithm_names",
     "check_algorithm",
     "make_algorithm",

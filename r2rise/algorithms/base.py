@@ -1,11 +1,13 @@
 """The seam between R2RISE and an imitation-learning algorithm."""
 
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from r2rise.demonstrations import Transitions
+from r2rise.demonstrations import Demonstrations, Transitions
 from r2rise.environments import Environment
 
 
@@ -33,6 +35,41 @@ class NoSettings(BaseModel):
     """The settings of an algorithm that has none."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@runtime_checkable
+class TrainsMany(Protocol):
+    """An algorithm that also trains many masks at once."""
+
+    def masks_at_once(self, n_frames: int, environment: Environment) -> int:
+        """Return how many masks make a sensible shard: a fixed rule, a power of two, at least 2."""
+
+    def warm_up(self, environment: Environment) -> Sequence[Policy]:
+        """Get ready (compile, load), and return a policy of no use but of the real kind."""
+
+    def train_many(
+        self,
+        demonstrations: Demonstrations,
+        kept: NDArray[np.bool_],
+        environment: Environment,
+        seed: int,
+        *,
+        threads: int,
+        progress: Progress,
+    ) -> Sequence[Policy]:
+        """Train a policy for each mask of a block.
+
+        Args:
+            demonstrations: All frames, one copy for all masks.
+            kept: (n_masks, n_frames) bool, at least one frame for each mask.
+            environment: As for `train`.
+            seed: As for `train`. A mask's policy does not depend on the others.
+            threads: Threads to use; they change no bit.
+            progress: To be called now and then.
+
+        Returns:
+            A policy for each mask.
+        """
 
 
 class Algorithm(Protocol):

@@ -99,6 +99,8 @@ def check_algorithm(spec: AlgorithmSpec) -> AlgorithmSpec:
         ) from None
     if not isinstance(implementation, type):
         return spec
+    if hasattr(implementation, "resolve_settings"):
+        settings = implementation.resolve_settings(settings)
     return spec.model_copy(update={"settings": settings.model_dump(mode="json")})
 
 

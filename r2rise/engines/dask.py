@@ -20,7 +20,6 @@ from r2rise.retraining import (
     Shard,
     keep_going,
     pack,
-    run_shard,
     unpack_retrainer,
 )
 from r2rise.study import Study
@@ -140,9 +139,9 @@ def run_packed(
 ) -> list[Record]:
     """Run a shard in a worker process, or in a child of it."""
     retrainer: Retrains = _isolated(packed, time_limit) if isolated else unpack_retrainer(packed)
-    return run_shard(retrainer, shard, keep_going)
+    return retrainer.run(shard, keep_going)
 
 
 @functools.lru_cache(maxsize=1)
 def _isolated(packed: bytes, time_limit: float | None) -> IsolatedRetrainer:
-    return IsolatedRetrainer(packed, unpack_retrainer(packed).assignments, time_limit)
+    return IsolatedRetrainer(packed, unpack_retrainer(packed), time_limit)

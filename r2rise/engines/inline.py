@@ -7,7 +7,7 @@ from r2rise.demonstrations import Demonstrations
 from r2rise.files import cache_folder
 from r2rise.isolation import IsolatedRetrainer
 from r2rise.ledger import Record
-from r2rise.retraining import Retrainer, Retrains, Shard, keep_going, pack, run_shard
+from r2rise.retraining import Retrainer, Retrains, Shard, keep_going, pack
 from r2rise.study import Study
 
 
@@ -26,9 +26,7 @@ class InlineEngine:
         self._retrainer = retrainer
         if study.execution.time_limit is not None:
             packed = pack(study, demonstrations.unpack(cache_folder()))
-            self._retrainer = IsolatedRetrainer(
-                packed, retrainer.assignments, study.execution.time_limit
-            )
+            self._retrainer = IsolatedRetrainer(packed, retrainer, study.execution.time_limit)
 
     def submit(self, shard: Shard) -> None:
         """Take on a shard."""
@@ -37,7 +35,7 @@ class InlineEngine:
     def results(self) -> Iterator[list[Record]]:
         """Run what is waiting, in order."""
         while self._waiting and self._retrainer is not None:
-            yield run_shard(self._retrainer, self._waiting.popleft(), keep_going)
+            yield self._retrainer.run(self._waiting.popleft(), keep_going)
 
     def close(self) -> None:
         """End the child, where there is one."""

@@ -1,0 +1,304 @@
+"""Training of small networks on a CPU: a compiled loop over masks.
+
+One mask's parameters, moments and batch stay in the nearest cache; matrix products are BLAS's. The
+same mathematics as `stacked.py`, with the gradient written out.
+"""
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numba import njit, types
+from numba.extending import overload
+from numpy.typing import NDArray
+
+from r2rise.algorithms.base import Progress
+from r2rise.algorithms.bc.network import Network
+from r2rise.algorithms.bc.schedule import Schedule, TrainingData
+from r2rise.algorithms.bc.settings import BCSettings
+
+jit = njit(
+    cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz", "nnan", "reassoc"}
+)
+
+CATEGORICAL, GAUSSIAN = 0, 1
+MASKS_AT_ONCE = 16
+_BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8  # Adam (Kingma and Ba 2015)
+
+
+def train(
+    network: Network,
+    data: TrainingData,
+    schedule: Schedule,
+    parameters: NDArray[Any],
+    settings: BCSettings,
+    *,
+    threads: int,
+    progress: Progress,
+) -> None:
+    """Train an MLP for each mask; `parameters` are changed in place.
+
+    Args:
+        network: An MLP.
+        data: The frames and which of them each mask keeps.
+        schedule: The batches.
+        parameters: (n_masks, n_parameters) initial parameters, float32 or float64.
+        settings: Loss and step size.
+        threads: Threads over masks; they change no bit.
+        progress: Told after every few masks.
+    """
+    weights = np.array(
+        [settings.learning_rate, settings.l2_weight, settings.ent_weight], parameters.dtype
+    )
+    shapes = np.array(network.shapes, dtype=np.int64)
+    sizes = np.array(network.head.sizes, dtype=np.int64)
+    kind = CATEGORICAL if network.head.kind == "categorical" else GAUSSIAN
+    features = data.features.astype(parameters.dtype, copy=False)
+
+    def train_some(start: int) -> None:
+        rows = slice(start, start + MASKS_AT_ONCE)
+        _train_masks(
+            features, data.targets, data.kept[rows], schedule.order, schedule.batch_size[rows],
+            schedule.n_batches[rows], schedule.n_updates[rows], parameters[rows], weights, shapes,
+            sizes, kind, network.activation == "tanh",
+        )  # fmt: skip
+
+    starts = range(0, len(parameters), MASKS_AT_ONCE)
+    with ThreadPoolExecutor(threads) as pool:
+        for done, _ in enumerate(pool.map(train_some, starts), start=1):
+            progress(done / len(starts))
+
+
+def tanh(x):  # type: ignore[no-untyped-def]
+    """Return the hyperbolic tangent; in compiled code only."""
+    raise NotImplementedError
+
+
+@overload(tanh, inline="always")
+def _tanh_overload(x):  # type: ignore[no-untyped-def]
+    if x == types.float32:
+        return _tanh_float32
+    return _tanh_float64
+
+
+def _tanh_float64(x):  # type: ignore[no-untyped-def]  # numba compares signatures
+    return math.tanh(x)
+
+
+def _tanh_float32(x):  # type: ignore[no-untyped-def]
+    """Lambert's continued fraction (1768), 11th convergent: to 6e-7, and it vectorises."""
+    f = np.float32
+    y = x * x
+    p = ((((y + f(2145)) * y + f(675675)) * y + f(64324260)) * y + f(1964187225)) * y
+    q = ((((f(66) * y + f(45045)) * y + f(7567560)) * y + f(413513100)) * y + f(6547290750)) * y
+    ratio = x * (p + f(13749310575)) / (q + f(13749310575))
+    return min(max(ratio, f(-1)), f(1))
+
+
+@jit
+def activate(values: Any, biases: Any, use_tanh: bool) -> None:
+    """Add biases and apply the non-linearity to (n, n_units), in place."""
+    for i in range(values.shape[0]):
+        if use_tanh:
+            for j in range(values.shape[1]):
+                values[i, j] = tanh(values[i, j] + biases[j])
+        else:
+            for j in range(values.shape[1]):
+                values[i, j] = max(values[i, j] + biases[j], 0)
+
+
+@jit
+def add_biases(values: Any, biases: Any) -> None:
+    """Add biases to (n, n_units), in place."""
+    for i in range(values.shape[0]):
+        for j in range(values.shape[1]):
+            values[i, j] += biases[j]
+
+
+@jit
+def _head_gradient(
+    outputs: Any, targets: Any, batch: Any, sizes: Any, kind: int, log_std: Any,
+    log_std_gradient: Any, ent_weight: Any,
+) -> None:  # fmt: skip
+    """Put d loss / d outputs in the place of the outputs, (n, n_outputs), and set that of log_std.
+
+    loss = mean of -log p(action) - ent_weight * entropy.
+    """
+    n = outputs.shape[0]
+    log_std_gradient[:] = -ent_weight
+    for i in range(n):
+        first = 0
+        for a in range(sizes.shape[0]):
+            if kind == CATEGORICAL:
+                last = first + sizes[a]
+                _categorical_gradient(outputs, i, first, last, targets[batch[i], a], ent_weight)
+            else:
+                for j in range(sizes[a]):
+                    precision = math.exp(-2 * log_std[j])
+                    error = outputs[i, j] - targets[batch[i], j]
+                    outputs[i, j] = error * precision / n
+                    log_std_gradient[j] += (1 - error * error * precision) / n
+            first += sizes[a]
+
+
+@jit
+def _categorical_gradient(
+    outputs: Any, i: int, first: int, last: int, action: int, ent_weight: Any
+) -> None:
+    n = outputs.dtype.type(outputs.shape[0])
+    largest = outputs[i, first]
+    for j in range(first + 1, last):
+        largest = max(largest, outputs[i, j])
+    total = n - n
+    for j in range(first, last):
+        total += math.exp(outputs[i, j] - largest)
+    log_total = largest + math.log(total)
+    entropy = n - n
+    for j in range(first, last):
+        outputs[i, j] -= log_total
+        entropy -= math.exp(outputs[i, j]) * outputs[i, j]
+    for j in range(first, last):
+        p = math.exp(outputs[i, j])
+        outputs[i, j] = (p + ent_weight * p * (outputs[i, j] + entropy)) / n
+    outputs[i, first + int(action)] -= 1 / n
+
+
+@jit
+def _adam(
+    parameters: Any, gradient: Any, first: Any, second: Any, update: int, weights: Any
+) -> None:
+    """Do Adam's step number `update`, from 1; the constants have the parameters' dtype."""
+    c = np.empty(7, parameters.dtype)
+    c[0], c[1], c[2], c[3] = _BETA1, 1 - _BETA1, _BETA2, 1 - _BETA2
+    c[4] = weights[0] / (1 - _BETA1**update)
+    c[5] = 1 / math.sqrt(1 - _BETA2**update)
+    c[6] = _EPSILON
+    keep1, take1, keep2, take2, step, scale, epsilon = c[0], c[1], c[2], c[3], c[4], c[5], c[6]
+    l2_weight = weights[1]
+    for k in range(parameters.shape[0]):
+        g = gradient[k] + l2_weight * parameters[k]
+        first[k] = keep1 * first[k] + take1 * g
+        second[k] = keep2 * second[k] + take2 * g * g
+        parameters[k] -= step * first[k] / (np.sqrt(second[k]) * scale + epsilon)
+
+
+@jit
+def _next_batch(kept: Any, order: Any, position: int, batch: Any) -> int:
+    """Fill a batch with the next kept frames of an epoch; return where it ended."""
+    filled = 0
+    while filled < batch.shape[0]:
+        frame = order[position]
+        position += 1
+        if kept[frame]:
+            batch[filled] = frame
+            filled += 1
+    return position
+
+
+@jit
+def forward(parameters: Any, layers: Any, shapes: Any, n: int, use_tanh: bool) -> None:
+    """Fill the outputs of all layers; `layers` starts with the inputs."""
+    at, below = 0, 0
+    for number in range(shapes.shape[0]):
+        n_in, n_out = shapes[number]
+        above = below + n * n_in
+        inputs = layers[below:above].reshape(n, n_in)
+        outputs = layers[above : above + n * n_out].reshape(n, n_out)
+        weights = parameters[at : at + n_in * n_out].reshape(n_in, n_out)
+        np.dot(inputs, weights, outputs)
+        at += n_in * n_out
+        if number == shapes.shape[0] - 1:
+            add_biases(outputs, parameters[at : at + n_out])
+        else:
+            activate(outputs, parameters[at : at + n_out], use_tanh)
+        at += n_out
+        below = above
+
+
+@jit
+def _backward(
+    parameters: Any, gradient: Any, layers: Any, deltas: Any, shapes: Any, n: int, use_tanh: bool,
+    end: int,
+) -> None:  # fmt: skip
+    """Set the gradient of all weights and biases; the head's delta lies in its outputs' place."""
+    at, above = end, layers.shape[0] - n * shapes[-1, 1]
+    deltas[above:] = layers[above:]
+    for number in range(shapes.shape[0] - 1, -1, -1):
+        n_in, n_out = shapes[number]
+        below = above - n * n_in
+        inputs = layers[below:above].reshape(n, n_in)
+        delta = deltas[above : above + n * n_out].reshape(n, n_out)
+        at -= n_out
+        for j in range(n_out):
+            gradient[at + j] = 0
+        for i in range(n):
+            for j in range(n_out):
+                gradient[at + j] += delta[i, j]
+        at -= n_in * n_out
+        np.dot(inputs.T, delta, gradient[at : at + n_in * n_out].reshape(n_in, n_out))
+        if number:
+            weights = parameters[at : at + n_in * n_out].reshape(n_in, n_out)
+            lower = deltas[below:above].reshape(n, n_in)
+            np.dot(delta, weights.T, lower)
+            _through_activation(lower, inputs, use_tanh)
+        above = below
+
+
+@jit
+def _through_activation(delta: Any, outputs: Any, use_tanh: bool) -> None:
+    for i in range(delta.shape[0]):
+        if use_tanh:
+            for j in range(delta.shape[1]):
+                delta[i, j] -= delta[i, j] * outputs[i, j] * outputs[i, j]
+        else:
+            for j in range(delta.shape[1]):
+                delta[i, j] *= outputs[i, j] > 0
+
+
+@jit
+def _train_masks(
+    features: Any, targets: Any, kept: Any, order: Any, batch_size: Any, n_batches: Any,
+    n_updates: Any, parameters: Any, weights: Any, shapes: Any, sizes: Any, kind: int,
+    use_tanh: bool,
+) -> None:  # fmt: skip
+    for i in range(parameters.shape[0]):
+        _train_one(
+            features, targets, kept[i], order, batch_size[i], n_batches[i], n_updates[i],
+            parameters[i], weights, shapes, sizes, kind, use_tanh,
+        )  # fmt: skip
+
+
+@jit
+def _train_one(
+    features: Any, targets: Any, kept: Any, order: Any, batch_size: int, n_batches: int,
+    n_updates: int, parameters: Any, weights: Any, shapes: Any, sizes: Any, kind: int,
+    use_tanh: bool,
+) -> None:  # fmt: skip
+    n, n_inputs = batch_size, shapes[0, 0]
+    n_values = n * n_inputs
+    end = 0
+    for number in range(shapes.shape[0]):
+        n_values += n * shapes[number, 1]
+        end += (shapes[number, 0] + 1) * shapes[number, 1]
+    layers, deltas = np.empty(n_values, parameters.dtype), np.empty(n_values, parameters.dtype)
+    gradient, first, second = (
+        np.zeros_like(parameters), np.zeros_like(parameters), np.zeros_like(parameters)
+    )  # fmt: skip
+    batch = np.empty(n, np.int64)
+    head = layers[n_values - n * shapes[-1, 1] :].reshape(n, shapes[-1, 1])
+    inputs = layers[: n * n_inputs].reshape(n, n_inputs)
+    position = 0
+    for update in range(n_updates):
+        if update % n_batches == 0:
+            position = 0
+        position = _next_batch(kept, order[update // n_batches], position, batch)
+        for i in range(n):
+            for j in range(n_inputs):
+                inputs[i, j] = features[batch[i], j]
+        forward(parameters, layers, shapes, n, use_tanh)
+        _head_gradient(
+            head, targets, batch, sizes, kind, parameters[end:], gradient[end:], weights[2]
+        )
+        _backward(parameters, gradient, layers, deltas, shapes, n, use_tanh, end)
+        _adam(parameters, gradient, first, second, update + 1, weights)

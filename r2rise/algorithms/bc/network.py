@@ -1,0 +1,250 @@
+"""The network of a policy: its layers, its parameters as one vector, and what it sees.
+
+A policy's parameters are one flat vector: for each layer the weights (n_in, n_out) and the biases
+(n_out,), and for Box actions the logarithms of the standard deviations at the end. Many policies
+are a matrix (n_policies, n_parameters).
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from r2rise.algorithms.bc.settings import BCSettings
+from r2rise.errors import EnvironmentMismatch
+
+Floats = NDArray[np.float32]
+
+NATURE_CNN = ((32, 8, 4), (64, 4, 2), (64, 3, 1))
+"""Channels, kernel and stride of Mnih et al. (2015), for images of at least 36 pixels."""
+SMALL_CNN = ((16, 3, 1),)
+"""The same for smaller images, as for MinAtar (Young and Tian 2019)."""
+_NATURE_PIXELS = 36
+_MAX_CHANNELS = 16
+_HIDDEN_GAIN, _HEAD_GAIN = math.sqrt(2), 0.01
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A convolution without padding over (channels, height, width)."""
+
+    channels: int
+    kernel: int
+    stride: int
+    n_inputs: int  # input channels times kernel pixels
+    n_positions: int  # pixels of the output
+
+
+@dataclass(frozen=True)
+class Head:
+    """What the last layer means.
+
+    Attributes:
+        kind: `categorical` (Discrete, MultiDiscrete) or `gaussian` (Box).
+        sizes: Choices of each action, or the number of numbers.
+        start: First value of a Discrete space.
+    """
+
+    kind: Literal["categorical", "gaussian"]
+    sizes: tuple[int, ...]
+    start: int = 0
+
+    @property
+    def n_outputs(self) -> int:
+        """Width of the last layer."""
+        return sum(self.sizes)
+
+    @classmethod
+    def of(cls, space: spaces.Space[Any]) -> "Head":
+        """Return the head for an action space.
+
+        Raises:
+            EnvironmentMismatch: For a space that behavioural cloning cannot handle.
+        """
+        if isinstance(space, spaces.Discrete):
+            return cls("categorical", (int(space.n),), int(space.start))
+        if isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1:
+            return cls("categorical", tuple(space.nvec.tolist()))
+        if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating):
+            return cls("gaussian", (math.prod(space.shape),))
+        raise EnvironmentMismatch(
+            f"The algorithm 'bc' expects Discrete, MultiDiscrete or Box (float) actions, got "
+            f"{space}."
+        )
+
+
+@dataclass(frozen=True)
+class Network:
+    """Layers and head of a policy.
+
+    Attributes:
+        observation_space, action_space: Those of the environment.
+        convolutions: For images; empty for an MLP.
+        sizes: Widths of the fully connected layers, from input to head.
+        activation: `tanh` or `relu`.
+        head: What the last layer means.
+    """
+
+    observation_space: spaces.Space[Any]
+    action_space: spaces.Space[Any]
+    convolutions: tuple[Convolution, ...]
+    sizes: tuple[int, ...]
+    activation: Literal["tanh", "relu"]
+    head: Head
+
+    @classmethod
+    def of(
+        cls,
+        observation_space: spaces.Space[Any],
+        action_space: spaces.Space[Any],
+        settings: BCSettings,
+    ) -> "Network":
+        """Return the network for an environment.
+
+        Raises:
+            EnvironmentMismatch: When the spaces do not fit the network.
+        """
+        head = Head.of(action_space)
+        image = image_shape(observation_space)
+        use_cnn = settings.network == "cnn" or (settings.network == "auto" and image is not None)
+        if use_cnn and image is None:
+            raise EnvironmentMismatch(
+                f"network 'cnn' expects image observations (height, width, channels) or "
+                f"(channels, height, width), got {observation_space}."
+            )
+        convolutions: tuple[Convolution, ...] = ()
+        n_inputs = spaces.flatdim(observation_space)
+        if use_cnn and image is not None:
+            convolutions, n_inputs = _convolutions(image)
+        return cls(
+            observation_space,
+            action_space,
+            convolutions,
+            (n_inputs, *settings.hidden_sizes, head.n_outputs),
+            "relu" if use_cnn else settings.activation,
+            head,
+        )
+
+    @property
+    def shapes(self) -> list[tuple[int, int]]:
+        """Inputs and outputs of every layer, convolutions first."""
+        dense = list(zip(self.sizes[:-1], self.sizes[1:], strict=True))
+        return [(c.n_inputs, c.channels) for c in self.convolutions] + dense
+
+    @property
+    def n_parameters(self) -> int:
+        """Length of a policy's vector of parameters."""
+        n_deviations = self.head.n_outputs if self.head.kind == "gaussian" else 0
+        return sum((a + 1) * b for a, b in self.shapes) + n_deviations
+
+    @property
+    def n_products(self) -> int:
+        """Products of an input with a weight that one observation takes."""
+        positions = [convolution.n_positions for convolution in self.convolutions]
+        dense = [1] * (len(self.sizes) - 1)
+        return sum(a * b * n for (a, b), n in zip(self.shapes, positions + dense, strict=True))
+
+    def initial(self, seed: int) -> Floats:
+        """Return initial parameters, (n_parameters,) float32.
+
+        Orthogonal weights with gain sqrt(2), 0.01 for the head, zero biases and log deviations:
+        as Stable-Baselines3 does.
+        """
+        import torch
+
+        generator = torch.Generator().manual_seed(seed)
+        parts = []
+        for number, (n_in, n_out) in enumerate(self.shapes):
+            gain = _HEAD_GAIN if number == len(self.shapes) - 1 else _HIDDEN_GAIN
+            weight = torch.empty(n_out, n_in)
+            torch.nn.init.orthogonal_(weight, gain, generator=generator)
+            parts += [weight.T.numpy().ravel(), np.zeros(n_out)]
+        flat = np.zeros(self.n_parameters, dtype=np.float32)
+        joined = np.concatenate(parts)
+        flat[: len(joined)] = joined
+        return flat
+
+    def features(self, observations: NDArray[Any]) -> Floats:
+        """Return what the first layer sees.
+
+        Args:
+            observations: (n, *obs_shape).
+
+        Returns:
+            (n, sizes[0]) float32 numbers, one-hot for discrete observations; for a CNN images
+            (n, channels, height, width) from 0 to 1.
+        """
+        n = len(observations)
+        if self.convolutions:
+            images = observations.astype(np.float32)
+            if observations.dtype == np.uint8:
+                images /= 255.0
+            last = not _channels_first(self.observation_space.shape or ())
+            return np.moveaxis(images, -1, 1) if last else images
+        space = self.observation_space
+        if isinstance(space, spaces.Box | spaces.MultiBinary):
+            flat: Floats = observations.reshape(n, -1).astype(np.float32)
+            return flat
+        first = int(space.start) if isinstance(space, spaces.Discrete) else 0
+        choices = _choices(space)
+        columns = observations.reshape(n, -1).astype(np.int64) - first
+        one_hot = [np.eye(size, dtype=np.float32)[columns[:, i]] for i, size in enumerate(choices)]
+        return np.concatenate(one_hot, axis=1)
+
+    def targets(self, actions: NDArray[Any]) -> NDArray[Any]:
+        """Return actions as training sees them: (n, n_actions) int64, or (n, n) float32."""
+        columns = actions.reshape(len(actions), -1)
+        if self.head.kind == "gaussian":
+            return columns.astype(np.float32)
+        return columns.astype(np.int64) - self.head.start
+
+    def actions(self, columns: NDArray[Any]) -> NDArray[Any]:
+        """Return what `targets` made of actions in the form of the action space.
+
+        Args:
+            columns: (..., n_actions).
+
+        Returns:
+            (..., *act_shape).
+        """
+        shape = self.action_space.shape or ()
+        values = columns.reshape(*columns.shape[:-1], *shape)
+        return (values + self.head.start).astype(self.action_space.dtype)
+
+
+def _choices(space: Any) -> tuple[int, ...]:
+    """Return the number of choices of each part of a Discrete or MultiDiscrete space."""
+    return (int(space.n),) if isinstance(space, spaces.Discrete) else tuple(space.nvec.ravel())
+
+
+def image_shape(space: spaces.Space[Any]) -> tuple[int, int, int] | None:
+    """Return (channels, height, width) of image observations, or None for others."""
+    shape = space.shape or ()
+    if not isinstance(space, spaces.Box) or len(shape) != 3 or max(shape) < 8:
+        return None
+    channels_first = _channels_first(shape)
+    channels = shape[0] if channels_first else shape[2]
+    if channels > _MAX_CHANNELS:
+        return None
+    height, width = shape[1:] if channels_first else shape[:2]
+    return channels, height, width
+
+
+def _channels_first(shape: tuple[int, ...]) -> bool:
+    return shape[0] < shape[2]
+
+
+def _convolutions(image: tuple[int, int, int]) -> tuple[tuple[Convolution, ...], int]:
+    """Return the convolutions for an image and how many numbers come out of them."""
+    channels, height, width = image
+    large = min(height, width) >= _NATURE_PIXELS
+    found = []
+    for out, kernel, stride in NATURE_CNN if large else SMALL_CNN:
+        height, width = ((side - kernel) // stride + 1 for side in (height, width))
+        n_inputs = channels * kernel * kernel
+        found.append(Convolution(out, kernel, stride, n_inputs, height * width))
+        channels = out
+    return tuple(found), channels * height * width

@@ -1,0 +1,95 @@
+"""Trained policies, one by one or many at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, overload
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from r2rise.algorithms.bc.network import Network
+
+
+@dataclass(frozen=True, eq=False)
+class Clones(Sequence["Clone"]):
+    """Policies of one network that act together.
+
+    Attributes:
+        network: Their layers and head.
+        parameters: (n_policies, n_parameters) float32.
+        device: Where they act.
+    """
+
+    network: Network
+    parameters: NDArray[np.float32]
+    device: str = "cpu"
+
+    def __len__(self) -> int:
+        return len(self.parameters)
+
+    @overload
+    def __getitem__(self, index: int) -> "Clone": ...
+    @overload
+    def __getitem__(self, index: slice | NDArray[np.bool_]) -> "Clones": ...
+    def __getitem__(self, index: int | slice | NDArray[np.bool_]) -> "Clone | Clones":
+        if isinstance(index, slice | np.ndarray):
+            return Clones(self.network, self.parameters[index], self.device)
+        return Clone(Clones(self.network, self.parameters[[index]], self.device))
+
+    def predict_many(
+        self, observations: NDArray[Any], *, deterministic: bool = True
+    ) -> NDArray[Any]:
+        """Return actions, (n_policies, n, *act_shape).
+
+        Args:
+            observations: (n_policies, n, *obs_shape).
+            deterministic: Most likely actions; else sampled with torch's global generator.
+        """
+        import torch
+
+        from r2rise.algorithms.bc.stacked import forward
+
+        n_policies, n = observations.shape[:2]
+        flat = observations.reshape(n_policies * n, *observations.shape[2:])
+        features = self.network.features(flat)
+        stacked = torch.as_tensor(features.reshape(n_policies, n, *features.shape[1:]))
+        parameters = torch.as_tensor(self.parameters)
+        with torch.no_grad():
+            outputs = forward(
+                self.network, parameters.to(self.device), stacked.to(self.device)
+            ).cpu()
+        return self._act(outputs, parameters, deterministic)
+
+    def _act(self, outputs: Any, parameters: Any, deterministic: bool) -> NDArray[Any]:
+        import torch
+
+        head, space = self.network.head, self.network.action_space
+        if head.kind == "gaussian":
+            if not deterministic:
+                deviation = parameters[:, None, -head.n_outputs :].exp()
+                outputs = outputs + deviation * torch.randn_like(outputs)
+            actions = self.network.actions(outputs.numpy())
+            if isinstance(space, spaces.Box):
+                actions = np.clip(actions, space.low, space.high)
+            return actions
+        chosen = []
+        for logits in outputs.split(list(head.sizes), dim=2):
+            if deterministic:
+                chosen.append(logits.argmax(dim=2))
+            else:
+                chosen.append(torch.distributions.Categorical(logits=logits).sample())
+        return self.network.actions(torch.stack(chosen, dim=2).numpy())
+
+
+class Clone:
+    """One policy; acts on batches."""
+
+    def __init__(self, alone: Clones) -> None:
+        self.clones = alone
+
+    def predict(
+        self, observation: NDArray[Any], *, deterministic: bool = True
+    ) -> tuple[NDArray[Any], None]:
+        """Return actions (n, *act_shape) for observations (n, *obs_shape), and no state."""
+        return self.clones.predict_many(observation[None], deterministic=deterministic)[0], None

@@ -1,0 +1,146 @@
+"""Where episodes happen: gymnasium's environments one by one, or compiled equations at once."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from r2rise.environments import Environment, GymEnv
+from r2rise.errors import EnvironmentMismatch, StudyError
+from r2rise.evaluation import pendulum
+from r2rise.evaluation.dynamics import DYNAMICS, PENDULUM, Dynamics
+from r2rise.study import Backend, EnvironmentSpec, Evaluation
+
+Step = tuple[NDArray[np.float64], NDArray[np.bool_]]
+
+
+class Episodes(Protocol):
+    """Episodes of several policies, those of one policy after those of another.
+
+    Attributes:
+        observations: (n, *obs_shape) what each episode shows now.
+    """
+
+    observations: NDArray[Any]
+
+    def reset(self, n_policies: int) -> None:
+        """Start the episodes of the first policies."""
+
+    def step(self, rows: NDArray[np.int64], actions: NDArray[Any]) -> Step:
+        """Advance some episodes; return rewards and whether they ended, (n_rows,) each."""
+
+    def info(self, key: str, n: int) -> NDArray[np.float64]:
+        """Return a number from the last `info` of the first n episodes, (n,)."""
+
+
+def resolve_backend(evaluation: Evaluation, environment: EnvironmentSpec) -> Backend:
+    """Return the backend of a study: `batched` where there is one, whatever is installed.
+
+    Raises:
+        StudyError: When `batched` is asked for and there are no compiled equations.
+    """
+    plain = not environment.kwargs and not environment.obs_keys and environment.factory is None
+    fits = plain and environment.id in DYNAMICS and evaluation.score == "return"
+    if evaluation.backend == "auto":
+        return "batched" if fits else "gymnasium"
+    if evaluation.backend == "batched" and not fits:
+        raise StudyError(
+            f"evaluation.backend 'batched' is for {', '.join(DYNAMICS)} without kwargs and with "
+            f"score 'return', not for {environment.id!r}: use 'gymnasium'."
+        )
+    return evaluation.backend
+
+
+@contextmanager
+def open_episodes(
+    environment: Environment, evaluation: Evaluation, seeds: NDArray[np.int64], n_policies: int
+) -> Iterator[Episodes]:
+    """Open the episodes of some policies, (n_episodes,) seeds for each."""
+    if resolve_backend(evaluation, environment.spec) == "batched":
+        yield _Arrays(DYNAMICS[environment.spec.id], seeds, n_policies)
+        return
+    episodes = _Gymnasium(environment, seeds, n_policies)
+    try:
+        yield episodes
+    finally:
+        episodes.close()
+
+
+class _Gymnasium:
+    """An environment for each episode; the reference."""
+
+    def __init__(self, environment: Environment, seeds: NDArray[np.int64], n_policies: int) -> None:
+        self._seeds = np.tile(seeds, n_policies).tolist()
+        self._envs: list[GymEnv] = [environment.make(seed) for seed in self._seeds]
+        self._infos: list[dict[str, Any]] = [{} for _ in self._envs]
+        space = environment.observation_space
+        self.observations = np.zeros((len(self._envs), *(space.shape or ())), dtype=space.dtype)
+        self._n_episodes = len(seeds)
+
+    def reset(self, n_policies: int) -> None:
+        for row in range(n_policies * self._n_episodes):
+            self.observations[row], self._infos[row] = self._envs[row].reset(seed=self._seeds[row])
+
+    def step(self, rows: NDArray[np.int64], actions: NDArray[Any]) -> Step:
+        rewards, ended = np.zeros(len(rows)), np.zeros(len(rows), dtype=bool)
+        for i, row in enumerate(rows.tolist()):
+            observation, reward, terminated, truncated, info = self._envs[row].step(actions[i])
+            self.observations[row], self._infos[row] = observation, info
+            rewards[i], ended[i] = float(reward), terminated or truncated
+        return rewards, ended
+
+    def info(self, key: str, n: int) -> NDArray[np.float64]:
+        return np.array([_number(info, key) for info in self._infos[:n]])
+
+    def close(self) -> None:
+        for env in self._envs:
+            env.close()
+
+
+def _number(info: dict[str, Any], key: str) -> float:
+    if key not in info:
+        raise EnvironmentMismatch(
+            f"info has no {key!r} at the end of an episode, only "
+            f"{', '.join(map(str, info)) or 'nothing'}: check evaluation.score."
+        )
+    try:
+        return float(info[key])
+    except (TypeError, ValueError):
+        raise EnvironmentMismatch(
+            f"info[{key!r}] should be a number at the end of an episode, got {info[key]!r}."
+        ) from None
+
+
+class _Arrays:
+    """All episodes as one array of states."""
+
+    def __init__(self, dynamics: Dynamics, seeds: NDArray[np.int64], n_policies: int) -> None:
+        self._dynamics = dynamics
+        self._starts = dynamics.initial(seeds)
+        n = len(seeds) * n_policies
+        self.observations = np.zeros((n, dynamics.n_observed), dtype=np.float32)
+
+    def reset(self, n_policies: int) -> None:
+        self._states = np.tile(self._starts, (n_policies, 1))
+        self.observations[: len(self._states)] = self._observe(self._states)
+
+    def step(self, rows: NDArray[np.int64], actions: NDArray[Any]) -> Step:
+        states, flat = self._states[rows], actions.reshape(len(rows))
+        rewards, ended = np.zeros(len(rows)), np.zeros(len(rows), dtype=bool)
+        if self._dynamics.kind == PENDULUM:
+            states, rewards = pendulum.step(states, flat)
+        else:
+            from r2rise.evaluation.equations import step_all
+
+            step_all(self._dynamics.kind, states, flat.astype(np.float64), rewards, ended)
+        self._states[rows], self.observations[rows] = states, self._observe(states)
+        return rewards, ended
+
+    def _observe(self, states: NDArray[np.float64]) -> NDArray[np.float32]:
+        pendular = self._dynamics.kind == PENDULUM
+        return pendulum.observe(states) if pendular else states.astype(np.float32)
+
+    def info(self, key: str, n: int) -> NDArray[np.float64]:
+        raise StudyError(f"The 'batched' backend has no info, and no {key!r} for {n} episodes.")

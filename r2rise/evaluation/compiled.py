@@ -1,0 +1,72 @@
+"""Policies and equations compiled into one loop: for small networks on a CPU."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from r2rise.algorithms.bc.compiled import forward, jit
+from r2rise.algorithms.bc.policies import Clones
+from r2rise.environments import Environment
+from r2rise.evaluation.dynamics import DYNAMICS
+from r2rise.evaluation.equations import step
+
+
+def roll_out(
+    policies: Clones, environment: Environment, seeds: NDArray[np.int64], max_steps: int
+) -> NDArray[np.float64]:
+    """Return the returns of policies with an MLP, (n_policies, n_episodes)."""
+    dynamics, network = DYNAMICS[environment.spec.id], policies.network
+    returns = np.zeros((len(policies), len(seeds)))
+    _roll_out(
+        dynamics.kind, dynamics.initial(seeds), policies.parameters, np.array(network.shapes),
+        network.activation == "tanh", max_steps, returns,
+    )  # fmt: skip
+    return returns
+
+
+@jit
+def _roll_out(
+    kind: int, starts: Any, parameters: Any, shapes: Any, use_tanh: bool, max_steps: int,
+    returns: Any,
+) -> None:  # fmt: skip
+    """Fill (n_policies, n_episodes) returns."""
+    n_episodes, n_inputs, n_outputs = starts.shape[0], shapes[0, 0], shapes[-1, 1]
+    n_values = n_inputs
+    for number in range(shapes.shape[0]):
+        n_values += shapes[number, 1]
+    buffer = np.empty(n_episodes * n_values, parameters.dtype)
+    running = np.empty(n_episodes, np.int64)
+    for p in range(parameters.shape[0]):
+        states = starts.copy()
+        n = n_episodes
+        for i in range(n):
+            running[i] = i
+        for _ in range(max_steps):
+            layers = buffer[: n * n_values]
+            observations = layers[: n * n_inputs].reshape(n, n_inputs)
+            for i in range(n):
+                for j in range(n_inputs):
+                    observations[i, j] = states[running[i], j]
+            forward(parameters[p], layers, shapes, n, use_tanh)
+            outputs = layers[n * (n_values - n_outputs) :].reshape(n, n_outputs)
+            left = 0
+            for i in range(n):
+                episode = running[i]
+                reward, ended = step(kind, states[episode], _choose(outputs, i))
+                returns[p, episode] += reward
+                if not ended:
+                    running[left] = episode
+                    left += 1
+            n = left
+            if n == 0:
+                break
+
+
+@jit
+def _choose(outputs: Any, i: int) -> float:
+    best = 0
+    for j in range(1, outputs.shape[1]):
+        if outputs[i, j] > outputs[i, best]:
+            best = j
+    return np.float64(best)

@@ -1,0 +1,112 @@
+"""Evaluation of many policies: each backend against gymnasium stepped one by one."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from r2rise.algorithms.bc.network import Network
+from r2rise.algorithms.bc.policies import Clones
+from r2rise.algorithms.bc.settings import BCSettings
+from r2rise.environments import Environment
+from r2rise.errors import StudyError
+from r2rise.evaluation import evaluate, evaluate_many, resolve_backend
+from r2rise.evaluation.backends import open_episodes
+from r2rise.evaluation.dynamics import DYNAMICS
+from r2rise.retraining import keep_going
+from r2rise.study import EnvironmentSpec, Evaluation
+
+BACKENDS = ("gymnasium", "batched")
+
+
+@pytest.mark.parametrize("name", DYNAMICS)
+@pytest.mark.parametrize("seed", range(40))
+def test_equations_equal_gymnasiums_step_for_step(name, seed):
+    environment = Environment(EnvironmentSpec(id=name))
+    evaluation, seeds = Evaluation(n_episodes=1), np.array([seed])
+    env = gym.make(name, disable_env_checker=True).unwrapped
+    shown, _ = env.reset(seed=seed)
+    env.action_space.seed(seed)
+    with open_episodes(environment, evaluation, seeds, 1) as episodes:
+        episodes.reset(1)
+        for _ in range(200):
+            assert episodes.observations[0].tolist() == np.asarray(shown, np.float32).tolist()
+            action = env.action_space.sample()
+            (reward,), (ended,) = episodes.step(np.array([0]), np.asarray(action)[None])
+            shown, own_reward, terminated, _, _ = env.step(action)
+            assert (reward, ended) == (float(own_reward), terminated)
+            if terminated:
+                break
+
+
+def clones(name, n=6) -> tuple[Clones, Environment]:
+    environment = Environment(EnvironmentSpec(id=name))
+    spaces = environment.observation_space, environment.action_space
+    network = Network.of(*spaces, BCSettings())
+    parameters = np.stack([network.initial(seed) for seed in range(n)])
+    parameters[:, -(network.sizes[-2] + 1) * network.sizes[-1] - 1 :] *= 80  # decided policies
+    return Clones(network, parameters), environment
+
+
+@pytest.mark.parametrize("name", ["CartPole-v1", "MountainCar-v0"])
+@pytest.mark.parametrize("settings", [{}, {"epsilon": 0.1}, {"max_steps": 30}])
+def test_backends_give_the_same_returns(name, settings):
+    policies, environment = clones(name)
+    found = [
+        evaluate_many(
+            policies, environment, Evaluation(n_episodes=4, backend=backend, **settings), 3,
+            progress=keep_going,
+        )
+        for backend in BACKENDS
+    ]  # fmt: skip
+    assert found[0].shape == (6, 4)
+    np.testing.assert_array_equal(*found)
+    alone = evaluate(
+        policies[2], environment, Evaluation(n_episodes=4, backend="gymnasium", **settings), 3,
+        progress=keep_going,
+    )  # fmt: skip
+    np.testing.assert_array_equal(alone, found[0][2])
+
+
+def test_backends_give_the_same_returns_for_numbers():
+    policies, environment = clones("Pendulum-v1")
+    one, other = (
+        evaluate_many(policies, environment, Evaluation(n_episodes=3, backend=b), 3,
+                      progress=keep_going)
+        for b in BACKENDS
+    )  # fmt: skip
+    # the networks' last bits differ, and a pendulum magnifies them
+    np.testing.assert_allclose(one, other, rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", DYNAMICS)
+def test_random_actions_are_the_same_in_every_backend(name):
+    environment = Environment(EnvironmentSpec(id=name))
+    found = [
+        evaluate(None, environment, Evaluation(n_episodes=3, backend=backend), 1,
+                 progress=keep_going).tolist()
+        for backend in BACKENDS
+    ]  # fmt: skip
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("name", DYNAMICS)
+def test_initial_states_are_those_of_gymnasium(name):
+    seeds = np.array([0, 7, 2**31 - 1])
+    for seed, state in zip(seeds.tolist(), DYNAMICS[name].initial(seeds), strict=True):
+        env = gym.make(name, disable_env_checker=True).unwrapped
+        env.reset(seed=seed)
+        assert state.tolist() == np.asarray(env.state).tolist()
+
+
+def test_the_backend_follows_from_the_study_alone():
+    def backend(environment, **evaluation):
+        spec = EnvironmentSpec.model_validate(environment)
+        return resolve_backend(Evaluation(**evaluation), spec)
+
+    assert backend("CartPole-v1") == "batched"
+    assert backend("CartPole-v1", backend="gymnasium") == "gymnasium"
+    assert backend("CartPole-v1", score="info:success") == "gymnasium"
+    assert backend({"id": "CartPole-v1", "kwargs": {"max_episode_steps": 9}}) == "gymnasium"
+    assert backend("Acrobot-v1") == "gymnasium"
+    with pytest.raises(StudyError, match="'batched' is for CartPole-v1"):
+        backend("Acrobot-v1", backend="batched")
