@@ -8,8 +8,7 @@ INSTALLED := $(VENV)/.installed
 .PHONY: demo test test-slow check format bench install clean
 
 demo: install
-	$(BIN)/r2rise explain examples/cartpole.npz --env CartPole-v1 --algorithm imitation-bc \
-		--retrainings 384 --workers 2 --out out/demo
+	$(BIN)/r2rise explain examples/cartpole.npz --env CartPole-v1 --retrainings 384 --out out/demo
 
 test: check
 	$(BIN)/pytest -n 2
@@ -27,6 +26,9 @@ format: install
 	$(BIN)/ruff check --fix .
 
 bench: install
+	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/scaling.py
+	$(BIN)/python benchmarks/performance_page.py
 	$(BIN)/python benchmarks/statistics_check.py
 	$(BIN)/python benchmarks/fidelity.py
 

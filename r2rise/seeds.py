@@ -4,6 +4,7 @@ All seeds follow from `study.seed` through `numpy.random.SeedSequence` with the 
 `(kind, number, purpose)`. A mask therefore has the same seeds whoever computes it, in any order.
 """
 
+import functools
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -30,6 +31,7 @@ def _word(sequence: np.random.SeedSequence) -> int:
     return int(sequence.generate_state(1)[0] >> 1)
 
 
+@functools.lru_cache(maxsize=1024)
 def retraining_seeds(seed: int, kind: Kind, number: int) -> Seeds:
     """Return the training and evaluation seed of a block (or of a numbered baseline)."""
     return Seeds(

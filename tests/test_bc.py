@@ -223,7 +223,7 @@ def test_convolutions_equal_torchs_own(name):
             kernel = (convolution.kernel, convolution.kernel)
             own = weights[i].T.reshape(convolution.channels, -1, *kernel)
             values = functional.conv2d(values, own, biases[i, 0], stride=convolution.stride).relu()
-        values = values.flatten(1)
+        values = values.movedim(1, -1).flatten(1)
         for weights, biases in layers[n_convolutions:-1]:
             values = torch.relu(values @ weights[i] + biases[i])
         want = values @ layers[-1][0][i] + layers[-1][1][i]

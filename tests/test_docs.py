@@ -2,6 +2,7 @@
 
 import json
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -89,6 +90,12 @@ def test_links_between_the_documents_lead_somewhere():
         for target in re.findall(r"\]\(([^)#]+)\)", text):
             if "://" not in target:
                 assert (folder / target).exists(), f"{name}: {target}"
+
+
+def test_the_performance_page_is_generated_from_the_results():
+    script = ROOT / "benchmarks" / "performance_page.py"
+    module = runpy.run_path(str(script))
+    assert module["page"]() == PAGES["performance.md"]
 
 
 def test_the_table_of_the_method_is_the_benchmarks_result():

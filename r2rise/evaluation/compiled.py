@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from r2rise.algorithms.bc.compiled import forward, jit
+from r2rise.algorithms.bc.compiled import forward, jit, layer_table
 from r2rise.algorithms.bc.policies import Clones
 from r2rise.environments import Environment
 from r2rise.evaluation.dynamics import DYNAMICS
@@ -19,7 +19,7 @@ def roll_out(
     dynamics, network = DYNAMICS[environment.spec.id], policies.network
     returns = np.zeros((len(policies), len(seeds)))
     _roll_out(
-        dynamics.kind, dynamics.initial(seeds), policies.parameters, np.array(network.shapes),
+        dynamics.kind, dynamics.initial(seeds), policies.parameters, *layer_table(network),
         network.activation == "tanh", max_steps, returns,
     )  # fmt: skip
     return returns
@@ -27,8 +27,8 @@ def roll_out(
 
 @jit
 def _roll_out(
-    kind: int, starts: Any, parameters: Any, shapes: Any, use_tanh: bool, max_steps: int,
-    returns: Any,
+    kind: int, starts: Any, parameters: Any, shapes: Any, repeats: Any, use_tanh: bool,
+    max_steps: int, returns: Any,
 ) -> None:  # fmt: skip
     """Fill (n_policies, n_episodes) returns."""
     n_episodes, n_inputs, n_outputs = starts.shape[0], shapes[0, 0], shapes[-1, 1]
@@ -48,7 +48,7 @@ def _roll_out(
             for i in range(n):
                 for j in range(n_inputs):
                     observations[i, j] = states[running[i], j]
-            forward(parameters[p], layers, shapes, n, use_tanh)
+            forward(parameters[p], layers, shapes, repeats, n, use_tanh)
             outputs = layers[n * (n_values - n_outputs) :].reshape(n, n_outputs)
             left = 0
             for i in range(n):

@@ -15,7 +15,7 @@ from r2rise.environments import Environment
 
 LARGEST_SHARD = 64
 SHARD_OPERATIONS = int(3e11)
-COMPILED_PARAMETERS = 50_000
+COMPILED_PARAMETERS = 500_000
 """Networks up to this size are trained by the compiled loop on a CPU; larger ones by torch."""
 
 
@@ -126,7 +126,7 @@ class BC:
 def uses_compiled_loop(network: Network, settings: BCSettings) -> bool:
     """Say whether the compiled loop trains this network: a fixed rule of the study."""
     return (
-        not network.convolutions
+        len(network.convolutions) <= 1
         and network.n_parameters <= COMPILED_PARAMETERS
         and settings.device == "cpu"
         and settings.validation_share == 0

@@ -37,10 +37,10 @@ def train(
     threads: int,
     progress: Progress,
 ) -> None:
-    """Train an MLP for each mask; `parameters` are changed in place.
+    """Train a network for each mask; `parameters` are changed in place.
 
     Args:
-        network: An MLP.
+        network: An MLP, or one convolution before it.
         data: The frames and which of them each mask keeps.
         schedule: The batches.
         parameters: (n_masks, n_parameters) initial parameters, float32 or float64.
@@ -51,23 +51,41 @@ def train(
     weights = np.array(
         [settings.learning_rate, settings.l2_weight, settings.ent_weight], parameters.dtype
     )
-    shapes = np.array(network.shapes, dtype=np.int64)
+    shapes, repeats = layer_table(network)
     sizes = np.array(network.head.sizes, dtype=np.int64)
     kind = CATEGORICAL if network.head.kind == "categorical" else GAUSSIAN
-    features = data.features.astype(parameters.dtype, copy=False)
+    features = input_rows(network, data.features.astype(parameters.dtype, copy=False))
 
     def train_some(start: int) -> None:
         rows = slice(start, start + MASKS_AT_ONCE)
         _train_masks(
             features, data.targets, data.kept[rows], schedule.order, schedule.batch_size[rows],
             schedule.n_batches[rows], schedule.n_updates[rows], parameters[rows], weights, shapes,
-            sizes, kind, network.activation == "tanh",
+            repeats, sizes, kind, network.activation == "tanh",
         )  # fmt: skip
 
     starts = range(0, len(parameters), MASKS_AT_ONCE)
     with ThreadPoolExecutor(threads) as pool:
         for done, _ in enumerate(pool.map(train_some, starts), start=1):
             progress(done / len(starts))
+
+
+def input_rows(network: Network, features: NDArray[Any]) -> NDArray[Any]:
+    """Return what the first layer works on, a row for each frame: for images their patches."""
+    if not network.convolutions:
+        return features
+    first = network.convolutions[0]
+    windows = np.lib.stride_tricks.sliding_window_view(
+        features, (first.kernel, first.kernel), axis=(2, 3)
+    )[:, :, :: first.stride, :: first.stride]
+    return np.moveaxis(windows, 1, 3).reshape(len(features), -1)
+
+
+def layer_table(network: Network) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return inputs and outputs of each layer, (n_layers, 2), and the rows of each for an input."""
+    repeats = [convolution.n_positions for convolution in network.convolutions]
+    repeats += [1] * (len(network.sizes) - 1)
+    return np.array(network.shapes, dtype=np.int64), np.array(repeats, dtype=np.int64)
 
 
 def tanh(x):  # type: ignore[no-untyped-def]
@@ -99,13 +117,14 @@ def _tanh_float32(x):  # type: ignore[no-untyped-def]
 @jit
 def activate(values: Any, biases: Any, use_tanh: bool) -> None:
     """Add biases and apply the non-linearity to (n, n_units), in place."""
+    zero = values.dtype.type(0)
     for i in range(values.shape[0]):
         if use_tanh:
             for j in range(values.shape[1]):
                 values[i, j] = tanh(values[i, j] + biases[j])
         else:
             for j in range(values.shape[1]):
-                values[i, j] = max(values[i, j] + biases[j], 0)
+                values[i, j] = max(values[i, j] + biases[j], zero)
 
 
 @jit
@@ -197,14 +216,20 @@ def _next_batch(kept: Any, order: Any, position: int, batch: Any) -> int:
 
 
 @jit
-def forward(parameters: Any, layers: Any, shapes: Any, n: int, use_tanh: bool) -> None:
-    """Fill the outputs of all layers; `layers` starts with the inputs."""
+def forward(
+    parameters: Any, layers: Any, shapes: Any, repeats: Any, n: int, use_tanh: bool
+) -> None:
+    """Fill the outputs of all layers; `layers` starts with the inputs.
+
+    A layer works on n * repeats rows: a convolution on every patch of an image, one layer deep.
+    """
     at, below = 0, 0
     for number in range(shapes.shape[0]):
         n_in, n_out = shapes[number]
-        above = below + n * n_in
-        inputs = layers[below:above].reshape(n, n_in)
-        outputs = layers[above : above + n * n_out].reshape(n, n_out)
+        rows = n * repeats[number]
+        above = below + rows * n_in
+        inputs = layers[below:above].reshape(rows, n_in)
+        outputs = layers[above : above + rows * n_out].reshape(rows, n_out)
         weights = parameters[at : at + n_in * n_out].reshape(n_in, n_out)
         np.dot(inputs, weights, outputs)
         at += n_in * n_out
@@ -218,28 +243,26 @@ def forward(parameters: Any, layers: Any, shapes: Any, n: int, use_tanh: bool) -
 
 @jit
 def _backward(
-    parameters: Any, gradient: Any, layers: Any, deltas: Any, shapes: Any, n: int, use_tanh: bool,
-    end: int,
+    parameters: Any, gradient: Any, layers: Any, deltas: Any, shapes: Any, repeats: Any, n: int,
+    use_tanh: bool, end: int,
 ) -> None:  # fmt: skip
     """Set the gradient of all weights and biases; the head's delta lies in its outputs' place."""
     at, above = end, layers.shape[0] - n * shapes[-1, 1]
     deltas[above:] = layers[above:]
+    ones = np.ones(n * repeats.max(), parameters.dtype)
     for number in range(shapes.shape[0] - 1, -1, -1):
         n_in, n_out = shapes[number]
-        below = above - n * n_in
-        inputs = layers[below:above].reshape(n, n_in)
-        delta = deltas[above : above + n * n_out].reshape(n, n_out)
+        rows = n * repeats[number]
+        below = above - rows * n_in
+        inputs = layers[below:above].reshape(rows, n_in)
+        delta = deltas[above : above + rows * n_out].reshape(rows, n_out)
         at -= n_out
-        for j in range(n_out):
-            gradient[at + j] = 0
-        for i in range(n):
-            for j in range(n_out):
-                gradient[at + j] += delta[i, j]
+        np.dot(ones[:rows].reshape(1, rows), delta, gradient[at : at + n_out].reshape(1, n_out))
         at -= n_in * n_out
         np.dot(inputs.T, delta, gradient[at : at + n_in * n_out].reshape(n_in, n_out))
         if number:
             weights = parameters[at : at + n_in * n_out].reshape(n_in, n_out)
-            lower = deltas[below:above].reshape(n, n_in)
+            lower = deltas[below:above].reshape(rows, n_in)
             np.dot(delta, weights.T, lower)
             _through_activation(lower, inputs, use_tanh)
         above = below
@@ -247,39 +270,40 @@ def _backward(
 
 @jit
 def _through_activation(delta: Any, outputs: Any, use_tanh: bool) -> None:
+    zero = delta.dtype.type(0)
     for i in range(delta.shape[0]):
         if use_tanh:
             for j in range(delta.shape[1]):
                 delta[i, j] -= delta[i, j] * outputs[i, j] * outputs[i, j]
         else:
             for j in range(delta.shape[1]):
-                delta[i, j] *= outputs[i, j] > 0
+                delta[i, j] = delta[i, j] if outputs[i, j] > zero else zero
 
 
 @jit
 def _train_masks(
     features: Any, targets: Any, kept: Any, order: Any, batch_size: Any, n_batches: Any,
-    n_updates: Any, parameters: Any, weights: Any, shapes: Any, sizes: Any, kind: int,
-    use_tanh: bool,
+    n_updates: Any, parameters: Any, weights: Any, shapes: Any, repeats: Any,
+    sizes: Any, kind: int, use_tanh: bool,
 ) -> None:  # fmt: skip
     for i in range(parameters.shape[0]):
         _train_one(
             features, targets, kept[i], order, batch_size[i], n_batches[i], n_updates[i],
-            parameters[i], weights, shapes, sizes, kind, use_tanh,
+            parameters[i], weights, shapes, repeats, sizes, kind, use_tanh,
         )  # fmt: skip
 
 
 @jit
 def _train_one(
     features: Any, targets: Any, kept: Any, order: Any, batch_size: int, n_batches: int,
-    n_updates: int, parameters: Any, weights: Any, shapes: Any, sizes: Any, kind: int,
-    use_tanh: bool,
+    n_updates: int, parameters: Any, weights: Any, shapes: Any, repeats: Any,
+    sizes: Any, kind: int, use_tanh: bool,
 ) -> None:  # fmt: skip
-    n, n_inputs = batch_size, shapes[0, 0]
-    n_values = n * n_inputs
-    end = 0
+    n = batch_size
+    n_values, end = n * repeats[0] * shapes[0, 0], 0
+    inputs_end = n_values
     for number in range(shapes.shape[0]):
-        n_values += n * shapes[number, 1]
+        n_values += n * repeats[number] * shapes[number, 1]
         end += (shapes[number, 0] + 1) * shapes[number, 1]
     layers, deltas = np.empty(n_values, parameters.dtype), np.empty(n_values, parameters.dtype)
     gradient, first, second = (
@@ -287,18 +311,18 @@ def _train_one(
     )  # fmt: skip
     batch = np.empty(n, np.int64)
     head = layers[n_values - n * shapes[-1, 1] :].reshape(n, shapes[-1, 1])
-    inputs = layers[: n * n_inputs].reshape(n, n_inputs)
+    inputs = layers[:inputs_end].reshape(n, features.shape[1])
     position = 0
     for update in range(n_updates):
         if update % n_batches == 0:
             position = 0
         position = _next_batch(kept, order[update // n_batches], position, batch)
         for i in range(n):
-            for j in range(n_inputs):
+            for j in range(inputs.shape[1]):
                 inputs[i, j] = features[batch[i], j]
-        forward(parameters, layers, shapes, n, use_tanh)
+        forward(parameters, layers, shapes, repeats, n, use_tanh)
         _head_gradient(
             head, targets, batch, sizes, kind, parameters[end:], gradient[end:], weights[2]
         )
-        _backward(parameters, gradient, layers, deltas, shapes, n, use_tanh, end)
+        _backward(parameters, gradient, layers, deltas, shapes, repeats, n, use_tanh, end)
         _adam(parameters, gradient, first, second, update + 1, weights)

@@ -37,6 +37,8 @@ def forward(network: Network, parameters: Tensor, features: Tensor) -> Tensor:
     values = features
     for convolution, (weights, biases) in zip(network.convolutions, layers, strict=False):
         values = torch.relu(_convolve(values, weights, biases, convolution))
+    if network.convolutions:
+        values = values.movedim(2, -1)
     values = values.flatten(start_dim=2)
     dense = layers[len(network.convolutions) :]
     activate = torch.tanh if network.activation == "tanh" else torch.relu
