@@ -25,7 +25,7 @@ from r2rise.validation import describe
 
 EstimatorName = Literal["difference", "ridge", "rise", "rise_normalized"]
 DesignChoice = Literal["auto", "foldover", "balanced", "bernoulli"]
-Backend = Literal["gymnasium", "batched"]
+Backend = Literal["gymnasium", "batched", "envpool"]
 EstimatorChoice = Literal["auto", "difference", "ridge", "rise", "rise_normalized"]
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -153,7 +153,8 @@ class Evaluation(StudyPart):
         max_steps: Steps after which an episode is cut; the environment's own limit when left out.
         score: `return`, or `info:<key>` for a number in `info` at the end of an episode.
         backend: `gymnasium` (environments one by one), `batched` (compiled equations, for the
-            environments that have them), or `auto`: `batched` where there is one.
+            environments that have them), `envpool` (fast, equal in distribution), or `auto`:
+            `batched` where there is one, else `gymnasium`.
     """
 
     n_episodes: int = Field(default=20, ge=1)
@@ -161,7 +162,7 @@ class Evaluation(StudyPart):
     epsilon: float = Field(default=0.0, ge=0, le=1)
     max_steps: int | None = Field(default=None, ge=1)
     score: str = Field(default="return", pattern=r"^(return|info:.+)$")
-    backend: Literal["auto", "gymnasium", "batched"] = "auto"
+    backend: Literal["auto", "gymnasium", "batched", "envpool"] = "auto"
 
 
 class Budget(StudyPart):

@@ -1,8 +1,12 @@
 """Evaluation of many policies: each backend against gymnasium stepped one by one."""
 
+from importlib.util import find_spec
+
 import gymnasium as gym
 import numpy as np
 import pytest
+from conftest import require
+from scipy.stats import ks_2samp
 
 from r2rise.algorithms.bc.network import Network
 from r2rise.algorithms.bc.policies import Clones
@@ -110,3 +114,44 @@ def test_the_backend_follows_from_the_study_alone():
     assert backend("Acrobot-v1") == "gymnasium"
     with pytest.raises(StudyError, match="'batched' is for CartPole-v1"):
         backend("Acrobot-v1", backend="batched")
+
+
+def test_envpool_is_equal_in_distribution_and_every_episode_has_its_seed():
+    require(find_spec("envpool") is not None, "envpool is not installed")
+    environment = Environment(EnvironmentSpec(id="CartPole-v1"))
+    found = {
+        (backend, seed): evaluate(
+            None, environment, Evaluation(n_episodes=300, backend=backend), seed,
+            progress=keep_going,
+        )
+        for backend in ("gymnasium", "envpool")
+        for seed in (1, 2)
+    }  # fmt: skip
+    pooled = np.concatenate([found["envpool", seed] for seed in (1, 2)])
+    reference = np.concatenate([found["gymnasium", seed] for seed in (1, 2)])
+    assert ks_2samp(pooled, reference).pvalue > 0.01
+    assert found["envpool", 1].tolist() != found["envpool", 2].tolist()
+    again = evaluate(
+        None, environment, Evaluation(n_episodes=300, backend="envpool"), 1, progress=keep_going
+    )
+    assert again.tolist() == found["envpool", 1].tolist()
+
+
+def test_envpool_runs_many_policies_at_once():
+    require(find_spec("envpool") is not None, "envpool is not installed")
+    policies, environment = clones("CartPole-v1")
+    evaluation = Evaluation(n_episodes=40, backend="envpool")
+    together = evaluate_many(policies, environment, evaluation, 0, progress=keep_going)
+    alone = evaluate(policies[3], environment, evaluation, 0, progress=keep_going)
+    assert together[3].tolist() == alone.tolist()
+    by_gymnasium = evaluate_many(
+        policies, environment, Evaluation(n_episodes=40), 0, progress=keep_going
+    )
+    # the same policies are good and bad
+    assert np.corrcoef(together.mean(axis=1), by_gymnasium.mean(axis=1))[0, 1] > 0.9
+
+
+def test_envpool_without_the_environment_is_refused():
+    require(find_spec("envpool") is not None, "envpool is not installed")
+    with pytest.raises(StudyError, match="envpool has no environment 'r2rise/Junctions-v0'"):
+        resolve_backend(Evaluation(backend="envpool"), EnvironmentSpec(id="r2rise/Junctions-v0"))

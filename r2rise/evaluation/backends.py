@@ -2,55 +2,49 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from r2rise.algorithms.registry import require
 from r2rise.environments import Environment, GymEnv
-from r2rise.errors import EnvironmentMismatch, StudyError
+from r2rise.errors import StudyError
 from r2rise.evaluation import pendulum
 from r2rise.evaluation.dynamics import DYNAMICS, PENDULUM, Dynamics
+from r2rise.evaluation.steps import Episodes, Step, info_number
 from r2rise.study import Backend, EnvironmentSpec, Evaluation
-
-Step = tuple[NDArray[np.float64], NDArray[np.bool_]]
-
-
-class Episodes(Protocol):
-    """Episodes of several policies, those of one policy after those of another.
-
-    Attributes:
-        observations: (n, *obs_shape) what each episode shows now.
-    """
-
-    observations: NDArray[Any]
-
-    def reset(self, n_policies: int) -> None:
-        """Start the episodes of the first policies."""
-
-    def step(self, rows: NDArray[np.int64], actions: NDArray[Any]) -> Step:
-        """Advance some episodes; return rewards and whether they ended, (n_rows,) each."""
-
-    def info(self, key: str, n: int) -> NDArray[np.float64]:
-        """Return a number from the last `info` of the first n episodes, (n,)."""
 
 
 def resolve_backend(evaluation: Evaluation, environment: EnvironmentSpec) -> Backend:
     """Return the backend of a study: `batched` where there is one, whatever is installed.
 
     Raises:
-        StudyError: When `batched` is asked for and there are no compiled equations.
+        StudyError: When the backend asked for does not have this environment.
+        MissingExtra: When `envpool` is asked for and not installed.
     """
     plain = not environment.kwargs and not environment.obs_keys and environment.factory is None
-    fits = plain and environment.id in DYNAMICS and evaluation.score == "return"
+    batched = plain and environment.id in DYNAMICS and evaluation.score == "return"
     if evaluation.backend == "auto":
-        return "batched" if fits else "gymnasium"
-    if evaluation.backend == "batched" and not fits:
+        return "batched" if batched else "gymnasium"
+    if evaluation.backend == "batched" and not batched:
         raise StudyError(
             f"evaluation.backend 'batched' is for {', '.join(DYNAMICS)} without kwargs and with "
             f"score 'return', not for {environment.id!r}: use 'gymnasium'."
         )
+    if evaluation.backend == "envpool" and not (plain and environment.id in _pool_ids()):
+        raise StudyError(
+            f"envpool has no environment {environment.id!r} without kwargs: use "
+            f"evaluation.backend 'gymnasium'."
+        )
     return evaluation.backend
+
+
+def _pool_ids() -> list[str]:
+    require("envpool", "evaluation.backend 'envpool'", "envpool")
+    import envpool
+
+    return list(envpool.list_all_envs())
 
 
 @contextmanager
@@ -58,14 +52,19 @@ def open_episodes(
     environment: Environment, evaluation: Evaluation, seeds: NDArray[np.int64], n_policies: int
 ) -> Iterator[Episodes]:
     """Open the episodes of some policies, (n_episodes,) seeds for each."""
-    if resolve_backend(evaluation, environment.spec) == "batched":
-        yield _Arrays(DYNAMICS[environment.spec.id], seeds, n_policies)
-        return
-    episodes = _Gymnasium(environment, seeds, n_policies)
-    try:
-        yield episodes
-    finally:
-        episodes.close()
+    match resolve_backend(evaluation, environment.spec):
+        case "batched":
+            yield _Arrays(DYNAMICS[environment.spec.id], seeds, n_policies)
+        case "envpool":
+            from r2rise.evaluation.pool import PoolEpisodes
+
+            yield PoolEpisodes(environment, seeds, n_policies)
+        case "gymnasium":
+            episodes = _Gymnasium(environment, seeds, n_policies)
+            try:
+                yield episodes
+            finally:
+                episodes.close()
 
 
 class _Gymnasium:
@@ -92,25 +91,11 @@ class _Gymnasium:
         return rewards, ended
 
     def info(self, key: str, n: int) -> NDArray[np.float64]:
-        return np.array([_number(info, key) for info in self._infos[:n]])
+        return np.array([info_number(info, key) for info in self._infos[:n]])
 
     def close(self) -> None:
         for env in self._envs:
             env.close()
-
-
-def _number(info: dict[str, Any], key: str) -> float:
-    if key not in info:
-        raise EnvironmentMismatch(
-            f"info has no {key!r} at the end of an episode, only "
-            f"{', '.join(map(str, info)) or 'nothing'}: check evaluation.score."
-        )
-    try:
-        return float(info[key])
-    except (TypeError, ValueError):
-        raise EnvironmentMismatch(
-            f"info[{key!r}] should be a number at the end of an episode, got {info[key]!r}."
-        ) from None
 
 
 class _Arrays:

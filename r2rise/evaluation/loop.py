@@ -11,7 +11,8 @@ from r2rise.algorithms.base import Policy, Progress
 from r2rise.algorithms.bc.policies import Clones
 from r2rise.environments import DEFAULT_MAX_STEPS, Environment
 from r2rise.errors import EnvironmentMismatch
-from r2rise.evaluation.backends import Episodes, open_episodes, resolve_backend
+from r2rise.evaluation.backends import open_episodes, resolve_backend
+from r2rise.evaluation.steps import Episodes
 from r2rise.seeds import episode_seeds
 from r2rise.study import Evaluation
 

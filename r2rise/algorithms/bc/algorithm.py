@@ -116,10 +116,18 @@ class BC:
 
             train(network, data, schedule, parameters, settings, threads=threads, progress=progress)
         else:
+            import torch
+
             from r2rise.algorithms.bc.stacked import Trainer
 
             trainer = Trainer(network, data, schedule, settings, settings.device)
-            parameters = trainer.train(parameters, progress)
+            try:
+                parameters = trainer.train(parameters, progress)
+            except torch.OutOfMemoryError as error:
+                raise MemoryError(
+                    f"{len(parameters)} masks at once do not fit the memory of "
+                    f"{settings.device!r}: set a smaller execution.shard_size ({error})"
+                ) from None
         return Clones(network, parameters, settings.device)
 
 

@@ -1,0 +1,48 @@
+"""What all kinds of episodes have in common."""
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from r2rise.errors import EnvironmentMismatch
+
+Step = tuple[NDArray[np.float64], NDArray[np.bool_]]
+
+
+class Episodes(Protocol):
+    """Episodes of several policies, those of one policy after those of another.
+
+    Attributes:
+        observations: (n, *obs_shape) what each episode shows now.
+    """
+
+    observations: NDArray[Any]
+
+    def reset(self, n_policies: int) -> None:
+        """Start the episodes of the first policies."""
+
+    def step(self, rows: NDArray[np.int64], actions: NDArray[Any]) -> Step:
+        """Advance some episodes; return rewards and whether they ended, (n_rows,) each."""
+
+    def info(self, key: str, n: int) -> NDArray[np.float64]:
+        """Return a number from the last `info` of the first n episodes, (n,)."""
+
+
+def info_number(info: dict[str, Any], key: str) -> float:
+    """Return a number from the `info` of an episode's last step.
+
+    Raises:
+        EnvironmentMismatch: When it is not there or not a number.
+    """
+    if key not in info:
+        raise EnvironmentMismatch(
+            f"info has no {key!r} at the end of an episode, only "
+            f"{', '.join(map(str, info)) or 'nothing'}: check evaluation.score."
+        )
+    try:
+        return float(info[key])
+    except (TypeError, ValueError):
+        raise EnvironmentMismatch(
+            f"info[{key!r}] should be a number at the end of an episode, got {info[key]!r}."
+        ) from None
