@@ -14,11 +14,12 @@ from r2rise.errors import EnvironmentMismatch
 from r2rise.evaluation.backends import open_episodes, resolve_backend
 from r2rise.evaluation.steps import Episodes
 from r2rise.seeds import episode_seeds
-from r2rise.study import Evaluation
+from r2rise.study import Backend, Evaluation
 
 Returns = NDArray[np.float64]
 
-EPISODES_AT_ONCE = 4096
+EPISODES_AT_ONCE: dict[Backend, int] = {"gymnasium": 64, "batched": 4096, "envpool": 512}
+"""Gymnasium's environments take long to make and are used again; arrays cost little."""
 
 
 @runtime_checkable
@@ -85,7 +86,8 @@ def evaluate_many(
         from r2rise.evaluation.compiled import roll_out
 
         return roll_out(policies, environment, seeds, max_steps(environment, evaluation))
-    at_once = max(1, EPISODES_AT_ONCE // evaluation.n_episodes)
+    backend = resolve_backend(evaluation, environment.spec)
+    at_once = max(1, EPISODES_AT_ONCE[backend] // evaluation.n_episodes)
     with open_episodes(environment, evaluation, seeds, min(at_once, len(policies))) as episodes:
         parts = [
             _Run(policies[start : start + at_once], environment, evaluation, episodes).scores(
@@ -158,31 +160,35 @@ class _Run:
     ) -> NDArray[Any]:
         """Return the actions of the running episodes, (n_running, *act_shape)."""
         space, evaluation = self._environment.action_space, self._evaluation
-        actions = np.zeros((running.size, *(space.shape or ())), dtype=space.dtype)
-        observations = self._episodes.observations[: running.size]
-        observations = observations.reshape(*running.shape, *observations.shape[1:])
-        flat = running.reshape(-1)
+        actions = np.zeros((*running.shape, *(space.shape or ())), dtype=space.dtype)
+        shown = self._episodes.observations[: running.size]
+        observations = shown.reshape(*running.shape, *shown.shape[1:])
         if isinstance(self._policies, ActsTogether):
             alive = running.any(axis=1)
             policies = self._policies if alive.all() else self._policies[alive]
             predicted = policies.predict_many(
                 observations[alive], deterministic=evaluation.deterministic
             )
-            chosen = _checked(predicted[running[alive]], len(rows), space)
-            actions[flat] = chosen
+            actions[running] = _checked(predicted[running[alive]], len(rows), space)
         else:
-            for number, policy in enumerate(self._policies):
-                own = running[number]
-                if policy is None or not own.any():
-                    continue
+            self._act_one_by_one(running, observations, actions)
+        flat = actions.reshape(running.size, *(space.shape or ()))
+        at_random = self._policies[0] is None
+        chance.replace(flat, rows, 1.0 if at_random else evaluation.epsilon)
+        return flat[rows]
+
+    def _act_one_by_one(
+        self, running: NDArray[np.bool_], observations: NDArray[Any], actions: NDArray[Any]
+    ) -> None:
+        """Fill the actions of the running episodes, policy by policy."""
+        for number, policy in enumerate(self._policies):
+            own = running[number]
+            if policy is not None and own.any():
                 predicted, _ = policy.predict(
-                    observations[number][own], deterministic=evaluation.deterministic
+                    observations[number][own], deterministic=self._evaluation.deterministic
                 )
-                target = actions[number * len(own) : (number + 1) * len(own)]
-                target[own] = _checked(predicted, int(own.sum()), space)
-        greedy = not any(policy is None for policy in self._policies[:1])
-        chance.replace(actions, rows, evaluation.epsilon if greedy else 1.0)
-        return actions[flat]
+                space = self._environment.action_space
+                actions[number][own] = _checked(predicted, int(own.sum()), space)
 
 
 class _RandomActions:
