@@ -41,3 +41,4 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 clean:
 	rm -rf $(VENV) out
+	find . -name "*.nbc" -delete -o -name "*.nbi" -delete
