@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Iterator
 
+from r2rise.algorithms import TrainsMany, make_algorithm
 from r2rise.algorithms.registry import require
 from r2rise.demonstrations import Demonstrations
 from r2rise.errors import R2RiseError
@@ -71,11 +72,14 @@ class DaskEngine:
         """Unpack the demonstrations for the workers to memory-map."""
         self._packed = pack(study, demonstrations.unpack(cache_folder()))
         self._time_limit = study.execution.time_limit
+        # a black box that ends its process must not take a worker, and what that holds, with it
+        black_box = not isinstance(make_algorithm(study.algorithm), TrainsMany)
+        self._isolated = black_box or self._time_limit is not None
         self._assignments = Assignments(study, demonstrations.segments(study.masking))
 
     def submit(self, shard: Shard) -> None:
         """Take on a shard."""
-        self._submit(shard, isolated=self._time_limit is not None)
+        self._submit(shard, isolated=self._isolated)
 
     def _submit(self, shard: Shard, *, isolated: bool) -> None:
         key = f"shard-{self._n_submitted}"
