@@ -41,9 +41,10 @@ from r2rise.estimators import MaskedReturns, estimate
 from r2rise.evaluation import evaluate
 from r2rise.mapping import versions
 from r2rise.resolution import resolve
-from r2rise.retraining import Assignments, keep_going
+from r2rise.retraining import keep_going
 from r2rise.seeds import episode_seeds
 from r2rise.study import EstimatorName, Study
+from r2rise.tasks import design_tasks
 
 Floats = NDArray[np.float64]
 Weights = NDArray[np.float32]
@@ -204,13 +205,13 @@ def retrain(study: Study, indices: range) -> tuple[NDArray[np.uint8], Floats]:
     """Return packed masks and mean returns (n,) of some retrainings."""
     segments = DEMONSTRATIONS.segments(study.masking)
     environment, algorithm = Environment(study.environment), make_algorithm(study.algorithm)
-    assignments = Assignments(study, segments)
-    masks, seeds = zip(*(assignments("design", index) for index in indices), strict=True)
+    tasks = design_tasks(study, len(segments), indices)
+    masks = [task.mask(len(segments)) for task in tasks]
     policies = []
-    for mask, own in zip(masks, seeds, strict=True):
+    for mask, task in zip(masks, tasks, strict=True):
         kept = DEMONSTRATIONS.transitions(segments.frames(mask))
-        policies.append(algorithm.train(kept, environment, own.training, progress=keep_going))
-    evaluation_seeds = [own.evaluation for own in seeds]
+        policies.append(algorithm.train(kept, environment, task.training_seed, progress=keep_going))
+    evaluation_seeds = [task.evaluation_seed for task in tasks]
     returns = cartpole_returns(policies, evaluation_seeds, study.evaluation.n_episodes)
     return np.packbits(masks, axis=1), returns.mean(axis=1)
 

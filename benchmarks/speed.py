@@ -34,6 +34,7 @@ from r2rise.mapping import versions
 from r2rise.masks import make_design, stacked
 from r2rise.resolution import resolve
 from r2rise.retraining import Retrainer, Shard, keep_going, seeded_globals
+from r2rise.tasks import design_tasks
 
 HERE = Path(__file__).parent
 RESULT = HERE / "results" / "speed.json"
@@ -140,8 +141,10 @@ def ours(name: str, part: str, number: int) -> int:
     """Retrain one shard; return how many retrainings that was."""
     case = CASES[name]
     if part == "evaluate":
-        indices = tuple(range(number * case.shard, (number + 1) * case.shard))
-        records = retrainer(name).run(Shard("design", indices), keep_going)
+        mine = retrainer(name)
+        indices = range(number * case.shard, (number + 1) * case.shard)
+        tasks = design_tasks(mine.study, len(mine.segments), indices)
+        records = mine.run(Shard(tuple(tasks)), keep_going)
         assert all(record.status == "ok" for record in records)
     else:
         with threadpool_limits(1), seeded_globals(0, 1):

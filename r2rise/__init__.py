@@ -4,10 +4,11 @@ from r2rise.comparison import Comparison, compare
 from r2rise.demonstrations import Demonstrations, Transitions
 from r2rise.engines import Engine
 from r2rise.errors import R2RiseError
-from r2rise.explain import Progress, explain
+from r2rise.explain import explain
 from r2rise.importance import ImportanceMap
 from r2rise.ledger import Ledger
 from r2rise.mapping import importance_map
+from r2rise.runner import Progress
 from r2rise.segments import Segment, Segments
 from r2rise.study import Budget, Evaluation, Execution, Masking, Study
 

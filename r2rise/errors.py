@@ -7,7 +7,8 @@ R2RiseError
 │   ├── StudyError               a study, its fields or how they go together
 │   ├── EnvironmentMismatch      demonstrations and environment do not fit
 │   ├── UnknownName              no environment or algorithm of that name
-│   └── MapError                 a saved importance map, or two that cannot be compared
+│   ├── MapError                 a saved importance map, or two that cannot be compared
+│   └── ResultError              another saved result, or an output directory that lacks one
 ├── MissingExtra (ImportError)   an optional package is not installed
 ├── LedgerError                  a ledger that cannot be read, is in use, or is of another design
 ├── NotReady                     too few retrainings for the number asked
@@ -48,6 +49,10 @@ class UnknownName(InputError):
 
 class MapError(InputError):
     """A saved importance map cannot be read, or two maps cannot be compared."""
+
+
+class ResultError(InputError):
+    """A saved result cannot be read, or an output directory lacks what is asked for."""
 
 
 class MissingExtra(R2RiseError, ImportError):

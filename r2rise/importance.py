@@ -2,16 +2,15 @@
 
 import csv
 import io
-import json
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from r2rise.errors import MapError
+from r2rise.errors import InputError, MapError
 from r2rise.files import atomic_file
 from r2rise.map_parts import (
     Baseline,
@@ -19,18 +18,18 @@ from r2rise.map_parts import (
     EstimatorInfo,
     FloatList,
     IntList,
-    MapPart,
     Quality,
     Retrainings,
     SegmentTable,
+    Stopped,
+    Verdicts,
 )
 from r2rise.resolution import Notice
+from r2rise.results import Result
 from r2rise.segments import Segment
 from r2rise.study import Study
-from r2rise.validation import describe
 
-SCHEMA = "r2rise.importance_map"
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 CSV_COLUMNS = (
     "demonstration", "start", "stop", "importance", "std_error", "n_kept", "n_masked",
 )  # fmt: skip
@@ -44,7 +43,7 @@ class RankedSegment(NamedTuple):
     std_error: float
 
 
-class ImportanceMap(MapPart):
+class ImportanceMap(Result):
     """Importance of every segment, with all that is needed to judge and repeat it.
 
     Attributes:
@@ -55,7 +54,14 @@ class ImportanceMap(MapPart):
         std_error: (n_segments,) its standard error.
         n_kept: (n_segments,) masks that kept it.
         n_masked: (n_segments,) masks that masked it.
+        degrees_of_freedom: Of Student's t for intervals; None is the normal distribution.
+        verdicts: What is said of each segment; None for the two rise estimators.
+        stopped: Why the study ended before its budget, where it did.
     """
+
+    title: ClassVar[str] = "importance map"
+    file_name: ClassVar[str] = "map.json"
+    error: ClassVar[type[InputError]] = MapError
 
     schema_: Literal["r2rise.importance_map"] = Field(
         default="r2rise.importance_map", alias="schema"
@@ -76,6 +82,9 @@ class ImportanceMap(MapPart):
     std_error: FloatList
     n_kept: IntList
     n_masked: IntList
+    degrees_of_freedom: float | None = None
+    verdicts: Verdicts | None = None
+    stopped: Stopped | None = None
     quality: Quality
     versions: dict[str, str]
     warnings: tuple[Notice, ...]
@@ -123,11 +132,6 @@ class ImportanceMap(MapPart):
         frames = np.repeat(self.importance, n_frames)
         return np.split(frames, np.cumsum(self.dataset.lengths)[:-1])
 
-    def to_json(self) -> str:
-        """Return the map as JSON text; NaN never appears."""
-        fields = self.model_dump(mode="json", by_alias=True)
-        return json.dumps(fields, indent=2, allow_nan=False) + "\n"
-
     def to_csv(self) -> str:
         """Return a table with a row per segment; empty cells where nothing was estimated."""
         text = io.StringIO()
@@ -170,55 +174,12 @@ class ImportanceMap(MapPart):
                 draw(self, file)
 
     @classmethod
-    def load(cls, path: str | Path) -> "ImportanceMap":
-        """Read a map from `.json` or `.npz`; in a directory, from its `map.json`.
-
-        Raises:
-            MapError: When there is no such file, or it is no importance map.
-        """
-        path = Path(path)
-        path = path / "map.json" if path.is_dir() else path
-        try:
-            if path.suffix.lower() == ".npz":
-                with np.load(path, allow_pickle=False) as arrays:
-                    text = str(arrays["meta"])
-            else:
-                text = path.read_text(encoding="utf-8")
-            return cls.from_json(text)
-        except OSError as error:
-            raise MapError(f"Cannot read the map {path}: {error.strerror or error}.") from None
-        except (ValueError, KeyError) as error:
-            raise MapError(f"{path} is not an importance map: {error}") from None
-
-    @classmethod
-    def from_json(cls, text: str) -> "ImportanceMap":
-        """Read a map from JSON text; fields that later minor versions add are ignored.
-
-        Raises:
-            MapError: When it is no importance map, or of a newer major version.
-        """
-        try:
-            fields = json.loads(text)
-        except ValueError as error:
-            raise MapError(f"expected JSON ({error})") from None
-        if not isinstance(fields, dict) or fields.get("schema") != SCHEMA:
-            raise MapError(f'expected a JSON object with "schema": "{SCHEMA}"')
-        version = str(fields.get("schema_version"))
-        if version.partition(".")[0] != SCHEMA_VERSION.partition(".")[0]:
-            raise MapError(
-                f"it has schema version {version}, this r2rise reads {SCHEMA_VERSION}: "
-                f"upgrade r2rise"
-            )
-        try:
-            return cls.model_validate(fields, extra="ignore")
-        except ValidationError as error:
-            raise MapError(f"\n{describe(error, cls)}") from None
+    def _read_text(cls, path: Path) -> str:
+        if path.suffix.lower() != ".npz":
+            return super()._read_text(path)
+        with np.load(path, allow_pickle=False) as arrays:
+            return str(arrays["meta"])
 
 
 def _cells(array: NDArray[Any]) -> list[Any]:
     return ["" if isinstance(v, float) and not np.isfinite(v) else v for v in array.tolist()]
-
-
-def now() -> datetime:
-    """Return the current time in UTC, to the second."""
-    return datetime.now(UTC).replace(microsecond=0)

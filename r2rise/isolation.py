@@ -31,7 +31,7 @@ class IsolatedRetrainer:
         """Do the retrainings of a shard; the limit is for each, or for all that train together."""
         if self._retrainer.trains_many:
             return self._ask(shard, progress)
-        alone = [replace(shard, indices=(index,)) for index in shard.indices]
+        alone = [replace(shard, tasks=(task,)) for task in shard.tasks]
         return [record for one in alone for record in self._ask(one, progress)]
 
     def _ask(self, shard: Shard, progress: Progress) -> list[Record]:
@@ -45,11 +45,7 @@ class IsolatedRetrainer:
         except (EOFError, OSError):
             reason = f"worker_died: exit status {self._child.exit_status()}; out of memory?"
         self.close()
-        failed = self._retrainer.assignments.failed
-        return [
-            replace(failed(shard.kind, index, reason), attempts=shard.attempts + 1)
-            for index in shard.indices
-        ]
+        return shard.failed(reason)
 
     def close(self) -> None:
         """End the child."""

@@ -37,6 +37,12 @@ class LedgerFile:
         self._journal.flush()
         os.fsync(self._journal.fileno())
 
+    def mark(self, block: int, elapsed: float) -> None:
+        """Note after how many seconds of work a block of the design was complete."""
+        self.ledger.elapsed[block] = elapsed
+        self._write({"block": block, "elapsed": elapsed})
+        self._journal.flush()
+
     def _write(self, fields: dict[str, Any]) -> None:
         self._journal.write(json.dumps(fields).encode() + b"\n")
 
@@ -95,6 +101,10 @@ class MemoryLedger:
     def append(self, records: Iterable[Record]) -> None:
         """Take in records."""
         self.ledger.add(records)
+
+    def mark(self, block: int, elapsed: float) -> None:
+        """Note after how many seconds of work a block of the design was complete."""
+        self.ledger.elapsed[block] = elapsed
 
 
 def check_same_design(path: Path, held: LedgerHeader, asked: LedgerHeader) -> None:

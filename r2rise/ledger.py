@@ -13,46 +13,38 @@ from r2rise.errors import LedgerError
 from r2rise.files import atomic_file
 from r2rise.seeds import Kind
 from r2rise.study import json_hash
+from r2rise.tasks import Key, Task
 
 FORMAT = "r2rise.ledger/1"
 EMPTY_MASK = "empty_mask"
 
 Status = Literal["ok", "failed"]
-Key = tuple[Kind, int]
 
 
 @dataclass(frozen=True, eq=False)
-class Record:
+class Record(Task):
     """What came of one retraining.
 
     Attributes:
-        kind: What it was for.
-        index: Its number among those of its kind.
-        packed_mask: `pack_mask` of the (n_segments,) bool mask.
-        training_seed: Seed of training.
-        evaluation_seed: Seed of the evaluation episodes.
         returns: (n_episodes,) float64; empty when it failed.
         status: `ok` or `failed`.
         reason: Why it failed, else empty.
         seconds: How long it took.
         attempts: How often it was tried.
+        evaluation_seconds: How much of `seconds` the evaluation took.
     """
 
-    kind: Kind
-    index: int
-    packed_mask: bytes
-    training_seed: int
-    evaluation_seed: int
     returns: NDArray[np.float64]
     status: Status = "ok"
     reason: str = ""
     seconds: float = 0.0
     attempts: int = 1
+    evaluation_seconds: float = 0.0
 
-    @property
-    def key(self) -> Key:
-        """Kind and index."""
-        return self.kind, self.index
+    @classmethod
+    def failed(cls, task: Task, reason: str, attempts: int = 1) -> "Record":
+        """Return the record of a task that failed."""
+        return cls(*task.key, np.zeros(0), "failed", reason, attempts=attempts)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data; the mask as hexadecimal digits, floats to the last bit."""
@@ -67,6 +59,7 @@ class Record:
             "reason": self.reason,
             "seconds": self.seconds,
             "attempts": self.attempts,
+            "evaluation_seconds": self.evaluation_seconds,
         }
 
     @classmethod
@@ -80,12 +73,7 @@ class Record:
         )
 
 
-def pack_mask(mask: NDArray[np.bool_]) -> bytes:
-    """Return 8 segments a byte, the first in the highest bit."""
-    return np.packbits(mask).tobytes()
-
-
-def packed_masks(records: Sequence[Record], n_segments: int) -> NDArray[np.uint8]:
+def packed_masks(records: Sequence[Task], n_segments: int) -> NDArray[np.uint8]:
     """Return the masks of records, (n_records, ceil(n_segments / 8)) uint8."""
     packed = np.frombuffer(b"".join(record.packed_mask for record in records), dtype=np.uint8)
     return packed.reshape(len(records), -(-n_segments // 8))
@@ -127,19 +115,34 @@ class LedgerHeader:
 
 
 class Ledger:
-    """Records by kind and index; a later record of a retraining takes the place of an earlier."""
+    """Records by task; a later record of a task takes the place of an earlier one.
+
+    Attributes:
+        header: What all records have in common.
+        elapsed: Seconds of work until each block of the design was complete, over all runs.
+    """
 
     def __init__(self, header: LedgerHeader, records: Iterable[Record] = ()) -> None:
         self.header = header
-        self._records = {record.key: record for record in records}
+        self.elapsed: dict[int, float] = {}
+        self._records: dict[Key, Record] = {}
+        self._indices: dict[Kind, set[int]] = {}
+        self.add(records)
 
     def add(self, records: Iterable[Record]) -> None:
         """Take in records."""
-        self._records.update({record.key: record for record in records})
+        for record in records:
+            self._records[record.key] = record
+            self._indices.setdefault(record.kind, set()).add(record.index)
 
-    def get(self, kind: Kind, index: int) -> Record | None:
-        """Return a record, or None when there is none yet."""
-        return self._records.get((kind, index))
+    def get(self, task: Task) -> Record | None:
+        """Return the record of a task, or None when there is none yet."""
+        return self._records.get(task.key)
+
+    def holds(self, kind: Kind, indices: Iterable[int]) -> bool:
+        """Say whether all retrainings of these numbers were done, or tried."""
+        held = self._indices.get(kind, set())
+        return all(index in held for index in indices)
 
     def records(self, kind: Kind, count: int | None = None) -> list[Record]:
         """Return the records of a kind by index, only those below `count` where it is given."""
@@ -168,6 +171,7 @@ class Ledger:
                 mask=packed_masks(records, self.header.n_segments),
                 n_returns=n_returns,
                 returns=np.concatenate([np.zeros(0), *(record.returns for record in records)]),
+                elapsed=np.array([*self.elapsed.items()], dtype=np.float64).reshape(-1, 2),
                 **columns,
             )
 
@@ -190,7 +194,8 @@ class Ledger:
                     f"{path} and its journal are of different designs: move one of them away."
                 )
             ledger = stored if stored is not None else cls(header)
-            ledger.add(Record.from_json(fields) for fields in lines[1:])
+            ledger.add(Record.from_json(fields) for fields in lines[1:] if "kind" in fields)
+            ledger.elapsed |= {e["block"]: e["elapsed"] for e in lines[1:] if "block" in e}
         except (KeyError, TypeError, ValueError) as error:
             raise LedgerError(f"The journal of {path} is damaged: {error!r}.") from None
         return ledger
@@ -205,6 +210,7 @@ _COLUMNS: dict[str, str] = {
     "reason": "U",
     "seconds": "f8",
     "attempts": "i8",
+    "evaluation_seconds": "f8",
 }
 
 
@@ -220,11 +226,14 @@ def _read_npz(path: Path) -> Ledger:
             columns = {name: arrays[name].tolist() for name in _COLUMNS}
             masks = [row.tobytes() for row in arrays["mask"]]
             returns = np.split(arrays["returns"], np.cumsum(arrays["n_returns"])[:-1])
+            elapsed = {int(block): float(seconds) for block, seconds in arrays["elapsed"]}
     except Exception as error:  # zipfile, zlib, NumPy and JSON each raise their own
         raise LedgerError(f"{path} is not a ledger, or is damaged: {error!r}.") from None
     rows = zip(*columns.values(), masks, returns, strict=True) if masks else ()
     names = (*columns, "packed_mask", "returns")
-    return Ledger(header, (Record(**dict(zip(names, row, strict=True))) for row in rows))
+    ledger = Ledger(header, (Record(**dict(zip(names, row, strict=True))) for row in rows))
+    ledger.elapsed = elapsed
+    return ledger
 
 
 def read_journal(path: Path) -> list[dict[str, Any]]:

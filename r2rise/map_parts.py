@@ -103,6 +103,13 @@ class Baseline(MapPart):
     all_frames: AllFrames | None = None
     random_policy: RandomPolicy | None = None
 
+    @property
+    def gain(self) -> float | None:
+        """Return of all frames above that of random actions."""
+        if self.all_frames is None or self.random_policy is None:
+            return None
+        return self.all_frames.mean - self.random_policy.mean
+
 
 class SegmentTable(MapPart):
     """Where each segment lies; `length` is null for the user's own boundaries."""
@@ -111,6 +118,57 @@ class SegmentTable(MapPart):
     demonstration: IntList
     start: IntList
     stop: IntList
+
+
+Verdict = Literal["helps", "hurts", "negligible", "unresolved"]
+
+
+class Verdicts(MapPart):
+    """What is said of each segment; null where it was not estimated.
+
+    Attributes:
+        verdict: (n_segments,) `helps`, `hurts`, `negligible` or `unresolved`.
+        lower: (n_segments,) lower end of each importance's interval.
+        upper: (n_segments,) its upper end.
+        confidence: Of the intervals.
+        simultaneous: Whether they hold for all segments at once.
+        level: False discovery rate of the verdicts.
+        margin: Effects inside +- this return are negligible; null where it cannot be told.
+        more_for_half: Further retrainings that would resolve half of the unresolved segments, if
+            their importance is what it seems; null where none is unresolved.
+        more_for_all: The same for all of them.
+    """
+
+    verdict: tuple[Verdict | None, ...]
+    lower: FloatList
+    upper: FloatList
+    confidence: float
+    simultaneous: bool
+    level: float
+    margin: float | None
+    more_for_half: int | None
+    more_for_all: int | None
+
+    def count(self, verdict: Verdict) -> int:
+        """Return how many segments have a verdict."""
+        return self.verdict.count(verdict)
+
+    @property
+    def n_unresolved(self) -> int:
+        """Segments of which nothing can be said yet."""
+        return self.count("unresolved")
+
+
+class Stopped(MapPart):
+    """Why a study ended before its budget.
+
+    Attributes:
+        reason: `goal` (what was asked for is reached) or `time`.
+        seconds: Of work until then; null where it was not kept.
+    """
+
+    reason: Literal["goal", "time"]
+    seconds: float | None
 
 
 class Quality(MapPart):

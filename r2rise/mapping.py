@@ -1,29 +1,32 @@
 """From a ledger to an importance map; nothing is retrained."""
 
+import math
 import platform
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 
+from r2rise.baselines import baseline
 from r2rise.errors import NotReady
 from r2rise.estimators import Estimate, MaskedReturns, estimate
-from r2rise.importance import ImportanceMap, now
+from r2rise.importance import ImportanceMap
 from r2rise.ledger import Ledger, Record
 from r2rise.map_parts import (
-    AllFrames,
-    Baseline,
     Dataset,
     EstimatorInfo,
     Quality,
-    RandomPolicy,
     Retrainings,
     SegmentTable,
+    Stopped,
 )
 from r2rise.quality import equal_importance_p, failures_follow_frames_kept, reliability
 from r2rise.resolution import Notice
+from r2rise.results import now
 from r2rise.segments import Segments
+from r2rise.stopping import Stop, StoppingRule, block_size, estimator_name
 from r2rise.study import EstimatorName, Study
+from r2rise.verdicts import judge
 
 LOW_RELIABILITY = 0.5
 _PACKAGES = ("r2rise", "numpy", "scipy", "gymnasium", "torch")
@@ -42,7 +45,9 @@ def importance_map(ledger: Ledger, study: Study, notices: Sequence[Notice] = ())
     """
     lengths = np.array(ledger.header.lengths, dtype=np.int64)
     segments = Segments.of(lengths, study.masking)
-    records = ledger.records("design", study.budget.retrainings)
+    stop = StoppingRule(study, segments).decide(ledger)
+    planned = stop.n_retrainings if stop else study.budget.retrainings
+    records = ledger.records("design", planned)
     sample = MaskedReturns.of(records, segments, study.masking.block_size or 1)
     name, found, more = _estimate(study, sample)
     trust = reliability(found)
@@ -51,10 +56,17 @@ def importance_map(ledger: Ledger, study: Study, notices: Sequence[Notice] = ())
         reliability=trust.value,
         reliability_method=trust.method,
     )
-    all_notices = (*notices, *more, *_about(records, sample, found, trust.value, study))
+    against = baseline(ledger, study)
+    stopped = _stopped(stop, ledger, study)
+    all_notices = (
+        *notices,
+        *more,
+        *_about(records, sample, found, trust.value, study),
+        *_goal_missed(study, stop, trust.value, len(records)),
+    )
     return ImportanceMap(
         revision=len(records),
-        partial=len(records) < study.budget.retrainings,
+        partial=len(records) < planned,
         created_at=now(),
         study=study,
         design_hash=study.design_hash,
@@ -65,8 +77,8 @@ def importance_map(ledger: Ledger, study: Study, notices: Sequence[Notice] = ())
             unit="episode_return" if study.evaluation.score == "return" else study.evaluation.score,
             sign="order_only" if name.startswith("rise") else "positive_helps",
         ),
-        retrainings=_retrainings(records, sample, study.budget.retrainings),
-        baseline=baseline(ledger, study.budget.baseline_retrainings),
+        retrainings=_retrainings(records, sample, planned),
+        baseline=against,
         segments=SegmentTable(
             length=study.masking.segment_length,
             demonstration=segments.demonstration,
@@ -77,6 +89,9 @@ def importance_map(ledger: Ledger, study: Study, notices: Sequence[Notice] = ())
         std_error=found.std_error,
         n_kept=sample.n_kept,
         n_masked=len(sample) - sample.n_kept,
+        degrees_of_freedom=_finite(found.degrees_of_freedom),
+        verdicts=judge(study, found, against, len(sample)) if name == study.estimator else None,
+        stopped=stopped,
         quality=quality,
         versions=versions(),
         warnings=all_notices,
@@ -85,7 +100,7 @@ def importance_map(ledger: Ledger, study: Study, notices: Sequence[Notice] = ())
 
 def _estimate(study: Study, sample: MaskedReturns) -> tuple[EstimatorName, Estimate, list[Notice]]:
     """Estimate as the study says; ridge while no block of a difference estimate is usable."""
-    name: EstimatorName = "ridge" if study.estimator == "auto" else study.estimator
+    name = estimator_name(study)
     try:
         return name, estimate(name, sample), []
     except NotReady as error:
@@ -124,6 +139,32 @@ def _about(
     return notices
 
 
+def _stopped(stop: Stop | None, ledger: Ledger, study: Study) -> Stopped | None:
+    if stop is None:
+        return None
+    last_block = stop.n_retrainings // block_size(study) - 1
+    return Stopped(reason=stop.reason, seconds=ledger.elapsed.get(last_block))
+
+
+def _goal_missed(study: Study, stop: Stop | None, trust: float | None, n_done: int) -> list[Notice]:
+    """Say what it would take where a study ended without what it was to reach."""
+    goal = study.until.reliability
+    if not study.until.has_goal or (stop is not None and stop.reason == "goal"):
+        return []
+    detail = "Verdicts are still open for some segments."
+    if goal is not None:
+        reached = "unknown" if trust is None else f"{trust:.2f}"
+        detail = f"Reliability {goal} was asked for and is {reached} after {n_done} retrainings."
+        if trust is not None and 0 < trust < goal:
+            needed = math.ceil(n_done * goal * (1 - trust) / (trust * (1 - goal)))
+            detail += f" About {needed} would reach it, or longer segments."
+    return [Notice(code="goal_not_reached", detail=detail)]
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
 def _retrainings(records: Sequence[Record], sample: MaskedReturns, planned: int) -> Retrainings:
     returns = sample.returns
     return Retrainings(
@@ -133,31 +174,6 @@ def _retrainings(records: Sequence[Record], sample: MaskedReturns, planned: int)
         mean_return=float(returns.mean()) if len(returns) else None,
         std_return=float(returns.std(ddof=1)) if len(returns) > 1 else None,
     )
-
-
-def baseline(ledger: Ledger, n_retrainings: int) -> Baseline:
-    """Return what the ledger says of all frames and of the random policy."""
-    trained = [r for r in ledger.records("baseline", n_retrainings) if r.status == "ok"]
-    acted = [r for r in ledger.records("random_policy", 1) if r.status == "ok"]
-    all_frames = random_policy = None
-    if trained:
-        means = np.array([record.returns.mean() for record in trained])
-        all_frames = AllFrames(
-            mean=float(means.mean()),
-            std_error=_std_error(means),
-            n_retrainings=len(means),
-            n_episodes=len(trained[0].returns),
-        )
-    if acted:
-        returns = acted[0].returns
-        random_policy = RandomPolicy(
-            mean=float(returns.mean()), std_error=_std_error(returns), n_episodes=len(returns)
-        )
-    return Baseline(all_frames=all_frames, random_policy=random_policy)
-
-
-def _std_error(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float | None:
-    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
 
 
 def versions() -> dict[str, str]:

@@ -53,7 +53,7 @@ def resolve(study: Study, demonstrations: Demonstrations) -> Resolved:
     _check_hash(study, demonstrations)
     segments = demonstrations.segments(study.masking)
     masking = _resolve_masking(study, len(segments))
-    budget, more = _round_budget(study.budget.retrainings, masking)
+    budget, more = _round_budget(study, masking)
     notices += more
     max_steps, more = _resolve_steps(study, environment)
     notices += more
@@ -125,12 +125,15 @@ def _resolve_masking(study: Study, n_segments: int) -> Masking:
     return masking.model_copy(update={"design": design, "block_size": block_size})
 
 
-def _round_budget(retrainings: int, masking: Masking) -> tuple[int, list[Notice]]:
-    """Round a fold-over budget up to whole blocks."""
+def _round_budget(study: Study, masking: Masking) -> tuple[int, list[Notice]]:
+    """Round a fold-over budget up to whole blocks; where it is only a bound, without a word."""
+    retrainings = study.budget.retrainings
     block_size = masking.block_size or 1
     rounded = -(-retrainings // block_size) * block_size
     if masking.design != "foldover" or rounded == retrainings:
         return retrainings, []
+    if study.until.has_goal or study.until.seconds:
+        return rounded, []
     detail = (
         f"{retrainings} retrainings rounded up to {rounded}: whole fold-over blocks of "
         f"{block_size}."

@@ -9,10 +9,10 @@ import functools
 import random
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, Protocol, cast
+from typing import Protocol, cast
 
 import cloudpickle
 import numpy as np
@@ -24,86 +24,47 @@ from r2rise.demonstrations import Demonstrations, Transitions
 from r2rise.environments import Environment
 from r2rise.errors import Canceled
 from r2rise.evaluation import Returns, evaluate, evaluate_many
-from r2rise.ledger import EMPTY_MASK, Record, pack_mask
-from r2rise.masks import make_design
-from r2rise.seeds import Kind, Seeds, retraining_seeds
-from r2rise.segments import Segments
+from r2rise.ledger import EMPTY_MASK, Record
+from r2rise.seeds import Seeds
 from r2rise.study import Study
+from r2rise.tasks import Task
 
 
 @dataclass(frozen=True)
 class Shard:
-    """A fixed run of retrainings that one worker does in one call.
+    """Tasks that one worker does in one call.
 
     Attributes:
-        kind: What they are for.
-        indices: Their numbers.
-        attempts: How often each was tried before.
+        tasks: Retrainings of one kind.
+        attempts: How often the most tried of them was tried before.
     """
 
-    kind: Kind
-    indices: tuple[int, ...]
+    tasks: tuple[Task, ...]
     attempts: int = 0
 
-
-class Assignment(NamedTuple):
-    """What one retraining is about: which segments are kept, and its seeds."""
-
-    mask: NDArray[np.bool_]
-    seeds: Seeds
-
-
-class Assignments:
-    """Which mask and seeds every retraining of a study has."""
-
-    def __init__(self, study: Study, segments: Segments) -> None:
-        self._seed = study.seed
-        self._design = make_design(study.masking, len(segments), study.seed)
-
-    def __call__(self, kind: Kind, index: int) -> Assignment:
-        """Return mask and seeds of retraining `index` of a kind."""
-        if kind == "design":
-            mask = self._design.mask(index)
-            number = index // self._design.block_size
-        else:
-            mask = np.full(self._design.n_segments, kind == "baseline")
-            number = index
-        return Assignment(mask, retraining_seeds(self._seed, kind, number))
-
-    def failed(self, kind: Kind, index: int, reason: str) -> Record:
-        """Return the record of a retraining that failed."""
-        mask, seeds = self(kind, index)
-        return Record(
-            kind=kind,
-            index=index,
-            packed_mask=pack_mask(mask),
-            training_seed=seeds.training,
-            evaluation_seed=seeds.evaluation,
-            returns=np.zeros(0),
-            status="failed",
-            reason=reason,
-        )
+    def failed(self, reason: str) -> list[Record]:
+        """Return records that say why the shard failed."""
+        return [Record.failed(task, reason, self.attempts + 1) for task in self.tasks]
 
 
 class Retrainer:
     """Retrains the algorithm of a resolved study, one mask after another, in this process."""
 
     def __init__(self, study: Study, demonstrations: Demonstrations) -> None:
-        self._study = study
+        self.study = study
         self._demonstrations = demonstrations
-        self._segments = demonstrations.segments(study.masking)
+        self.segments = demonstrations.segments(study.masking)
         self._environment = Environment(study.environment)
         self._algorithm = make_algorithm(study.algorithm)
-        self.assignments = Assignments(study, self._segments)
         if isinstance(self._algorithm, TrainsMany):
             self._warm_up(self._algorithm)
 
     def _warm_up(self, algorithm: TrainsMany) -> None:
         """Compile and load before the first shard, so that no retraining is timed with it."""
-        with seeded_globals(0, self._study.execution.threads):
+        with seeded_globals(0, self.study.execution.threads):
             policies = algorithm.warm_up(self._environment)
             briefly = {"max_steps": 1, "n_episodes": 1, "score": "return"}
-            evaluation = self._study.evaluation.model_copy(update=briefly)
+            evaluation = self.study.evaluation.model_copy(update=briefly)
             evaluate_many(policies, self._environment, evaluation, 0, progress=keep_going)
 
     @property
@@ -117,94 +78,102 @@ class Retrainer:
         Raises:
             Canceled: When `progress` says so.
         """
-        if self.trains_many and shard.kind != "random_policy":
-            records = self._retrain_together(shard, progress)
+        if self.trains_many and shard.tasks[0].kind != "random_policy":
+            records = self._retrain_together(shard.tasks, progress)
         else:
-            records = [self.retrain(shard.kind, index, progress) for index in shard.indices]
+            records = [self.retrain(task, progress) for task in shard.tasks]
         return [replace(record, attempts=shard.attempts + 1) for record in records]
 
-    def _retrain_together(self, shard: Shard, progress: Progress) -> list[Record]:
+    def _retrain_together(self, tasks: Sequence[Task], progress: Progress) -> list[Record]:
         """Train and evaluate masks that share their seeds at once."""
         started = time.perf_counter()
-        found = {i: self.assignments.failed(shard.kind, i, EMPTY_MASK) for i in shard.indices}
-        assigned = {i: self.assignments(shard.kind, i) for i in shard.indices}
-        groups: dict[Seeds, list[int]] = {}
-        for index, (mask, seeds) in assigned.items():
-            if mask.any():
-                groups.setdefault(seeds, []).append(index)
-        for seeds, indices in groups.items():
-            masks = np.array([assigned[index].mask for index in indices])
+        found = {task.key: Record.failed(task, EMPTY_MASK) for task in tasks}
+        groups: dict[Seeds, list[Task]] = {}
+        for task in tasks:
+            if any(task.packed_mask):
+                groups.setdefault(task.seeds, []).append(task)
+        evaluation_seconds = 0.0
+        for seeds, own in groups.items():
+            masks = np.array([task.mask(len(self.segments)) for task in own])
             try:
-                returns = self._returns_together(masks, seeds, progress)
-                for index, own in zip(indices, returns, strict=True):
-                    found[index] = replace(found[index], returns=own, status="ok", reason="")
+                scores, seconds = self._returns_together(masks, seeds, progress)
+                evaluation_seconds += seconds
+                for task, returns in zip(own, scores, strict=True):
+                    found[task.key] = Record(*task.key, returns)
             except Canceled:
                 raise
             except Exception as error:
-                for index in indices:
-                    found[index] = replace(found[index], reason=_reason(error))
-        seconds = (time.perf_counter() - started) / len(shard.indices)
-        return [replace(found[index], seconds=seconds) for index in shard.indices]
+                for task in own:
+                    found[task.key] = Record.failed(task, _reason(error))
+        seconds = (time.perf_counter() - started) / len(tasks)
+        share = evaluation_seconds / len(tasks)
+        return [
+            replace(found[task.key], seconds=seconds, evaluation_seconds=share) for task in tasks
+        ]
 
     def _returns_together(
         self, masks: NDArray[np.bool_], seeds: Seeds, progress: Progress
-    ) -> Returns:
-        threads = self._study.execution.threads
-        kept = np.repeat(masks, self._segments.n_frames, axis=1)
+    ) -> tuple[Returns, float]:
+        """Return scores (n_masks, n_episodes) and the seconds that evaluation took."""
+        threads = self.study.execution.threads
+        kept = np.repeat(masks, self.segments.n_frames, axis=1)
         with threadpool_limits(threads):
             with seeded_globals(seeds.training, threads):
                 policies = cast("TrainsMany", self._algorithm).train_many(
                     self._demonstrations, kept, self._environment, seeds.training,
                     threads=threads, progress=progress,
                 )  # fmt: skip
+            started = time.perf_counter()
             with seeded_globals(seeds.evaluation, threads):
-                return evaluate_many(
-                    policies, self._environment, self._study.evaluation, seeds.evaluation,
+                scores = evaluate_many(
+                    policies, self._environment, self.study.evaluation, seeds.evaluation,
                     progress=progress,
                 )  # fmt: skip
+            return scores, time.perf_counter() - started
 
-    def retrain(self, kind: Kind, index: int, progress: Progress) -> Record:
+    def retrain(self, task: Task, progress: Progress) -> Record:
         """Train and evaluate once; whatever the algorithm raises becomes a failed record.
 
         Raises:
             Canceled: When `progress` says so.
         """
         started = time.perf_counter()
-        assignment = self.assignments(kind, index)
-        record = self.assignments.failed(kind, index, EMPTY_MASK)
-        if kind == "random_policy" or assignment.mask.any():
+        record = Record.failed(task, EMPTY_MASK)
+        if task.kind == "random_policy" or any(task.packed_mask):
             try:
-                returns = self._returns(kind, assignment, progress)
-                record = replace(record, returns=returns, status="ok", reason="")
+                returns, seconds = self._returns(task, progress)
+                record = Record(*task.key, returns, evaluation_seconds=seconds)
             except Canceled:
                 raise
             except Exception as error:
-                record = replace(record, reason=_reason(error))
+                record = Record.failed(task, _reason(error))
         return replace(record, seconds=time.perf_counter() - started)
 
-    def _returns(self, kind: Kind, assignment: Assignment, progress: Progress) -> Returns:
-        mask, seeds = assignment
-        with threadpool_limits(self._study.execution.threads):
+    def _returns(self, task: Task, progress: Progress) -> tuple[Returns, float]:
+        """Return scores (n_episodes,) and the seconds that evaluation took."""
+        with threadpool_limits(self.study.execution.threads):
             policy = None
-            if kind != "random_policy":
-                with seeded_globals(seeds.training, self._study.execution.threads):
+            if task.kind != "random_policy":
+                with seeded_globals(task.training_seed, self.study.execution.threads):
                     policy = self._algorithm.train(
-                        self._transitions(mask),
+                        self._transitions(task.mask(len(self.segments))),
                         self._environment,
-                        seeds.training,
+                        task.training_seed,
                         progress=progress,
                     )
-            with seeded_globals(seeds.evaluation, self._study.execution.threads):
-                return evaluate(
+            started = time.perf_counter()
+            with seeded_globals(task.evaluation_seed, self.study.execution.threads):
+                returns = evaluate(
                     policy,
                     self._environment,
-                    self._study.evaluation,
-                    seeds.evaluation,
+                    self.study.evaluation,
+                    task.evaluation_seed,
                     progress=progress,
                 )
+            return returns, time.perf_counter() - started
 
     def _transitions(self, mask: NDArray[np.bool_]) -> Transitions:
-        kept = self._demonstrations.transitions(self._segments.frames(mask))
+        kept = self._demonstrations.transitions(self.segments.frames(mask))
         obs_dtype = self._environment.observation_space.dtype
         return replace(
             kept,

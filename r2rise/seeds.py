@@ -10,9 +10,18 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Kind = Literal["design", "baseline", "random_policy"]
+Kind = Literal["design", "baseline", "pilot", "certify", "curate", "random_policy", "confirm"]
+"""What a retraining is for; each kind has seeds that no other kind sees."""
 
-_KIND_KEYS: dict[Kind, int] = {"design": 0, "baseline": 1, "random_policy": 5}
+_KIND_KEYS: dict[Kind, int] = {
+    "design": 0,
+    "baseline": 1,
+    "pilot": 2,
+    "certify": 3,
+    "curate": 4,
+    "random_policy": 5,
+    "confirm": 6,
+}
 _MASKS, _TRAINING, _EVALUATION = range(3)
 
 

@@ -28,6 +28,9 @@ DesignChoice = Literal["auto", "foldover", "balanced", "bernoulli"]
 Backend = Literal["gymnasium", "batched", "envpool"]
 EstimatorChoice = Literal["auto", "difference", "ridge", "rise", "rise_normalized"]
 
+MOST_RETRAININGS = 20_000
+"""Budget of a study that says when to stop and names no budget."""
+
 PRESETS: dict[str, dict[str, Any]] = {
     # Zheng et al., arXiv 2301.01088: independent masks, a new training seed for each, plain sum.
     "paper": {
@@ -182,6 +185,58 @@ class Budget(StudyPart):
         return {"retrainings": value} if isinstance(value, int) else value
 
 
+class Until(StudyPart):
+    """When to stop before the budget is spent: at the first block's end that satisfies.
+
+    Attributes:
+        reliability: Of the ranking, compared between blocks.
+        verdicts: Every segment has a verdict.
+        seconds: Of work; no block is begun that would not end in time.
+    """
+
+    reliability: float | None = Field(default=None, gt=0, lt=1)
+    verdicts: bool = False
+    seconds: float | None = Field(default=None, gt=0)
+
+    @property
+    def has_goal(self) -> bool:
+        """Whether there is anything to reach."""
+        return self.reliability is not None or self.verdicts
+
+
+class VerdictRule(StudyPart):
+    """How segments are judged.
+
+    Attributes:
+        level: False discovery rate; intervals cover 1 - level.
+        margin: Effects inside +- this share of all frames' return above random actions are
+            negligible.
+        simultaneous: Intervals cover all segments at once.
+    """
+
+    level: float = Field(default=0.05, gt=0, lt=0.5)
+    margin: float = Field(default=0.02, gt=0)
+    simultaneous: bool = False
+
+
+class Prediction(StudyPart):
+    """What a pilot foretold of a study, to be compared with what happens.
+
+    Attributes:
+        reliability: Of the ranking.
+        reliability_low: Lower end of an 80 % interval.
+        reliability_high: Its upper end.
+        retrainings: Of the design.
+        seconds: Of work with one worker.
+    """
+
+    reliability: float
+    reliability_low: float
+    reliability_high: float
+    retrainings: int
+    seconds: float
+
+
 class Execution(StudyPart):
     """How the work is cut up.
 
@@ -208,7 +263,10 @@ class Study(StudyPart):
         masking: How frames are grouped and masked.
         evaluation: How a policy is evaluated.
         seed: The one seed that all random numbers follow from.
-        budget: How much is spent.
+        budget: How much is spent at most.
+        until: When to stop before that.
+        verdicts: How segments are judged.
+        prediction: What a pilot foretold, where the study was planned.
         estimator: How the ledger becomes a map; `auto` takes `difference` for fold-over blocks
             and `ridge` otherwise.
         execution: How the work is cut up.
@@ -222,6 +280,9 @@ class Study(StudyPart):
     evaluation: Evaluation = Evaluation()
     seed: int = Field(default=0, ge=0, lt=2**63)
     budget: Budget = Budget()
+    until: Until = Until()
+    verdicts: VerdictRule = VerdictRule()
+    prediction: Prediction | None = None
     estimator: EstimatorChoice = "auto"
     execution: Execution = Execution()
     preset: str | None = None
@@ -235,6 +296,17 @@ class Study(StudyPart):
         if name not in PRESETS:
             raise ValueError(f"no preset {name!r}. {suggestion(str(name), PRESETS)}")
         return merged(PRESETS[name], value)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _room_to_stop(cls, value: Any) -> Any:
+        """Give a study that stops by itself the room to do so, where it names no budget."""
+        if not isinstance(value, Mapping) or not value.get("until"):
+            return value
+        budget = value.get("budget", {})
+        if isinstance(budget, Mapping) and "retrainings" not in budget:
+            return {**value, "budget": {**budget, "retrainings": MOST_RETRAININGS}}
+        return value
 
     def design_part(self) -> dict[str, Any]:
         """Return all that determines what one mask's retraining gives, JSON-ready.

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import toys
 from conftest import require
 from scipy.stats import ks_2samp
 
 import r2rise
 from r2rise import Demonstrations, Study
 from r2rise.resolution import resolve
-from r2rise.retraining import Retrainer, Shard, keep_going
+from r2rise.retraining import Retrainer, keep_going
 
 EXCERPT = Path(__file__).parent.parent / "examples" / "cartpole.npz"
 N_SEEDS = 64
@@ -26,7 +27,8 @@ def retrainer(**algorithm) -> Retrainer:
 def test_returns_over_64_seeds_agree_in_distribution_with_imitations():
     found = {}
     for name in ("bc", "imitation-bc"):
-        records = retrainer(name=name).run(Shard("baseline", tuple(range(N_SEEDS))), keep_going)
+        ours = retrainer(name=name)
+        records = ours.run(toys.shard(ours, "baseline", range(N_SEEDS)), keep_going)
         found[name] = [record.returns.mean() for record in records]
     test = ks_2samp(found["bc"], found["imitation-bc"])
     print(f"\nKolmogorov-Smirnov over {N_SEEDS} seeds: {test.statistic:.3f}, p = {test.pvalue:.3f}")
@@ -40,7 +42,7 @@ def test_threads_and_company_change_no_bit():
         study = Study(environment="CartPole-v1", algorithm="bc", budget=128, execution=execution)
         ours = Retrainer(resolve(study, demonstrations).study, demonstrations)
         size = 4 if "shard_size" in execution else 64
-        shards = [Shard("design", tuple(range(s, s + size))) for s in range(0, 64, size)]
+        shards = [toys.shard(ours, "design", range(s, s + size)) for s in range(0, 64, size)]
         records = [record for shard in shards for record in ours.run(shard, keep_going)]
         found.append([record.returns.tolist() for record in records])
     assert found[0] == found[1] == found[2]
@@ -51,7 +53,7 @@ def test_a_failure_in_a_shard_is_each_masks_own_record(monkeypatch):
 
     ours = retrainer(name="bc")
     monkeypatch.setattr(algorithm.BC, "_train", lambda *_: 1 / 0)
-    records = ours.run(Shard("design", (0, 1, 2, 3), attempts=2), keep_going)
+    records = ours.run(toys.shard(ours, "design", range(4), 2), keep_going)
     assert {record.reason.partition(" (")[0] for record in records} == {
         "ZeroDivisionError: division by zero"
     }
@@ -64,12 +66,8 @@ def test_bc_on_a_gpu_gives_what_it_gives_on_a_cpu():
     if not torch.cuda.is_available():
         pytest.skip("no GPU here: the same code with device=cuda is not run")
     settings = {"hidden_sizes": [64, 64], "n_epochs": 3}
-    found = [
-        retrainer(name="bc", settings=settings | {"device": device}).run(
-            Shard("design", tuple(range(8))), keep_going
-        )
-        for device in ("cpu", "cuda")
-    ]
+    ours = [retrainer(name="bc", settings=settings | {"device": d}) for d in ("cpu", "cuda")]
+    found = [one.run(toys.shard(one, "design", range(8)), keep_going) for one in ours]
     means = [[record.returns.mean() for record in records] for records in found]
     assert np.corrcoef(*means)[0, 1] > 0.9
 

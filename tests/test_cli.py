@@ -105,9 +105,9 @@ def test_ledger_elsewhere_and_resumed(folder):
 
 def test_another_estimator_needs_no_retraining(folder):
     run("explain demos.npz --study study.yaml --out out")
-    before = Ledger.load("out/ledger.npz").get("design", 5).seconds
+    before = Ledger.load("out/ledger.npz").records("design")[5].seconds
     run("explain demos.npz --study study.yaml --estimator rise --out out")
-    assert Ledger.load("out/ledger.npz").get("design", 5).seconds == before
+    assert Ledger.load("out/ledger.npz").records("design")[5].seconds == before
     assert ImportanceMap.load("out").estimator.sign == "order_only"
 
 

@@ -15,8 +15,9 @@ import toys
 import r2rise
 from r2rise import ImportanceMap, Ledger, Study
 from r2rise.errors import LedgerError, StudyFailed
-from r2rise.explain import missing_shards
 from r2rise.ledger import EMPTY_MASK
+from r2rise.runner import missing_shards
+from r2rise.tasks import study_tasks
 
 TESTS = Path(__file__).parent
 EXCERPT = TESTS.parent / "examples" / "cartpole.npz"
@@ -28,13 +29,15 @@ def without_time(found: ImportanceMap) -> str:
     return json.dumps(fields)
 
 
+TIMES = ("seconds", "evaluation_seconds", "attempts")
+
+
 def returns(path: Path) -> list[dict]:
     ledger = Ledger.load(path)
     kinds = ("random_policy", "baseline", "design")
     records = [record.to_json() for kind in kinds for record in ledger.records(kind)]
     return [
-        {name: value for name, value in record.items() if name not in ("seconds", "attempts")}
-        for record in records
+        {name: value for name, value in record.items() if name not in TIMES} for record in records
     ]
 
 
@@ -245,8 +248,8 @@ def test_some_failures_are_counted_shown_and_left_out(demonstrations, study, tmp
     raised = {r.index for r in failed if r.reason.startswith("ValueError: too few frames")}
     assert {r.reason for r in failed if r.index not in raised} <= {EMPTY_MASK}
     # what failed is tried again by the next run, as whole shards
-    shards = list(missing_shards(ledger, found.study))
-    assert raised <= {index for shard in shards for index in shard.indices}
+    shards = list(missing_shards(ledger, study_tasks(found.study, 8), 2))
+    assert raised <= {task.index for shard in shards for task in shard.tasks}
     assert {shard.attempts for shard in shards} == {1}
 
 

@@ -11,7 +11,7 @@ from r2rise import ImportanceMap, compare
 from r2rise.errors import MapError
 from r2rise.importance import CSV_COLUMNS
 
-GOLDEN = Path(__file__).parent / "data" / "importance_map-1.0.json"
+GOLDEN = Path(__file__).parent / "data" / "importance_map-1.1.json"
 SCHEMA = Path(__file__).parent.parent / "docs" / "importance_map.schema.json"
 
 
@@ -45,7 +45,7 @@ def test_null_in_json_is_nan_in_python(golden):
 def test_fields_of_later_minor_versions_are_ignored():
     fields = json.loads(GOLDEN.read_text())
     fields["schema_version"] = "1.7"
-    fields["verdicts"] = ["helps"]
+    fields["of_a_later_version"] = ["new"]
     fields["study"]["stopping"] = {"reliability": 0.9}
     assert ImportanceMap.from_json(json.dumps(fields)).revision == fields["revision"]
 
@@ -102,7 +102,7 @@ def test_png_is_a_picture_with_different_colours_for_different_signs(golden, tmp
 def test_unknown_endings_and_missing_files(golden, tmp_path):
     with pytest.raises(MapError, match="saved as .json, .csv, .npz or .png"):
         golden.save(tmp_path / "map.jpeg")
-    with pytest.raises(MapError, match="Cannot read the map"):
+    with pytest.raises(MapError, match="Cannot read the importance map"):
         ImportanceMap.load(tmp_path / "nothing.json")
 
 

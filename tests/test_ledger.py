@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from r2rise.errors import LedgerError
 from r2rise.journal import open_ledger
-from r2rise.ledger import Ledger, LedgerHeader, Record, journal_path, pack_mask
+from r2rise.ledger import Ledger, LedgerHeader, Record, journal_path
+from r2rise.tasks import pack_mask
 
 N_SEGMENTS = 11
 HEADER = LedgerHeader(
@@ -124,7 +125,7 @@ def test_a_later_record_takes_the_place_of_an_earlier(tmp_path):
     with open_ledger(path, HEADER) as book:
         book.append([record(0, 1.0)])
         book.append([record(0, 2.0)])
-    assert Ledger.load(path).get("design", 0).returns.tolist() == [2.0, 0.1 + 0.2]
+    assert Ledger.load(path).get(record(0)).returns.tolist() == [2.0, 0.1 + 0.2]
 
 
 def test_a_hundred_thousand_masks_of_two_thousand_segments_stay_packed():

@@ -20,6 +20,7 @@ from r2rise.retraining import (
     seeded_globals,
     unpack_retrainer,
 )
+from r2rise.tasks import design_tasks
 
 N_FRAMES = toys.N_DEMOS * toys.LENGTH
 
@@ -39,8 +40,8 @@ def retrainer(algorithm=toys.Additive, **study) -> Retrainer:
 def test_a_record_is_the_return_of_what_the_mask_keeps():
     ours = retrainer()
     for index in range(6):
-        record = ours.retrain("design", index, keep_going)
-        mask = ours.assignments("design", index).mask
+        record = ours.retrain(toys.task(ours, "design", index), keep_going)
+        mask = toys.task(ours, "design", index).mask(8)
         worth = toys.frame_values(N_FRAMES)[np.repeat(mask, 10)].sum()
         np.testing.assert_allclose(record.returns, [worth] * 3)
         assert (record.status, record.reason) == ("ok", "")
@@ -48,22 +49,25 @@ def test_a_record_is_the_return_of_what_the_mask_keeps():
 
 def test_masks_of_a_block_share_their_seeds():
     ours = retrainer()
-    seeds = [ours.assignments("design", index).seeds for index in range(64)]
+    seeds = [toys.task(ours, "design", index).seeds for index in range(64)]
     assert len(set(seeds[:32])) == len(set(seeds[32:])) == 1
     assert seeds[0] != seeds[32]
-    assert len({ours.assignments("baseline", i).seeds for i in range(20)}) == 20
+    assert len({toys.task(ours, "baseline", i).seeds for i in range(20)}) == 20
 
 
 def test_in_the_papers_design_every_mask_has_its_own_seed():
     ours = retrainer(preset="paper")
-    assert len({ours.assignments("design", index).seeds for index in range(50)}) == 50
+    assert len({toys.task(ours, "design", index).seeds for index in range(50)}) == 50
 
 
 def test_a_baseline_keeps_all_frames_and_random_actions_need_no_training():
     ours = retrainer()
+    failing = retrainer(toys.raises)
     whole = toys.frame_values(N_FRAMES).sum()
-    np.testing.assert_allclose(ours.retrain("baseline", 4, keep_going).returns, [whole] * 3)
-    assert retrainer(toys.raises).retrain("random_policy", 0, keep_going).status == "ok"
+    np.testing.assert_allclose(
+        ours.retrain(toys.task(ours, "baseline", 4), keep_going).returns, [whole] * 3
+    )
+    assert failing.retrain(toys.task(failing, "random_policy", 0), keep_going).status == "ok"
 
 
 def test_global_generators_are_seeded_and_put_back():
@@ -73,12 +77,15 @@ def test_global_generators_are_seeded_and_put_back():
 
     before = (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())
     ours = retrainer(toys.uses_global_generators)
-    first = ours.retrain("baseline", 0, keep_going)
-    ours.retrain("design", 3, keep_going)
-    again = ours.retrain("baseline", 0, keep_going)
+    first = ours.retrain(toys.task(ours, "baseline", 0), keep_going)
+    ours.retrain(toys.task(ours, "design", 3), keep_going)
+    again = ours.retrain(toys.task(ours, "baseline", 0), keep_going)
     after = (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())
     assert first.returns.tolist() == again.returns.tolist()
-    assert first.returns.tolist() != ours.retrain("baseline", 1, keep_going).returns.tolist()
+    assert (
+        first.returns.tolist()
+        != ours.retrain(toys.task(ours, "baseline", 1), keep_going).returns.tolist()
+    )
     assert before == after
 
 
@@ -99,7 +106,8 @@ def test_threads_are_put_back():
     ],
 )
 def test_a_failure_is_a_record_with_its_reason(algorithm, reason):
-    record = retrainer(algorithm).retrain("design", 0, keep_going)
+    ours = retrainer(algorithm)
+    record = ours.retrain(toys.task(ours, "design", 0), keep_going)
     assert record.status == "failed"
     assert record.reason.startswith(reason)
     assert record.returns.shape == (0,)
@@ -107,29 +115,31 @@ def test_a_failure_is_a_record_with_its_reason(algorithm, reason):
 
 def test_a_mask_that_keeps_nothing_is_a_failed_record():
     ours = retrainer(masking={"segment_length": "all"})
-    masks = [ours.assignments("design", index).mask.any() for index in range(8)]
-    records = [ours.retrain("design", index, keep_going) for index in range(8)]
+    masks = [toys.task(ours, "design", index).mask(2).any() for index in range(8)]
+    records = [ours.retrain(toys.task(ours, "design", index), keep_going) for index in range(8)]
     assert not all(masks)
     assert [record.reason == EMPTY_MASK for record in records] == [not kept for kept in masks]
     assert [record.status == "ok" for record in records] == masks
 
 
 def test_cancel_passes_through():
+    ours = retrainer(toys.cancels)
     with pytest.raises(Canceled):
-        retrainer(toys.cancels).retrain("design", 0, keep_going)
+        ours.retrain(toys.task(ours, "design", 0), keep_going)
 
 
 def alike(record) -> dict:
-    return replace(record, seconds=0.0, attempts=1).to_json()
+    return replace(record, seconds=0.0, evaluation_seconds=0.0, attempts=1).to_json()
 
 
 def test_another_process_gets_the_same_records():
     demonstrations = toys.demonstrations()
     asked = Study(environment=toys.OneStep, algorithm=lambda *a, **k: toys.Constant(3.0), budget=32)
     study = resolve(asked, demonstrations).study
-    ours = Retrainer(study, demonstrations).run(Shard("design", (0, 1)), keep_going)
+    here = Retrainer(study, demonstrations)
+    ours = here.run(toys.shard(here, "design", (0, 1)), keep_going)
     packed = pack(study, demonstrations.unpack(cache_folder()))
-    theirs = unpack_retrainer(packed).run(Shard("design", (0, 1), attempts=1), keep_going)
+    theirs = unpack_retrainer(packed).run(toys.shard(here, "design", (0, 1), 1), keep_going)
     assert [r.attempts for r in theirs] == [2, 2]
     for one, other in zip(ours, theirs, strict=True):
         assert alike(one) == alike(other)
@@ -147,8 +157,9 @@ class TestTimeLimit:
         )
         demonstrations = toys.demonstrations()
         engine = InlineEngine()
-        engine.start(resolve(asked, demonstrations).study, demonstrations)
-        engine.submit(Shard("design", indices))
+        study = resolve(asked, demonstrations).study
+        engine.start(study, demonstrations)
+        engine.submit(Shard(tuple(design_tasks(study, 8, indices))))
         try:
             return [record for records in engine.results() for record in records]
         finally:
@@ -156,7 +167,8 @@ class TestTimeLimit:
 
     def test_within_the_limit_records_are_those_of_this_process(self):
         found = self.records(toys.Additive)
-        ours = retrainer().run(Shard("design", tuple(range(6))), keep_going)
+        here = retrainer()
+        ours = here.run(toys.shard(here, "design", range(6)), keep_going)
         assert [r.returns.tolist()[:3] for r in found] == [r.returns.tolist() for r in ours]
 
     @pytest.mark.parametrize(

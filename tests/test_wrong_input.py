@@ -151,7 +151,7 @@ TABLE = [
         f"explain toy.npz {TOY} --algorithm toys:returns_nan --out out2", "not finite numbers", 1,
     ),
     Wrong("a score that info lacks", "explain toy.npz --study score.yaml --out out3", "'won'", 1),
-    Wrong("no such map", "show nothing.json", "Cannot read the map nothing.json"),
+    Wrong("no such map", "show nothing.json", "Cannot read the importance map"),
     Wrong("a map that is none", "show map.json", "is not an importance map"),
     Wrong("a map that is demonstrations", "show demos.npz", "is not an importance map"),
     Wrong("two maps where one is missing", "compare map.json nothing.json", "map.json"),

@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict
 
 from r2rise import Demonstrations
 from r2rise.errors import Canceled
+from r2rise.retraining import Retrainer, Shard
+from r2rise.tasks import Task, baseline_tasks, design_tasks
 
 N_DEMOS, LENGTH = 2, 40
 
@@ -47,6 +49,23 @@ def demonstrations(n_demos: int = N_DEMOS, length: int = LENGTH) -> Demonstratio
         terminal=np.zeros(n_demos, bool),
         meta={"source": "tests"},
     )
+
+
+def tasks(retrainer: Retrainer, kind: str, indices) -> tuple[Task, ...]:
+    """The retrainings of some numbers that the retrainer's study asks for."""
+    n_segments = len(retrainer.segments)
+    if kind == "design":
+        return tuple(design_tasks(retrainer.study, n_segments, indices))
+    every = baseline_tasks(retrainer.study, n_segments, max(indices) + 1)
+    return tuple(task for task in every if task.kind == kind and task.index in indices)
+
+
+def task(retrainer: Retrainer, kind: str, index: int) -> Task:
+    return tasks(retrainer, kind, [index])[0]
+
+
+def shard(retrainer: Retrainer, kind: str, indices, attempts: int = 0) -> Shard:
+    return Shard(tasks(retrainer, kind, indices), attempts)
 
 
 class Constant:

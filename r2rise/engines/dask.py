@@ -16,7 +16,6 @@ from r2rise.files import cache_folder
 from r2rise.isolation import IsolatedRetrainer
 from r2rise.ledger import Record
 from r2rise.retraining import (
-    Assignments,
     Retrains,
     Shard,
     keep_going,
@@ -75,7 +74,6 @@ class DaskEngine:
         # a black box that ends its process must not take a worker, and what that holds, with it
         black_box = not isinstance(make_algorithm(study.algorithm), TrainsMany)
         self._isolated = black_box or self._time_limit is not None
-        self._assignments = Assignments(study, demonstrations.segments(study.masking))
 
     def submit(self, shard: Shard) -> None:
         """Take on a shard."""
@@ -108,7 +106,7 @@ class DaskEngine:
                     self._submit(shard, isolated=True)
                     continue
                 reason = f"worker_died: {DEATHS_ALLOWED} workers died; out of memory?"
-                yield [self._assignments.failed(shard.kind, i, reason) for i in shard.indices]
+                yield shard.failed(reason)
 
     def close(self) -> None:
         """End the workers."""

@@ -1,0 +1,230 @@
+"""The runner: shards out, records in, until the ledger holds what was asked for."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import chain, groupby, islice
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from r2rise.demonstrations import Demonstrations
+from r2rise.engines import Engine, InlineEngine
+from r2rise.errors import StudyFailed
+from r2rise.journal import open_ledger
+from r2rise.ledger import EMPTY_MASK, Ledger, LedgerHeader, Record
+from r2rise.retraining import Shard
+from r2rise.seeds import Kind
+from r2rise.study import Study
+from r2rise.tasks import Key, Task
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the work is.
+
+    Attributes:
+        done: Retrainings in the ledger of those asked for, baselines included.
+        total: Retrainings asked for, baselines included.
+        failed: Failed ones among those done.
+        resumed: Those done that an earlier run left in the ledger.
+    """
+
+    done: int
+    total: int
+    failed: int
+    resumed: int
+
+
+OnProgress = Callable[[Progress], None]
+
+
+class Runner:
+    """Does the tasks of a resolved study that its ledger lacks. Use it as a context manager.
+
+    Args:
+        study: The resolved study.
+        demonstrations: Its demonstrations.
+        ledger: Ledger file, or None to keep the records in memory.
+        workers: Worker processes; 0 retrains in this process.
+        engine: Where shards run, instead of `workers`. It is closed at the end.
+        on_progress: Called after each shard.
+
+    Raises:
+        LedgerError: On entering, when the ledger is in use, damaged or of another design.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        demonstrations: Demonstrations,
+        *,
+        ledger: Path | None = None,
+        workers: int = 0,
+        engine: Engine | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> None:
+        self.study = study
+        self.demonstrations = demonstrations
+        self.segments = demonstrations.segments(study.masking)
+        self._path, self._workers, self._own_engine = ledger, workers, engine
+        self._on_progress = on_progress or (lambda _: None)
+        self._engine: Engine | None = None
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        lengths = tuple(self.demonstrations.lengths.tolist())
+        header = LedgerHeader(self.study.design_part(), lengths, len(self.segments))
+        self._book = self._stack.enter_context(open_ledger(self._path, header))
+        self._worked_before = max(self.ledger.elapsed.values(), default=0.0)
+        self._started = time.monotonic()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self._close_engine()
+        finally:
+            self._stack.__exit__(kind, error, trace)
+
+    @property
+    def ledger(self) -> Ledger:
+        """All records so far."""
+        return self._book.ledger
+
+    def mark(self, block: int) -> None:
+        """Note in the ledger that a block of the design is complete now."""
+        elapsed = self._worked_before + time.monotonic() - self._started
+        self._book.mark(block, elapsed)
+
+    def run(
+        self, tasks: Sequence[Task], *, enough: Callable[[], bool] = lambda: False
+    ) -> list[Record]:
+        """Retrain what the ledger lacks, a window of shards at a time, in whatever order they end.
+
+        Args:
+            tasks: What is asked for.
+            enough: Called after each shard; what is then in flight is given up when it says so.
+
+        Returns:
+            The records of the tasks, in their order, as far as they were done.
+
+        Raises:
+            StudyFailed: When more retrainings fail than the study allows.
+        """
+        tally = _Tally(self.study, tasks, self.ledger)
+        shards = missing_shards(self.ledger, tasks, self.study.execution.shard_size or 1)
+        first = next(shards, None)
+        if first is not None and not enough():
+            self._run_shards(chain([first], shards), tally, enough)
+        return [record for task in tasks if (record := self.ledger.get(task)) is not None]
+
+    def _run_shards(
+        self, waiting: Iterator[Shard], tally: "_Tally", enough: Callable[[], bool]
+    ) -> None:
+        engine = self._started_engine()
+        for shard in islice(waiting, engine.window):
+            engine.submit(shard)
+        for records in engine.results():
+            self._book.append(records)
+            tally.add(records)
+            self._on_progress(tally.progress())
+            tally.check_failures()
+            if enough():
+                self._close_engine()
+                return
+            for shard in islice(waiting, 1):
+                engine.submit(shard)
+
+    def _started_engine(self) -> Engine:
+        if self._engine is None:
+            engine = self._own_engine or make_engine(self._workers)
+            self._engine = engine
+            engine.start(self.study, self.demonstrations)
+        return self._engine
+
+    def _close_engine(self) -> None:
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+
+
+def make_engine(workers: int) -> Engine:
+    """Return the engine for a number of worker processes; 0 is this process."""
+    if workers == 0:
+        return InlineEngine()
+    from r2rise.engines.dask import DaskEngine
+
+    return DaskEngine(workers)
+
+
+def missing_shards(ledger: Ledger, tasks: Sequence[Task], size: int) -> Iterator[Shard]:
+    """Yield the shards with tasks that the ledger lacks or that failed, each as a whole."""
+    for _, group in groupby(tasks, key=lambda task: task.kind):
+        of_kind = tuple(group)
+        for start in range(0, len(of_kind), size):
+            own = of_kind[start : start + size]
+            held = [ledger.get(task) for task in own]
+            if any(record is None or to_retry(record) for record in held):
+                attempts = max(record.attempts if record else 0 for record in held)
+                yield Shard(own, attempts)
+
+
+def to_retry(record: Record) -> bool:
+    """Say whether a retraining failed in a way that another try may mend."""
+    return record.status == "failed" and record.reason != EMPTY_MASK
+
+
+class _Tally:
+    """Counts what is done and what failed of the tasks asked for."""
+
+    def __init__(self, study: Study, tasks: Sequence[Task], ledger: Ledger) -> None:
+        self._allowed = study.execution.max_failed_share
+        self._counts = Counter(task.kind for task in tasks)
+        self._done: set[Key] = set()
+        self._failed: set[Key] = set()
+        self._reasons: dict[Key, str] = {}
+        self.add([record for task in tasks if (record := ledger.get(task)) is not None])
+        self._resumed = len(self._done)
+
+    def add(self, records: Sequence[Record]) -> None:
+        for record in records:
+            self._done.add(record.key)
+            self._failed.discard(record.key)
+            self._reasons.pop(record.key, None)
+            if record.status == "failed":
+                self._failed.add(record.key)
+            if to_retry(record):
+                self._reasons[record.key] = record.reason
+
+    def progress(self) -> Progress:
+        total = sum(self._counts.values())
+        return Progress(len(self._done), total, len(self._failed), self._resumed)
+
+    def check_failures(self) -> None:
+        """Check that no more retrainings failed than allowed; empty masks do not count.
+
+        Raises:
+            StudyFailed: With the most frequent reason.
+        """
+        for kind, count in self._counts.items():
+            reasons = [reason for key, reason in self._reasons.items() if key[0] == kind]
+            if len(reasons) > self._allowed * count:
+                reason, times = Counter(reasons).most_common(1)[0]
+                raise StudyFailed(
+                    f"{len(reasons)} of {count} {_NOUNS.get(kind, 'retrainings')} failed "
+                    f"(allowed: {self._allowed:.0%}), {times} of them with:\n  {reason}\n"
+                    f"Mend the cause and run the same again: it goes on from the ledger."
+                )
+
+
+_NOUNS: dict[Kind, str] = {
+    "random_policy": "evaluations of random actions",
+    "baseline": "retrainings on all frames",
+}

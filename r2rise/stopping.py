@@ -1,0 +1,114 @@
+"""When a study has enough: a pure function of its ledger, block by block."""
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+from r2rise.baselines import baseline
+from r2rise.errors import NotReady
+from r2rise.estimators import Estimate, MaskedReturns, estimate
+from r2rise.ledger import Ledger
+from r2rise.quality import reliability
+from r2rise.segments import Segments
+from r2rise.study import EstimatorName, Study
+from r2rise.verdicts import judge
+
+INDEPENDENT_MASKS_A_STEP = 64
+"""Masks between two looks where every mask has its own training seed."""
+
+
+class Stop(NamedTuple):
+    """Where a study ended before its budget.
+
+    Attributes:
+        n_retrainings: Of the design, used for the map.
+        reason: `goal` (what was asked for is reached) or `time`.
+    """
+
+    n_retrainings: int
+    reason: Literal["goal", "time"]
+
+
+class StoppingRule:
+    """Looks at complete blocks 0..b in index order; the first b that satisfies ends the study.
+
+    What was decided about a block is kept, so that each block is looked at once.
+    """
+
+    def __init__(self, study: Study, segments: Segments) -> None:
+        self._study, self._segments = study, segments
+        self._size = block_size(study)
+        self._next_block = 0
+        self._stop: Stop | None = None
+
+    def decide(
+        self, ledger: Ledger, mark: Callable[[int], None] = lambda _block: None
+    ) -> Stop | None:
+        """Return where the study ends, or None while it goes on.
+
+        Args:
+            ledger: What was retrained so far.
+            mark: Told of each block that is complete and has no time in the ledger yet.
+        """
+        while self._stop is None and self._is_complete(self._next_block, ledger):
+            if self._next_block not in ledger.elapsed:
+                mark(self._next_block)
+            self._stop = self._look(self._next_block, ledger)
+            self._next_block += 1
+        return self._stop
+
+    def _is_complete(self, block: int, ledger: Ledger) -> bool:
+        end = (block + 1) * self._size
+        budget = self._study.budget
+        return (
+            end <= budget.retrainings
+            and ledger.holds("design", range(end - self._size, end))
+            and ledger.holds("baseline", range(budget.baseline_retrainings))
+            and ledger.holds("random_policy", [0])
+        )
+
+    def _look(self, block: int, ledger: Ledger) -> Stop | None:
+        until, n = self._study.until, (block + 1) * self._size
+        if until.has_goal and self._goal_reached(ledger, n):
+            return Stop(n, "goal")
+        elapsed = ledger.elapsed.get(block)
+        if until.seconds is not None and elapsed is not None:
+            with_next_block = elapsed * (block + 2) / (block + 1)
+            if with_next_block > until.seconds:
+                return Stop(n, "time")
+        return None
+
+    def _goal_reached(self, ledger: Ledger, n: int) -> bool:
+        until = self._study.until
+        sample = design_sample(ledger, self._study, self._segments, n)
+        try:
+            found = estimate(estimator_name(self._study), sample)
+        except NotReady:
+            return False
+        if until.reliability is not None and not self._is_reliable(found, until.reliability):
+            return False
+        if not until.verdicts:
+            return True
+        verdicts = judge(self._study, found, baseline(ledger, self._study), n)
+        return verdicts is not None and verdicts.n_unresolved == 0
+
+    def _is_reliable(self, found: Estimate, goal: float) -> bool:
+        """Compare training seeds; one seed alone is taken for nothing."""
+        trust = reliability(found)
+        compared = trust.method == "blocks" or self._study.masking.block_size == 1
+        return compared and trust.value is not None and trust.value >= goal
+
+
+def block_size(study: Study) -> int:
+    """Return the design retrainings between two looks at a resolved study."""
+    size = study.masking.block_size or 1
+    return size if size > 1 else INDEPENDENT_MASKS_A_STEP
+
+
+def design_sample(ledger: Ledger, study: Study, segments: Segments, n: int) -> MaskedReturns:
+    """Return the masks and returns of the first n retrainings of the design."""
+    return MaskedReturns.of(ledger.records("design", n), segments, study.masking.block_size or 1)
+
+
+def estimator_name(study: Study) -> EstimatorName:
+    """Return the estimator of a resolved study."""
+    return "ridge" if study.estimator == "auto" else study.estimator

@@ -1,0 +1,150 @@
+"""Verdicts: which segments help, hurt, do not matter, or cannot be told."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from r2rise.estimators import Estimate
+from r2rise.estimators.sample import Chosen, Floats
+from r2rise.map_parts import Baseline, Verdicts
+from r2rise.study import Study
+
+_LEAST = 1e-100
+"""Stands for 0 where it is divided by."""
+
+_LONGEST = 10**9
+"""Retrainings beyond which a forecast says no more than that there are too many."""
+
+
+def judge(study: Study, found: Estimate, baseline: Baseline, n_retrainings: int) -> Verdicts | None:
+    """Give every estimated segment a verdict.
+
+    The procedure of Benjamini and Hochberg (1995) runs once over the two-sided t-tests for helps
+    and hurts, and once over the equivalence tests (two one-sided t-tests, Schuirmann 1987) for
+    negligible. What is negligible stays so although its sign may be known. Where all masks share
+    one training seed nothing is resolved: another seed may have other effects.
+
+    Args:
+        study: The resolved study.
+        found: What was estimated.
+        baseline: Returns of all frames and of random actions; the margin is a share of their
+            difference.
+        n_retrainings: Design retrainings that the estimate is from.
+
+    Returns:
+        None for the two rise estimators, whose values have no sign and no unit.
+    """
+    if study.estimator.startswith("rise"):
+        return None
+    rule = study.verdicts
+    known = np.isfinite(found.importance) & np.isfinite(found.std_error)
+    margin = _margin(baseline, rule.margin)
+    tests = _Tests(found, known, margin)
+    one_seed = found.block_maps is None and (study.masking.block_size or 1) > 1
+    verdict = np.full(len(known), "unresolved", dtype=object)
+    if not one_seed:
+        differs = _discoveries(tests.p_differs, rule.level)
+        verdict[_spread(differs, known) & (found.importance > 0)] = "helps"
+        verdict[_spread(differs, known) & (found.importance < 0)] = "hurts"
+        verdict[_spread(_discoveries(tests.p_negligible, rule.level), known)] = "negligible"
+    open_ = verdict[known] == "unresolved"
+    verdict[~known] = None
+    width = found.std_error * _quantile(found, rule.level, rule.simultaneous, int(known.sum()))
+    more = tests.more_retrainings(rule.level, n_retrainings)[open_]
+    return Verdicts(
+        verdict=tuple(verdict.tolist()),
+        lower=found.importance - width,
+        upper=found.importance + width,
+        confidence=1 - rule.level,
+        simultaneous=rule.simultaneous,
+        level=rule.level,
+        margin=margin,
+        more_for_half=_rounded(float(np.median(more))) if len(more) else None,
+        more_for_all=_rounded(float(more.max())) if len(more) else None,
+    )
+
+
+class _Tests:
+    """The tests of the known segments, (n,) each."""
+
+    def __init__(self, found: Estimate, known: Chosen, margin: float | None) -> None:
+        self._importance = found.importance[known]
+        self._std_error = np.maximum(found.std_error[known], _LEAST)
+        self._degrees = found.degrees_of_freedom
+        self._margin = margin or 0.0
+
+    @property
+    def p_differs(self) -> Floats:
+        """Two-sided p-values of no effect."""
+        t = np.abs(self._importance) / self._std_error
+        return np.minimum(2 * survival(t, self._degrees), 1.0)
+
+    @property
+    def p_negligible(self) -> Floats:
+        """p-values of an effect outside the margin; 1 where there is no margin."""
+        inside = (self._margin - np.abs(self._importance)) / self._std_error
+        if self._margin <= 0:
+            return np.ones_like(inside)
+        return survival(inside, self._degrees)
+
+    def more_retrainings(self, level: float, n: int) -> Floats:
+        """Return the further retrainings at which each would be resolved as often as not."""
+        size = np.abs(self._importance)
+        inside = np.maximum(self._margin - size, _LEAST)
+        to_differ = (quantile(1 - level / 2) * self._std_error / np.maximum(size, _LEAST)) ** 2
+        to_be_negligible = (quantile(1 - level) * self._std_error / inside) ** 2
+        more: Floats = n * (np.minimum(to_differ, to_be_negligible) - 1)
+        return np.clip(more, 1, _LONGEST)
+
+
+def _margin(baseline: Baseline, share: float) -> float | None:
+    gain = baseline.gain
+    return share * gain if gain is not None and gain > 0 else None
+
+
+def _discoveries(p: Floats, level: float) -> NDArray[np.bool_]:
+    """Return which hypotheses Benjamini and Hochberg reject at a false discovery rate."""
+    from scipy.stats import false_discovery_control
+
+    if len(p) == 0:
+        return np.zeros(0, dtype=bool)
+    rejected: NDArray[np.bool_] = false_discovery_control(p, method="bh") <= level
+    return rejected
+
+
+def _spread(chosen: NDArray[np.bool_], known: Chosen) -> Chosen:
+    whole = np.zeros(len(known), dtype=bool)
+    whole[known] = chosen
+    return whole
+
+
+def _quantile(found: Estimate, level: float, simultaneous: bool, n: int) -> float:
+    """Return the half width of intervals in standard errors (Sidak 1967 for all at once)."""
+    each = 1 - (1 - level) ** (1 / max(n, 1)) if simultaneous else level
+    return quantile(1 - each / 2, found.degrees_of_freedom)
+
+
+def survival(t: Floats, degrees: float) -> Floats:
+    """Return P(T > t) of Student's t, or of the normal distribution."""
+    from scipy.stats import norm
+    from scipy.stats import t as student_t
+
+    p: Floats = student_t.sf(t, degrees) if math.isfinite(degrees) else norm.sf(t)
+    return p
+
+
+def quantile(probability: float, degrees: float = math.inf) -> float:
+    """Return a quantile of Student's t, or of the normal distribution."""
+    from scipy.stats import norm
+    from scipy.stats import t as student_t
+
+    if math.isfinite(degrees):
+        return float(student_t.ppf(probability, degrees))
+    return float(norm.ppf(probability))
+
+
+def _rounded(n: float) -> int:
+    """Return two significant digits, upwards."""
+    step: int = 10 ** max(0, math.floor(math.log10(max(n, 1))) - 1)
+    return math.ceil(n / step) * step
