@@ -1,6 +1,8 @@
 """R2RISE: explain imitation-learning policies by the frames of their demonstrations."""
 
+from r2rise.certificate import Certificate, certify
 from r2rise.comparison import Comparison, compare
+from r2rise.curation import Curation, curate
 from r2rise.demonstrations import Demonstrations, Transitions
 from r2rise.engines import Engine
 from r2rise.errors import R2RiseError
@@ -10,11 +12,14 @@ from r2rise.ledger import Ledger
 from r2rise.mapping import importance_map
 from r2rise.runner import Progress
 from r2rise.segments import Segment, Segments
-from r2rise.study import Budget, Evaluation, Execution, Masking, Study
+from r2rise.study import Budget, Evaluation, Execution, Masking, Study, Until, VerdictRule
+from r2rise.transfer import Transfer, transfer
 
 __all__ = [
     "Budget",
+    "Certificate",
     "Comparison",
+    "Curation",
     "Demonstrations",
     "Engine",
     "Evaluation",
@@ -27,8 +32,14 @@ __all__ = [
     "Segment",
     "Segments",
     "Study",
+    "Transfer",
     "Transitions",
+    "Until",
+    "VerdictRule",
+    "certify",
     "compare",
+    "curate",
     "explain",
     "importance_map",
+    "transfer",
 ]

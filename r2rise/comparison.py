@@ -1,34 +1,96 @@
-"""Two importance maps over the same segments, compared without retraining."""
+"""Importance maps over the same segments, compared without retraining."""
+
+import math
+from datetime import datetime
+from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from numpy.typing import NDArray
+from pydantic import Field
 
 from r2rise.errors import MapError
 from r2rise.importance import ImportanceMap
+from r2rise.intervals import CONFIDENCE
+from r2rise.map_parts import FloatList, MapPart, Verdict
+from r2rise.results import Result, now
+from r2rise.verdicts import discoveries, quantile, survival
+
+Floats = NDArray[np.float64]
+
+_FIELLER = {"spearman": (1.06, 3), "kendall": (0.437, 4)}
+"""Variance of Fisher's z of each correlation: first over (n - second). Fieller, Hartley and
+Pearson 1957."""
 
 
-class Comparison(BaseModel):
+class Correlation(MapPart):
+    """A rank correlation with its 95 % interval; null when a map is constant."""
+
+    value: float | None
+    lower: float | None
+    upper: float | None
+
+
+class Overlap(MapPart):
+    """How much two lists of k segments share.
+
+    Attributes:
+        share: Of the k segments.
+        by_chance: Expected of unrelated maps.
+        p: Probability that unrelated maps share as much (hypergeometric).
+    """
+
+    share: float
+    by_chance: float
+    p: float
+
+
+class Difference(MapPart):
+    """Importance in the first map less that in the second, (n_segments,) each; null = unknown.
+
+    Attributes:
+        difference: In return units.
+        std_error: Its standard error.
+        verdict: `helps` (more in the first map), `hurts` (less) or `unresolved`, at a false
+            discovery rate of 5 %.
+    """
+
+    difference: FloatList
+    std_error: FloatList
+    verdict: tuple[Verdict | None, ...]
+
+
+class Comparison(Result):
     """How alike two maps are.
 
     Attributes:
         n_segments: Segments estimated in both.
-        spearman: Rank correlation; null when a map is constant.
-        kendall: Kendall's tau-b; null when a map is constant.
-        k: Size of the top lists.
-        top_overlap: Share of the k most helpful segments that the maps have in common.
-        top_overlap_by_chance: The same for unrelated maps.
-        bottom_overlap: Share of the k most harmful segments in common.
+        spearman: Rank correlation.
+        kendall: Kendall's tau-b.
+        spearman_corrected: Spearman's correlation over the root of the product of both maps'
+            reliabilities (Spearman 1904): what maps without noise would have; null where a
+            reliability is unknown or 0.
+        k: Size of the top and bottom lists.
+        top: Overlap of the k most helpful segments.
+        bottom: Overlap of the k most harmful segments.
+        difference: Segment by segment; null where the units differ or a map has no unit.
     """
 
-    model_config = ConfigDict(frozen=True)
+    title: ClassVar[str] = "comparison"
+    file_name: ClassVar[str] = "comparison.json"
 
+    schema_: Literal["r2rise.comparison"] = Field(default="r2rise.comparison", alias="schema")
+    schema_version: str = "1.0"
+    created_at: datetime
+    study_hashes: tuple[str, str]
+    algorithms: tuple[str, str]
     n_segments: int
-    spearman: float | None
-    kendall: float | None
+    spearman: Correlation
+    kendall: Correlation
+    spearman_corrected: Correlation
     k: int
-    top_overlap: float
-    top_overlap_by_chance: float
-    bottom_overlap: float
+    top: Overlap
+    bottom: Overlap
+    difference: Difference | None
 
 
 def compare(a: ImportanceMap, b: ImportanceMap, *, k: int = 10) -> Comparison:
@@ -37,8 +99,35 @@ def compare(a: ImportanceMap, b: ImportanceMap, *, k: int = 10) -> Comparison:
     Raises:
         MapError: When demonstrations or segments differ, or fewer than 2 segments are in both.
     """
-    from scipy.stats import kendalltau, spearmanr
+    check_comparable(a, b)
+    both = np.isfinite(a.importance) & np.isfinite(b.importance)
+    n = int(both.sum())
+    if n < 2:
+        raise MapError(f"Only {n} segments are estimated in both maps: at least 2 are needed.")
+    ours, theirs = a.importance[both], b.importance[both]
+    k = min(k, n)
+    spearman = _correlation("spearman", ours, theirs)
+    return Comparison(
+        created_at=now(),
+        study_hashes=(a.study_hash, b.study_hash),
+        algorithms=(a.study.algorithm.name, b.study.algorithm.name),
+        n_segments=n,
+        spearman=spearman,
+        kendall=_correlation("kendall", ours, theirs),
+        spearman_corrected=_corrected(spearman, a.quality.reliability, b.quality.reliability),
+        k=k,
+        top=_overlap(-ours, -theirs, k),
+        bottom=_overlap(ours, theirs, k),
+        difference=_difference(a, b),
+    )
 
+
+def check_comparable(a: ImportanceMap, b: ImportanceMap) -> None:
+    """Check that two maps are over the same segments of the same demonstrations.
+
+    Raises:
+        MapError: When they are not.
+    """
     if a.dataset.sha256 != b.dataset.sha256:
         raise MapError(
             f"The maps are of different demonstrations ({a.dataset.sha256[:19]}... and "
@@ -49,28 +138,68 @@ def compare(a: ImportanceMap, b: ImportanceMap, *, k: int = 10) -> Comparison:
             f"The maps have different segments ({len(a)} and {len(b)}): use the same "
             f"--segment-length or --segments for both."
         )
-    both = np.isfinite(a.importance) & np.isfinite(b.importance)
-    n = int(both.sum())
-    if n < 2:
-        raise MapError(f"Only {n} segments are estimated in both maps: at least 2 are needed.")
-    ours, theirs = a.importance[both], b.importance[both]
-    varies = bool(np.ptp(ours) > 0 and np.ptp(theirs) > 0)
-    k = min(k, n)
-    return Comparison(
-        n_segments=n,
-        spearman=float(spearmanr(ours, theirs).statistic) if varies else None,
-        kendall=float(kendalltau(ours, theirs).statistic) if varies else None,
-        k=k,
-        top_overlap=_overlap(-ours, -theirs, k),
-        top_overlap_by_chance=k / n,
-        bottom_overlap=_overlap(ours, theirs, k),
+
+
+def _correlation(name: Literal["spearman", "kendall"], ours: Floats, theirs: Floats) -> Correlation:
+    from scipy.stats import kendalltau, spearmanr
+
+    if np.ptp(ours) == 0 or np.ptp(theirs) == 0:
+        return Correlation(value=None, lower=None, upper=None)
+    statistic = {"spearman": spearmanr, "kendall": kendalltau}[name]
+    value = float(statistic(ours, theirs).statistic)
+    factor, less = _FIELLER[name]
+    n = len(ours)
+    if n <= less:
+        return Correlation(value=value, lower=None, upper=None)
+    width = quantile((1 + CONFIDENCE) / 2) * math.sqrt(factor / (n - less))
+    centre = math.atanh(min(max(value, -1 + 1e-12), 1 - 1e-12))
+    return Correlation(
+        value=value, lower=math.tanh(centre - width), upper=math.tanh(centre + width)
     )
 
 
-def _overlap(
-    ours: np.ndarray[tuple[int], np.dtype[np.float64]],
-    theirs: np.ndarray[tuple[int], np.dtype[np.float64]],
-    k: int,
-) -> float:
+def _corrected(found: Correlation, *reliabilities: float | None) -> Correlation:
+    known = [value for value in reliabilities if value]
+    if found.value is None or len(known) < len(reliabilities):
+        return Correlation(value=None, lower=None, upper=None)
+    most = math.sqrt(math.prod(known))
+    values = (found.value, found.lower, found.upper)
+    value, lower, upper = (None if v is None else max(-1.0, min(1.0, v / most)) for v in values)
+    return Correlation(value=value, lower=lower, upper=upper)
+
+
+def _overlap(ours: Floats, theirs: Floats, k: int) -> Overlap:
+    from scipy.stats import hypergeom
+
     first, second = (set(np.argsort(v, kind="stable")[:k].tolist()) for v in (ours, theirs))
-    return len(first & second) / k
+    shared, n = len(first & second), len(ours)
+    return Overlap(
+        share=shared / k, by_chance=k / n, p=min(1.0, float(hypergeom.sf(shared - 1, n, k, k)))
+    )
+
+
+def _difference(a: ImportanceMap, b: ImportanceMap) -> Difference | None:
+    signs = {a.estimator.sign, b.estimator.sign}
+    if a.estimator.unit != b.estimator.unit or "order_only" in signs:
+        return None
+    difference = a.importance - b.importance
+    variances = np.array([a.std_error**2, b.std_error**2])
+    std_error = np.sqrt(variances.sum(axis=0))
+    known = np.isfinite(difference) & (std_error > 0)
+    degrees = _degrees(variances[:, known], a.degrees_of_freedom, b.degrees_of_freedom)
+    t = np.abs(difference[known]) / std_error[known]
+    verdict = np.full(len(difference), None, dtype=object)
+    verdict[np.isfinite(difference)] = "unresolved"
+    differs = discoveries(np.minimum(2 * survival(t, degrees), 1.0), 1 - CONFIDENCE)
+    found = np.flatnonzero(known)[differs]
+    verdict[found] = np.where(difference[found] > 0, "helps", "hurts")
+    return Difference(difference=difference, std_error=std_error, verdict=tuple(verdict.tolist()))
+
+
+def _degrees(variances: Floats, a: float | None, b: float | None) -> float:
+    """Return the degrees of freedom of a difference, (2, n) variances (Welch 1947), the least."""
+    shares = variances**2 / np.array([[a or math.inf], [b or math.inf]])
+    total = shares.sum(axis=0)
+    if variances.size == 0 or not total.any():
+        return math.inf
+    return float((variances.sum(axis=0) ** 2 / total).min())

@@ -1,18 +1,23 @@
-"""The directory that `explain` writes: all that is needed to go on, to judge and to repeat."""
+"""The directory of a study: all that is needed to go on, to judge and to repeat."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from r2rise.algorithms.registry import require
 from r2rise.demonstrations import Demonstrations
-from r2rise.errors import InputError
+from r2rise.errors import InputError, ResultError
 from r2rise.importance import ImportanceMap
+from r2rise.results import Result
 from r2rise.study import Study, read_yaml
 
 
 @dataclass(frozen=True)
 class OutputDirectory:
-    """`study.yaml`, `demonstrations.npz`, `ledger.npz`, `map.json`, `map.csv` and `map.png`."""
+    """`study.yaml`, `demonstrations.npz`, `ledger.npz`, `map.json`, `map.csv` and `map.png`.
+
+    Other results lie beside them, each under its own name: `plan.json` (with `plan.yaml` and
+    `pilot.npz`), `certificate.json`, `curation.json`, `transfer.json`, `report.html`.
+    """
 
     path: Path
 
@@ -31,6 +36,38 @@ class OutputDirectory:
     def ledger(self) -> Path:
         """Where the ledger lies."""
         return self.path / "ledger.npz"
+
+    @property
+    def pilot_ledger(self) -> Path:
+        """Where the ledger of a pilot lies, whose design may differ from the study it proposes."""
+        return self.path / "pilot.npz"
+
+    def demonstrations(self) -> Demonstrations:
+        """Read the demonstrations of the study.
+
+        Raises:
+            ResultError: When the directory does not hold a study.
+        """
+        copy = self.path / "demonstrations.npz"
+        if not copy.exists():
+            raise ResultError(
+                f"{self.path} is not a directory that `r2rise explain ... --out` wrote: "
+                f"demonstrations.npz is missing."
+            )
+        study = Study.load(self.path / "study.yaml")
+        return Demonstrations.load(copy, obs_keys=study.environment.obs_keys)
+
+    def importance_map(self) -> ImportanceMap:
+        """Read the map of the study.
+
+        Raises:
+            MapError: When there is none yet.
+        """
+        return ImportanceMap.load(self.path)
+
+    def write(self, result: Result) -> None:
+        """Write a result under its usual name."""
+        result.save_json(self.path / result.file_name)
 
     def write_study(self, study: Study, demonstrations: Demonstrations) -> None:
         """Write the resolved study and its demonstrations, unless they are there already."""

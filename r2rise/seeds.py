@@ -49,9 +49,9 @@ def retraining_seeds(seed: int, kind: Kind, number: int) -> Seeds:
     )
 
 
-def mask_generator(seed: int, number: int) -> np.random.Generator:
-    """Return the generator that draws the masks of block (or mask) `number`."""
-    return np.random.default_rng(_sequence(seed, "design", number, _MASKS))
+def mask_generator(seed: int, number: int, kind: Kind = "design") -> np.random.Generator:
+    """Return the generator that draws the masks of block (or mask, or repetition) `number`."""
+    return np.random.default_rng(_sequence(seed, kind, number, _MASKS))
 
 
 def episode_seeds(evaluation_seed: int, n_episodes: int) -> NDArray[np.int64]:

@@ -44,10 +44,10 @@ def judge(study: Study, found: Estimate, baseline: Baseline, n_retrainings: int)
     one_seed = found.block_maps is None and (study.masking.block_size or 1) > 1
     verdict = np.full(len(known), "unresolved", dtype=object)
     if not one_seed:
-        differs = _discoveries(tests.p_differs, rule.level)
+        differs = discoveries(tests.p_differs, rule.level)
         verdict[_spread(differs, known) & (found.importance > 0)] = "helps"
         verdict[_spread(differs, known) & (found.importance < 0)] = "hurts"
-        verdict[_spread(_discoveries(tests.p_negligible, rule.level), known)] = "negligible"
+        verdict[_spread(discoveries(tests.p_negligible, rule.level), known)] = "negligible"
     open_ = verdict[known] == "unresolved"
     verdict[~known] = None
     width = found.std_error * _quantile(found, rule.level, rule.simultaneous, int(known.sum()))
@@ -103,8 +103,8 @@ def _margin(baseline: Baseline, share: float) -> float | None:
     return share * gain if gain is not None and gain > 0 else None
 
 
-def _discoveries(p: Floats, level: float) -> NDArray[np.bool_]:
-    """Return which hypotheses Benjamini and Hochberg reject at a false discovery rate."""
+def discoveries(p: Floats, level: float) -> NDArray[np.bool_]:
+    """Return which hypotheses, (n,), Benjamini and Hochberg reject at a false discovery rate."""
     from scipy.stats import false_discovery_control
 
     if len(p) == 0:

@@ -35,8 +35,7 @@ def _words(found: "Comparison") -> str:
         [
             f"{found.n_segments} segments in both maps",
             *correlations,
-            f"Top {found.k} in common: {found.top_overlap:.0%} "
-            f"(by chance {found.top_overlap_by_chance:.0%})",
-            f"Bottom {found.k} in common: {found.bottom_overlap:.0%}",
+            f"Top {found.k} in common: {found.top.share:.0%} (by chance {found.top.by_chance:.0%})",
+            f"Bottom {found.k} in common: {found.bottom.share:.0%}",
         ]
     )

@@ -1,0 +1,64 @@
+"""Means with confidence intervals, as they stand in results."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from r2rise.ledger import Record
+from r2rise.map_parts import MapPart
+from r2rise.verdicts import quantile
+
+CONFIDENCE = 0.95
+
+
+class MeanInterval(MapPart):
+    """A mean over repetitions with its 95 % interval.
+
+    Attributes:
+        mean: In return units.
+        lower: Lower end; null with fewer than 2 repetitions.
+        upper: Upper end; null with fewer than 2 repetitions.
+        n: Repetitions.
+    """
+
+    mean: float
+    lower: float | None
+    upper: float | None
+    n: int
+
+    @property
+    def is_above_zero(self) -> bool:
+        """Whether the whole interval is above 0."""
+        return self.lower is not None and self.lower > 0
+
+    def __str__(self) -> str:
+        if self.lower is None or self.upper is None:
+            return f"{self.mean:.4g}"
+        return f"{self.mean:.4g} ({self.lower:.4g} to {self.upper:.4g})"
+
+
+def mean_interval(values: NDArray[np.float64]) -> MeanInterval:
+    """Return mean and Student's t interval of independent values, (n,)."""
+    n, mean = len(values), float(values.mean())
+    if n < 2:
+        return MeanInterval(mean=mean, lower=None, upper=None, n=n)
+    width = quantile((1 + CONFIDENCE) / 2, n - 1) * float(values.std(ddof=1)) / math.sqrt(n)
+    return MeanInterval(mean=mean, lower=mean - width, upper=mean + width, n=n)
+
+
+def paired_returns(
+    records: Sequence[Record], n_arms: int
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Return the mean returns of crossed tasks, repetition by repetition.
+
+    A repetition in which an arm failed is left out, since the arms are compared within it.
+
+    Returns:
+        (n_repetitions,) bool, which are complete; and (n_complete, n_arms) returns of those.
+    """
+    found = np.array([r.returns.mean() if r.status == "ok" else np.nan for r in records])
+    table = found.reshape(-1, n_arms)
+    complete = np.isfinite(table).all(axis=1)
+    return complete, table[complete]

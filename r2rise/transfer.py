@@ -1,0 +1,112 @@
+"""Transfer: does what one algorithm's map calls important matter to another algorithm?"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from r2rise.certificate import Certificate, certificate
+from r2rise.comparison import check_comparable
+from r2rise.demonstrations import Demonstrations
+from r2rise.errors import MapError
+from r2rise.importance import ImportanceMap
+from r2rise.map_parts import MapPart
+from r2rise.mapping import versions
+from r2rise.results import Result, now
+from r2rise.runner import OnProgress, Runner
+
+REPETITIONS = 20
+
+
+class Cell(MapPart):
+    """One algorithm retrained on what one map calls important and unimportant.
+
+    Attributes:
+        learner: Name of the map whose algorithm (and settings) was retrained.
+        ranking: Name of the map that chose the segments.
+        share: Area between top and bottom over what all frames gain over random actions, so that
+            algorithms can be compared; null where all frames gain nothing.
+        certificate: All that was measured.
+    """
+
+    learner: str
+    ranking: str
+    share: float | None
+    certificate: Certificate
+
+
+class Transfer(Result):
+    """Every algorithm on every map: rows are learners, columns are maps."""
+
+    title: ClassVar[str] = "transfer matrix"
+    file_name: ClassVar[str] = "transfer.json"
+
+    schema_: Literal["r2rise.transfer"] = Field(default="r2rise.transfer", alias="schema")
+    schema_version: str = "1.0"
+    created_at: datetime
+    names: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    versions: dict[str, str]
+
+    def cell(self, learner: str, ranking: str) -> Cell:
+        """Return one cell.
+
+        Raises:
+            KeyError: When a name is unknown.
+        """
+        for cell in self.cells:
+            if (cell.learner, cell.ranking) == (learner, ranking):
+                return cell
+        raise KeyError((learner, ranking))
+
+
+def transfer(
+    demonstrations: Demonstrations,
+    maps: Mapping[str, ImportanceMap],
+    *,
+    repetitions: int = REPETITIONS,
+    ledgers: Mapping[str, Path] | None = None,
+    workers: int = 0,
+    on_progress: OnProgress | None = None,
+) -> Transfer:
+    """Retrain each map's algorithm on the top, the bottom and random segments of every map.
+
+    Args:
+        demonstrations: What all maps are about.
+        maps: At least 2 maps over the same segments, by name.
+        repetitions: Training seeds.
+        ledgers: Ledger files of the maps' studies, by name, to add to.
+        workers: Worker processes; 0 retrains in this process.
+        on_progress: Called after each shard.
+
+    Raises:
+        MapError: When there are fewer than 2 maps, or they cannot be compared.
+        StudyFailed: When more retrainings fail than a study allows.
+    """
+    names = tuple(maps)
+    if len(names) < 2:
+        raise MapError(f"A transfer needs at least 2 maps, got {len(names)}.")
+    for name in names[1:]:
+        check_comparable(maps[names[0]], maps[name])
+    cells = []
+    for learner in names:
+        runner = Runner(
+            maps[learner].study,
+            demonstrations,
+            ledger=(ledgers or {}).get(learner),
+            workers=workers,
+            on_progress=on_progress,
+        )
+        with runner:
+            for ranking in names:
+                found = certificate(runner, maps[ranking], repetitions)
+                share = _share(found)
+                cells.append(Cell(learner=learner, ranking=ranking, share=share, certificate=found))
+    return Transfer(created_at=now(), names=names, cells=tuple(cells), versions=versions())
+
+
+def _share(found: Certificate) -> float | None:
+    gain = found.baseline.gain
+    return found.area_top_bottom.mean / gain if gain is not None and gain > 0 else None
