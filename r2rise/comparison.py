@@ -145,8 +145,8 @@ def _correlation(name: Literal["spearman", "kendall"], ours: Floats, theirs: Flo
 
     if np.ptp(ours) == 0 or np.ptp(theirs) == 0:
         return Correlation(value=None, lower=None, upper=None)
-    statistic = {"spearman": spearmanr, "kendall": kendalltau}[name]
-    value = float(statistic(ours, theirs).statistic)
+    found = spearmanr(ours, theirs) if name == "spearman" else kendalltau(ours, theirs)
+    value = float(found.statistic)
     factor, less = _FIELLER[name]
     n = len(ours)
     if n <= less:

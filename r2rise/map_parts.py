@@ -159,6 +159,34 @@ class Verdicts(MapPart):
         return self.count("unresolved")
 
 
+class VarianceSplit(MapPart):
+    """Where the variance of one retraining's mean return comes from, in squared return units.
+
+    Attributes:
+        masks: Which frames are kept.
+        training_seeds: Initial weights and batch order.
+        masks_by_seeds: That masks matter differently with different training seeds.
+        episodes: Chance in the evaluation episodes.
+    """
+
+    masks: float
+    training_seeds: float
+    masks_by_seeds: float
+    episodes: float
+
+    @property
+    def total(self) -> float:
+        """Sum of all parts."""
+        return self.masks + self.training_seeds + self.masks_by_seeds + self.episodes
+
+    def shares(self) -> dict[str, float]:
+        """Return each part's share of the total, 0 where there is no variance."""
+        parts = self.model_dump()
+        return {
+            name: value / self.total if self.total > 0 else 0.0 for name, value in parts.items()
+        }
+
+
 class Stopped(MapPart):
     """Why a study ended before its budget.
 
