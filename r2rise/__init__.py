@@ -10,6 +10,7 @@ from r2rise.explain import explain
 from r2rise.importance import ImportanceMap
 from r2rise.ledger import Ledger
 from r2rise.mapping import importance_map
+from r2rise.planning import Plan, plan
 from r2rise.runner import Progress
 from r2rise.segments import Segment, Segments
 from r2rise.study import Budget, Evaluation, Execution, Masking, Study, Until, VerdictRule
@@ -27,6 +28,7 @@ __all__ = [
     "ImportanceMap",
     "Ledger",
     "Masking",
+    "Plan",
     "Progress",
     "R2RiseError",
     "Segment",
@@ -41,5 +43,6 @@ __all__ = [
     "curate",
     "explain",
     "importance_map",
+    "plan",
     "transfer",
 ]
