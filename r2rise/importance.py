@@ -149,16 +149,18 @@ class ImportanceMap(Result):
         return dict(zip(CSV_COLUMNS, arrays, strict=True))
 
     def save(self, path: str | Path) -> None:
-        """Write the map; the ending says how: `.json`, `.csv`, `.npz` or `.png`.
+        """Write the map; the ending says how: `.json`, `.csv`, `.npz`, `.png` or `.svg`.
 
         Raises:
             MapError: For another ending.
-            MissingExtra: When a PNG is asked for and matplotlib is not installed.
+            MissingExtra: When a picture is asked for and matplotlib is not installed.
         """
         path = Path(path)
         suffix = path.suffix.lower()
-        if suffix not in (".json", ".csv", ".npz", ".png"):
-            raise MapError(f"A map is saved as .json, .csv, .npz or .png, not as {path.name!r}.")
+        if suffix not in (".json", ".csv", ".npz", ".png", ".svg"):
+            raise MapError(
+                f"A map is saved as .json, .csv, .npz, .png or .svg, not as {path.name!r}."
+            )
         with atomic_file(path) as file:
             if suffix == ".json":
                 file.write(self.to_json().encode())
@@ -169,9 +171,9 @@ class ImportanceMap(Result):
                     file, allow_pickle=False, meta=np.array(self.to_json()), **self._columns()
                 )
             else:
-                from r2rise.plots import draw
+                from r2rise.figures import draw_importance
 
-                draw(self, file)
+                draw_importance(self, file, format="svg" if suffix == ".svg" else "png")
 
     @classmethod
     def _read_text(cls, path: Path) -> str:

@@ -1,0 +1,17 @@
+"""Figures: one file for each, all drawn and saved the same way."""
+
+from r2rise.figures.certificate import draw_certificate
+from r2rise.figures.comparison import draw_comparison
+from r2rise.figures.curation import draw_curation
+from r2rise.figures.importance import draw_importance
+from r2rise.figures.transfer import draw_transfer
+from r2rise.figures.variance import draw_variance
+
+__all__ = [
+    "draw_certificate",
+    "draw_comparison",
+    "draw_curation",
+    "draw_importance",
+    "draw_transfer",
+    "draw_variance",
+]

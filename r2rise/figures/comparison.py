@@ -1,0 +1,104 @@
+"""The picture of a comparison: the importance of every segment in both maps."""
+
+from typing import IO, TYPE_CHECKING
+
+import numpy as np
+
+from r2rise.figures.canvas import (
+    BLUE,
+    GREY,
+    MOST_SHAPES,
+    ORANGE,
+    Format,
+    figure_in,
+    in_lines,
+    unit_words,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from r2rise.comparison import Comparison
+    from r2rise.importance import ImportanceMap
+
+_LOOKS = {
+    "unresolved": ("no difference found", GREY, "o", "white"),
+    "helps": ("more important in the first map", BLUE, "^", BLUE),
+    "hurts": ("less important in the first map", ORANGE, "v", ORANGE),
+}
+"""Label, colour, marker and filling of each verdict on a difference."""
+
+
+def draw_comparison(
+    comparison: "Comparison",
+    first: "ImportanceMap",
+    second: "ImportanceMap",
+    file: IO[bytes],
+    *,
+    format: Format = "png",  # noqa: A002
+) -> None:
+    """Draw each segment's importance in the second map over that in the first.
+
+    Bars are standard errors.
+
+    Raises:
+        MissingExtra: When matplotlib is not installed.
+    """
+    with figure_in(file, "comparison", (6.5, 6.5), format) as figure:
+        axes = figure.add_subplot()
+        _draw_segments(axes, comparison, first, second)
+        if comparison.difference is not None:
+            axes.axline((0, 0), slope=1, color=GREY, linestyle="--", label="equal importance")
+            for line in (axes.axhline, axes.axvline):
+                line(0, color="0.8", linewidth=0.8, zorder=0)
+        names = comparison.algorithms
+        axes.set(
+            xlabel=in_lines(_label("first map", names[0], first)),
+            ylabel=in_lines(_label("second map", names[1], second)),
+            title=in_lines(f"{_title(comparison)}; bars are standard errors"),
+        )
+        figure.legend(loc="outside lower center", ncols=2, frameon=False)
+
+
+def _draw_segments(
+    axes: "Axes", comparison: "Comparison", first: "ImportanceMap", second: "ImportanceMap"
+) -> None:
+    both = np.isfinite(first.importance) & np.isfinite(second.importance)
+    verdict = np.full(len(first), "unresolved", dtype=object)
+    if comparison.difference is not None:
+        verdict = np.array(comparison.difference.verdict, dtype=object)
+    for name, (label, colour, marker, filling) in _LOOKS.items():
+        own = both & (verdict == name)
+        if not own.any():
+            continue
+        drawn = axes.errorbar(
+            first.importance[own],
+            second.importance[own],
+            xerr=first.std_error[own],
+            yerr=second.std_error[own],
+            label=label if comparison.difference is not None else "segments",
+            linestyle="none",
+            color=colour,
+            ecolor="0.75",
+            elinewidth=0.8,
+            marker=marker,
+            markerfacecolor=filling,
+        )
+        for bars in drawn.lines[2]:
+            bars.set_rasterized(int(both.sum()) > MOST_SHAPES)
+
+
+def _label(which: str, algorithm: str, importance_map: "ImportanceMap") -> str:
+    order_only = importance_map.estimator.sign == "order_only"
+    unit = "order only" if order_only else unit_words(importance_map.estimator.unit)
+    return f"importance in the {which}, {algorithm} ({unit})"
+
+
+def _title(comparison: "Comparison") -> str:
+    found = comparison.spearman
+    if found.value is None:
+        return f"Spearman: a map is constant, {comparison.n_segments} segments"
+    interval = ""
+    if found.lower is not None and found.upper is not None:
+        interval = f" ({found.lower:.2f} to {found.upper:.2f})"
+    return f"Spearman {found.value:.2f}{interval}, {comparison.n_segments} segments"

@@ -1,0 +1,195 @@
+"""The picture of an importance map."""
+
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from r2rise.figures.canvas import MOST_SHAPES, Format, dark, figure_in, in_lines, unit_words
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.collections import PatchCollection
+    from matplotlib.colors import Normalize
+
+    from r2rise.importance import ImportanceMap
+
+SIGNED, ORDERED = "RdBu", "cividis"
+"""Red hurts, blue helps; dark is low and bright is high where there is no sign."""
+
+_MARKS = {"helps": "+", "hurts": "_", "negligible": "."}
+"""Matplotlib's marker of each verdict: plus, minus and dot."""
+
+_WIDTH, _AXES_WIDTH = 9.0, 8.1
+_ROW_HEIGHT, _MOST_ROWS = 0.42, 60
+_CELL = 0.8
+_LEAST_MARK, _LARGEST_MARK = 3.5, 9.0
+_POINTS_PER_INCH = 72
+_HATCH: dict[str, Any] = {
+    "facecolor": "none", "edgecolor": "0.6", "hatch": "////", "linewidth": 0
+}  # fmt: skip
+
+
+def draw_importance(
+    importance_map: "ImportanceMap",
+    file: IO[bytes],
+    *,
+    format: Format = "png",  # noqa: A002
+) -> None:
+    """Draw demonstrations as rows and frames along x, coloured by importance.
+
+    Verdicts are marks inside the cells. Where cells are too small for them, lines run above the
+    cells that help and below those that hurt. Segments that were not estimated are hatched.
+
+    Raises:
+        MissingExtra: When matplotlib is not installed.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    lengths = importance_map.dataset.lengths
+    rows = _ROW_HEIGHT * min(len(lengths), _MOST_ROWS)
+    with figure_in(file, "importance", (_WIDTH, 2.1 + rows), format) as figure:
+        axes, scale = figure.subplots(2, 1, height_ratios=[rows, 0.13])
+        image = _draw_cells(axes, importance_map)
+        handles = [*_draw_verdicts(axes, importance_map, image), *_draw_gaps(axes, importance_map)]
+        figure.colorbar(image, cax=scale, orientation="horizontal", label=_unit(importance_map))
+        axes.set(
+            xlabel="frame",
+            ylabel="demonstration",
+            xlim=(0, int(lengths.max())),
+            ylim=(len(lengths) - 0.5, -0.5),
+            title=in_lines(_title(importance_map)),
+        )
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        if handles:
+            figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False)
+
+
+def _draw_cells(axes: "Axes", importance_map: "ImportanceMap") -> "PatchCollection":
+    values = importance_map.importance
+    known = np.isfinite(values)
+    many = len(values) > MOST_SHAPES
+    order_only = importance_map.estimator.sign == "order_only"
+    cells = _boxes(
+        importance_map,
+        known,
+        cmap=ORDERED if order_only else SIGNED,
+        norm=_norm(values[known], order_only),
+        edgecolor="white",
+        linewidth=0.1 if many else 0.5,
+    )
+    cells.set_array(values[known])
+    axes.add_collection(cells)
+    return cells
+
+
+def _draw_gaps(axes: "Axes", importance_map: "ImportanceMap") -> "list[Artist]":
+    """Hatch what was not estimated, and return what the legend says of it."""
+    from matplotlib.patches import Patch
+
+    missing = ~np.isfinite(importance_map.importance)
+    if not missing.any():
+        return []
+    axes.add_collection(_boxes(importance_map, missing, **_HATCH))
+    return [Patch(label="not estimated", **_HATCH)]
+
+
+def _boxes(
+    importance_map: "ImportanceMap", chosen: NDArray[np.bool_], **look: Any
+) -> "PatchCollection":
+    from matplotlib.collections import PatchCollection
+    from matplotlib.patches import Rectangle
+
+    table = importance_map.segments
+    places = zip(table.demonstration[chosen], table.start[chosen], table.stop[chosen], strict=True)
+    boxes = [Rectangle((a, row - _CELL / 2), b - a, _CELL) for row, a, b in places]
+    return PatchCollection(boxes, rasterized=len(chosen) > MOST_SHAPES, **look)
+
+
+def _norm(known: NDArray[np.float64], order_only: bool) -> "Normalize":
+    """Centre colours on 0, or on the median where there is no sign."""
+    from matplotlib.colors import Normalize
+
+    centre = float(np.median(known)) if order_only and len(known) else 0.0
+    reach = float(np.abs(known - centre).max(initial=0.0)) or 1.0
+    return Normalize(centre - reach, centre + reach)
+
+
+def _draw_verdicts(
+    axes: "Axes", importance_map: "ImportanceMap", cells: "PatchCollection"
+) -> "list[Artist]":
+    """Mark the verdicts, and return what the legend says of them."""
+    if importance_map.verdicts is None:
+        return []
+    verdict = np.array(importance_map.verdicts.verdict, dtype=object)
+    verdict[~np.isfinite(importance_map.importance)] = None
+    lengths, table = importance_map.dataset.lengths, importance_map.segments
+    width = _AXES_WIDTH * _POINTS_PER_INCH * (table.stop - table.start) / lengths.max()
+    height = _ROW_HEIGHT * _POINTS_PER_INCH * _CELL * min(1, _MOST_ROWS / len(lengths))
+    size = np.minimum(0.7 * np.minimum(width, height), _LARGEST_MARK)
+    if np.median(size) < _LEAST_MARK:
+        return _draw_lines(axes, importance_map, verdict)
+    return _draw_marks(axes, importance_map, cells, verdict, size)
+
+
+def _draw_marks(
+    axes: "Axes",
+    importance_map: "ImportanceMap",
+    cells: "PatchCollection",
+    verdict: NDArray[np.object_],
+    size: NDArray[np.float64],
+) -> "list[Artist]":
+    from matplotlib.lines import Line2D
+
+    table = importance_map.segments
+    colour = np.where(dark(cells.to_rgba(importance_map.importance)), "white", "black")
+    handles: list[Artist] = []
+    for name, marker in _MARKS.items():
+        own = verdict == name
+        axes.scatter(
+            (table.start + table.stop)[own] / 2,
+            table.demonstration[own],
+            s=size[own] ** 2,
+            c=colour[own],
+            marker=marker,
+            linewidths=0 if marker == "." else 1.5,
+        )
+        look: dict[str, Any] = {"marker": marker, "markersize": _LARGEST_MARK, "color": "black"}
+        handles.append(Line2D([], [], linestyle="none", label=name, **look))
+    return [*handles, Line2D([], [], linestyle="none", label="no mark: unresolved")]
+
+
+def _draw_lines(
+    axes: "Axes", importance_map: "ImportanceMap", verdict: NDArray[np.object_]
+) -> "list[Artist]":
+    from matplotlib.lines import Line2D
+
+    table = importance_map.segments
+    for name, offset in (("helps", -0.45), ("hurts", 0.45)):
+        own = verdict == name
+        axes.hlines(
+            table.demonstration[own] + offset,
+            table.start[own],
+            table.stop[own],
+            colors="black",
+            linewidth=1.2,
+            rasterized=len(table.start) > MOST_SHAPES,
+        )
+    labels = ("line above: helps", "line below: hurts", "no line: negligible or unresolved")
+    return [Line2D([], [], linestyle="none", label=label) for label in labels]
+
+
+def _unit(importance_map: "ImportanceMap") -> str:
+    if importance_map.estimator.sign == "order_only":
+        return "importance (order only)"
+    return f"importance ({unit_words(importance_map.estimator.unit)})"
+
+
+def _title(importance_map: "ImportanceMap") -> str:
+    study, quality = importance_map.study, importance_map.quality
+    parts = [f"{study.environment.id}, {study.algorithm.name}"]
+    parts.append(f"{importance_map.retrainings.done} retrainings")
+    if quality.reliability is not None:
+        parts.append(f"reliability {quality.reliability:.2f}")
+    return ", ".join(parts)
