@@ -1,6 +1,8 @@
 """Fake algorithms of known worth in an environment where random actions are worth 0."""
 
 import json
+import os
+import time
 from typing import Any
 
 import numpy as np
@@ -26,8 +28,10 @@ class Known(toys.OneStep):
 class Worth:
     """Return = worth of the segments whose frames are kept, and noise.
 
+    It takes as many seconds as the environment variable WORTH_SECONDS says.
+
     Settings:
-        worth: Of each segment of 10 frames; in training set number of frames by number.
+        worth: Of each segment of 10 frames.
         seed_noise: Standard deviation of noise that all masks of a training seed share.
         noise: Standard deviation of noise that each mask of each seed has by itself.
         refuses: It fails on training seeds divisible by this number; 0 never fails.
@@ -45,6 +49,7 @@ class Worth:
 
     def train(self, transitions, environment, seed, *, progress):
         own = self.settings
+        time.sleep(float(os.environ.get("WORTH_SECONDS", "0")))
         if own.refuses and seed % own.refuses == 0:
             raise ValueError("not with this seed")
         segment = transitions.frame // FRAMES
