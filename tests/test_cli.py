@@ -46,8 +46,37 @@ def test_explain_says_what_a_user_wants_to_know(folder):
     assert "Reliability of the ranking: 1.00 of 1" in out
     assert "10 most helpful segments" in out
     assert "10 most harmful (least helpful) segments" in out
-    assert "std error" in out
+    # random actions lose half a million here, so that whatever frames are worth is negligible
+    assert "Verdicts: 0 help, 0 hurt, 8 negligible (within +-1e+04), 0 unresolved" in out
+    assert "more retrainings" not in out
+    assert "Stopped" not in out
+    assert "┃ 95% interval ┃" in " ".join(out.split())
     assert "Written to out" in out
+
+
+def test_verdicts_are_those_of_the_known_importance(folder):
+    """With this seed random actions gain more than all frames: nothing is called negligible."""
+    out, _ = run("explain demos.npz --study study.yaml --seed 1 --out out")
+    worth = toys.frame_values(80).reshape(8, 10).sum(axis=1)
+    n_help = int((worth > 0).sum())
+    assert f"Verdicts: {n_help} help, {8 - n_help} hurt, 0 negligible, 0 unresolved" in out
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines()]
+    shown = {(row[0], row[1]): row[2:] for row in rows if len(row) == 5}
+    assert shown == {
+        (str(i // 4), f"{i % 4 * 10}-{i % 4 * 10 + 9}"): [
+            f"{worth[i]:+.4g}",
+            f"{worth[i]:+.4g} to {worth[i]:+.4g}",
+            "helps" if worth[i] > 0 else "hurts",
+        ]
+        for i in range(8)
+    }
+
+
+def test_a_map_without_verdicts_is_shown_with_standard_errors(folder):
+    out, _ = run(f"show {TESTS}/data/importance_map-1.0.json")
+    assert "std error" in out
+    assert "interval" not in out
+    assert "Verdicts" not in out
 
 
 def test_options_win_over_the_study_file(folder):
@@ -127,9 +156,9 @@ def test_show_and_compare(folder):
     assert f"{best % 4 * 10}-{best % 4 * 10 + 9}" in out
     out, _ = run("compare a b --top 3")
     assert "Spearman: 1.000" in out
-    assert "Top 3 in common: 100% (by chance 38%)" in out
+    assert "Top 3 in common: 100% (by chance 38%" in out
     out, _ = run("compare a b --top 3 --json")
-    assert json.loads(out)["top_overlap"] == 1.0
+    assert json.loads(out)["top"]["share"] == 1.0
 
 
 def test_algorithms_and_environments():
@@ -145,51 +174,84 @@ def test_algorithms_and_environments():
 
 
 SLOW = STUDY.replace("seed_noise: 1.0", "seconds: 0.1")
-COMMAND = [
-    sys.executable, "-c", "from r2rise_service.cli import main; main()",
-    "explain", "demos.npz", "--study", "slow.yaml", "--out", "out",
-]  # fmt: skip
+EXPLAIN = "explain demos.npz --study slow.yaml --out out"
 
 
-@pytest.mark.parametrize("workers", ["0", "2"])
-def test_ctrl_c_keeps_what_was_retrained(folder, workers):
-    Path("slow.yaml").write_text(SLOW)
+def command_line(command: str) -> list[str]:
+    return [sys.executable, "-c", "from r2rise_service.cli import main; main()", *command.split()]
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(TESTS), "TERM": "xterm", "COLUMNS": "120"}
+
+
+def interrupted(command: str) -> str:
+    """Run a command until 7 retrainings are kept, press Ctrl-C, and return what it said."""
     with subprocess.Popen(
-        [*COMMAND, "--workers", workers], stderr=subprocess.PIPE, text=True, start_new_session=True,
-        env=os.environ | {"PYTHONPATH": str(TESTS)},
+        command_line(command), stderr=subprocess.PIPE, text=True, start_new_session=True,
+        env=environment(),
     ) as process:  # fmt: skip
         journal = Path("out/ledger.npz.journal")
         deadline = time.monotonic() + 60
         while not journal.exists() or journal.read_text().count("\n") < 8:
             assert time.monotonic() < deadline
-            time.sleep(0.05)
+            time.sleep(0.02)
         os.killpg(process.pid, signal.SIGINT)
         _, err = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "Stopped. What was retrained is kept" in err
     assert "Traceback" not in err
+    return err
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_ctrl_c_keeps_what_was_retrained(folder, workers):
+    Path("slow.yaml").write_text(SLOW)
+    err = interrupted(f"{EXPLAIN} --workers {workers}")
+    assert "Stopped. What was retrained is kept" in err
     assert 7 <= len(Ledger.load("out/ledger.npz")) < 68
 
 
-def test_progress_bar_with_rate_and_time_left_on_a_terminal(folder):
-    Path("slow.yaml").write_text(SLOW.replace("64", "32"))
+def test_ctrl_c_keeps_what_certify_retrained(folder):
+    Path("slow.yaml").write_text(SLOW.replace("0.1", "0.02"))
+    run(EXPLAIN)
+    assert "Stopped. What was retrained is kept" in interrupted("certify out")
+    assert 68 + 7 <= len(Ledger.load("out/ledger.npz")) < 68 + 400
+    assert not Path("out/certificate.json").exists()
+
+
+def on_a_terminal(command: str) -> str:
+    """Run a command and return what it shows on standard error."""
     ours, theirs = pty.openpty()
-    environment = os.environ | {"PYTHONPATH": str(TESTS), "TERM": "xterm", "COLUMNS": "120"}
     with subprocess.Popen(
-        COMMAND, stdout=subprocess.DEVNULL, stderr=theirs, env=environment
+        command_line(command), stdout=subprocess.DEVNULL, stderr=theirs, env=environment()
     ) as process:
         os.close(theirs)
-        shown = b""
-        while True:
-            try:
-                part = os.read(ours, 4096)
-            except OSError:
-                break
-            if not part:
-                break
-            shown += part
+        shown = b"".join(iter(lambda: _read(ours), b""))
     os.close(ours)
     assert process.returncode == 0
-    text = shown.decode()
+    return shown.decode()
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 4096)
+    except OSError:  # the other end is closed
+        return b""
+
+
+def test_progress_bar_with_rate_and_time_left_on_a_terminal(folder):
+    Path("slow.yaml").write_text(SLOW.replace("64", "32").replace("0.1", "0.03"))
+    text = on_a_terminal(EXPLAIN)
     for piece in ("Retraining", "/36", "/s", "left", "0:00:0"):
         assert piece in text
+    assert "at most" not in text
+    assert "left at most" in on_a_terminal(f"{EXPLAIN} --retrainings 64 --until reliability=0.9")
+
+
+def test_progress_bar_starts_anew_with_each_stage(folder):
+    Path("slow.yaml").write_text(SLOW.replace("0.1", "0.01"))
+    run(EXPLAIN)
+    text = on_a_terminal("curate out --out better.npz")
+    assert "Curating" in text
+    # 16 repetitions of all frames and 3 trials, then 40 of three arms
+    assert 0 < text.index("/64") < text.index("/120")

@@ -6,7 +6,15 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from r2rise_service.cli import comparing, explaining, listing, showing
+from r2rise_service.cli import (
+    certifying,
+    comparing,
+    curating,
+    explaining,
+    listing,
+    showing,
+    transferring,
+)
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -49,7 +57,10 @@ app = typer.Typer(
 )
 app.command("explain")(explaining.explain)
 app.command("show")(showing.show)
+app.command("certify")(certifying.certify)
+app.command("curate")(curating.curate)
 app.command("compare")(comparing.compare)
+app.command("transfer")(transferring.transfer)
 app.command("algorithms")(listing.algorithms)
 app.command("environments")(listing.environments)
 

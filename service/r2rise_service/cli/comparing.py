@@ -1,41 +1,106 @@
 """`r2rise compare`."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from r2rise_service.cli.common import check_file
+
 if TYPE_CHECKING:
-    from r2rise import Comparison
+    from r2rise import Comparison, ImportanceMap
+    from r2rise.comparison import Correlation, Difference, Overlap
+
+N_DIFFERENCES = 5
+_DIFFERS = {"helps": "more in the first", "hurts": "less in the first"}
 
 
 def compare(
     a: Annotated[Path, typer.Argument(metavar="MAP", help="A map or its directory.")],
     b: Annotated[Path, typer.Argument(metavar="MAP", help="Another over the same segments.")],
     top: Annotated[int, typer.Option(min=1, help="Length of the top lists.")] = 10,
-    json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
+    out: Annotated[Path | None, typer.Option(help="File to write the comparison to.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
 ) -> None:
-    """Compare two importance maps: rank correlations and overlap of the top lists.
+    """Compare two importance maps: correlations, overlap of the top lists, differences.
 
     Example: r2rise compare out-bc/ out-gail/map.json
     """
     from r2rise import ImportanceMap
     from r2rise import compare as compare_maps
 
-    found = compare_maps(ImportanceMap.load(a), ImportanceMap.load(b), k=top)
-    typer.echo(found.model_dump_json(indent=2) if json else _words(found))
+    if out is not None:
+        check_file(out)
+    first = ImportanceMap.load(a)
+    found = compare_maps(first, ImportanceMap.load(b), k=top)
+    if out is not None:
+        found.save_json(out)
+    if json:
+        typer.echo(found.to_json(), nl=False)
+    else:
+        _print(found, first)
+        if out is not None:
+            typer.echo(f"Written: {out}.")
 
 
-def _words(found: "Comparison") -> str:
-    correlations = [
-        f"{name}: {'a map is constant' if value is None else f'{value:.3f}'}"
-        for name, value in (("Spearman", found.spearman), ("Kendall", found.kendall))
-    ]
-    return "\n".join(
-        [
-            f"{found.n_segments} segments in both maps",
-            *correlations,
-            f"Top {found.k} in common: {found.top.share:.0%} (by chance {found.top.by_chance:.0%})",
-            f"Bottom {found.k} in common: {found.bottom.share:.0%}",
-        ]
+def _print(found: "Comparison", first: "ImportanceMap") -> None:
+    from r2rise_service.cli.printing import say
+
+    constant = "cannot be told, a map is constant"
+    say(
+        f"{found.n_segments} segments in both maps",
+        f"Spearman: {_correlation(found.spearman, constant)}",
+        f"Kendall: {_correlation(found.kendall, constant)}",
+        "Spearman without the maps' noise: "
+        f"{_correlation(found.spearman_corrected, 'cannot be told')}",
+        f"Top {found.k} in common: {_overlap(found.top)}",
+        f"Bottom {found.k} in common: {_overlap(found.bottom)}",
     )
+    if found.difference is None:
+        say("Differences: none are given, since the maps have no unit in common.")
+    else:
+        _print_differences(found.difference, first)
+
+
+def _correlation(found: "Correlation", otherwise: str) -> str:
+    if found.value is None:
+        return otherwise
+    if found.lower is None or found.upper is None:
+        return f"{found.value:.3f}"
+    return f"{found.value:.3f} ({found.lower:.3f} to {found.upper:.3f})"
+
+
+def _overlap(found: "Overlap") -> str:
+    return f"{found.share:.0%} (by chance {found.by_chance:.0%}, p = {found.p:.3g})"
+
+
+def _print_differences(found: "Difference", first: "ImportanceMap") -> None:
+    from r2rise_service.cli.printing import say, say_table
+
+    say(
+        f"Importance in the first map: {found.verdict.count('helps')} segments more, "
+        f"{found.verdict.count('hurts')} less, {found.verdict.count('unresolved')} unresolved"
+    )
+    say_table(
+        f"{N_DIFFERENCES} largest differences, first less second",
+        ["demonstration", "frames", "difference", "std error", "verdict"],
+        _largest(found, first),
+    )
+
+
+def _largest(found: "Difference", first: "ImportanceMap") -> Iterator[tuple[str, ...]]:
+    import numpy as np
+
+    from r2rise_service.cli.printing import number, place
+
+    known = np.flatnonzero(np.isfinite(found.difference))
+    order = known[np.argsort(-np.abs(found.difference[known]), kind="stable")]
+    for index in order[:N_DIFFERENCES].tolist():
+        verdict = found.verdict[index] or "-"
+        yield (
+            *place(first.segment(index)),
+            f"{found.difference[index]:+.4g}",
+            number(found.std_error[index]),
+            _DIFFERS.get(verdict, verdict),
+        )

@@ -1,11 +1,13 @@
 """`r2rise explain`."""
 
-import logging
-import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from r2rise_service.cli.common import Workers, get_ready
 
 if TYPE_CHECKING:
     from r2rise import Study
@@ -23,6 +25,15 @@ def explain(
         str | None, typer.Option(help="Installed algorithm, or module:object.")
     ] = None,
     retrainings: Annotated[int | None, typer.Option(help="Masks to retrain on.")] = None,
+    until: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="GOAL", help="Stop at reliability=0.9, or at verdicts for all; repeatable."
+        ),
+    ] = None,
+    max_time: Annotated[
+        str | None, typer.Option(help="Time to work at most: 90, 90s, 5m or 2h.")
+    ] = None,
     segment_length: Annotated[
         str | None, typer.Option(help="Frames masked together, or 'all'.")
     ] = None,
@@ -42,7 +53,7 @@ def explain(
         Path | None, typer.Option(help="Study as YAML; the options here win over it.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
-    workers: Annotated[int, typer.Option(min=0, help="Worker processes; 0: this one.")] = 0,
+    workers: Workers = 0,
     ledger: Annotated[Path | None, typer.Option(help="Ledger file, if not OUT/ledger.npz.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the map as JSON.")] = False,
 ) -> None:
@@ -54,8 +65,7 @@ def explain(
     from r2rise_service.cli.progress import progress_bar
     from r2rise_service.cli.summary import print_map
 
-    sys.path.insert(0, "")  # the user's own module:object lies in the working directory
-    _talk_on_stderr()
+    get_ready()
     question = _study(
         study,
         {
@@ -63,12 +73,14 @@ def explain(
             "algorithm": {"name": algorithm},
             "masking": _masking(segment_length, segments),
             "budget": {"retrainings": retrainings},
+            "until": _until(until or (), max_time),
             "estimator": estimator,
             "preset": preset,
             "seed": seed,
         },
     )
-    with progress_bar() as on_progress:
+    may_end_early = question.until.has_goal or question.until.seconds is not None
+    with progress_bar("Retraining", at_most=may_end_early) as on_progress:
         importance = r2rise.explain(
             demonstrations,
             question,
@@ -84,10 +96,28 @@ def explain(
         typer.echo(f"Written to {out}: map.json, map.csv, map.png, ledger.npz, study.yaml.")
 
 
-def _talk_on_stderr() -> None:
-    logger = logging.getLogger("r2rise")
-    logger.handlers = [logging.StreamHandler()]
-    logger.setLevel(logging.INFO)
+def _until(goals: Sequence[str], max_time: str | None) -> dict[str, Any]:
+    """Return the fields of `study.until` that options name."""
+    from r2rise_service.cli.durations import seconds
+
+    fields: dict[str, Any] = {} if max_time is None else {"seconds": seconds(max_time)}
+    for goal in goals:
+        fields |= _goal(goal)
+    return fields
+
+
+def _goal(text: str) -> dict[str, Any]:
+    from r2rise.errors import StudyError, suggestion
+
+    name, _, value = text.partition("=")
+    if text == "verdicts":
+        return {"verdicts": True}
+    if name == "reliability":
+        with suppress(ValueError):
+            return {"reliability": float(value)}
+    known = ("reliability", "verdicts")
+    hint = "" if name in known else f" {suggestion(name, known)}"
+    raise StudyError(f"--until should be reliability=NUMBER or verdicts, got {text!r}.{hint}")
 
 
 def _masking(segment_length: str | None, segments: Path | None) -> dict[str, Any]:

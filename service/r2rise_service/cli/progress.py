@@ -34,17 +34,24 @@ class _RateColumn(TextColumn):
 
 
 @contextmanager
-def progress_bar() -> Iterator[OnProgress]:
-    """Yield what is to be told of progress; the bar shows on a terminal and goes at the end."""
+def progress_bar(label: str = "Retraining", *, at_most: bool = False) -> Iterator[OnProgress]:
+    """Yield what is to be told of progress; the bar shows on a terminal and goes at the end.
+
+    Work of several stages starts the bar anew with each.
+
+    Args:
+        label: What is done.
+        at_most: Whether the work may end before its total.
+    """
     console = Console(stderr=True)
     bar = Bar(
         SpinnerColumn(),
-        TextColumn("Retraining"),
+        TextColumn(label),
         BarColumn(),
         MofNCompleteColumn(),
         _RateColumn(),
         TimeElapsedColumn(),
-        TextColumn("left"),
+        TextColumn("left at most" if at_most else "left"),
         TimeRemainingColumn(elapsed_when_finished=False),
         TextColumn("{task.fields[failed]}"),
         console=console,
@@ -55,6 +62,8 @@ def progress_bar() -> Iterator[OnProgress]:
         task = bar.add_task("", total=None, resumed=0, failed="")
 
         def on_progress(progress: Progress) -> None:
+            if progress.done < bar.tasks[task].completed:
+                bar.reset(task)
             bar.update(
                 task,
                 total=progress.total,

@@ -1,26 +1,25 @@
 """An importance map in words and two tables."""
 
-from rich.console import Console
-from rich.table import Table
-
 from r2rise import ImportanceMap
 from r2rise.importance import RankedSegment
+from r2rise_service.cli.durations import in_words
+from r2rise_service.cli.printing import number, place, say, say_table
 
 SIGNIFICANCE = 0.05
+
+BEYOND_ANY_BUDGET = 10**8
+"""Retrainings that nobody will do."""
 
 
 def print_map(importance: ImportanceMap, k: int = 10) -> None:
     """Print what a map says: returns, whether frames differ, reliability, the extremes."""
-    console = Console(width=100, highlight=False)
-    for line in _lines(importance):
-        console.print(line, markup=False)
+    say(*_lines(importance))
     order_only = importance.estimator.sign == "order_only"
     most = "highest" if order_only else "most helpful"
     least = "lowest" if order_only else "most harmful (least helpful)"
-    console.print(_table(f"{k} {most} segments", importance.top(k)))
-    console.print(_table(f"{k} {least} segments", importance.bottom(k)))
-    for notice in importance.warnings:
-        console.print(f"Warning ({notice.code}): {notice.detail}", markup=False)
+    _say_ranked(f"{k} {most} segments", importance, importance.top(k))
+    _say_ranked(f"{k} {least} segments", importance, importance.bottom(k))
+    say(*(f"Warning ({notice.code}): {notice.detail}" for notice in importance.warnings))
 
 
 def _lines(importance: ImportanceMap) -> list[str]:
@@ -29,19 +28,22 @@ def _lines(importance: ImportanceMap) -> list[str]:
         f"{study.environment.id}, {study.algorithm.name}: {len(importance)} segments, "
         f"{counts.done} of {counts.planned} retrainings ({counts.failed} failed), design "
         f"{study.masking.design}, estimator {importance.estimator.name}",
-        f"Mean return when masked: {_number(counts.mean_return)} "
-        f"(sd over masks {_number(counts.std_return)}){_baselines(importance)}",
+        f"Mean return when masked: {number(counts.mean_return)} "
+        f"(sd over masks {number(counts.std_return)}){_baselines(importance)}",
         _equal_importance(importance.quality.equal_importance_p),
         _reliability(importance),
+        *_verdicts(importance),
+        *_stopped(importance),
+        *_prediction(importance),
     ]
 
 
 def _baselines(importance: ImportanceMap) -> str:
     text = ""
     if (trained := importance.baseline.all_frames) is not None:
-        text += f"; all frames: {trained.mean:.4g} +- {_number(trained.std_error)}"
+        text += f"; all frames: {trained.mean:.4g} +- {number(trained.std_error)}"
     if (acted := importance.baseline.random_policy) is not None:
-        text += f"; random actions: {acted.mean:.4g} +- {_number(acted.std_error)}"
+        text += f"; random actions: {acted.mean:.4g} +- {number(acted.std_error)}"
     return text
 
 
@@ -64,19 +66,69 @@ def _reliability(importance: ImportanceMap) -> str:
     return f"Reliability of the ranking: {quality.reliability:.2f} of 1 ({how})."
 
 
-def _table(title: str, ranked: list[RankedSegment]) -> Table:
-    table = Table(title=title, title_justify="left")
-    for column in ("demonstration", "frames", "importance", "std error"):
-        table.add_column(column, justify="right")
-    for (demonstration, start, stop), importance, std_error in ranked:
-        table.add_row(
-            str(demonstration),
-            f"{start}-{stop - 1}",
-            f"{importance:+.4g}",
-            _number(std_error),
-        )
-    return table
+def _verdicts(importance: ImportanceMap) -> list[str]:
+    verdicts = importance.verdicts
+    if verdicts is None:
+        return []
+    within = "" if verdicts.margin is None else f" (within +-{verdicts.margin:.3g})"
+    unknown = verdicts.verdict.count(None)
+    line = (
+        f"Verdicts: {verdicts.count('helps')} help, {verdicts.count('hurts')} hurt, "
+        f"{verdicts.count('negligible')} negligible{within}, {verdicts.n_unresolved} unresolved"
+    )
+    lines = [line + (f", {unknown} not estimated" if unknown else "")]
+    half, whole = verdicts.more_for_half, verdicts.more_for_all
+    if half is None or whole is None:
+        return lines
+    if half >= BEYOND_ANY_BUDGET:
+        return [*lines, "No number of retrainings would resolve half of these."]
+    all_of_them = "no number all of them" if whole >= BEYOND_ANY_BUDGET else f"{whole} all of them"
+    return [*lines, f"About {half} more retrainings would resolve half of these, {all_of_them}."]
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None or value != value else f"{value:.3g}"  # noqa: PLR0124  (NaN)
+def _stopped(importance: ImportanceMap) -> list[str]:
+    stopped = importance.stopped
+    if stopped is None:
+        return []
+    why = {"goal": "what was asked for was reached", "time": "time was up"}[stopped.reason]
+    worked = "" if stopped.seconds is None else f" and {in_words(stopped.seconds)}"
+    return [f"Stopped: {why} after {importance.revision} retrainings{worked}."]
+
+
+def _prediction(importance: ImportanceMap) -> list[str]:
+    foretold, stopped = importance.study.prediction, importance.stopped
+    if foretold is None:
+        return []
+    reliability = importance.quality.reliability
+    found = "unknown" if reliability is None else f"{reliability:.2f}"
+    time = stopped.seconds if stopped else None
+    return [
+        f"Predicted by the pilot: reliability {foretold.reliability:.2f} "
+        f"({foretold.reliability_low:.2f} to {foretold.reliability_high:.2f}) in "
+        f"{foretold.retrainings} retrainings and {in_words(foretold.seconds)}; found: {found} in "
+        f"{importance.revision}{'' if time is None else f' and {in_words(time)}'}."
+    ]
+
+
+def _say_ranked(title: str, importance: ImportanceMap, ranked: list[RankedSegment]) -> None:
+    index = {importance.segment(i): i for i in range(len(importance))}
+    rows = (
+        [*place(row.segment), f"{row.importance:+.4g}", *_certainty(importance, index[row.segment])]
+        for row in ranked
+    )
+    say_table(title, ["demonstration", "frames", "importance", *_columns(importance)], rows)
+
+
+def _columns(importance: ImportanceMap) -> list[str]:
+    if importance.verdicts is None:
+        return ["std error"]
+    return [f"{100 * importance.verdicts.confidence:.4g}% interval", "verdict"]
+
+
+def _certainty(importance: ImportanceMap, index: int) -> list[str]:
+    """Return the cells of `_columns` for a segment."""
+    verdicts = importance.verdicts
+    if verdicts is None:
+        return [number(importance.std_error[index])]
+    lower, upper = verdicts.lower[index], verdicts.upper[index]
+    return [f"{lower:+.4g} to {upper:+.4g}", verdicts.verdict[index] or "-"]

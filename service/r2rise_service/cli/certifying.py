@@ -1,0 +1,83 @@
+"""`r2rise certify`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from r2rise_service.cli.common import Directory, Repetitions, Workers, get_ready
+
+if TYPE_CHECKING:
+    from r2rise import Certificate
+    from r2rise.certificate import KeepLevel
+    from r2rise.intervals import MeanInterval
+
+
+def certify(
+    directory: Directory,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit with 1 unless the map passes.")
+    ] = False,
+    repetitions: Repetitions = 20,
+    workers: Workers = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print the certificate as JSON.")] = False,
+) -> None:
+    """Is the map right? Retrain on what it calls important, unimportant, and on random segments.
+
+    Example: r2rise certify out/ --check
+    """
+    import r2rise
+    from r2rise.output import OutputDirectory
+    from r2rise_service.cli.progress import progress_bar
+
+    get_ready()
+    files = OutputDirectory(directory)
+    demonstrations, importance = files.demonstrations(), files.importance_map()
+    with progress_bar("Certifying") as on_progress:
+        found = r2rise.certify(
+            demonstrations,
+            importance,
+            repetitions=repetitions,
+            ledger=files.ledger,
+            workers=workers,
+            on_progress=on_progress,
+        )
+    files.write(found)
+    if json:
+        typer.echo(found.to_json(), nl=False)
+    else:
+        _print(found)
+        typer.echo(f"Written to {directory}: {found.file_name}, ledger.npz.")
+    if check and found.outcome != "pass":
+        raise typer.Exit(1)
+
+
+def _print(found: "Certificate") -> None:
+    from r2rise_service.cli.printing import say, say_table
+
+    say_table(
+        f"Return of {found.algorithm} after training on some of the segments",
+        ["kept", "top", "random, like top", "random, like bottom", "bottom"],
+        (_row(level) for level in found.levels),
+    )
+    luck = "cannot be told" if found.luck_p is None else f"p = {found.luck_p:.4f}"
+    say(
+        f"Top above random, mean over these levels: {found.area_top_random}",
+        f"Random above bottom: {found.area_random_bottom}",
+        f"Top above bottom: {found.area_top_bottom}",
+        f"Could luck do that? {luck} (importance shuffled among the segments)",
+    )
+    if found.n_failed:
+        say(
+            f"{found.n_failed} of {found.n_retrainings} retrainings failed; their repetitions "
+            f"are left out."
+        )
+    say(found.in_words())
+
+
+def _row(level: "KeepLevel") -> list[str]:
+    arms = (level.top, level.random_as_top, level.random_as_bottom, level.bottom)
+    return [f"{level.n_segments} ({level.keep:.0%})", *(_two_lines(arm) for arm in arms)]
+
+
+def _two_lines(arm: "MeanInterval") -> str:
+    return str(arm).replace(" ", "\n", 1)

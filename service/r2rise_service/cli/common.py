@@ -1,0 +1,38 @@
+"""What several commands share: options, and what is done before anything is spent."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Directory = Annotated[
+    Path, typer.Argument(metavar="DIR", help="Directory that `r2rise explain --out` wrote.")
+]
+Repetitions = Annotated[int, typer.Option(min=2, help="Training seeds to compare.")]
+Workers = Annotated[int, typer.Option(min=0, help="Worker processes; 0: this one.")]
+
+
+def get_ready() -> None:
+    """Find the user's own module:object in the working directory; talk on standard error."""
+    sys.path.insert(0, "")
+    logger = logging.getLogger("r2rise")
+    logger.handlers = [logging.StreamHandler()]
+    logger.setLevel(logging.INFO)
+
+
+def check_file(path: Path, option: str = "--out") -> None:
+    """Check, before anything is spent, that a file can be written.
+
+    Raises:
+        InputError: When it cannot.
+    """
+    from r2rise.errors import InputError
+
+    if path.is_dir():
+        raise InputError(f"{option} should be a file, but {path} is a directory.")
+    above = next(parent for parent in path.absolute().parents if parent.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise InputError(f"{option} cannot be written: {above} is no directory, or is read-only.")

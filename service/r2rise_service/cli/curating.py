@@ -1,0 +1,97 @@
+"""`r2rise curate`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from r2rise_service.cli.common import Directory, Workers, check_file, get_ready
+
+if TYPE_CHECKING:
+    from r2rise import Curation, Demonstrations
+    from r2rise.curation import Confirmation
+
+
+def curate(
+    directory: Directory,
+    out: Annotated[Path, typer.Option(help="File for the better demonstrations, .npz.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Write them even if no gain was confirmed.")
+    ] = False,
+    workers: Workers = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print the curation as JSON.")] = False,
+) -> None:
+    """Leave out the frames that hurt, as many as retraining shows, and confirm the gain.
+
+    Example: r2rise curate out/ --out better.npz
+    """
+    import r2rise
+    from r2rise.errors import InputError
+    from r2rise.output import OutputDirectory
+    from r2rise_service.cli.progress import progress_bar
+
+    if out.suffix != ".npz":
+        raise InputError(f"--out should end in .npz, got {out}.")
+    check_file(out)
+    get_ready()
+    files = OutputDirectory(directory)
+    demonstrations, importance = files.demonstrations(), files.importance_map()
+    with progress_bar("Curating") as on_progress:
+        found = r2rise.curate(
+            demonstrations,
+            importance,
+            ledger=files.ledger,
+            workers=workers,
+            on_progress=on_progress,
+        )
+    files.write(found)
+    if json:
+        typer.echo(found.to_json(), nl=False)
+    else:
+        _print(found)
+    typer.echo(_write(found, demonstrations, out, force), err=json)
+
+
+def _write(found: "Curation", demonstrations: "Demonstrations", out: Path, force: bool) -> str:
+    """Write the better demonstrations, if they are to be written; say what was done."""
+    from r2rise.edits import Edits
+
+    if not found.edits:
+        return f"{out} is not written: there is nothing to leave out."
+    if found.outcome != "gain" and not force:
+        return f"{out} is not written: no gain was confirmed. --force writes it all the same."
+    list_of_edits = out.with_suffix(".edits.json")
+    found.apply(demonstrations).save(out)
+    Edits.of(found).save_json(list_of_edits)
+    return f"Written: {out}, {list_of_edits}."
+
+
+def _print(found: "Curation") -> None:
+    from r2rise_service.cli.printing import say, say_table
+
+    if found.trials:
+        say_table(
+            f"Leaving out what hurts most: returns of {found.algorithm}",
+            ["segments left out", "return", "gain over all frames"],
+            ([str(t.n_dropped), str(t.mean_return), str(t.gain)] for t in found.trials),
+        )
+    if found.confirmation is not None:
+        say_table(
+            "The best of these with fresh seeds",
+            ["left out", "return", "what the curated ones gain over it"],
+            _rows(found.confirmation, len(found.edits)),
+        )
+    if found.n_failed:
+        say(
+            f"{found.n_failed} of {found.n_retrainings} retrainings failed; their repetitions "
+            f"are left out."
+        )
+    say(found.in_words())
+
+
+def _rows(confirmed: "Confirmation", n: int) -> list[tuple[str, str, str]]:
+    return [
+        ("nothing", str(confirmed.all_frames), str(confirmed.gain)),
+        (f"{n} random segments", str(confirmed.random_drop), str(confirmed.gain_over_random)),
+        (f"the {n} that hurt most", str(confirmed.curated), ""),
+    ]

@@ -1,0 +1,89 @@
+"""`r2rise transfer`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from r2rise_service.cli.common import Repetitions, Workers, check_file, get_ready
+
+if TYPE_CHECKING:
+    from r2rise import Transfer
+    from r2rise.output import OutputDirectory
+
+
+def transfer(
+    directories: Annotated[
+        list[Path],
+        typer.Argument(metavar="DIR...", help="Two or more that `r2rise explain --out` wrote."),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="File to write, if not transfer.json in the first DIR.")
+    ] = None,
+    repetitions: Repetitions = 20,
+    workers: Workers = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print the matrix as JSON.")] = False,
+) -> None:
+    """Does what one algorithm's map calls important matter to another algorithm?
+
+    Example: r2rise transfer out-bc/ out-gail/
+    """
+    import r2rise
+    from r2rise.output import OutputDirectory
+    from r2rise_service.cli.progress import progress_bar
+
+    target = out or directories[0] / r2rise.Transfer.file_name
+    check_file(target)
+    get_ready()
+    files = _by_name([OutputDirectory(path) for path in directories])
+    demonstrations = OutputDirectory(directories[0]).demonstrations()
+    with progress_bar("Transferring") as on_progress:
+        found = r2rise.transfer(
+            demonstrations,
+            {name: own.importance_map() for name, own in files.items()},
+            repetitions=repetitions,
+            ledgers={name: own.ledger for name, own in files.items()},
+            workers=workers,
+            on_progress=on_progress,
+        )
+    found.save_json(target)
+    if json:
+        typer.echo(found.to_json(), nl=False)
+    else:
+        _print(found)
+        typer.echo(f"Written: {target}.")
+
+
+def _by_name(files: Sequence["OutputDirectory"]) -> dict[str, "OutputDirectory"]:
+    """Name directories by their last part, or by their whole paths where that is ambiguous.
+
+    Raises:
+        InputError: When one is given twice.
+    """
+    from r2rise.errors import InputError
+
+    names = [own.path.resolve().name for own in files]
+    if len(set(names)) < len(names):
+        names = [str(own.path.resolve()) for own in files]
+    if len(set(names)) < len(names):
+        raise InputError("A directory is given twice: give each one once.")
+    return dict(zip(names, files, strict=True))
+
+
+def _print(found: "Transfer") -> None:
+    from r2rise_service.cli.printing import say_table
+
+    say_table(
+        "Top above bottom of each map, as a share of what all frames gain",
+        ["retrained", *(f"map of {name}" for name in found.names)],
+        ([learner, *_cells(found, learner)] for learner in found.names),
+    )
+
+
+def _cells(found: "Transfer", learner: str) -> list[str]:
+    cells = [found.cell(learner, ranking) for ranking in found.names]
+    return [
+        f"{'-' if cell.share is None else f'{cell.share:.2f}'} {cell.certificate.outcome}"
+        for cell in cells
+    ]
