@@ -163,8 +163,8 @@ def _episode_variance(episodes: Floats) -> float:
         - episodes.mean(axis=1, keepdims=True)
         + episodes.mean(axis=(1, 2), keepdims=True)
     )
-    squares = float((residuals**2).sum())
-    return squares / (len(episodes) * (n_masks - 1) * (n_episodes - 1))
+    degrees: int = len(episodes) * (n_masks - 1) * (n_episodes - 1)
+    return float((residuals**2).sum()) / degrees
 
 
 def _variance_split(returns: Floats, episodes: float) -> VarianceSplit:

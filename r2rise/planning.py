@@ -210,7 +210,7 @@ def _propose(
     study: Study, demonstrations: Demonstrations, pilot: Pilot, limits: _Limits, against: Baseline
 ) -> Plan:
     n_episodes = best_episodes(pilot)
-    blur = _with_episodes(pilot, n_episodes)
+    blur = pilot.blur() * _noise_change(pilot, n_episodes)
     cost = pilot.cost.of(n_episodes)
     options = [
         _option(masking, len(demonstrations.segments(masking)), blur, cost, limits, n_episodes)
@@ -255,12 +255,12 @@ def best_episodes(pilot: Pilot) -> int:
     return best if price(best) < _WORTH_CHANGING * price(pilot.n_episodes) else pilot.n_episodes
 
 
-def _with_episodes(pilot: Pilot, n_episodes: int) -> float:
-    """Return noise over signal with another number of episodes."""
+def _noise_change(pilot: Pilot, n_episodes: int) -> float:
+    """Return the factor by which another number of episodes changes the noise."""
     if pilot.noise <= 0:
-        return pilot.blur()
+        return 1.0
     change = pilot.episode_noise * (1 / n_episodes - 1 / pilot.n_episodes)
-    return pilot.blur() * max(_LEAST_TRAINING_NOISE, 1 + change / pilot.noise)
+    return max(_LEAST_TRAINING_NOISE, 1 + change / pilot.noise)
 
 
 def _maskings(asked: Masking, demonstrations: Demonstrations) -> Iterator[Masking]:
@@ -321,7 +321,7 @@ def _study(study: Study, option: Option, pilot: Pilot, limits: _Limits, n_episod
     low, high = pilot.f_interval(CONFIDENCE)
 
     def reliability(f: float | None) -> float:
-        blur = pilot.blur(f) * _with_episodes(pilot, n_episodes) / pilot.blur()
+        blur = pilot.blur(f) * _noise_change(pilot, n_episodes)
         return n / (n + option.n_segments * blur)
 
     prediction = Prediction(
