@@ -4,6 +4,7 @@
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ import pytest
 import toys
 from typer.testing import CliRunner
 
+import r2rise
 from r2rise_service.cli import app
 
 ROOT = Path(__file__).parent.parent
@@ -84,6 +86,25 @@ def write_files(folder: Path) -> None:
     (folder / "long.csv").write_text("demonstration,start,stop\n0,0,50\n0,50,100\n")
     (folder / "map.json").write_text('{"schema": "something else"}')
     (folder / "file").write_text("in the way")
+    (folder / "empty").mkdir()
+    write_maps(folder)
+
+
+def write_maps(folder: Path) -> None:
+    """Write output directories: `done`, `long` (other segments), `rise` and `nomap`."""
+    study = r2rise.Study.parse(
+        {
+            "environment": "toys:OneStep",
+            "algorithm": "toys:Additive",
+            "evaluation": {"n_episodes": 1, "max_steps": 1},
+            "budget": {"retrainings": 32, "baseline_retrainings": 2},
+        }
+    )
+    whole = study.model_copy(update={"masking": r2rise.Masking(segment_length=20)})
+    order_only = study.model_copy(update={"estimator": "rise"})
+    for name, asked in (("done", study), ("long", whole), ("rise", order_only)):
+        r2rise.explain(toys.demonstrations(), asked, out=folder / name)
+    shutil.copytree(folder / "done", folder / "nomap", ignore=shutil.ignore_patterns("map.*"))
 
 
 EXPLAIN, CARTPOLE, TOY = "explain demos.npz --out out", "--env CartPole-v1", "--env toys:OneStep"
@@ -151,6 +172,25 @@ TABLE = [
         f"explain toy.npz {TOY} --algorithm toys:returns_nan --out out2", "not finite numbers", 1,
     ),
     Wrong("a score that info lacks", "explain toy.npz --study score.yaml --out out3", "'won'", 1),
+    Wrong(
+        "a misspelt goal",
+        f"{EXPLAIN} {CARTPOLE} --until reliabilty=0.9", "Did you mean 'reliability'",
+    ),
+    Wrong("a goal that is none", f"{EXPLAIN} {CARTPOLE} --until soon", "Known: reliability, verd"),
+    Wrong("a goal without a number", f"{EXPLAIN} {CARTPOLE} --until reliability", "=NUMBER or ver"),
+    Wrong("a goal out of reach", f"{EXPLAIN} {CARTPOLE} --until reliability=90", "less than 1"),
+    Wrong("a time that is none", f"{EXPLAIN} {CARTPOLE} --max-time soon", "90, 90s, 5m or 2h"),
+    Wrong("no time", f"{EXPLAIN} {CARTPOLE} --max-time 0m", "90, 90s, 5m or 2h, got '0m'"),
+    Wrong("a folder that explain did not write", "certify empty", "demonstrations.npz is missing"),
+    Wrong("a folder without a map", "certify nomap", "Cannot read the importance map nomap/map.js"),
+    Wrong("one repetition", "certify done --repetitions 1", "greater than or equal to 2"),
+    Wrong("an order instead of signs", "curate rise --out better.npz", "knows an order only", 1),
+    Wrong("another kind of file", "curate done --out better.csv", "--out should end in .npz"),
+    Wrong("a file below a file", "curate done --out file/better.npz", "file is no directory"),
+    Wrong("a transfer of one", "transfer done", "needs at least 2 maps, got 1"),
+    Wrong("a transfer to itself", "transfer done done", "A directory is given twice"),
+    Wrong("maps of different segments", "transfer done long", "have different segments (8 and 4)"),
+    Wrong("a folder to write to", "compare done done --out done", "done is a directory"),
     Wrong("no such map", "show nothing.json", "Cannot read the importance map"),
     Wrong("a map that is none", "show map.json", "is not an importance map"),
     Wrong("a map that is demonstrations", "show demos.npz", "is not an importance map"),

@@ -33,6 +33,6 @@ def check_file(path: Path, option: str = "--out") -> None:
 
     if path.is_dir():
         raise InputError(f"{option} should be a file, but {path} is a directory.")
-    above = next(parent for parent in path.absolute().parents if parent.exists())
+    above = next(parent for parent in path.parents if parent.exists())
     if not above.is_dir() or not os.access(above, os.W_OK):
         raise InputError(f"{option} cannot be written: {above} is no directory, or is read-only.")
