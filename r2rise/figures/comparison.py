@@ -60,6 +60,26 @@ def draw_comparison(
         figure.legend(loc="outside lower center", ncols=2, frameon=False)
 
 
+def both_maps(
+    comparison: "Comparison", one: "ImportanceMap"
+) -> "tuple[ImportanceMap, ImportanceMap] | None":
+    """Return what can be drawn of both maps where only one of them is at hand.
+
+    Importance and standard errors of the other follow from the differences.
+
+    Returns:
+        First and second map; None where there are no differences, or they are of other maps.
+    """
+    between = comparison.difference
+    if between is None or one.study_hash not in comparison.study_hashes:
+        return None
+    is_first = comparison.study_hashes[0] == one.study_hash
+    variance = np.maximum(between.std_error**2 - one.std_error**2, 0.0)
+    importance = one.importance + (-between.difference if is_first else between.difference)
+    other = one.model_copy(update={"importance": importance, "std_error": np.sqrt(variance)})
+    return (one, other) if is_first else (other, one)
+
+
 def _draw_segments(
     axes: "Axes", comparison: "Comparison", first: "ImportanceMap", second: "ImportanceMap"
 ) -> None:

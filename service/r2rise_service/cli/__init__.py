@@ -12,6 +12,7 @@ from r2rise_service.cli import (
     curating,
     explaining,
     listing,
+    reporting,
     showing,
     transferring,
 )
@@ -61,6 +62,7 @@ app.command("certify")(certifying.certify)
 app.command("curate")(curating.curate)
 app.command("compare")(comparing.compare)
 app.command("transfer")(transferring.transfer)
+app.command("report")(reporting.report)
 app.command("algorithms")(listing.algorithms)
 app.command("environments")(listing.environments)
 

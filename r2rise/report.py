@@ -1,0 +1,290 @@
+"""The report: an output directory as one page in plain words, that needs no other file."""
+
+import shlex
+from collections.abc import Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import numpy as np
+import yaml
+
+from r2rise import figures
+from r2rise.certificate import Certificate
+from r2rise.comparison import Comparison
+from r2rise.curation import Curation, Edit
+from r2rise.errors import ResultError
+from r2rise.figures.canvas import per_cent, unit_words
+from r2rise.figures.comparison import both_maps
+from r2rise.figures.inline import inline_svg
+from r2rise.figures.variance import PARTS
+from r2rise.files import atomic_file
+from r2rise.importance import ImportanceMap
+from r2rise.map_parts import VarianceSplit
+from r2rise.output import OutputDirectory
+from r2rise.results import Result
+from r2rise.selection import Ranking
+from r2rise.transfer import Transfer
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+    from markupsafe import Markup
+
+    from r2rise.planning import Plan
+
+FILE_NAME = "report.html"
+
+SIGNIFICANCE = 0.05
+"""p-value below which frames are said to differ."""
+
+LONGEST_TABLE = 10
+"""Segments in the tables of extremes."""
+
+BEYOND_ANY_BUDGET = 10**8
+"""Retrainings that nobody will do."""
+
+CAPTIONS = {
+    "importance": "Importance of every segment; the tables hold the numbers.",
+    "variance": "Shares of the variance of the returns of the pilot.",
+    "certificate": "Returns after training on some of the segments, with 95 % intervals.",
+    "curation": "Returns after leaving out what hurts most, with 95 % intervals.",
+    "comparison": "Importance of every segment in both maps.",
+    "transfer": "How far training on the top and the bottom of each map are apart, by learner.",
+}
+
+_TRUST = ((0.9, "reliable"), (0.7, "fairly reliable"), (0.5, "not very reliable"))
+
+AnyResult = TypeVar("AnyResult", bound=Result)
+
+
+def write_report(directory: str | Path) -> Path:
+    """Write `report.html` from all results in an output directory.
+
+    Args:
+        directory: What `explain` wrote, with whatever other results lie beside the map.
+
+    Returns:
+        The file written: one page with everything in it, that asks nothing of any server.
+
+    Raises:
+        ResultError: When there is no map in the directory, or another result cannot be read.
+        MapError: When the map cannot be read.
+        MissingExtra: When matplotlib is not installed.
+    """
+    output = OutputDirectory(Path(directory))
+    if not (output.path / ImportanceMap.file_name).exists():
+        raise ResultError(
+            f"There is no {ImportanceMap.file_name} in {output.path}: give the directory that "
+            f"`r2rise explain ... --out` wrote, or run that first."
+        )
+    page = _template().render(_contents(output))
+    target = output.path / FILE_NAME
+    with atomic_file(target) as file:
+        file.write(page.encode())
+    return target
+
+
+def _template() -> "Template":
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("r2rise"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": _number, "signed": _signed, "per_cent": per_cent, "duration": _duration,
+        "listed": _listed,
+    }  # fmt: skip
+    return environment.get_template("report.html.j2")
+
+
+class _Results(NamedTuple):
+    """What lies beside the map."""
+
+    plan: "Plan | None"
+    certificate: Certificate | None
+    curation: Curation | None
+    transfer: Transfer | None
+    comparison: Comparison | None
+
+    @classmethod
+    def of(cls, folder: Path) -> "_Results":
+        plan = None
+        if (folder / "plan.json").exists():
+            from r2rise.planning import Plan
+
+            plan = Plan.load(folder)
+        return cls(
+            plan,
+            _load(Certificate, folder),
+            _load(Curation, folder),
+            _load(Transfer, folder),
+            _load(Comparison, folder),
+        )
+
+
+def _load(kind: type[AnyResult], folder: Path) -> AnyResult | None:
+    return kind.load(folder) if (folder / kind.file_name).exists() else None
+
+
+def _contents(output: OutputDirectory) -> dict[str, Any]:
+    """Return what the template asks for."""
+    found, results = output.importance_map(), _Results.of(output.path)
+    order = Ranking(found).order
+    signed = found.estimator.sign == "positive_helps"
+    values = found.importance
+    best = [i for i in order if values[i] > 0 or not signed]
+    worst = [i for i in order[::-1] if values[i] < 0 or not signed]
+    trust = found.quality.reliability
+    return {
+        **results._asdict(),
+        "map": found,
+        "figures": _figures(found, results),
+        "captions": CAPTIONS,
+        "directory": shlex.quote(str(output.path)),
+        "comparison_file": shlex.quote(str(output.path / Comparison.file_name)),
+        "unit": unit_words(found.estimator.unit),
+        "signed": signed,
+        "rows": _rows(found, range(len(found))),
+        "best": _rows(found, best[:LONGEST_TABLE]),
+        "worst": _rows(found, worst[:LONGEST_TABLE]),
+        "differ": _differ(found.quality.equal_importance_p),
+        "trust": next((word for least, word in _TRUST if (trust or 0) >= least), "not reliable"),
+        "beyond_any_budget": BEYOND_ANY_BUDGET,
+        "largest_part": _largest_part(results.plan.variance) if results.plan else None,
+        "returns": list(_returns(found)),
+        "levels_worse_than_random": _worse_than_random(results.certificate),
+        "edits": [_edit_row(edit) for edit in (results.curation.edits if results.curation else ())],
+        "differences": _differences(found, results.comparison),
+        "n_passes": _n_passes(results.transfer),
+        "study_yaml": yaml.safe_dump(found.study.model_dump(mode="json"), sort_keys=False),
+    }
+
+
+class _Row(NamedTuple):
+    """A segment in a table."""
+
+    demonstration: int
+    frames: str
+    verdict: str
+    importance: float
+    certainty: str
+
+
+def _rows(found: ImportanceMap, indices: Iterable[int]) -> list[_Row]:
+    return [_row(found, index) for index in indices]
+
+
+def _row(found: ImportanceMap, index: int) -> _Row:
+    """Return the row of a segment; its certainty is the interval, else the standard error."""
+    demonstration, frames = _place(found, index)
+    importance = float(found.importance[index])
+    if not np.isfinite(importance):
+        return _Row(demonstration, frames, "not estimated", importance, "-")
+    verdicts = found.verdicts
+    if verdicts is None:
+        return _Row(demonstration, frames, "-", importance, _number(found.std_error[index]))
+    interval = f"{_signed(verdicts.lower[index])} to {_signed(verdicts.upper[index])}"
+    return _Row(demonstration, frames, verdicts.verdict[index] or "-", importance, interval)
+
+
+def _place(found: ImportanceMap, index: int) -> tuple[int, str]:
+    demonstration, start, stop = found.segment(index)
+    return demonstration, f"{start} to {stop - 1}"
+
+
+def _edit_row(edit: Edit) -> tuple[int, str, str]:
+    return edit.demonstration, f"{edit.start} to {edit.stop - 1}", edit.reason
+
+
+def _returns(found: ImportanceMap) -> Iterator[tuple[str, str, str]]:
+    """Yield what was trained on, its mean return and the standard error."""
+    trained, acted = found.baseline.all_frames, found.baseline.random_policy
+    if trained is not None:
+        yield "all frames", _number(trained.mean), _number(trained.std_error)
+    yield "what masks keep", _number(found.retrainings.mean_return), "-"
+    if acted is not None:
+        yield "nothing: random actions", _number(acted.mean), _number(acted.std_error)
+
+
+def _differ(p: float | None) -> bool | None:
+    return None if p is None else p < SIGNIFICANCE
+
+
+def _largest_part(split: VarianceSplit) -> tuple[str, float] | None:
+    name, share = max(split.shares().items(), key=lambda part: part[1])
+    return (PARTS[name], share) if share > 0 else None
+
+
+def _worse_than_random(found: Certificate | None) -> list[float]:
+    """Return the keep levels at which the most important segments do worse than random ones."""
+    return [
+        level.keep
+        for level in (found.levels if found else ())
+        if level.top.upper is not None
+        and level.random_as_top.lower is not None
+        and level.top.upper < level.random_as_top.lower
+    ]
+
+
+def _n_passes(found: Transfer | None) -> int:
+    return sum(cell.certificate.outcome == "pass" for cell in (found.cells if found else ()))
+
+
+def _differences(
+    found: ImportanceMap, comparison: Comparison | None
+) -> list[tuple[int, str, str, str]]:
+    """Return place, difference and its error of what is known to differ, the largest first."""
+    if comparison is None or comparison.difference is None:
+        return []
+    if found.study_hash not in comparison.study_hashes:
+        return []
+    table = comparison.difference
+    differing = [i for i, verdict in enumerate(table.verdict) if verdict in ("helps", "hurts")]
+    differing.sort(key=lambda i: -abs(table.difference[i]))
+    return [
+        (*_place(found, i), _signed(table.difference[i]), _number(table.std_error[i]))
+        for i in differing[:LONGEST_TABLE]
+    ]
+
+
+def _figures(found: ImportanceMap, results: _Results) -> "dict[str, Markup]":
+    from markupsafe import Markup
+
+    plan, certificate, curation, transfer, comparison = results
+    maps = both_maps(comparison, found) if comparison else None
+    drawn = {
+        "importance": partial(figures.draw_importance, found),
+        "variance": plan and partial(figures.draw_variance, plan.variance),
+        "certificate": certificate and partial(figures.draw_certificate, certificate),
+        "curation": curation and partial(figures.draw_curation, curation),
+        "comparison": comparison and maps and partial(figures.draw_comparison, comparison, *maps),
+        "transfer": transfer and partial(figures.draw_transfer, transfer),
+    }
+    return {
+        name: Markup(inline_svg(draw, name, CAPTIONS[name]))  # noqa: S704  (our own)
+        for name, draw in drawn.items()
+        if draw
+    }
+
+
+def _number(value: float | None, sign: str = "") -> str:
+    return "-" if value is None or not np.isfinite(value) else f"{value:{sign}.4g}"
+
+
+def _signed(value: float | None) -> str:
+    return _number(value, "+")
+
+
+def _duration(seconds: float) -> str:
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.1f} s"
+
+
+def _listed(shares: Iterable[float]) -> str:
+    return ", ".join(per_cent(share) for share in shares)

@@ -1,0 +1,341 @@
+import io
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from xml.etree import ElementTree
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from r2rise import Certificate, Curation, ImportanceMap, Transfer, compare
+from r2rise.certificate import KeepLevel
+from r2rise.curation import Confirmation, Trial
+from r2rise.figures import (
+    draw_certificate,
+    draw_comparison,
+    draw_curation,
+    draw_importance,
+    draw_transfer,
+    draw_variance,
+)
+from r2rise.figures.comparison import both_maps
+from r2rise.intervals import MeanInterval
+from r2rise.map_parts import (
+    AllFrames,
+    Baseline,
+    Dataset,
+    RandomPolicy,
+    SegmentTable,
+    VarianceSplit,
+    Verdicts,
+)
+from r2rise.transfer import Cell
+
+GOLDEN = ImportanceMap.load(Path(__file__).parent / "data" / "importance_map-1.1.json")
+WHEN = datetime(2026, 1, 2, tzinfo=UTC)
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def made_map(importance, verdict=None, n_demos=1, length=10, **fields) -> ImportanceMap:
+    """A map of equally long segments; standard errors are 1."""
+    values = np.array(importance, dtype=np.float64)
+    each = len(values) // n_demos
+    starts = np.tile(np.arange(each) * length, n_demos)
+    verdicts = None
+    if verdict is not None:
+        verdicts = Verdicts(
+            verdict=tuple(verdict), lower=values - 2, upper=values + 2, confidence=0.95,
+            simultaneous=False, level=0.05, margin=1.0, more_for_half=None, more_for_all=None,
+        )  # fmt: skip
+    changes = {
+        "dataset": Dataset(sha256="sha256:0", lengths=np.full(n_demos, each * length)),
+        "segments": SegmentTable(
+            length=length,
+            demonstration=np.repeat(np.arange(n_demos), each),
+            start=starts,
+            stop=starts + length,
+        ),
+        "importance": values,
+        "std_error": np.where(np.isfinite(values), 1.0, np.nan),
+        "n_kept": np.full(len(values), 32),
+        "n_masked": np.full(len(values), 32),
+        "verdicts": verdicts,
+    }
+    return GOLDEN.model_copy(update=changes | fields)
+
+
+def interval(mean: float) -> MeanInterval:
+    return MeanInterval(mean=mean, lower=mean - 2, upper=mean + 2, n=20)
+
+
+def made_certificate(**fields) -> Certificate:
+    levels = tuple(
+        KeepLevel(
+            n_segments=k, keep=k / 10, top=interval(10 + k), bottom=interval(k),
+            random_as_top=interval(5 + k), random_as_bottom=interval(4 + k),
+        )
+        for k in (1, 3, 5)
+    )  # fmt: skip
+    given = {
+        "created_at": WHEN, "outcome": "pass", "algorithm": "bc", "map_algorithm": "gail",
+        "map_revision": 64, "map_study_hash": "sha256:1", "unit": "episode_return",
+        "levels": levels, "area_top_random": interval(5), "area_random_bottom": interval(5),
+        "area_top_bottom": interval(10), "luck_p": 0.0001, "n_retrainings": 240, "n_failed": 0,
+        "versions": {},
+        "baseline": Baseline(
+            all_frames=AllFrames(mean=18, std_error=1, n_retrainings=3, n_episodes=60),
+            random_policy=RandomPolicy(mean=2, std_error=1, n_episodes=20),
+        ),
+    }  # fmt: skip
+    return Certificate(**given | fields)
+
+
+def made_curation(**fields) -> Curation:
+    given = {
+        "created_at": WHEN, "outcome": "gain", "algorithm": "bc", "dataset": "sha256:0",
+        "map_revision": 64, "map_study_hash": "sha256:1", "unit": "info:success",
+        "trials": tuple(
+            Trial(n_dropped=k, mean_return=interval(20 + k), gain=interval(4 + k)) for k in (1, 2)
+        ),
+        "confirmation": Confirmation(
+            all_frames=interval(15), curated=interval(20), random_drop=interval(14),
+            gain=interval(5), gain_over_random=interval(6),
+        ),
+        "edits": (), "n_retrainings": 100, "n_failed": 0, "versions": {},
+    }  # fmt: skip
+    return Curation(**given | fields)
+
+
+def made_transfer() -> Transfer:
+    shares = {("bc", "bc"): 0.8, ("bc", "gail"): -0.25, ("gail", "bc"): None, ("gail", "gail"): 1.2}
+    cells = tuple(
+        Cell(learner=a, ranking=b, share=share, certificate=made_certificate(outcome="undecided"))
+        for (a, b), share in shares.items()
+    )
+    return Transfer(created_at=WHEN, names=("bc", "gail"), cells=cells, versions={})
+
+
+FIRST = made_map([5, -5, 2, 0.1, -3, 1], n_demos=2)
+SECOND = made_map([4, -15, 2.5, 0.3, -1, 12], n_demos=2, std_error=np.full(6, 0.5))
+SPLIT = VarianceSplit(masks=44, training_seeds=20, masks_by_seeds=33, episodes=3)
+FIGURES = {
+    "importance": partial(draw_importance, GOLDEN),
+    "certificate": partial(draw_certificate, made_certificate()),
+    "curation": partial(draw_curation, made_curation()),
+    "variance": partial(draw_variance, SPLIT),
+    "comparison": partial(draw_comparison, compare(FIRST, SECOND), FIRST, SECOND),
+    "transfer": partial(draw_transfer, made_transfer()),
+}
+
+
+def drawn(draw, format="svg") -> bytes:  # noqa: A002
+    file = io.BytesIO()
+    draw(file, format=format)
+    return file.getvalue()
+
+
+def texts(draw) -> list[str]:
+    root = ElementTree.fromstring(drawn(draw))
+    assert root.tag == f"{SVG}svg"
+    return ["".join(element.itertext()) for element in root.iter(f"{SVG}text")]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("format", ["png", "svg"])
+def test_the_same_bytes_twice_whatever_style_the_user_has(name, format):  # noqa: A002
+    once = drawn(FIGURES[name], format)
+    assert once.startswith(b"\x89PNG" if format == "png" else b"<?xml")
+    assert b"dc:date" not in once
+    assert b"Software" not in once
+    mine = {"axes.facecolor": "black", "text.color": "red", "svg.hashsalt": "mine"}
+    with matplotlib.rc_context(mine):
+        assert drawn(FIGURES[name], format) == once
+        assert matplotlib.rcParams["text.color"] == "red"
+
+
+def test_pyplot_is_never_loaded(tmp_path):
+    import subprocess
+    import sys
+
+    code = (
+        "import io, sys; from r2rise.figures import draw_variance;"
+        "from r2rise.map_parts import VarianceSplit as V;"
+        "assert 'matplotlib' not in sys.modules;"
+        "draw_variance(V(masks=1, training_seeds=1, masks_by_seeds=1, episodes=1), io.BytesIO());"
+        "assert 'matplotlib.pyplot' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("importance", {
+            "frame", "demonstration", "importance (episode return)", "helps", "hurts",
+            "negligible", "no mark: unresolved", "not estimated",
+            "toys:OneStep, toys:Additive, 64 retrainings, reliability 1.00",
+        }),
+        ("certificate", {
+            "segments kept (%)", "mean episode return", "most important", "least important",
+            "random, sized as most important", "random, sized as least important", "all frames",
+            "random actions", "Pass: bc on the map of gail, by luck: p = 0.0001",
+        }),
+        ("curation", {
+            "segments left out", "mean info:success", "all frames (trial seeds)", "all frames",
+            "confirmed with fresh seeds", "Gain: bc",
+        }),
+        ("variance", {
+            "44 %", "20 %", "33 %", "which frames are kept: 44 %", "training seed: 20 %",
+            "frames kept and training seed together: 33 %",
+            "chance in the evaluation episodes: 3 %", "share of the variance of the returns (%)",
+        }),
+        ("comparison", {
+            "importance in the first map, toys:Additive (episode return)",
+            "importance in the second map, toys:Additive (episode return)",
+            "equal importance", "more important in the first map",
+            "less important in the first map", "no difference found",
+        }),
+        ("transfer", {"map", "learner", "80 %", "-25 %", "unknown", "120 %", "undecided"}),
+    ],
+)  # fmt: skip
+def test_text_is_text_and_names_units(name, expected):
+    assert expected <= set(texts(FIGURES[name]))
+
+
+def test_a_share_too_small_for_its_label_is_in_the_legend_only():
+    assert "3 %" not in texts(FIGURES["variance"])
+    nothing = VarianceSplit(masks=0, training_seeds=0, masks_by_seeds=0, episodes=0)
+    assert "training seed: 0 %" in texts(partial(draw_variance, nothing))
+
+
+def grey_cells(importance_map: ImportanceMap) -> list[np.ndarray]:
+    """The cells of a map of one demonstration and one importance, as a grey printer has them."""
+    pixels = imread(io.BytesIO(drawn(partial(draw_importance, importance_map), "png")))[..., :3]
+    grey = pixels @ (0.299, 0.587, 0.114)
+    darkest = (np.abs(pixels - np.array([5, 48, 97]) / 255) < 0.02).all(axis=2)
+    rows = np.flatnonzero(darkest.sum(axis=1) > grey.shape[1] / 2)
+    columns = np.flatnonzero(darkest[rows[0]])
+    cells = grey[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return np.array_split(cells, len(importance_map), axis=1)
+
+
+def test_marks_tell_verdicts_apart_in_grey():
+    verdict = ("helps", "hurts", "negligible", "unresolved")
+    shapes = []
+    for cell in grey_cells(made_map([5.0] * 4, verdict)):
+        inside = cell[:, 4:-4]  # without the white edges
+        mark = np.argwhere(inside > 0.6)
+        shapes.append(np.ptp(mark, axis=0) + 1 if len(mark) else (0, 0))
+    (plus_high, plus_wide), (minus_high, minus_wide), (dot_high, dot_wide), nothing = shapes
+    assert plus_high == pytest.approx(plus_wide, abs=1)
+    assert plus_high > 12
+    assert minus_wide > 4 * minus_high > 0
+    assert 3 <= dot_high == pytest.approx(dot_wide, abs=1)
+    assert dot_high < 0.7 * plus_high
+    assert tuple(nothing) == (0, 0)
+
+
+def test_marks_contrast_with_their_cell():
+    on_dark = grey_cells(made_map([5.0], ["helps"]))[0]
+    assert (on_dark[:, 4:-4] > 0.9).any()
+    svg = drawn(partial(draw_importance, made_map([5.0, 0.5], ["helps", "helps"]))).decode()
+    assert "stroke: #ffffff" in svg.partition('id="PathCollection_1"')[2]
+    assert "stroke: #000000" in svg.partition('id="PathCollection_1"')[2]
+
+
+def n_marks(importance_map: ImportanceMap) -> list[int]:
+    root = ElementTree.fromstring(drawn(partial(draw_importance, importance_map)))
+    groups = [g for g in root.iter(f"{SVG}g") if g.get("id", "").startswith("PathCollection")]
+    return [
+        len(list(group.iter(f"{SVG}use"))) or len(list(group.iter(f"{SVG}path")))
+        for group in groups
+    ]
+
+
+def test_what_was_not_estimated_has_no_mark():
+    assert n_marks(made_map([1, np.nan, -1, 2], ["helps", "helps", "hurts", "helps"])) == [2, 1, 0]
+
+
+def test_cells_too_small_for_marks_get_lines():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=2000)
+    verdict = np.where(values > 1, "helps", np.where(values < -1, "hurts", "unresolved")).tolist()
+    small = made_map(values, verdict, n_demos=2)
+    found = texts(partial(draw_importance, small))
+    assert {"line above: helps", "line below: hurts"} < set(found)
+    assert "helps" not in found
+    assert n_marks(small) == []
+
+
+def test_lines_lie_above_what_helps_and_below_what_hurts():
+    verdict = ["helps"] * 300 + ["hurts"] * 300
+    pixels = imread(
+        io.BytesIO(drawn(partial(draw_importance, made_map([0.0] * 600, verdict)), "png"))
+    )
+    dark = pixels[..., :3].max(axis=2) < 0.6
+    wide = dark.shape[1]
+    left = np.flatnonzero(dark[:, wide // 8 : wide * 3 // 8].all(axis=1))
+    right = np.flatnonzero(dark[:, wide * 5 // 8 : wide * 7 // 8].all(axis=1))
+    only_left, only_right = set(left) - set(right), set(right) - set(left)
+    assert only_left
+    assert only_right
+    assert max(only_left) < min(only_right)
+
+
+def test_a_large_map_makes_a_small_svg():
+    values = np.random.default_rng(0).normal(size=2000)
+    values[::7] = np.nan
+    verdict = ["helps", "hurts"] * 1000
+    for n_demos in (2, 20, 100):
+        large = made_map(values, verdict, n_demos=n_demos)
+        assert len(drawn(partial(draw_importance, large))) < 1_500_000
+
+
+@pytest.mark.parametrize("values", [[0.0, 0.0], [np.nan, np.nan], [1e9, -1e-9]])
+def test_odd_maps_are_drawn(values):
+    assert "frame" in texts(partial(draw_importance, made_map(values, ["unresolved"] * 2)))
+
+
+def test_a_map_that_knows_an_order_only_has_no_sign():
+    order = GOLDEN.estimator.model_copy(update={"sign": "order_only", "name": "rise"})
+    found = texts(partial(draw_importance, made_map([1, 2, 3], estimator=order)))
+    assert "importance (order only)" in found
+    assert "helps" not in found
+
+
+def test_names_are_never_mathematics():
+    environment = GOLDEN.study.environment.model_copy(update={"id": "my:$x_1$ <b>&"})
+    study = GOLDEN.study.model_copy(update={"environment": environment})
+    found = texts(partial(draw_importance, made_map([1, 2], study=study)))
+    assert any(text.startswith("my:$x_1$ <b>&, toys:Additive") for text in found)
+
+
+def test_a_map_is_saved_as_svg(tmp_path):
+    GOLDEN.save(tmp_path / "map.svg")
+    assert (tmp_path / "map.svg").read_bytes() == drawn(FIGURES["importance"])
+
+
+def test_results_with_parts_missing_are_drawn():
+    bare = made_certificate(luck_p=None, baseline=Baseline(), map_algorithm="bc", outcome="fail")
+    found = texts(partial(draw_certificate, bare))
+    assert "Fail: bc" in found
+    assert "all frames" not in found
+    unconfirmed = made_curation(outcome="no_gain", confirmation=None)
+    found = texts(partial(draw_curation, unconfirmed))
+    assert "No gain: bc" in found
+    assert "confirmed with fresh seeds" not in found
+    untried = made_curation(outcome="no_gain", confirmation=None, trials=())
+    assert "No segment seems to hurt: nothing was tried." in texts(partial(draw_curation, untried))
+
+
+def test_the_other_map_follows_from_a_comparison():
+    first = FIRST.model_copy(update={"study_hash": "sha256:a"})
+    second = SECOND.model_copy(update={"study_hash": "sha256:b"})
+    found = compare(first, second)
+    for pair in (both_maps(found, first), both_maps(found, second)):
+        for got, want in zip(pair, (first, second), strict=True):
+            np.testing.assert_allclose(got.importance, want.importance, atol=1e-12)
+            np.testing.assert_allclose(got.std_error, want.std_error, atol=1e-12)
+    assert both_maps(found, FIRST) is None
