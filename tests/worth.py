@@ -26,7 +26,7 @@ class Known(toys.OneStep):
 
 
 class Worth:
-    """Return = worth of the segments whose frames are kept, and noise.
+    """Return = worth of the segments whose frames are kept, a base and noise.
 
     It takes as many seconds as the environment variable WORTH_SECONDS says.
 
@@ -34,7 +34,8 @@ class Worth:
         worth: Of each segment of 10 frames.
         seed_noise: Standard deviation of noise that all masks of a training seed share.
         noise: Standard deviation of noise that each mask of each seed has by itself.
-        refuses: It fails on training seeds divisible by this number; 0 never fails.
+        base: Return of any mask, over and above.
+        refuses: It fails where seed and frames together are divisible by this; 0 never fails.
     """
 
     class Settings(BaseModel):
@@ -42,6 +43,7 @@ class Worth:
         worth: tuple[float, ...]
         seed_noise: float = 0.0
         noise: float = 0.0
+        base: float = 0.0
         refuses: int = 0
 
     def __init__(self, settings: Settings):
@@ -50,13 +52,13 @@ class Worth:
     def train(self, transitions, environment, seed, *, progress):
         own = self.settings
         time.sleep(float(os.environ.get("WORTH_SECONDS", "0")))
-        if own.refuses and seed % own.refuses == 0:
+        if own.refuses and (seed + len(transitions)) % own.refuses == 0:
             raise ValueError("not with this seed")
         segment = transitions.frame // FRAMES
         worth = np.array(own.worth)[segment].sum() / FRAMES
         shared = np.random.default_rng(seed).normal() * own.seed_noise
         single = np.random.default_rng([seed, *np.unique(segment)]).normal() * own.noise
-        return toys.Constant(float(worth + shared + single))
+        return toys.Constant(float(own.base + worth + shared + single))
 
 
 def demonstrations(n_segments: int, n_demos: int = 2) -> Demonstrations:
@@ -82,6 +84,19 @@ def changed(study: Study, **parts: Any) -> Study:
 def explained(worth: tuple[float, ...], n_demos: int = 2, **more: Any) -> ImportanceMap:
     """Return the map of a study whose learner makes these segments worth that much."""
     return r2rise.explain(demonstrations(len(worth), n_demos), study(worth, **more))
+
+
+def ranked(importance: ImportanceMap, *values: float) -> ImportanceMap:
+    """Return a map with other values, whatever its learner thinks of the segments."""
+    return importance.model_copy(update={"importance": np.array(values)})
+
+
+def learned(importance: ImportanceMap, worth: tuple[float, ...], **settings: Any) -> ImportanceMap:
+    """Return a map as it is, of a learner to which the segments are worth something else."""
+    execution = {"max_failed_share": 1.0, "shard_size": importance.study.execution.shard_size}
+    algorithm = {"name": "worth:Worth", "settings": {"worth": list(worth), **settings}}
+    other = changed(importance.study, algorithm=algorithm, execution=execution)
+    return importance.model_copy(update={"study": other})
 
 
 def without_time(result: Result) -> str:

@@ -1,0 +1,300 @@
+"""Certificates of learners whose returns are known to the last digit."""
+
+import numpy as np
+import pytest
+import worth
+from test_intervals import check
+from test_luck import p_by_hand
+from test_runner import Backwards
+
+import r2rise
+from r2rise import Certificate, ImportanceMap, Ledger
+from r2rise.certificate import FAIL_SHARE, LUCK_LEVEL, _plan
+from r2rise.errors import InputError, NotReady
+from r2rise.seeds import retraining_seeds
+from r2rise.segments import Segments
+from r2rise.selection import Ranking
+
+WORTH = (5.0, -3.0, 1.0, 2.5, 6.0, -1.0, 0.5, -2.0, 4.0, 3.0)
+D = len(WORTH)
+DEMONSTRATIONS = worth.demonstrations(D)
+SIZES = (1, 3, 5, 7, 9)
+ARMS = ("top", "bottom", "random_as_top", "random_as_bottom")
+
+
+@pytest.fixture(scope="module")
+def true_map() -> ImportanceMap:
+    """Of a learner without noise: its values are WORTH."""
+    found = worth.explained(WORTH)
+    np.testing.assert_allclose(found.importance, WORTH, atol=1e-9)
+    return found
+
+
+def by_hand(ledger: Ledger, n_levels: int = 5) -> tuple[np.ndarray, np.ndarray]:
+    """Return returns (n, levels, arms) and masks of all certificate records, in order."""
+    records = ledger.records("certify")
+    returns = np.array([np.mean(record.returns) for record in records])
+    n_segments = ledger.header.n_segments
+    masks = np.array([record.mask(n_segments) for record in records])
+    return returns.reshape(-1, n_levels, 4), masks.reshape(-1, n_levels, 4, n_segments)
+
+
+def area(curve, keep) -> float:
+    """Mean height of a curve: trapezoids over the range of keep levels."""
+    pieces = [(keep[i + 1] - keep[i]) * (curve[i] + curve[i + 1]) / 2 for i in range(len(keep) - 1)]
+    return sum(pieces) / (keep[-1] - keep[0])
+
+
+def test_curves_and_areas_of_known_returns(true_map):
+    found = r2rise.certify(DEMONSTRATIONS, true_map, repetitions=6)
+    assert [level.n_segments for level in found.levels] == list(SIZES)
+    assert [level.keep for level in found.levels] == [0.1, 0.3, 0.5, 0.7, 0.9]
+    best = sorted(WORTH, reverse=True)
+    # 6, 6 + 5 + 4, ...; and from the other end -3, -3 - 2 - 1, ...
+    top, bottom = [6.0, 15.0, 20.5, 22.0, 19.0], [-3.0, -6.0, -4.5, 1.0, 10.0]
+    assert top == [sum(best[:k]) for k in SIZES]
+    assert bottom == [sum(best[D - k :]) for k in SIZES]
+    for level, high, low in zip(found.levels, top, bottom, strict=True):
+        for interval, value in ((level.top, high), (level.bottom, low)):
+            assert interval.mean == pytest.approx(value)
+            assert (interval.lower, interval.upper) == (pytest.approx(value),) * 2
+            assert interval.n == 6
+    # heights 9, 21, 25, 21, 9 over steps of 0.2: 0.2 * (4.5 + 21 + 25 + 21 + 4.5) / 0.8
+    assert found.area_top_bottom.mean == pytest.approx(19.0)
+    assert found.area_top_bottom.lower == pytest.approx(19.0)
+    assert found.n_retrainings == 6 * 20
+    assert found.n_failed == 0
+
+
+def test_random_arms_and_intervals_follow_from_the_records(true_map, tmp_path):
+    own = worth.learned(true_map, WORTH, noise=4.0)
+    found = r2rise.certify(DEMONSTRATIONS, own, repetitions=8, ledger=tmp_path / "a.npz")
+    returns, masks = by_hand(Ledger.load(tmp_path / "a.npz"))
+    ranking = Ranking(own)
+    for number, (level, k) in enumerate(zip(found.levels, SIZES, strict=True)):
+        for arm, name in enumerate(ARMS):
+            check(getattr(level, name), returns[:, number, arm])
+        assert (masks[:, number, 0] == ranking.top(k)).all()
+        assert (masks[:, number, 1] == ranking.bottom(k)).all()
+        assert (masks[:, number].sum(axis=-1) == k).all()
+    keep = [k / D for k in SIZES]
+    heights = np.array([[area(arm, keep) for arm in repetition.T] for repetition in returns])
+    top, bottom, as_top, as_bottom = heights.T
+    check(found.area_top_random, top - as_top)
+    check(found.area_random_bottom, as_bottom - bottom)
+    check(found.area_top_bottom, top - bottom)
+    assert len({masks[i, :, 2:].tobytes() for i in range(8)}) == 8  # drawn anew
+
+
+def test_noise_of_the_training_seed_cancels(true_map):
+    quiet = r2rise.certify(DEMONSTRATIONS, true_map, repetitions=4)
+    noisy = r2rise.certify(
+        DEMONSTRATIONS, worth.learned(true_map, WORTH, seed_noise=50.0), repetitions=4
+    )
+    assert noisy.area_top_bottom.mean == pytest.approx(quiet.area_top_bottom.mean)
+    assert noisy.area_top_bottom.lower == pytest.approx(quiet.area_top_bottom.lower)
+    assert noisy.area_top_random.mean == pytest.approx(quiet.area_top_random.mean)
+    assert noisy.levels[0].top.upper - noisy.levels[0].top.lower > 50
+
+
+def test_a_true_map_passes(true_map):
+    found = r2rise.certify(DEMONSTRATIONS, true_map)
+    assert found.outcome == "pass"
+    assert found.luck_p <= LUCK_LEVEL
+    assert found.area_top_random.is_above_zero
+    assert found.area_random_bottom.is_above_zero
+    assert found.in_words().startswith("Pass")
+    assert found.baseline.gain == pytest.approx(sum(WORTH))
+    assert (found.algorithm, found.map_algorithm) == ("worth:Worth", "worth:Worth")
+    assert (found.map_revision, found.unit) == (64, "episode_return")
+    assert found.map_study_hash == true_map.study_hash
+
+
+def test_a_map_of_nothing_fails(true_map):
+    """Every mask returns 20 and a little noise: all frames gain 20, the order nothing."""
+    found = r2rise.certify(
+        DEMONSTRATIONS, worth.learned(true_map, (0.0,) * D, base=20.0, noise=1.0)
+    )
+    assert found.outcome == "fail"
+    assert found.area_top_bottom.upper < FAIL_SHARE * found.baseline.gain
+    assert found.baseline.gain == pytest.approx(20, abs=2)
+    assert found.in_words().startswith("Fail")
+    constant = r2rise.certify(
+        DEMONSTRATIONS, worth.learned(true_map, (0.0,) * D, base=20.0), repetitions=3
+    )
+    assert (constant.outcome, constant.luck_p) == ("fail", None)
+    assert constant.area_top_bottom.upper == 0.0
+
+
+def test_an_inverted_map_fails(true_map):
+    found = r2rise.certify(DEMONSTRATIONS, worth.ranked(true_map, *(-true_map.importance)))
+    assert found.area_top_bottom.mean == pytest.approx(-19.0)
+    assert found.outcome == "fail"
+    assert found.luck_p > 0.99
+
+
+def test_too_much_noise_leaves_it_undecided(true_map):
+    found = r2rise.certify(
+        DEMONSTRATIONS, worth.learned(true_map, WORTH, noise=60.0), repetitions=4
+    )
+    assert found.outcome == "undecided"
+    assert found.area_top_bottom.upper > FAIL_SHARE * found.baseline.gain
+    assert found.in_words().startswith("Undecided")
+
+
+def test_without_a_baseline_nothing_fails(true_map):
+    constant = worth.learned(true_map, (0.0,) * D, base=20.0)
+    study = worth.changed(constant.study, budget={"retrainings": 64, "baseline_retrainings": 0})
+    found = r2rise.certify(
+        DEMONSTRATIONS, constant.model_copy(update={"study": study}), repetitions=3
+    )
+    assert found.baseline.all_frames is None
+    assert found.outcome == "undecided"
+
+
+def test_a_few_segments_are_too_few_to_rule_out_luck():
+    """Of 3 segments one order in 6 is the true one."""
+    values = (8.0, 1.0, -5.0)
+    found = worth.explained(values, n_demos=3)
+    certificate = r2rise.certify(worth.demonstrations(3, 3), found)
+    assert [level.n_segments for level in certificate.levels] == [1, 2]
+    assert certificate.area_top_random.is_above_zero
+    assert certificate.area_random_bottom.is_above_zero
+    assert certificate.luck_p == pytest.approx(1 / 6, abs=0.02)
+    assert certificate.outcome == "undecided"
+    # heights 13, 13
+    assert certificate.area_top_bottom.mean == pytest.approx(13.0)
+
+
+def test_two_segments_have_one_level():
+    found = worth.explained((8.0, -5.0))
+    certificate = r2rise.certify(worth.demonstrations(2), found, repetitions=5)
+    assert [level.n_segments for level in certificate.levels] == [1]
+    assert certificate.levels[0].keep == 0.5
+    assert certificate.area_top_bottom.mean == pytest.approx(13.0)
+
+
+@pytest.mark.parametrize(
+    ("n", "sizes"),
+    [(2, (1,)), (3, (1, 2)), (5, (1, 2, 4)), (10, SIZES), (100, (10, 30, 50, 70, 90))],
+)
+def test_how_many_segments_are_kept(true_map, n, sizes):
+    segments = Segments.of(np.array([n * 10]), true_map.study.masking)
+    assert _plan(worth.ranked(true_map, *range(n)), segments).sizes == sizes
+    unknown = worth.ranked(true_map, *range(n), np.nan, np.nan)
+    assert _plan(unknown, segments).sizes == sizes
+
+
+def test_what_was_not_estimated_is_in_no_arm(true_map, tmp_path):
+    values = true_map.importance.copy()
+    values[[2, 7]] = np.nan
+    found = r2rise.certify(
+        DEMONSTRATIONS, worth.ranked(true_map, *values), repetitions=3, ledger=tmp_path / "a.npz"
+    )
+    _, masks = by_hand(Ledger.load(tmp_path / "a.npz"))
+    assert not masks[..., [2, 7]].any()
+    assert [level.n_segments for level in found.levels] == [1, 2, 4, 6, 7]
+    assert found.levels[-1].keep == 7 / 8
+
+
+def test_failed_retrainings_leave_their_repetition_out_and_are_counted(true_map, tmp_path):
+    own = worth.learned(true_map, WORTH, noise=4.0, refuses=31)
+    found = r2rise.certify(DEMONSTRATIONS, own, repetitions=12, ledger=tmp_path / "a.npz")
+    records = Ledger.load(tmp_path / "a.npz").records("certify")
+    failed = np.array([record.status == "failed" for record in records]).reshape(12, 20)
+    assert 0 < failed.any(axis=1).sum() <= 10
+    assert (failed.any(axis=1) & ~failed.all(axis=1)).any()
+    assert found.n_failed == failed.sum()
+    assert found.n_retrainings == 240
+    ok = ~failed.any(axis=1)
+    assert found.levels[0].top.n == found.area_top_bottom.n == ok.sum()
+    returns = np.array([r.returns.mean() if r.status == "ok" else np.nan for r in records])
+    complete = returns.reshape(12, 5, 4)[ok]
+    check(found.levels[2].random_as_top, complete[:, 2, 2])
+    heights = [area(arms[:, 0] - arms[:, 1], [k / D for k in SIZES]) for arms in complete]
+    check(found.area_top_bottom, np.array(heights))
+
+
+def test_at_least_two_repetitions_have_to_succeed(true_map):
+    with pytest.raises(NotReady, match="at least 2 repetitions .* there are 1 of 1"):
+        r2rise.certify(DEMONSTRATIONS, true_map, repetitions=1)
+    hopeless = worth.learned(true_map, WORTH, refuses=1)
+    with pytest.raises(NotReady, match="there are 0 of 3"):
+        r2rise.certify(DEMONSTRATIONS, hopeless, repetitions=3)
+
+
+def test_at_least_two_segments_have_to_be_known(true_map):
+    told = []
+    for n in (0, 1):
+        values = [1.0] * n + [np.nan] * (D - n)
+        with pytest.raises(NotReady, match=f"at least 2 estimated segments, there are {n}"):
+            r2rise.certify(DEMONSTRATIONS, worth.ranked(true_map, *values), on_progress=told.append)
+    assert told == []
+
+
+@pytest.mark.parametrize("estimator", ["rise", "rise_normalized"])
+def test_a_map_that_knows_the_order_only_is_certified(estimator):
+    study = worth.changed(worth.study(WORTH), estimator=estimator)
+    found = r2rise.explain(DEMONSTRATIONS, study)
+    assert found.estimator.sign == "order_only"
+    # in whole fold-over blocks every segment is kept equally often: the order is the true one
+    assert np.argsort(found.importance).tolist() == np.argsort(WORTH).tolist()
+    certificate = r2rise.certify(DEMONSTRATIONS, found)
+    assert certificate.outcome == "pass"
+    assert certificate.area_top_bottom.mean == pytest.approx(19.0)
+
+
+def test_luck_is_that_of_the_random_arms(tmp_path):
+    values = (4.0, 1.0, -2.0, 0.5)
+    found = worth.explained(values)
+    own = worth.learned(found, values, noise=6.0)
+    certificate = r2rise.certify(
+        worth.demonstrations(4), own, repetitions=6, ledger=tmp_path / "a.npz"
+    )
+    n_levels = len(certificate.levels)
+    returns, masks = by_hand(Ledger.load(tmp_path / "a.npz"), n_levels)
+    groups = [masks[:, level, 2:].reshape(-1, 4) for level in range(n_levels)]
+    scores = [returns[:, level, 2:].ravel() for level in range(n_levels)]
+    want = p_by_hand(np.array(groups), np.array(scores), own.importance)
+    assert certificate.luck_p == pytest.approx(want, abs=0.02)
+
+
+def test_certificates_use_seeds_that_no_map_has_used(tmp_path):
+    out = tmp_path / "out"
+    study = worth.study(WORTH, noise=3.0)
+    found = r2rise.explain(DEMONSTRATIONS, study, out=out)
+    r2rise.certify(DEMONSTRATIONS, found, repetitions=5, ledger=out / "ledger.npz")
+    r2rise.curate(DEMONSTRATIONS, found, ledger=out / "ledger.npz")
+    ledger = Ledger.load(out / "ledger.npz")
+    used = {
+        kind: {s for r in ledger.records(kind) for s in (r.training_seed, r.evaluation_seed)}
+        for kind in ("design", "baseline", "random_policy", "certify", "curate", "confirm")
+    }
+    used["pilot"] = {s for i in range(100) for s in retraining_seeds(study.seed, "pilot", i)}
+    assert all(used.values())
+    kinds = list(used)
+    for i, kind in enumerate(kinds):
+        for other in kinds[i + 1 :]:
+            assert not used[kind] & used[other], (kind, other)
+    # the map is still the ledger's
+    assert worth.without_time(r2rise.importance_map(ledger, found.study)) == worth.without_time(
+        found
+    )
+
+
+def test_the_order_of_the_work_and_the_ledger_change_nothing(true_map, tmp_path):
+    noisy = worth.learned(true_map, WORTH, noise=4.0)
+    plain = r2rise.certify(DEMONSTRATIONS, noisy, repetitions=4)
+    backwards = r2rise.certify(DEMONSTRATIONS, noisy, repetitions=4, engine=Backwards())
+    assert worth.without_time(backwards) == worth.without_time(plain)
+    r2rise.certify(DEMONSTRATIONS, noisy, repetitions=2, ledger=tmp_path / "a.npz")
+    extended = r2rise.certify(DEMONSTRATIONS, noisy, repetitions=4, ledger=tmp_path / "a.npz")
+    assert worth.without_time(extended) == worth.without_time(plain)
+    assert Certificate.from_json(plain.to_json()).to_json() == plain.to_json()
+
+
+@pytest.mark.xfail(strict=True, reason="nothing compares the demonstrations with the map's")
+def test_other_demonstrations_than_the_maps_are_refused(true_map):
+    other = worth.toys.demonstrations(1, D * worth.FRAMES)
+    with pytest.raises(InputError):
+        r2rise.certify(other, true_map, repetitions=2)
