@@ -12,6 +12,7 @@ from r2rise_service.cli import (
     curating,
     explaining,
     listing,
+    planning,
     reporting,
     showing,
     transferring,
@@ -56,6 +57,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.command("plan")(planning.plan)
 app.command("explain")(explaining.explain)
 app.command("show")(showing.show)
 app.command("certify")(certifying.certify)

@@ -1,0 +1,103 @@
+"""`r2rise plan`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from r2rise_service.cli import asking
+from r2rise_service.cli.common import Workers, get_ready
+
+if TYPE_CHECKING:
+    from r2rise import Plan
+
+
+def plan(
+    demonstrations: asking.Demos,
+    out: Annotated[
+        Path, typer.Option(help="Directory for plan.json, plan.yaml and the pilot's ledger.")
+    ],
+    env: asking.Env = None,
+    algorithm: asking.Algorithm = None,
+    until: asking.Goals = None,
+    max_time: asking.MaxTime = None,
+    max_retrainings: Annotated[
+        int | None, typer.Option(min=1, help="Retrainings that may be spent.")
+    ] = None,
+    segment_length: asking.SegmentLength = None,
+    segments: asking.OwnSegments = None,
+    obs_keys: asking.ObsKeys = None,
+    study: asking.StudyFile = None,
+    seed: asking.Seed = None,
+    workers: Workers = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
+) -> None:
+    """Measure with 64 retrainings what a study will take, and propose one.
+
+    Example: r2rise plan demos.npz --env CartPole-v1 --until reliability=0.9 --out out/
+    """
+    import r2rise
+    from r2rise.study import MOST_RETRAININGS
+    from r2rise_service.cli.progress import progress_bar
+
+    get_ready()
+    question = asking.study_of(
+        study,
+        {
+            "environment": asking.environment_fields(env, obs_keys),
+            "algorithm": {"name": algorithm},
+            "masking": asking.masking_fields(segment_length, segments),
+            "until": asking.until_fields(until or (), max_time),
+            "seed": seed,
+        },
+    )
+    loaded = r2rise.Demonstrations.load(demonstrations, obs_keys=question.environment.obs_keys)
+    with progress_bar("Pilot") as on_progress:
+        found = r2rise.plan(
+            loaded,
+            question,
+            max_retrainings=max_retrainings or MOST_RETRAININGS,
+            out=out,
+            workers=workers,
+            on_progress=on_progress,
+        )
+    if json:
+        typer.echo(found.to_json(), nl=False)
+    else:
+        _print(found)
+        typer.echo(f"Written to {out}: plan.json, plan.yaml, pilot.npz. Go on with")
+        typer.echo(f"  r2rise explain {demonstrations} --study {out / 'plan.yaml'} --out {out}")
+
+
+def _print(found: "Plan") -> None:
+    from r2rise_service.cli.printing import number, say, say_table
+
+    names = {
+        "masks": "which frames are kept",
+        "training_seeds": "training seeds",
+        "masks_by_seeds": "frames that matter differently with each training seed",
+        "episodes": "evaluation episodes",
+    }
+    shares = found.variance.shares()
+    say(
+        f"Pilot: {found.n_retrainings} retrainings, mean return {number(found.mean_return)}. "
+        f"Its variance comes from:",
+        *(f"  {shares[name]:4.0%} {words}" for name, words in names.items()),
+        f"One retraining: {number(found.seconds_training)} s of training, "
+        f"{number(found.seconds_episode)} s an episode.",
+    )
+    say_table(
+        f"For reliability {found.goal:g}",
+        ["segment length", "segments", "retrainings", "seconds", "within the limits"],
+        (
+            [
+                "own" if option.segment_length is None else str(option.segment_length),
+                str(option.n_segments),
+                "-" if option.retrainings is None else str(option.retrainings),
+                number(option.seconds),
+                f"{option.reliability:.2f}",
+            ]
+            for option in found.options
+        ),
+    )
+    say(found.in_words(), *found.advice)
