@@ -199,7 +199,8 @@ def test_transfer_prints_and_keeps_the_matrix(folder):
     # each learner's own work is in its own ledger
     assert {len(Ledger.load(f"{name}/ledger.npz").records("certify")) for name in "ab"} == {60}
     run("transfer a b --repetitions 3 --out kept/t.json")
-    assert Transfer.load("kept/t.json").cells == found.cells
+    again = Transfer.load("kept/t.json")
+    assert [cell.share for cell in again.cells] == [cell.share for cell in found.cells]
 
 
 def test_directories_of_one_name_are_told_apart(folder):

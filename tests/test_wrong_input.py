@@ -187,6 +187,7 @@ TABLE = [
     Wrong("an order instead of signs", "curate rise --out better.npz", "knows an order only", 1),
     Wrong("another kind of file", "curate done --out better.csv", "--out should end in .npz"),
     Wrong("a file below a file", "curate done --out file/better.npz", "file is no directory"),
+    Wrong("a file of the study", "curate done --out done/ledger.npz", "would overwrite done"),
     Wrong("a transfer of one", "transfer done", "needs at least 2 maps, got 1"),
     Wrong("a transfer to itself", "transfer done done", "A directory is given twice"),
     Wrong("maps of different segments", "transfer done long", "have different segments (8 and 4)"),

@@ -14,6 +14,8 @@ Directory = Annotated[
 Repetitions = Annotated[int, typer.Option(min=2, help="Training seeds to compare.")]
 Workers = Annotated[int, typer.Option(min=0, help="Worker processes; 0: this one.")]
 
+_OF_A_STUDY = ("study.yaml", "demonstrations.npz", "ledger.npz", "pilot.npz", "map.json")
+
 
 def get_ready() -> None:
     """Find the user's own module:object in the working directory; talk on standard error."""
@@ -33,6 +35,8 @@ def check_file(path: Path, option: str = "--out") -> None:
 
     if path.is_dir():
         raise InputError(f"{option} should be a file, but {path} is a directory.")
+    if path.name in _OF_A_STUDY and (path.parent / "study.yaml").exists():
+        raise InputError(f"{option} would overwrite {path} of a study: choose another name.")
     above = next(parent for parent in path.parents if parent.exists())
     if not above.is_dir() or not os.access(above, os.W_OK):
         raise InputError(f"{option} cannot be written: {above} is no directory, or is read-only.")
