@@ -23,8 +23,10 @@ BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#555555"
 MOST_SHAPES = 400
 """Shapes beyond which they are stored as pixels, so that an SVG stays small."""
 
+WIDE, NARROW = 95, 60
+"""Letters that fit a line of a figure of 8 and of 6 inches."""
+
 _DOTS_PER_INCH = 150
-_WIDEST_TITLE = 95
 _NO_DATE = {
     "png": {"Software": None},
     "svg": {"Date": None, "Creator": None, "Format": None, "Type": None},
@@ -79,9 +81,9 @@ def per_cent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def in_lines(title: str) -> str:
-    """Return a title in lines that fit the figure."""
-    return textwrap.fill(title, _WIDEST_TITLE)
+def in_lines(text: str, widest: int = WIDE) -> str:
+    """Return a title or label in lines of so many letters."""
+    return textwrap.fill(text, widest)
 
 
 def dark(colours: Any) -> Any:

@@ -8,6 +8,7 @@ from r2rise.figures.canvas import (
     BLUE,
     GREY,
     MOST_SHAPES,
+    NARROW,
     ORANGE,
     Format,
     figure_in,
@@ -53,9 +54,9 @@ def draw_comparison(
                 line(0, color="0.8", linewidth=0.8, zorder=0)
         names = comparison.algorithms
         axes.set(
-            xlabel=in_lines(_label("first map", names[0], first)),
-            ylabel=in_lines(_label("second map", names[1], second)),
-            title=in_lines(f"{_title(comparison)}; bars are standard errors"),
+            xlabel=in_lines(_label("first map", names[0], first), NARROW),
+            ylabel=in_lines(_label("second map", names[1], second), NARROW),
+            title=in_lines(f"{_title(comparison)}; bars are standard errors", NARROW),
         )
         figure.legend(loc="outside lower center", ncols=2, frameon=False)
 
