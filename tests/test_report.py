@@ -275,7 +275,7 @@ def test_results_about_an_earlier_map_say_so(folder, tmp_path):
 def test_missing_parts_say_what_to_run(tmp_path):
     words = page_with(tmp_path, GOLDEN).words
     for command in (
-        "r2rise plan",
+        f"r2rise plan {tmp_path}/demonstrations.npz --study {tmp_path}/study.yaml --out {tmp_path}",
         f"r2rise certify {tmp_path}",
         f"r2rise curate {tmp_path} --out better.npz",
         f"r2rise compare {tmp_path} OTHER --out {tmp_path}/comparison.json",

@@ -23,7 +23,7 @@ BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#555555"
 MOST_SHAPES = 400
 """Shapes beyond which they are stored as pixels, so that an SVG stays small."""
 
-WIDE, NARROW = 95, 60
+WIDE, NARROW = 95, 70
 """Letters that fit a line of a figure of 8 and of 6 inches."""
 
 _DOTS_PER_INCH = 150
