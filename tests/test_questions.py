@@ -1,0 +1,56 @@
+"""The page of questions is run from start to end; what it shows is what comes out."""
+
+import re
+from pathlib import Path
+
+import pytest
+from test_docs import PAGES, blocks, without_numbers
+from typer.testing import CliRunner
+
+from r2rise_service.cli import app
+
+ROOT = Path(__file__).parent.parent
+PAGE = PAGES["questions.md"]
+
+
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory) -> str:
+    """Everything that the commands of the page print, in their order."""
+    folder = tmp_path_factory.mktemp("questions")
+    (folder / "examples").symlink_to(ROOT / "examples")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("TERM", "dumb")
+        patch.setenv("R2RISE_CACHE", str(folder / "cache"))
+        found = [run(line) for block in blocks(PAGE, "sh") for line in block.splitlines()]
+        assert (folder / "better.npz").exists()
+        assert (folder / "out" / "report.html").stat().st_size > 50_000
+    return "".join(found)
+
+
+def run(command: str) -> str:
+    name, *words = command.split()
+    assert name == "r2rise"
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def labels(text: str) -> list[str]:
+    """Lines without numbers, blanks and verdicts, which another machine may see differently."""
+    bare = re.sub(r"[\s│]+", " ", without_numbers(text)).strip()
+    return [bare, re.sub(r" (helps|hurts|negligible|unresolved)$", "", bare)]
+
+
+LINES = [line for block in blocks(PAGE, "text") for line in block.splitlines()]
+
+
+def test_the_page_shows_what_the_commands_print(printed):
+    known = {label for line in printed.splitlines() for label in labels(line)}
+    missing = [line for line in LINES if not known & set(labels(line))]
+    assert not missing
+
+
+def test_the_page_runs_every_command_that_answers():
+    commands = {line.split()[1] for block in blocks(PAGE, "sh") for line in block.splitlines()}
+    assert commands == {"plan", "explain", "certify", "curate", "compare", "transfer", "report"}
