@@ -1,7 +1,6 @@
 import io
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from xml.etree import ElementTree
 
 import matplotlib
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from r2rise import Certificate, Curation, ImportanceMap, Transfer, compare
+from r2rise import Certificate, Curation, ImportanceMap, Study, Transfer, compare
 from r2rise.certificate import KeepLevel
 from r2rise.curation import Confirmation, Trial
 from r2rise.figures import (
@@ -26,15 +25,21 @@ from r2rise.map_parts import (
     AllFrames,
     Baseline,
     Dataset,
+    EstimatorInfo,
+    Quality,
     RandomPolicy,
+    Retrainings,
     SegmentTable,
     VarianceSplit,
     Verdicts,
 )
 from r2rise.transfer import Cell
 
-GOLDEN = ImportanceMap.load(Path(__file__).parent / "data" / "importance_map-1.1.json")
 WHEN = datetime(2026, 1, 2, tzinfo=UTC)
+BASELINE = Baseline(
+    all_frames=AllFrames(mean=18, std_error=1, n_retrainings=3, n_episodes=60),
+    random_policy=RandomPolicy(mean=2, std_error=1, n_episodes=20),
+)
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -49,12 +54,24 @@ def made_map(importance, verdict=None, n_demos=1, length=10, **fields) -> Import
             verdict=tuple(verdict), lower=values - 2, upper=values + 2, confidence=0.95,
             simultaneous=False, level=0.05, margin=1.0, more_for_half=None, more_for_all=None,
         )  # fmt: skip
-    changes = {
+    study = Study(
+        environment="toys:OneStep",
+        algorithm="toys:Additive",
+        masking={"segment_length": length, "design": "foldover", "block_size": 32},
+    )
+    given = {
+        "revision": 64, "partial": False, "created_at": WHEN, "study": study,
+        "design_hash": study.design_hash, "study_hash": study.study_hash,
         "dataset": Dataset(sha256="sha256:0", lengths=np.full(n_demos, each * length)),
+        "estimator": EstimatorInfo(
+            name="difference", unit="episode_return", sign="positive_helps"
+        ),
+        "retrainings": Retrainings(
+            done=64, failed=0, planned=64, mean_return=9.5, std_return=2.0
+        ),
+        "baseline": BASELINE,
         "segments": SegmentTable(
-            length=length,
-            demonstration=np.repeat(np.arange(n_demos), each),
-            start=starts,
+            length=length, demonstration=np.repeat(np.arange(n_demos), each), start=starts,
             stop=starts + length,
         ),
         "importance": values,
@@ -62,8 +79,13 @@ def made_map(importance, verdict=None, n_demos=1, length=10, **fields) -> Import
         "n_kept": np.full(len(values), 32),
         "n_masked": np.full(len(values), 32),
         "verdicts": verdicts,
-    }
-    return GOLDEN.model_copy(update=changes | fields)
+        "quality": Quality(
+            equal_importance_p=0.001, reliability=0.93, reliability_method="blocks"
+        ),
+        "versions": {"r2rise": "0.1.0"},
+        "warnings": (),
+    }  # fmt: skip
+    return ImportanceMap(**given | fields)
 
 
 def interval(mean: float) -> MeanInterval:
@@ -84,10 +106,7 @@ def made_certificate(**fields) -> Certificate:
         "levels": levels, "area_top_random": interval(5), "area_random_bottom": interval(5),
         "area_top_bottom": interval(10), "luck_p": 0.0001, "n_retrainings": 240, "n_failed": 0,
         "versions": {},
-        "baseline": Baseline(
-            all_frames=AllFrames(mean=18, std_error=1, n_retrainings=3, n_episodes=60),
-            random_policy=RandomPolicy(mean=2, std_error=1, n_episodes=20),
-        ),
+        "baseline": BASELINE,
     }  # fmt: skip
     return Certificate(**given | fields)
 
@@ -117,11 +136,13 @@ def made_transfer() -> Transfer:
     return Transfer(created_at=WHEN, names=("bc", "gail"), cells=cells, versions={})
 
 
+VERDICTS = ("helps", "hurts", "negligible", None, "unresolved", "helps")
+A_MAP = made_map([5, -4, 0.1, np.nan, 1.5, 3], VERDICTS, n_demos=2)
 FIRST = made_map([5, -5, 2, 0.1, -3, 1], n_demos=2)
 SECOND = made_map([4, -15, 2.5, 0.3, -1, 12], n_demos=2, std_error=np.full(6, 0.5))
 SPLIT = VarianceSplit(masks=44, training_seeds=20, masks_by_seeds=33, episodes=3)
 FIGURES = {
-    "importance": partial(draw_importance, GOLDEN),
+    "importance": partial(draw_importance, A_MAP),
     "certificate": partial(draw_certificate, made_certificate()),
     "curation": partial(draw_curation, made_curation()),
     "variance": partial(draw_variance, SPLIT),
@@ -175,7 +196,7 @@ def test_pyplot_is_never_loaded(tmp_path):
         ("importance", {
             "frame", "demonstration", "importance (episode return)", "helps", "hurts",
             "negligible", "no mark: unresolved", "not estimated",
-            "toys:OneStep, toys:Additive, 64 retrainings, reliability 1.00",
+            "toys:OneStep, toys:Additive, 64 retrainings, reliability 0.93",
         }),
         ("certificate", {
             "segments kept (%)", "mean episode return", "most important", "least important",
@@ -299,21 +320,21 @@ def test_odd_maps_are_drawn(values):
 
 
 def test_a_map_that_knows_an_order_only_has_no_sign():
-    order = GOLDEN.estimator.model_copy(update={"sign": "order_only", "name": "rise"})
+    order = A_MAP.estimator.model_copy(update={"sign": "order_only", "name": "rise"})
     found = texts(partial(draw_importance, made_map([1, 2, 3], estimator=order)))
     assert "importance (order only)" in found
     assert "helps" not in found
 
 
 def test_names_are_never_mathematics():
-    environment = GOLDEN.study.environment.model_copy(update={"id": "my:$x_1$ <b>&"})
-    study = GOLDEN.study.model_copy(update={"environment": environment})
+    environment = A_MAP.study.environment.model_copy(update={"id": "my:$x_1$ <b>&"})
+    study = A_MAP.study.model_copy(update={"environment": environment})
     found = texts(partial(draw_importance, made_map([1, 2], study=study)))
     assert any(text.startswith("my:$x_1$ <b>&, toys:Additive") for text in found)
 
 
 def test_a_map_is_saved_as_svg(tmp_path):
-    GOLDEN.save(tmp_path / "map.svg")
+    A_MAP.save(tmp_path / "map.svg")
     assert (tmp_path / "map.svg").read_bytes() == drawn(FIGURES["importance"])
 
 

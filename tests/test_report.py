@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from test_figures import A_MAP
 from typer.testing import CliRunner
 
 import r2rise
@@ -21,7 +22,6 @@ from r2rise.study import Prediction
 from r2rise_service.cli import app
 
 TESTS = Path(__file__).parent
-GOLDEN = ImportanceMap.load(TESTS / "data" / "importance_map-1.1.json")
 EXCERPT = TESTS.parent / "examples" / "cartpole.npz"
 HEADINGS = [
     "Are all frames equally important?",
@@ -273,7 +273,7 @@ def test_results_about_an_earlier_map_say_so(folder, tmp_path):
 
 
 def test_missing_parts_say_what_to_run(tmp_path):
-    words = page_with(tmp_path, GOLDEN).words
+    words = page_with(tmp_path, A_MAP).words
     for command in (
         f"r2rise plan {tmp_path}/demonstrations.npz --study {tmp_path}/study.yaml --out {tmp_path}",
         f"r2rise certify {tmp_path}",
@@ -287,7 +287,7 @@ def test_missing_parts_say_what_to_run(tmp_path):
 
 def test_commands_can_be_pasted_whatever_the_directory_is_called(tmp_path):
     odd = tmp_path / "my <out>; dir"
-    assert f"r2rise certify '{odd}'" in page_with(odd, GOLDEN).words
+    assert f"r2rise certify '{odd}'" in page_with(odd, A_MAP).words
 
 
 def test_hostile_names_are_text(folder, tmp_path):
@@ -391,17 +391,17 @@ FORETOLD = Prediction(
         ),
         (
             {
-                "study": GOLDEN.study.model_copy(update={"prediction": FORETOLD}),
+                "study": A_MAP.study.model_copy(update={"prediction": FORETOLD}),
                 "stopped": Stopped(reason="time", seconds=30.0),
             },
-            "reliability0.80 (0.60 to 0.90)1.00 retrainings12864 time1.5 min, one worker30.0 s",
+            "reliability0.80 (0.60 to 0.90)0.93 retrainings12864 time1.5 min, one worker30.0 s",
         ),
         ({"verdicts": None}, "There are no verdicts yet"),
         ({"baseline": Baseline()}, "what masks keep"),
         (
             {
                 "verdicts": None,
-                "estimator": GOLDEN.estimator.model_copy(
+                "estimator": A_MAP.estimator.model_copy(
                     update={"name": "rise", "sign": "order_only"}
                 ),
             },
@@ -409,19 +409,19 @@ FORETOLD = Prediction(
         ),
         (
             {
-                "verdicts": GOLDEN.verdicts.model_copy(
+                "verdicts": A_MAP.verdicts.model_copy(
                     update={
-                        "verdict": ("helps", "hurts", "negligible", *["unresolved"] * 6),
+                        "verdict": ("helps", "hurts", "negligible", *["unresolved"] * 3),
                         "more_for_half": 40,
                         "more_for_all": 10**9,
                     }
                 )
             },
-            "About 40 more retrainings would resolve half of the 6 open segments, no number all "
+            "About 40 more retrainings would resolve half of the 3 open segments, no number all "
             "of them.",
         ),
         (
-            {"importance": np.full(9, -1.0)},
+            {"importance": np.full(6, -1.0)},
             "No segment seems to help.",
         ),
         (
@@ -431,7 +431,7 @@ FORETOLD = Prediction(
     ],
 )  # fmt: skip
 def test_words_for_every_case(tmp_path, changes, expected):
-    page = page_with(tmp_path, GOLDEN.model_copy(update=changes))
+    page = page_with(tmp_path, A_MAP.model_copy(update=changes))
     assert page.headings == HEADINGS
     assert expected in page.words
 
@@ -439,7 +439,7 @@ def test_words_for_every_case(tmp_path, changes, expected):
 def test_what_cannot_be_read_is_named(tmp_path):
     with pytest.raises(ResultError, match=r"no map.json in .*r2rise explain"):
         write_report(tmp_path)
-    OutputDirectory(tmp_path).write(GOLDEN)
+    OutputDirectory(tmp_path).write(A_MAP)
     (tmp_path / "certificate.json").write_text("{}")
     with pytest.raises(ResultError, match=r"certificate.json is not a certificate"):
         write_report(tmp_path)
@@ -450,7 +450,7 @@ def test_what_cannot_be_read_is_named(tmp_path):
 
 
 def test_the_command_says_where_it_wrote(tmp_path):
-    OutputDirectory(tmp_path).write(GOLDEN)
+    OutputDirectory(tmp_path).write(A_MAP)
     result = CliRunner().invoke(app, ["report", str(tmp_path)])
     assert (result.exit_code, result.stdout) == (0, f"Written: {tmp_path / 'report.html'}.\n")
     missing = CliRunner().invoke(app, ["report", str(tmp_path / "nothing")])
