@@ -99,16 +99,35 @@ class Certificate(Result):
     n_failed: int
     versions: dict[str, str]
 
+    @property
+    def levels_against(self) -> list[float]:
+        """Keep levels at which the most important segments train worse than random ones."""
+        return [
+            level.keep
+            for level in self.levels
+            if level.top.upper is not None
+            and level.random_as_top.lower is not None
+            and level.top.upper < level.random_as_top.lower
+        ]
+
     def in_words(self) -> str:
         """Return what the outcome means."""
-        return {
-            "pass": "Pass: training on what the map calls important is better than training on "
-            "random segments, and those are better than what it calls unimportant.",
+        words = {
+            "pass": "Pass: over all levels together, training on what the map calls important is "
+            "better than training on random segments, and those are better than what it calls "
+            "unimportant.",
             "fail": "Fail: there is nothing to tell apart. What the map calls important and "
             "unimportant train policies that are nearly as good.",
             "undecided": "Undecided: there is nothing to tell apart with these retrainings. More "
             "repetitions, or a map of more retrainings, may decide.",
         }[self.outcome]
+        if self.levels_against:
+            shares = ", ".join(f"{keep:.0%}" for keep in self.levels_against)
+            words += (
+                f" Not at every level: of {shares} of the segments, the most important ones "
+                f"together train worse policies than random ones."
+            )
+        return words
 
 
 def certify(
@@ -135,6 +154,7 @@ def certify(
         on_progress: Called after each shard.
 
     Raises:
+        StudyError: When the map is about other demonstrations.
         NotReady: When fewer than 2 segments were estimated, or fewer than 2 repetitions succeed.
         StudyFailed: When more retrainings fail than the study allows.
     """
@@ -181,7 +201,7 @@ def certificate(runner: Runner, importance_map: ImportanceMap, repetitions: int)
         map_algorithm=importance_map.study.algorithm.name,
         map_revision=importance_map.revision,
         map_study_hash=importance_map.study_hash,
-        unit=importance_map.estimator.unit,
+        unit=study.evaluation.unit,
         levels=_levels(by_arm, plan),
         **areas._asdict(),
         luck_p=luck,

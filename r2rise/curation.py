@@ -11,7 +11,7 @@ from pydantic import Field
 
 from r2rise.demonstrations import Demonstrations
 from r2rise.engines import Engine
-from r2rise.errors import NotReady
+from r2rise.errors import DemonstrationsError, MapError, NotReady
 from r2rise.importance import ImportanceMap
 from r2rise.intervals import MeanInterval, mean_interval, paired_returns
 from r2rise.map_parts import MapPart
@@ -22,6 +22,7 @@ from r2rise.seeds import mask_generator
 from r2rise.segments import Segment
 from r2rise.selection import Mask, Ranking, matched_random
 from r2rise.tasks import crossed_tasks
+from r2rise.wording import counted
 
 CHOOSING_REPETITIONS = 16
 CONFIRMING_REPETITIONS = 40
@@ -104,17 +105,18 @@ class Curation(Result):
     def in_words(self) -> str:
         """Return what was found."""
         confirmed = self.confirmation
+        what = counted(len(self.edits), "segment")
         if not self.trials:
             return "No gain: no segment seems to hurt, so that nothing was tried."
         if confirmed is None:
             return "No gain: leaving out what seems to hurt was never better than all frames."
         if self.outcome == "no_gain":
             return (
-                f"No gain was confirmed: leaving out {len(self.edits)} segments changes the return "
+                f"No gain was confirmed: leaving out {what} changes the return "
                 f"by {confirmed.gain} with fresh seeds."
             )
         return (
-            f"Gain: without {len(self.edits)} segments the return is {confirmed.curated}, from all "
+            f"Gain: without {what} the return is {confirmed.curated}, from all "
             f"frames {confirmed.all_frames}: a gain of {confirmed.gain}, confirmed with seeds "
             f"that the choice never saw. As many random segments less: {confirmed.random_drop}."
         )
@@ -124,7 +126,13 @@ class Curation(Result):
 
         Raises:
             NotReady: When there is nothing to leave out.
+            DemonstrationsError: When these are not the demonstrations of the map.
         """
+        if demonstrations.content_hash != self.dataset:
+            raise DemonstrationsError(
+                f"The edits are for the demonstrations {self.dataset}, but got "
+                f"{demonstrations.content_hash}: give the ones that were explained."
+            )
         if not self.edits:
             raise NotReady("There is nothing to leave out: no trial was better than all frames.")
         return demonstrations.select(
@@ -152,11 +160,13 @@ def curate(
         on_progress: Called after each shard.
 
     Raises:
-        NotReady: When the map knows no signs, or fewer than 2 repetitions succeed.
+        MapError: When the map knows no signs.
+        StudyError: When the map is about other demonstrations.
+        NotReady: When fewer than 2 repetitions succeed.
         StudyFailed: When more retrainings fail than the study allows.
     """
     if importance_map.estimator.sign == "order_only":
-        raise NotReady(
+        raise MapError(
             f"The estimator {importance_map.estimator.name!r} knows an order only, not what hurts: "
             f"explain again with another --estimator (nothing is retrained for that)."
         )

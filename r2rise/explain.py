@@ -53,7 +53,8 @@ def explain(
         keys = study.environment.obs_keys
         demonstrations = Demonstrations.load(demonstrations, obs_keys=keys)
     resolved = resolve(study, demonstrations)
-    logger.info("%s", resolved.power.describe())
+    if not study.until.may_end_early:
+        logger.info("%s", resolved.power.describe())
     for notice in resolved.notices:
         logger.warning("%s", notice.detail)
     path = Path(ledger) if ledger is not None else directory.ledger if directory else None

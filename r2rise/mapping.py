@@ -74,7 +74,7 @@ def importance_map(ledger: Ledger, study: Study, notices: Sequence[Notice] = ())
         dataset=Dataset(sha256=study.demonstrations or "", lengths=lengths),
         estimator=EstimatorInfo(
             name=name,
-            unit="episode_return" if study.evaluation.score == "return" else study.evaluation.score,
+            unit=study.evaluation.unit,
             sign="order_only" if name.startswith("rise") else "positive_helps",
         ),
         retrainings=_retrainings(records, sample, planned),
@@ -152,7 +152,7 @@ def _goal_missed(study: Study, stop: Stop | None, trust: float | None, n_done: i
     if not study.until.has_goal or (stop is not None and stop.reason == "goal"):
         return []
     detail = "Verdicts are still open for some segments."
-    if goal is not None:
+    if goal is not None and (trust is None or trust < goal):
         reached = "unknown" if trust is None else f"{trust:.2f}"
         detail = f"Reliability {goal} was asked for and is {reached} after {n_done} retrainings."
         if trust is not None and 0 < trust < goal:

@@ -21,6 +21,7 @@ from r2rise.resolution import resolve
 from r2rise.results import Result, now
 from r2rise.runner import OnProgress, Runner
 from r2rise.study import MOST_RETRAININGS, Masking, Prediction, Study, Until
+from r2rise.wording import duration
 
 GOAL = 0.9
 """Reliability that is planned for where the study names none."""
@@ -110,7 +111,7 @@ class Plan(Result):
         expected = (
             f"{predicted.retrainings} retrainings of {what} are expected to reach reliability "
             f"{predicted.reliability:.2f} ({predicted.reliability_low:.2f} to "
-            f"{predicted.reliability_high:.2f}) in {_duration(predicted.seconds)} with one worker."
+            f"{predicted.reliability_high:.2f}) in {duration(predicted.seconds)} with one worker."
         )
         return {
             "as_asked": f"Within the limits: {expected}",
@@ -356,10 +357,3 @@ def _advice(pilot: Pilot, against: Baseline, n_episodes: int) -> Iterator[str]:
             "Most of the variance is masks mattering differently with each training seed: longer "
             "training, or an average of the last weights, would help more than more episodes."
         )
-
-
-def _duration(seconds: float) -> str:
-    for unit, size in (("h", 3600), ("min", 60)):
-        if seconds >= size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.1f} s"

@@ -25,6 +25,7 @@ from r2rise.output import OutputDirectory
 from r2rise.results import Result
 from r2rise.selection import Ranking
 from r2rise.transfer import Transfer
+from r2rise.wording import BEYOND_ANY_BUDGET, SIGNIFICANCE, duration
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -34,14 +35,8 @@ if TYPE_CHECKING:
 
 FILE_NAME = "report.html"
 
-SIGNIFICANCE = 0.05
-"""p-value below which frames are said to differ."""
-
 LONGEST_TABLE = 10
 """Segments in the tables of extremes."""
-
-BEYOND_ANY_BUDGET = 10**8
-"""Retrainings that nobody will do."""
 
 CAPTIONS = {
     "importance": "Importance of every segment; the tables hold the numbers.",
@@ -95,7 +90,7 @@ def _template() -> "Template":
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "number": _number, "signed": _signed, "per_cent": per_cent, "duration": _duration,
+        "number": _number, "signed": _signed, "per_cent": per_cent, "duration": duration,
         "listed": _listed,
     }  # fmt: skip
     return environment.get_template("report.html.j2")
@@ -156,7 +151,6 @@ def _contents(output: OutputDirectory) -> dict[str, Any]:
         "beyond_any_budget": BEYOND_ANY_BUDGET,
         "largest_part": _largest_part(results.plan.variance) if results.plan else None,
         "returns": list(_returns(found)),
-        "levels_worse_than_random": _worse_than_random(results.certificate),
         "edits": [_edit_row(edit) for edit in (results.curation.edits if results.curation else ())],
         "differences": _differences(found, results.comparison),
         "n_passes": _n_passes(results.transfer),
@@ -219,17 +213,6 @@ def _largest_part(split: VarianceSplit) -> tuple[str, float] | None:
     return (PARTS[name], share) if share > 0 else None
 
 
-def _worse_than_random(found: Certificate | None) -> list[float]:
-    """Return the keep levels at which the most important segments do worse than random ones."""
-    return [
-        level.keep
-        for level in (found.levels if found else ())
-        if level.top.upper is not None
-        and level.random_as_top.lower is not None
-        and level.top.upper < level.random_as_top.lower
-    ]
-
-
 def _n_passes(found: Transfer | None) -> int:
     return sum(cell.certificate.outcome == "pass" for cell in (found.cells if found else ()))
 
@@ -277,13 +260,6 @@ def _number(value: float | None, sign: str = "") -> str:
 
 def _signed(value: float | None) -> str:
     return _number(value, "+")
-
-
-def _duration(seconds: float) -> str:
-    for unit, size in (("h", 3600), ("min", 60)):
-        if seconds >= size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.1f} s"
 
 
 def _listed(shares: Iterable[float]) -> str:

@@ -50,7 +50,8 @@ def resolve(study: Study, demonstrations: Demonstrations) -> Resolved:
     """
     environment = Environment(study.environment)
     notices = _about_demonstrations(demonstrations, environment)
-    _check_hash(study, demonstrations)
+    check_hash(study, demonstrations)
+    _check_until(study)
     segments = demonstrations.segments(study.masking)
     masking = _resolve_masking(study, len(segments))
     budget, more = _round_budget(study, masking)
@@ -82,13 +83,26 @@ def resolve(study: Study, demonstrations: Demonstrations) -> Resolved:
     return Resolved(resolved, segments, power, tuple(notices))
 
 
-def _check_hash(study: Study, demonstrations: Demonstrations) -> None:
+def check_hash(study: Study, demonstrations: Demonstrations) -> None:
+    """Check that a study is about these demonstrations, where it says about which.
+
+    Raises:
+        StudyError: When it is about others.
+    """
     asked = study.demonstrations
     if asked is not None and asked != demonstrations.content_hash:
         raise StudyError(
             f"The study is about the demonstrations {asked}, but got "
             f"{demonstrations.content_hash}: give the file it was made for, or remove "
             f"'demonstrations' from the study."
+        )
+
+
+def _check_until(study: Study) -> None:
+    if study.until.verdicts and study.estimator.startswith("rise"):
+        raise StudyError(
+            f"until.verdicts cannot be reached: the estimator {study.estimator!r} knows an order "
+            f"only. Use another estimator, or until.reliability."
         )
 
 
@@ -132,7 +146,7 @@ def _round_budget(study: Study, masking: Masking) -> tuple[int, list[Notice]]:
     rounded = -(-retrainings // block_size) * block_size
     if masking.design != "foldover" or rounded == retrainings:
         return retrainings, []
-    if study.until.has_goal or study.until.seconds:
+    if study.until.may_end_early:
         return rounded, []
     detail = (
         f"{retrainings} retrainings rounded up to {rounded}: whole fold-over blocks of "

@@ -15,6 +15,7 @@ from r2rise.engines import Engine, InlineEngine
 from r2rise.errors import StudyFailed
 from r2rise.journal import open_ledger
 from r2rise.ledger import EMPTY_MASK, Ledger, LedgerHeader, Record
+from r2rise.resolution import check_hash
 from r2rise.retraining import Shard
 from r2rise.seeds import Kind
 from r2rise.study import Study
@@ -53,6 +54,7 @@ class Runner:
         on_progress: Called after each shard.
 
     Raises:
+        StudyError: When the study is about other demonstrations.
         LedgerError: On entering, when the ledger is in use, damaged or of another design.
     """
 
@@ -66,6 +68,7 @@ class Runner:
         engine: Engine | None = None,
         on_progress: OnProgress | None = None,
     ) -> None:
+        check_hash(study, demonstrations)
         self.study = study
         self.demonstrations = demonstrations
         self.segments = demonstrations.segments(study.masking)
@@ -191,6 +194,7 @@ class _Tally:
         self._failed: set[Key] = set()
         self._reasons: dict[Key, str] = {}
         self.add([record for task in tasks if (record := ledger.get(task)) is not None])
+        self._reasons.clear()  # failures of earlier runs are tried again
         self._resumed = len(self._done)
 
     def add(self, records: Sequence[Record]) -> None:

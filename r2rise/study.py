@@ -167,6 +167,11 @@ class Evaluation(StudyPart):
     score: str = Field(default="return", pattern=r"^(return|info:.+)$")
     backend: Literal["auto", "gymnasium", "batched", "envpool"] = "auto"
 
+    @property
+    def unit(self) -> str:
+        """Of scores: `episode_return`, or the name of another score."""
+        return "episode_return" if self.score == "return" else self.score
+
 
 class Budget(StudyPart):
     """How much is spent; extending it reuses the ledger.
@@ -202,6 +207,11 @@ class Until(StudyPart):
     def has_goal(self) -> bool:
         """Whether there is anything to reach."""
         return self.reliability is not None or self.verdicts
+
+    @property
+    def may_end_early(self) -> bool:
+        """Whether the study may stop before its budget is spent."""
+        return self.has_goal or self.seconds is not None
 
 
 class VerdictRule(StudyPart):
@@ -289,6 +299,22 @@ class Study(StudyPart):
 
     @model_validator(mode="before")
     @classmethod
+    def _room_to_stop(cls, value: Any) -> Any:
+        """Give a study that stops by itself the room to do so, where it names no budget."""
+        if not isinstance(value, Mapping) or value.get("until") is None:
+            return value
+        try:
+            until = Until.model_validate(value["until"])
+            budget = Budget.model_validate(value.get("budget", {}))
+        except ValidationError:
+            return value  # told when the fields themselves are checked
+        if not until.may_end_early or "retrainings" in budget.model_fields_set:
+            return value
+        given = budget.model_dump(exclude_unset=True)
+        return {**value, "budget": {**given, "retrainings": MOST_RETRAININGS}}
+
+    @model_validator(mode="before")
+    @classmethod
     def _apply_preset(cls, value: Any) -> Any:
         if not isinstance(value, Mapping) or value.get("preset") is None:
             return value
@@ -296,17 +322,6 @@ class Study(StudyPart):
         if name not in PRESETS:
             raise ValueError(f"no preset {name!r}. {suggestion(str(name), PRESETS)}")
         return merged(PRESETS[name], value)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _room_to_stop(cls, value: Any) -> Any:
-        """Give a study that stops by itself the room to do so, where it names no budget."""
-        if not isinstance(value, Mapping) or not value.get("until"):
-            return value
-        budget = value.get("budget", {})
-        if isinstance(budget, Mapping) and "retrainings" not in budget:
-            return {**value, "budget": {**budget, "retrainings": MOST_RETRAININGS}}
-        return value
 
     def design_part(self) -> dict[str, Any]:
         """Return all that determines what one mask's retraining gives, JSON-ready.

@@ -52,6 +52,8 @@ def judge(study: Study, found: Estimate, baseline: Baseline, n_retrainings: int)
     verdict[~known] = None
     width = found.std_error * _quantile(found, rule.level, rule.simultaneous, int(known.sum()))
     more = tests.more_retrainings(rule.level, n_retrainings)[open_]
+    if one_seed:
+        more = np.maximum(more, study.masking.block_size or 1)
     return Verdicts(
         verdict=tuple(verdict.tolist()),
         lower=found.importance - width,

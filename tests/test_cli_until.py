@@ -8,7 +8,8 @@ from test_cli import STUDY, run
 
 from r2rise import ImportanceMap, Study
 from r2rise.errors import StudyError
-from r2rise_service.cli.durations import in_words, seconds
+from r2rise.wording import duration
+from r2rise_service.cli.durations import seconds
 
 
 @pytest.fixture(autouse=True)
@@ -83,5 +84,5 @@ def test_no_times(text):
 
 
 def test_times_in_words():
-    words = [in_words(time) for time in (0.04, 3.14, 312, 7200)]
+    words = [duration(time) for time in (0.04, 3.14, 312, 7200)]
     assert words == ["0.0 s", "3.1 s", "5.2 min", "2.0 h"]

@@ -4,9 +4,10 @@ from scipy.stats import spearmanr
 from test_estimators import drawn, sample_of
 
 from r2rise.estimators import Estimate, estimate
-from r2rise.ledger import Record, pack_mask
+from r2rise.ledger import Record
 from r2rise.power import Power
 from r2rise.quality import equal_importance_p, failures_follow_frames_kept, reliability
+from r2rise.tasks import pack_mask
 
 
 def test_reliability_of_blocks_is_the_spearman_brown_formula():

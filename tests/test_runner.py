@@ -197,7 +197,6 @@ def test_failures_are_counted_for_each_kind_by_itself(tmp_path):
     assert engine.closed
 
 
-@pytest.mark.xfail(strict=True, reason="failures yet to be tried again end the run once more")
 def test_the_same_run_goes_on_when_the_cause_is_mended(tmp_path):
     study, tasks, _ = fail_one_baseline_of_two(tmp_path / "a.npz")
     with runner(study, ledger=tmp_path / "a.npz") as again:

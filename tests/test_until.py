@@ -10,6 +10,7 @@ from test_stopping import DEMONSTRATIONS, SIZE, asked, by_hand, resolved
 
 import r2rise
 from r2rise import Budget, ImportanceMap, Ledger, Study, Until
+from r2rise.errors import StudyError
 from r2rise.resolution import resolve
 
 UNTIL = {"reliability": 0.9}
@@ -122,6 +123,7 @@ def test_time_ends_a_study(tmp_path, monkeypatch):
         ({"until": Until(seconds=60)}, 20_000),
         ({"until": {"seconds": 60}, "budget": {"baseline_retrainings": 3}}, 20_000),
         ({"until": {"seconds": 60}, "budget": 128}, 128),
+        ({"until": {"seconds": 60}, "preset": "paper"}, 700),
         ({"until": {"seconds": 60}, "budget": {"retrainings": 128}}, 128),
         ({"until": {"seconds": 60}, "budget": Budget(retrainings=128)}, 128),
     ],
@@ -134,7 +136,6 @@ def test_a_study_that_stops_by_itself_has_room_to(fields, retrainings):
     assert study.budget.baseline_retrainings == (3 if given_baselines else 20)
 
 
-@pytest.mark.xfail(strict=True, reason="only a mapping is looked into, and any Until counts")
 @pytest.mark.parametrize(
     ("fields", "retrainings"),
     [
@@ -145,6 +146,12 @@ def test_a_study_that_stops_by_itself_has_room_to(fields, retrainings):
 )
 def test_room_to_stop_however_it_is_written(fields, retrainings):
     assert Study(environment="x", **fields).budget.retrainings == retrainings
+
+
+def test_verdicts_of_an_order_only_are_never_waited_for():
+    with pytest.raises(StudyError, match="until.verdicts cannot be reached"):
+        resolve(asked(until={"verdicts": True}, estimator="rise"), DEMONSTRATIONS)
+    assert resolve(asked(until={"reliability": 0.9}, estimator="rise"), DEMONSTRATIONS)
 
 
 def test_a_budget_that_is_only_a_bound_is_rounded_without_a_word():
@@ -178,7 +185,6 @@ def test_open_verdicts_are_told():
     assert notice.detail == "Verdicts are still open for some segments."
 
 
-@pytest.mark.xfail(strict=True, reason="the goal that was reached is named, not the missed one")
 def test_the_missed_one_of_two_goals_is_told():
     study = resolved(until={"reliability": 0.3, "verdicts": True}, budget=4 * SIZE)
     found = r2rise.importance_map(by_hand(study, noise=3.0, n_blocks=4), study)

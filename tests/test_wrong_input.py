@@ -184,7 +184,7 @@ TABLE = [
     Wrong("a folder that explain did not write", "certify empty", "demonstrations.npz is missing"),
     Wrong("a folder without a map", "certify nomap", "Cannot read the importance map nomap/map.js"),
     Wrong("one repetition", "certify done --repetitions 1", "greater than or equal to 2"),
-    Wrong("an order instead of signs", "curate rise --out better.npz", "knows an order only", 1),
+    Wrong("an order instead of signs", "curate rise --out better.npz", "knows an order only"),
     Wrong("another kind of file", "curate done --out better.csv", "--out should end in .npz"),
     Wrong("a file below a file", "curate done --out file/better.npz", "file is no directory"),
     Wrong("a file of the study", "curate done --out done/ledger.npz", "would overwrite done"),

@@ -19,10 +19,3 @@ def seconds(text: str, option: str = "--max-time") -> float:
     if time <= 0:
         raise StudyError(f"{option} should be a time such as 90, 90s, 5m or 2h, got {text!r}.")
     return time
-
-
-def in_words(time: float) -> str:
-    """Return seconds as `3.1 s`, `5.2 min` or `2.0 h`."""
-    if time < 100:
-        return f"{time:.1f} s"
-    return f"{time / 60:.1f} min" if time < 6000 else f"{time / 3600:.1f} h"

@@ -56,8 +56,7 @@ def explain(
             "seed": seed,
         },
     )
-    may_end_early = question.until.has_goal or question.until.seconds is not None
-    with progress_bar("Retraining", at_most=may_end_early) as on_progress:
+    with progress_bar("Retraining", at_most=question.until.may_end_early) as on_progress:
         importance = r2rise.explain(
             demonstrations,
             question,

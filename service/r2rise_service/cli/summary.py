@@ -2,13 +2,8 @@
 
 from r2rise import ImportanceMap
 from r2rise.importance import RankedSegment
-from r2rise_service.cli.durations import in_words
+from r2rise.wording import BEYOND_ANY_BUDGET, SIGNIFICANCE, duration
 from r2rise_service.cli.printing import number, place, say, say_table
-
-SIGNIFICANCE = 0.05
-
-BEYOND_ANY_BUDGET = 10**8
-"""Retrainings that nobody will do."""
 
 
 def print_map(importance: ImportanceMap, k: int = 10) -> None:
@@ -91,7 +86,7 @@ def _stopped(importance: ImportanceMap) -> list[str]:
     if stopped is None:
         return []
     why = {"goal": "what was asked for was reached", "time": "time was up"}[stopped.reason]
-    worked = "" if stopped.seconds is None else f" and {in_words(stopped.seconds)}"
+    worked = "" if stopped.seconds is None else f" and {duration(stopped.seconds)}"
     return [f"Stopped: {why} after {importance.revision} retrainings{worked}."]
 
 
@@ -105,8 +100,8 @@ def _prediction(importance: ImportanceMap) -> list[str]:
     return [
         f"Predicted by the pilot: reliability {foretold.reliability:.2f} "
         f"({foretold.reliability_low:.2f} to {foretold.reliability_high:.2f}) in "
-        f"{foretold.retrainings} retrainings and {in_words(foretold.seconds)}; found: {found} in "
-        f"{importance.revision}{'' if time is None else f' and {in_words(time)}'}."
+        f"{foretold.retrainings} retrainings and {duration(foretold.seconds)}; found: {found} in "
+        f"{importance.revision}{'' if time is None else f' and {duration(time)}'}."
     ]
 
 
