@@ -9,7 +9,7 @@ from test_runner import Backwards
 import r2rise
 from r2rise import ImportanceMap, Ledger
 from r2rise.curation import CHOOSING_REPETITIONS, CONFIRMING_REPETITIONS, Curation, drop_sizes
-from r2rise.errors import MapError, NotReady
+from r2rise.errors import DemonstrationsError, MapError, NotReady, StudyError
 
 WORTH = (5.0, -3.0, 1.0, 2.5, 6.0, -1.0, 0.5, -2.0, 4.0, 3.0)
 D = len(WORTH)
@@ -205,10 +205,12 @@ def test_the_order_of_the_work_and_an_interruption_change_nothing(true_map, cura
     assert told == []
 
 
-def test_edits_are_not_applied_to_other_demonstrations(curation):
+def test_other_demonstrations_than_the_maps_are_refused(curation, true_map):
     other = worth.toys.demonstrations(3, 50)
-    with pytest.raises(InputError):
+    with pytest.raises(DemonstrationsError, match="The edits are for the demonstrations"):
         curation.apply(other)
+    with pytest.raises(StudyError, match="is about the demonstrations"):
+        r2rise.curate(other, true_map)
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,13 @@ def test_the_true_map_is_not_luck():
     assert (ps(20, true=True) < 0.02).all()
 
 
+def test_p_is_never_zero():
+    """Of 12! orders none but the true one fits: it counts as one of the shuffles."""
+    generator = np.random.default_rng(0)
+    masks, truth = drawn_masks(3, 40, 12, generator), np.arange(12.0)
+    assert luck_p(masks, masks @ truth, truth, generator) == 1 / 10_000
+
+
 def test_shuffled_true_values_are_no_better_than_values_made_up():
     found = []
     for replication in range(200):

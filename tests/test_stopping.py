@@ -179,6 +179,15 @@ def test_a_block_counts_when_it_and_the_baselines_are_complete():
         assert StoppingRule(study, SEGMENTS).decide(held) is None
 
 
+def test_records_beyond_the_budget_are_not_looked_at():
+    goal = {"reliability": 0.9}
+    ledger = by_hand(resolved(), noise=6.0)
+    stop = StoppingRule(resolved(until=goal), SEGMENTS).decide(ledger)
+    assert stop.n_retrainings > 2 * SIZE
+    smaller = resolved(until=goal, budget=stop.n_retrainings - SIZE)
+    assert StoppingRule(smaller, SEGMENTS).decide(ledger) is None
+
+
 @given(st.permutations(range(12)), st.sampled_from([0.3, 0.7, 0.9]), st.integers(1, 5))
 def test_the_decision_is_the_same_in_whatever_order_records_come(order, goal, at_a_time):
     """Decided after every few shards, or once from a ledger that holds more than needed."""

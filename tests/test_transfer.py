@@ -7,7 +7,7 @@ from test_certificate import area
 
 import r2rise
 from r2rise import Ledger
-from r2rise.errors import LedgerError, MapError
+from r2rise.errors import LedgerError, MapError, StudyError
 
 WORTH = {
     "cautious": (5.0, -3.0, 1.0, 2.5, 6.0, -1.0, 0.5, -2.0),
@@ -132,5 +132,5 @@ def test_returns_have_the_unit_of_the_learner(maps):
 
 
 def test_other_demonstrations_than_the_maps_are_refused(maps):
-    with pytest.raises(InputError):
+    with pytest.raises(StudyError, match="is about the demonstrations"):
         r2rise.transfer(worth.demonstrations(D, 1), maps, repetitions=2)

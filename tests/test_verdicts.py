@@ -162,6 +162,15 @@ def test_one_shared_seed_resolves_nothing():
     assert several.verdict == each_its_own.verdict
 
 
+def test_another_seed_takes_a_block_more_at_least():
+    certain = found([50.0, -50.0, 0.1], 0.001, n_blocks=1)
+    judged = verdicts_of(certain, gaining(100), n=32)
+    assert (judged.more_for_half, judged.more_for_all) == (32, 32)
+    # and more where the effects say so: 2.8415 * 32 = 90.9
+    judged = verdicts_of(found([50.0, -50.0, 1.0], 1.0, n_blocks=1), n=32)
+    assert (judged.more_for_half, judged.more_for_all) == (32, 91)
+
+
 def test_what_was_not_estimated_has_no_verdict_and_counts_for_nothing():
     known = verdicts_of(found([3.0, -2.2, 2.1, 1.0]), gaining(10))
     judged = verdicts_of(
