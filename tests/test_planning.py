@@ -14,7 +14,7 @@ from r2rise.errors import NotReady, StudyError
 from r2rise.ledger import Ledger, Record
 from r2rise.map_parts import VarianceSplit
 from r2rise.pilot import N_PAIRS, N_SEEDS, Cost, Pilot, measure
-from r2rise.planning import best_episodes
+from r2rise.proposal import best_episodes
 
 sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
 

@@ -1,0 +1,188 @@
+"""What a pilot's measurements allow: segment lengths, episodes, retrainings."""
+
+import math
+from collections.abc import Iterator
+from typing import Literal
+
+from r2rise.demonstrations import Demonstrations
+from r2rise.map_parts import MapPart
+from r2rise.masks import foldover_block_size
+from r2rise.pilot import Pilot
+from r2rise.study import Masking, Prediction, Study
+
+RANKED = 0.5
+"""Reliability below which a map is noise."""
+
+CONFIDENCE = 0.8
+"""Of the prediction's interval."""
+
+_FEWEST_SEGMENTS = 4
+_EPISODES = (2, 100)
+_LEAST_TRAINING_NOISE = 0.2
+"""Share of the noise that is taken for training noise whatever a small pilot says."""
+
+_WORTH_CHANGING = 0.8
+"""Cost below which another number of episodes is proposed, over that of the present one."""
+
+Outcome = Literal["as_asked", "coarser", "short", "refused"]
+
+
+class Option(MapPart):
+    """What the limits allow with segments of one length.
+
+    Attributes:
+        segment_length: Frames, `all`, or null for the user's own segments.
+        n_segments: How many there are.
+        retrainings: That the goal takes; null where no number would do.
+        seconds: What these take with one worker; null likewise.
+        reliability: What the limits allow, at most the goal.
+    """
+
+    segment_length: int | Literal["all"] | None
+    n_segments: int
+    retrainings: int | None
+    seconds: float | None
+    reliability: float
+
+
+class Proposer:
+    """Concludes from a pilot what a study takes.
+
+    Args:
+        study: What is asked; its `until.seconds` is a limit.
+        demonstrations: What is to be explained.
+        pilot: What was measured.
+        goal: Reliability to reach.
+        max_retrainings: What may be spent.
+
+    Attributes:
+        n_episodes: Of each retraining.
+        blur: Noise over signal of one mask with so many episodes.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        demonstrations: Demonstrations,
+        pilot: Pilot,
+        goal: float,
+        max_retrainings: int,
+    ) -> None:
+        self._study, self._demonstrations = study, demonstrations
+        self._pilot, self._goal = pilot, goal
+        self.n_episodes = best_episodes(pilot)
+        self.blur = pilot.blur() * _noise_change(pilot, self.n_episodes)
+        self._cost = pilot.cost.of(self.n_episodes)
+        seconds = study.until.seconds
+        self._most = float(max_retrainings)
+        if seconds is not None:
+            self._most = min(self._most, seconds / self._cost)
+
+    def options(self) -> list[Option]:
+        """Return what the limits allow: the segments asked for first, then longer ones."""
+        return [self._option(masking) for masking in self._maskings()]
+
+    def _maskings(self) -> Iterator[Masking]:
+        asked = self._study.masking
+        yield asked
+        length = asked.segment_length
+        if not isinstance(length, int):
+            return
+        longest = int(self._demonstrations.lengths.max())
+        while (length := 2 * length) < longest:
+            yield asked.model_copy(update={"segment_length": length})
+        yield asked.model_copy(update={"segment_length": "all"})
+
+    def _option(self, masking: Masking) -> Option:
+        n = len(self._demonstrations.segments(masking))
+        needed = self._needed(n)
+        possible = math.isfinite(self.blur)
+        reachable = self._most / (self._most + n * self.blur) if possible else 0.0
+        return Option(
+            segment_length=masking.segment_length,
+            n_segments=n,
+            retrainings=needed,
+            seconds=None if needed is None else needed * self._cost,
+            reliability=min(reachable, self._goal),
+        )
+
+    def _needed(self, n_segments: int) -> int | None:
+        """Return the retrainings that reach the goal in whole blocks, at least two."""
+        exact = n_segments * self.blur * self._goal / (1 - self._goal)
+        if not math.isfinite(exact):
+            return None
+        block = foldover_block_size(n_segments)
+        return max(2, math.ceil(exact / block)) * block
+
+    def choose(self, options: list[Option]) -> tuple[Outcome, Option]:
+        """Return the shortest segments that reach the goal, else those that can be ranked."""
+        usable = [o for o in options if o.retrainings and o.n_segments >= _FEWEST_SEGMENTS]
+        for option in usable:
+            if option.retrainings is not None and option.retrainings <= self._most:
+                return ("as_asked" if option is options[0] else "coarser"), option
+        for option in usable:
+            if option.reliability >= RANKED:
+                return "short", option
+        return "refused", options[0]
+
+    def study(self, option: Option) -> Study:
+        """Return the proposed study, with what is to be expected of it."""
+        asked = self._study
+        masking = {"segment_length": option.segment_length}
+        until = asked.until.model_copy(update={"reliability": self._goal})
+        changes = {
+            "masking": asked.masking.model_copy(update=masking),
+            "evaluation": asked.evaluation.model_copy(update={"n_episodes": self.n_episodes}),
+            "until": until,
+        }
+        if option.retrainings is None:
+            return asked.model_copy(update=changes)
+        block = foldover_block_size(option.n_segments)
+        affordable = max(2, int(self._most // block)) * block
+        ranks = option.reliability >= RANKED
+        n = min(option.retrainings, affordable) if ranks else option.retrainings
+        budget = asked.budget.model_copy(update={"retrainings": max(n, affordable)})
+        prediction = self._prediction(n, option.n_segments)
+        return asked.model_copy(update={**changes, "budget": budget, "prediction": prediction})
+
+    def _prediction(self, n: int, n_segments: int) -> Prediction:
+        change = _noise_change(self._pilot, self.n_episodes)
+        low, high = self._pilot.f_interval(CONFIDENCE)
+
+        def reliability(f: float | None) -> float:
+            return n / (n + n_segments * self._pilot.blur(f) * change)
+
+        return Prediction(
+            reliability=reliability(None),
+            reliability_low=reliability(low),
+            reliability_high=reliability(high),
+            retrainings=n,
+            seconds=(n + self._study.budget.baseline_retrainings) * self._cost,
+        )
+
+
+def best_episodes(pilot: Pilot) -> int:
+    """Return the episodes of a retraining that give most reliability for the time.
+
+    The product of a mask's noise, a + e / n, and its seconds, c + n s, is least at
+    n = sqrt(e c / (a s)). The present number stays unless that saves a fifth.
+    """
+    cost, e = pilot.cost, pilot.episode_noise
+    a = max(pilot.noise - e / pilot.n_episodes, _LEAST_TRAINING_NOISE * pilot.noise)
+
+    def price(n: int) -> float:
+        return (a + e / n) * cost.of(n)
+
+    if a <= 0 or cost.episode <= 0:
+        return pilot.n_episodes
+    best = round(math.sqrt(e * cost.training / (a * cost.episode)))
+    best = min(max(best, _EPISODES[0]), _EPISODES[1])
+    return best if price(best) < _WORTH_CHANGING * price(pilot.n_episodes) else pilot.n_episodes
+
+
+def _noise_change(pilot: Pilot, n_episodes: int) -> float:
+    """Return the factor by which another number of episodes changes the noise."""
+    if pilot.noise <= 0:
+        return 1.0
+    change = pilot.episode_noise * (1 / n_episodes - 1 / pilot.n_episodes)
+    return max(_LEAST_TRAINING_NOISE, 1 + change / pilot.noise)
