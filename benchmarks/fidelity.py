@@ -43,7 +43,8 @@ from r2rise.mapping import versions
 from r2rise.resolution import resolve
 from r2rise.retraining import keep_going
 from r2rise.seeds import episode_seeds
-from r2rise.study import EstimatorName, Study
+from r2rise.study import Study
+from r2rise.study_parts import EstimatorName
 from r2rise.tasks import design_tasks
 
 Floats = NDArray[np.float64]

@@ -20,7 +20,7 @@ from scipy.stats import t as student_t
 from r2rise.estimators import MaskedReturns, estimate
 from r2rise.masks import make_design, stacked
 from r2rise.quality import equal_importance_p, reliability
-from r2rise.study import EstimatorName, Masking
+from r2rise.study_parts import EstimatorName, Masking
 
 Floats = NDArray[np.float64]
 

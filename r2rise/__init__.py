@@ -13,7 +13,8 @@ from r2rise.mapping import importance_map
 from r2rise.planning import Plan, plan
 from r2rise.runner import Progress
 from r2rise.segments import Segment, Segments
-from r2rise.study import Budget, Evaluation, Execution, Masking, Study, Until, VerdictRule
+from r2rise.study import Study
+from r2rise.study_parts import Budget, Evaluation, Execution, Masking, Until, VerdictRule
 from r2rise.transfer import Transfer, transfer
 
 __all__ = [

@@ -16,7 +16,7 @@ from r2rise.checks import check_arrays, read_only, row_chunks
 from r2rise.errors import DemonstrationsError
 from r2rise.files import move_folder
 from r2rise.segments import Segment, Segments
-from r2rise.study import Masking
+from r2rise.study_parts import Masking
 
 ARRAY_KEYS = ("obs", "acts", "lengths", "rews", "terminal", "frames")
 """The arrays of a demonstrations file, in the order in which they are hashed."""

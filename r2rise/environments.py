@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from r2rise.demonstrations import Demonstrations
 from r2rise.errors import EnvironmentMismatch, UnknownName, suggestion
-from r2rise.study import EnvironmentSpec
+from r2rise.study_parts import EnvironmentSpec
 
 DEFAULT_MAX_STEPS = 10_000
 """Steps after which an episode is cut where neither study nor environment say so."""

@@ -25,7 +25,8 @@ from r2rise.resolution import Notice
 from r2rise.results import now
 from r2rise.segments import Segments
 from r2rise.stopping import Stop, StoppingRule, block_size, estimator_name
-from r2rise.study import EstimatorName, Study
+from r2rise.study import Study
+from r2rise.study_parts import EstimatorName
 from r2rise.verdicts import judge
 
 LOW_RELIABILITY = 0.5

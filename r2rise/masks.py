@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from r2rise.errors import StudyError
 from r2rise.seeds import mask_generator
-from r2rise.study import Masking
+from r2rise.study_parts import Masking
 
 Mask = NDArray[np.bool_]
 

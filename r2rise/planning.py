@@ -20,7 +20,8 @@ from r2rise.proposal import Option, Outcome, Proposer
 from r2rise.resolution import resolve
 from r2rise.results import Result, now
 from r2rise.runner import OnProgress, Runner
-from r2rise.study import MOST_RETRAININGS, Masking, Study
+from r2rise.study import MOST_RETRAININGS, Study
+from r2rise.study_parts import Masking
 from r2rise.wording import duration
 
 GOAL = 0.9

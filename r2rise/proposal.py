@@ -8,7 +8,8 @@ from r2rise.demonstrations import Demonstrations
 from r2rise.map_parts import MapPart
 from r2rise.masks import foldover_block_size
 from r2rise.pilot import Pilot
-from r2rise.study import Masking, Prediction, Study
+from r2rise.study import Study
+from r2rise.study_parts import Masking, Prediction
 
 RANKED = 0.5
 """Reliability below which a map is noise."""

@@ -11,7 +11,8 @@ from r2rise.evaluation.backends import resolve_backend
 from r2rise.masks import BALANCED_BLOCK_SIZE, foldover_block_size
 from r2rise.power import Power
 from r2rise.segments import Segments
-from r2rise.study import AlgorithmSpec, EstimatorName, Masking, Study, StudyPart
+from r2rise.study import Study
+from r2rise.study_parts import AlgorithmSpec, EstimatorName, Masking, StudyPart
 
 SHARD_SIZE = 2
 """Masks that one worker retrains one by one in a call: a pair of complements."""

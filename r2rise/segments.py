@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2rise.errors import StudyError
-from r2rise.study import Masking
+from r2rise.study_parts import Masking
 
 
 class Segment(NamedTuple):

@@ -9,7 +9,8 @@ from r2rise.estimators import Estimate, MaskedReturns, estimate
 from r2rise.ledger import Ledger
 from r2rise.quality import reliability
 from r2rise.segments import Segments
-from r2rise.study import EstimatorName, Study
+from r2rise.study import Study
+from r2rise.study_parts import EstimatorName
 from r2rise.verdicts import judge
 
 INDEPENDENT_MASKS_A_STEP = 64

@@ -5,28 +5,28 @@ The same object in Python, in YAML, over REST and inside every saved importance 
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any
 
 import yaml
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    JsonValue,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from r2rise.errors import StudyError, suggestion
+from r2rise.study_parts import (
+    AlgorithmSpec,
+    Budget,
+    EnvironmentSpec,
+    EstimatorChoice,
+    Evaluation,
+    Execution,
+    Masking,
+    Prediction,
+    StudyPart,
+    Until,
+    VerdictRule,
+)
 from r2rise.validation import describe
-
-EstimatorName = Literal["difference", "ridge", "rise", "rise_normalized"]
-DesignChoice = Literal["auto", "foldover", "balanced", "bernoulli"]
-Backend = Literal["gymnasium", "batched", "envpool"]
-EstimatorChoice = Literal["auto", "difference", "ridge", "rise", "rise_normalized"]
 
 MOST_RETRAININGS = 20_000
 """Budget of a study that says when to stop and names no budget."""
@@ -45,222 +45,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "estimator": "rise",
     },
 }
-
-
-class StudyPart(BaseModel):
-    """A frozen part of a study; unknown fields are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-def _label(thing: object) -> str:
-    """Return the `module:name` that a function, class or instance is known by."""
-    named = thing if hasattr(thing, "__qualname__") else type(thing)
-    return f"{named.__module__}:{named.__qualname__}"
-
-
-class EnvironmentSpec(StudyPart):
-    """Where policies are evaluated.
-
-    Attributes:
-        id: A gymnasium id, `module:Env-v0`, or `module:factory`. A function that makes an
-            environment may be given instead of the whole part; its `module:name` becomes the id.
-        kwargs: Keyword arguments of the environment.
-        obs_keys: Keys of a dict observation to concatenate, in this order.
-        factory: The function itself, where one was given; neither saved nor hashed.
-    """
-
-    id: str = Field(min_length=1)
-    kwargs: dict[str, JsonValue] = {}
-    obs_keys: tuple[str, ...] = ()
-    factory: Callable[..., Any] | None = Field(default=None, exclude=True, repr=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_name_or_factory(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return {"id": value}
-        if callable(value):
-            return {"id": _label(value), "factory": value}
-        return value
-
-
-class AlgorithmSpec(StudyPart):
-    """What is retrained.
-
-    Attributes:
-        name: An installed algorithm, or `module:object`. A class, instance or function may be
-            given instead of the whole part; its `module:name` becomes the name.
-        settings: The algorithm's own settings, checked by its settings model.
-        implementation: The object itself, where one was given; neither saved nor hashed.
-    """
-
-    name: str = Field(default="bc", min_length=1)
-    settings: dict[str, JsonValue] = {}
-    implementation: Any = Field(default=None, exclude=True, repr=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_name_or_object(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return {"name": value}
-        if isinstance(value, Mapping | AlgorithmSpec):
-            return value
-        return {"name": _label(value), "implementation": value}
-
-
-class Masking(StudyPart):
-    """How frames are grouped and masked.
-
-    Attributes:
-        segment_length: Frames per segment, or `all` for whole demonstrations.
-        boundaries: The user's own segments instead: for each demonstration the frames at which
-            its segments start, the first being 0.
-        design: `foldover`, `balanced`, `bernoulli`, or `auto` to let the budget decide.
-        keep_probability: Share of the segments that a mask keeps.
-        block_size: Masks that share a training seed; filled in by the design when left out.
-    """
-
-    segment_length: int | Literal["all"] | None = 10
-    boundaries: tuple[tuple[int, ...], ...] | None = None
-    design: DesignChoice = "auto"
-    keep_probability: float = Field(default=0.5, gt=0, lt=1)
-    block_size: int | None = Field(default=None, ge=1)
-
-    @field_validator("segment_length")
-    @classmethod
-    def _positive(cls, value: int | str | None) -> int | str | None:
-        if isinstance(value, int) and value < 1:
-            raise ValueError("a segment has at least 1 frame; or write 'all'")
-        return value
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if (self.segment_length is None) == (self.boundaries is None):
-            raise ValueError("give either segment_length or boundaries (with segment_length: null)")
-        if self.design == "foldover" and self.keep_probability != 0.5:
-            raise ValueError(
-                f"the foldover design keeps half of the segments, but keep_probability is "
-                f"{self.keep_probability}: use design 'balanced' or keep_probability 0.5"
-            )
-        return self
-
-
-class Evaluation(StudyPart):
-    """How a policy is evaluated.
-
-    Attributes:
-        n_episodes: Episodes per retraining.
-        deterministic: Most likely actions (True) or sampled ones (False).
-        epsilon: Probability of a uniformly random action at each step (the paper: 0.1).
-        max_steps: Steps after which an episode is cut; the environment's own limit when left out.
-        score: `return`, or `info:<key>` for a number in `info` at the end of an episode.
-        backend: `gymnasium` (environments one by one), `batched` (compiled equations, for the
-            environments that have them), `envpool` (fast, equal in distribution), or `auto`:
-            `batched` where there is one, else `gymnasium`.
-    """
-
-    n_episodes: int = Field(default=20, ge=1)
-    deterministic: bool = True
-    epsilon: float = Field(default=0.0, ge=0, le=1)
-    max_steps: int | None = Field(default=None, ge=1)
-    score: str = Field(default="return", pattern=r"^(return|info:.+)$")
-    backend: Literal["auto", "gymnasium", "batched", "envpool"] = "auto"
-
-    @property
-    def unit(self) -> str:
-        """Of scores: `episode_return`, or the name of another score."""
-        return "episode_return" if self.score == "return" else self.score
-
-
-class Budget(StudyPart):
-    """How much is spent; extending it reuses the ledger.
-
-    Attributes:
-        retrainings: Masks to retrain on.
-        baseline_retrainings: Retrainings on all frames, each with its own seed.
-    """
-
-    retrainings: int = Field(default=384, ge=1)
-    baseline_retrainings: int = Field(default=20, ge=0)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_number(cls, value: Any) -> Any:
-        return {"retrainings": value} if isinstance(value, int) else value
-
-
-class Until(StudyPart):
-    """When to stop before the budget is spent: at the first block's end that satisfies.
-
-    Attributes:
-        reliability: Of the ranking, compared between blocks.
-        verdicts: Every segment has a verdict.
-        seconds: Of work; no block is begun that would not end in time.
-    """
-
-    reliability: float | None = Field(default=None, gt=0, lt=1)
-    verdicts: bool = False
-    seconds: float | None = Field(default=None, gt=0)
-
-    @property
-    def has_goal(self) -> bool:
-        """Whether there is anything to reach."""
-        return self.reliability is not None or self.verdicts
-
-    @property
-    def may_end_early(self) -> bool:
-        """Whether the study may stop before its budget is spent."""
-        return self.has_goal or self.seconds is not None
-
-
-class VerdictRule(StudyPart):
-    """How segments are judged.
-
-    Attributes:
-        level: False discovery rate; intervals cover 1 - level.
-        margin: Effects inside +- this share of all frames' return above random actions are
-            negligible.
-        simultaneous: Intervals cover all segments at once.
-    """
-
-    level: float = Field(default=0.05, gt=0, lt=0.5)
-    margin: float = Field(default=0.02, gt=0)
-    simultaneous: bool = False
-
-
-class Prediction(StudyPart):
-    """What a pilot foretold of a study, to be compared with what happens.
-
-    Attributes:
-        reliability: Of the ranking.
-        reliability_low: Lower end of an 80 % interval.
-        reliability_high: Its upper end.
-        retrainings: Of the design.
-        seconds: Of work with one worker.
-    """
-
-    reliability: float
-    reliability_low: float
-    reliability_high: float
-    retrainings: int
-    seconds: float
-
-
-class Execution(StudyPart):
-    """How the work is cut up.
-
-    Attributes:
-        shard_size: Masks that a worker retrains in one call; filled in when left out.
-        threads: Threads of the numerical libraries in each worker.
-        time_limit: Seconds that one retraining may take, or None.
-        max_failed_share: Share of failed retrainings above which the study ends with an error.
-    """
-
-    shard_size: int | None = Field(default=None, ge=1)
-    threads: int = Field(default=1, ge=1)
-    time_limit: float | None = Field(default=None, gt=0)
-    max_failed_share: float = Field(default=0.1, ge=0, le=1)
 
 
 class Study(StudyPart):

@@ -16,7 +16,7 @@ from r2rise.algorithms.batch_order import epoch_batches, epoch_order
 from r2rise.environments import Environment
 from r2rise.errors import Canceled, MissingExtra, StudyError, UnknownName
 from r2rise.retraining import keep_going, seeded_globals
-from r2rise.study import AlgorithmSpec, EnvironmentSpec
+from r2rise.study_parts import AlgorithmSpec, EnvironmentSpec
 
 CARTPOLE = Path(__file__).parent.parent / "examples" / "cartpole.npz"
 

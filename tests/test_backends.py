@@ -17,7 +17,7 @@ from r2rise.evaluation import evaluate, evaluate_many, resolve_backend
 from r2rise.evaluation.backends import open_episodes
 from r2rise.evaluation.dynamics import DYNAMICS
 from r2rise.retraining import keep_going
-from r2rise.study import EnvironmentSpec, Evaluation
+from r2rise.study_parts import EnvironmentSpec, Evaluation
 
 BACKENDS = ("gymnasium", "batched")
 

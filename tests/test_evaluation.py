@@ -8,7 +8,7 @@ from r2rise.errors import Canceled, EnvironmentMismatch
 from r2rise.evaluation import evaluate
 from r2rise.retraining import keep_going
 from r2rise.seeds import episode_seeds
-from r2rise.study import EnvironmentSpec, Evaluation
+from r2rise.study_parts import EnvironmentSpec, Evaluation
 
 
 def environment(spec) -> Environment:

@@ -18,7 +18,7 @@ from r2rise.planning import Plan, plan
 from r2rise.report import write_report
 from r2rise.resolution import Notice
 from r2rise.results import Result
-from r2rise.study import Prediction
+from r2rise.study_parts import Prediction
 from r2rise_service.cli import app
 
 TESTS = Path(__file__).parent

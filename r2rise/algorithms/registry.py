@@ -12,7 +12,7 @@ from r2rise.algorithms.base import Algorithm, NoSettings, Policy, Progress
 from r2rise.demonstrations import Transitions
 from r2rise.environments import Environment, import_object
 from r2rise.errors import MissingExtra, StudyError, UnknownName, suggestion
-from r2rise.study import AlgorithmSpec
+from r2rise.study_parts import AlgorithmSpec
 from r2rise.validation import describe
 
 GROUP = "r2rise.algorithms"

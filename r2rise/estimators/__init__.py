@@ -7,7 +7,7 @@ from r2rise.estimators.difference import difference
 from r2rise.estimators.ridge import ridge
 from r2rise.estimators.rise import rise, rise_normalized
 from r2rise.estimators.sample import Estimate, MaskedReturns
-from r2rise.study import EstimatorName
+from r2rise.study_parts import EstimatorName
 
 ESTIMATORS: dict[EstimatorName, Callable[[MaskedReturns], Estimate]] = {
     "difference": difference,

@@ -13,7 +13,7 @@ from r2rise.errors import StudyError
 from r2rise.evaluation import pendulum
 from r2rise.evaluation.dynamics import DYNAMICS, PENDULUM, Dynamics
 from r2rise.evaluation.steps import Episodes, Step, info_number
-from r2rise.study import Backend, EnvironmentSpec, Evaluation
+from r2rise.study_parts import Backend, EnvironmentSpec, Evaluation
 
 
 def resolve_backend(evaluation: Evaluation, environment: EnvironmentSpec) -> Backend:

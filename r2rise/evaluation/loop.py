@@ -14,7 +14,7 @@ from r2rise.errors import EnvironmentMismatch
 from r2rise.evaluation.backends import open_episodes, resolve_backend
 from r2rise.evaluation.steps import Episodes
 from r2rise.seeds import episode_seeds
-from r2rise.study import Backend, Evaluation
+from r2rise.study_parts import Backend, Evaluation
 
 Returns = NDArray[np.float64]
 
