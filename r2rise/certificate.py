@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple
+from typing import IO, TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +17,15 @@ from r2rise.intervals import MeanInterval, mean_interval, paired_returns
 from r2rise.luck import luck_p
 from r2rise.map_parts import Baseline, MapPart
 from r2rise.mapping import versions
-from r2rise.results import Result, now
+from r2rise.results import WITH_FIGURE, Result, now
 from r2rise.runner import OnProgress, Runner
 from r2rise.seeds import mask_generator
 from r2rise.segments import Segments
 from r2rise.selection import Mask, Ranking, matched_random
 from r2rise.tasks import baseline_tasks, crossed_tasks
+
+if TYPE_CHECKING:
+    from r2rise.figures.canvas import Format
 
 KEEP_LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Shares of the segments that are kept, the paper's degradation levels."""
@@ -33,7 +36,10 @@ FAIL_SHARE = 0.25
 """A map fails when top and bottom differ by less than this share of what there is to lose."""
 
 LUCK_LEVEL = 0.001
-"""A map passes when less than this share of shuffled maps fits the random arms as well."""
+"""A map passes when at most this share of shuffled maps fits the random arms as well."""
+
+FEWEST_FOR_LUCK = 7
+"""Segments with enough orders, 7! = 5040, that luck can be rare enough."""
 
 Outcome = Literal["pass", "fail", "undecided"]
 _ARMS = ("top", "bottom", "random_as_top", "random_as_bottom")
@@ -66,9 +72,9 @@ class Certificate(Result):
 
     Attributes:
         outcome: `pass`: the top is better than random and random better than the bottom, both
-            intervals above 0, and luck is ruled out (`luck_p` below 0.001). `fail`: top and bottom
-            differ by less than a quarter of what all frames gain over random actions. Else
-            `undecided`.
+            intervals above 0, and luck is ruled out (`luck_p` at most 0.001). `fail`: top and
+            bottom differ by less than a quarter of what all frames gain over random actions.
+            Else `undecided`.
         algorithm: What was retrained.
         map_algorithm: Whose map it is; another one in a transfer.
         map_revision: Design retrainings behind the map.
@@ -79,6 +85,7 @@ class Certificate(Result):
 
     title: ClassVar[str] = "certificate"
     file_name: ClassVar[str] = "certificate.json"
+    endings: ClassVar[tuple[str, ...]] = WITH_FIGURE
 
     schema_: Literal["r2rise.certificate"] = Field(default="r2rise.certificate", alias="schema")
     schema_version: str = "1.0"
@@ -99,6 +106,12 @@ class Certificate(Result):
     n_failed: int
     versions: dict[str, str]
 
+    def draw(self, file: IO[bytes], *, format: "Format" = "png") -> None:  # noqa: A002
+        """Draw returns over keep levels for the top, the bottom and random segments."""
+        from r2rise.figures import draw_certificate
+
+        draw_certificate(self, file, format=format)
+
     @property
     def levels_against(self) -> list[float]:
         """Keep levels at which the most important segments train worse than random ones."""
@@ -110,17 +123,37 @@ class Certificate(Result):
             and level.top.upper < level.random_as_top.lower
         ]
 
+    @property
+    def is_upside_down(self) -> bool:
+        """Whether the least important segments train better than the most important ones."""
+        upper = self.area_top_bottom.upper
+        return upper is not None and upper < 0
+
+    @property
+    def n_ranked(self) -> int:
+        """Segments that the map ranks."""
+        first = self.levels[0]
+        return round(first.n_segments / first.keep)
+
     def in_words(self) -> str:
         """Return what the outcome means."""
         words = {
             "pass": "Pass: over all levels together, training on what the map calls important is "
             "better than training on random segments, and those are better than what it calls "
             "unimportant.",
-            "fail": "Fail: there is nothing to tell apart. What the map calls important and "
+            "fail": "Fail: the map is upside down. What it calls unimportant trains better "
+            "policies than what it calls important."
+            if self.is_upside_down
+            else "Fail: there is nothing to tell apart. What the map calls important and "
             "unimportant train policies that are nearly as good.",
             "undecided": "Undecided: there is nothing to tell apart with these retrainings. More "
             "repetitions, or a map of more retrainings, may decide.",
         }[self.outcome]
+        if self.outcome == "undecided" and self.n_ranked < FEWEST_FOR_LUCK:
+            words += (
+                f" With fewer than {FEWEST_FOR_LUCK} segments luck cannot be ruled out: use "
+                f"shorter segments."
+            )
         if self.levels_against:
             shares = ", ".join(f"{keep:.0%}" for keep in self.levels_against)
             words += (

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import IO, TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +16,16 @@ from r2rise.importance import ImportanceMap
 from r2rise.intervals import MeanInterval, mean_interval, paired_returns
 from r2rise.map_parts import MapPart
 from r2rise.mapping import versions
-from r2rise.results import Result, now
+from r2rise.results import WITH_FIGURE, Result, now
 from r2rise.runner import OnProgress, Runner
 from r2rise.seeds import mask_generator
 from r2rise.segments import Segment
 from r2rise.selection import Mask, Ranking, matched_random
 from r2rise.tasks import crossed_tasks
 from r2rise.wording import counted
+
+if TYPE_CHECKING:
+    from r2rise.figures.canvas import Format
 
 CHOOSING_REPETITIONS = 16
 CONFIRMING_REPETITIONS = 40
@@ -85,6 +88,7 @@ class Curation(Result):
 
     title: ClassVar[str] = "curation"
     file_name: ClassVar[str] = "curation.json"
+    endings: ClassVar[tuple[str, ...]] = WITH_FIGURE
 
     schema_: Literal["r2rise.curation"] = Field(default="r2rise.curation", alias="schema")
     schema_version: str = "1.0"
@@ -101,6 +105,12 @@ class Curation(Result):
     n_retrainings: int
     n_failed: int
     versions: dict[str, str]
+
+    def draw(self, file: IO[bytes], *, format: "Format" = "png") -> None:  # noqa: A002
+        """Draw returns over the number of segments left out, and the confirmation."""
+        from r2rise.figures import draw_curation
+
+        draw_curation(self, file, format=format)
 
     def in_words(self) -> str:
         """Return what was found."""
@@ -275,7 +285,7 @@ class _Curator:
 
 
 def drop_sizes(importance_map: ImportanceMap) -> list[int]:
-    """Return how many of the segments that seem to hurt are tried: 1, 2, 3, 4, 6, 8, 12, ..."""
+    """Return how many of the segments that seem to hurt are tried: 1, 2, 3, 4, 6, 8, 11, ..."""
     values = importance_map.importance
     n_known = int(np.isfinite(values).sum())
     most = min(int((values < 0).sum()), int(MOST_DROPPED * n_known))

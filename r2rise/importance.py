@@ -4,14 +4,13 @@ import csv
 import io
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from r2rise.errors import InputError, MapError
-from r2rise.files import atomic_file
 from r2rise.map_parts import (
     Baseline,
     Dataset,
@@ -25,9 +24,12 @@ from r2rise.map_parts import (
     Verdicts,
 )
 from r2rise.resolution import Notice
-from r2rise.results import Result
+from r2rise.results import WITH_FIGURE, Result
 from r2rise.segments import Segment
 from r2rise.study import Study
+
+if TYPE_CHECKING:
+    from r2rise.figures.canvas import Format
 
 SCHEMA_VERSION = "1.1"
 CSV_COLUMNS = (
@@ -62,6 +64,7 @@ class ImportanceMap(Result):
     title: ClassVar[str] = "importance map"
     file_name: ClassVar[str] = "map.json"
     error: ClassVar[type[InputError]] = MapError
+    endings: ClassVar[tuple[str, ...]] = (*WITH_FIGURE, ".csv", ".npz")
 
     schema_: Literal["r2rise.importance_map"] = Field(
         default="r2rise.importance_map", alias="schema"
@@ -148,32 +151,21 @@ class ImportanceMap(Result):
         )  # fmt: skip
         return dict(zip(CSV_COLUMNS, arrays, strict=True))
 
-    def save(self, path: str | Path) -> None:
-        """Write the map; the ending says how: `.json`, `.csv`, `.npz`, `.png` or `.svg`.
-
-        Raises:
-            MapError: For another ending.
-            MissingExtra: When a picture is asked for and matplotlib is not installed.
-        """
-        path = Path(path)
-        suffix = path.suffix.lower()
-        if suffix not in (".json", ".csv", ".npz", ".png", ".svg"):
-            raise MapError(
-                f"A map is saved as .json, .csv, .npz, .png or .svg, not as {path.name!r}."
+    def _write(self, file: IO[bytes], ending: str) -> None:
+        if ending == ".csv":
+            file.write(self.to_csv().encode())
+        elif ending == ".npz":
+            np.savez_compressed(
+                file, allow_pickle=False, meta=np.array(self.to_json()), **self._columns()
             )
-        with atomic_file(path) as file:
-            if suffix == ".json":
-                file.write(self.to_json().encode())
-            elif suffix == ".csv":
-                file.write(self.to_csv().encode())
-            elif suffix == ".npz":
-                np.savez_compressed(
-                    file, allow_pickle=False, meta=np.array(self.to_json()), **self._columns()
-                )
-            else:
-                from r2rise.figures import draw_importance
+        else:
+            super()._write(file, ending)
 
-                draw_importance(self, file, format="svg" if suffix == ".svg" else "png")
+    def draw(self, file: IO[bytes], *, format: "Format" = "png") -> None:  # noqa: A002
+        """Draw demonstrations as rows and frames along x, coloured by importance."""
+        from r2rise.figures import draw_importance
+
+        draw_importance(self, file, format=format)
 
     @classmethod
     def _read_text(cls, path: Path) -> str:

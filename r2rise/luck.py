@@ -1,5 +1,8 @@
 """Could a random ranking have done as well? A permutation test on fresh random masks."""
 
+import itertools
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,23 +29,26 @@ def luck_p(
         generator: Source of the shuffles.
 
     Returns:
-        (1 + number of shuffles that do as well) / (1 + 9999); None where returns or values are
-        constant.
+        (1 + number of shuffles that do as well) / (1 + 9999), or the share of all orders where
+        there are no more than that; None where returns or values are constant.
     """
     known = np.isfinite(values)
+    if known.sum() < 2 or np.ptp(values[known]) == 0 or not returns.std(axis=1).any():
+        return None
     centred = masks[:, :, known] - masks[:, :, known].mean(axis=1, keepdims=True)
     spread = returns.std(axis=1, keepdims=True)
-    if known.sum() < 2 or np.ptp(values[known]) == 0 or not spread.any():
-        return None
     standardised = (returns - returns.mean(axis=1, keepdims=True)) / np.where(spread, spread, 1.0)
     x, y = centred.reshape(-1, int(known.sum())), standardised.ravel()
     own = values[known] - values[known].mean()
-    observed = _correlations(x, y, own[:, None])[0]
+    least = _correlations(x, y, own[:, None])[0] - 1e-12
+    if math.factorial(len(own)) <= N_PERMUTATIONS:
+        orders = np.array(list(itertools.permutations(own)))
+        return float((_correlations(x, y, orders.T) >= least).mean())
     at_least = 0
     for start in range(0, N_PERMUTATIONS, _AT_ONCE):
         count = min(_AT_ONCE, N_PERMUTATIONS - start)
         shuffled = generator.permuted(np.tile(own, (count, 1)), axis=1).T
-        at_least += int((_correlations(x, y, shuffled) >= observed - 1e-12).sum())
+        at_least += int((_correlations(x, y, shuffled) >= least).sum())
     return (1 + at_least) / (1 + N_PERMUTATIONS)
 
 

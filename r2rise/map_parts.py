@@ -48,6 +48,14 @@ class MapPart(BaseModel):
 
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, allow_inf_nan=False)
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, MapPart):
+            return NotImplemented
+        return type(self) is type(other) and self.model_dump_json() == other.model_dump_json()
+
+    def __hash__(self) -> int:
+        return hash(self.model_dump_json())  # arrays have no hash and no truth value
+
 
 class Dataset(MapPart):
     """The demonstrations: content hash and frames of each."""

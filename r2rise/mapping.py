@@ -63,7 +63,7 @@ def importance_map(ledger: Ledger, study: Study, notices: Sequence[Notice] = ())
         *notices,
         *more,
         *_about(records, sample, found, trust.value, study),
-        *_goal_missed(study, stop, trust.value, len(records)),
+        *_goal_missed(study, stop, trust.value, sample),
     )
     return ImportanceMap(
         revision=len(records),
@@ -147,13 +147,22 @@ def _stopped(stop: Stop | None, ledger: Ledger, study: Study) -> Stopped | None:
     return Stopped(reason=stop.reason, seconds=ledger.elapsed.get(last_block))
 
 
-def _goal_missed(study: Study, stop: Stop | None, trust: float | None, n_done: int) -> list[Notice]:
+def _goal_missed(
+    study: Study, stop: Stop | None, trust: float | None, sample: MaskedReturns
+) -> list[Notice]:
     """Say what it would take where a study ended without what it was to reach."""
+    n_done = len(sample)
+    shared_seed_only = (study.masking.block_size or 1) > 1 and len(sample.blocks) == 1
     goal = study.until.reliability
     if not study.until.has_goal or (stop is not None and stop.reason == "goal"):
         return []
     detail = "Verdicts are still open for some segments."
-    if goal is not None and (trust is None or trust < goal):
+    if goal is not None and shared_seed_only:
+        detail = (
+            "Reliability between training seeds was asked for, but all masks share one: at least "
+            "one more block is needed."
+        )
+    elif goal is not None and (trust is None or trust < goal):
         reached = "unknown" if trust is None else f"{trust:.2f}"
         detail = f"Reliability {goal} was asked for and is {reached} after {n_done} retrainings."
         if trust is not None and 0 < trust < goal:

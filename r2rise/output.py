@@ -66,8 +66,11 @@ class OutputDirectory:
         return ImportanceMap.load(self.path)
 
     def write(self, result: Result) -> None:
-        """Write a result under its usual name."""
-        result.save_json(self.path / result.file_name)
+        """Write a result under its usual name, and its figure beside it."""
+        path = self.path / result.file_name
+        result.save(path)
+        if ".png" in result.endings:
+            result.save(path.with_suffix(".png"))
 
     def write_study(self, study: Study, demonstrations: Demonstrations) -> None:
         """Write the resolved study and its demonstrations, unless they are there already."""

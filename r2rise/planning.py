@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import IO, TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
@@ -18,11 +18,14 @@ from r2rise.output import OutputDirectory
 from r2rise.pilot import Pilot, run_pilot
 from r2rise.proposal import Option, Outcome, Proposer
 from r2rise.resolution import resolve
-from r2rise.results import Result, now
+from r2rise.results import WITH_FIGURE, Result, now
 from r2rise.runner import OnProgress, Runner
 from r2rise.study import MOST_RETRAININGS, Study
 from r2rise.study_parts import Masking
 from r2rise.wording import duration
+
+if TYPE_CHECKING:
+    from r2rise.figures.canvas import Format
 
 GOAL = 0.9
 """Reliability that is planned for where the study names none."""
@@ -53,6 +56,7 @@ class Plan(Result):
 
     title: ClassVar[str] = "plan"
     file_name: ClassVar[str] = "plan.json"
+    endings: ClassVar[tuple[str, ...]] = WITH_FIGURE
 
     schema_: Literal["r2rise.plan"] = Field(default="r2rise.plan", alias="schema")
     schema_version: str = "1.0"
@@ -70,6 +74,12 @@ class Plan(Result):
     options: tuple[Option, ...]
     advice: tuple[str, ...]
     versions: dict[str, str]
+
+    def draw(self, file: IO[bytes], *, format: "Format" = "png") -> None:  # noqa: A002
+        """Draw where the variance of the returns comes from."""
+        from r2rise.figures import draw_variance
+
+        draw_variance(self.variance, file, format=format)
 
     def in_words(self) -> str:
         """Return what is proposed, or why nothing can be."""

@@ -3,7 +3,7 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import IO, TYPE_CHECKING, ClassVar, Self
 
 from pydantic import ValidationError
 
@@ -11,6 +11,11 @@ from r2rise.errors import InputError, ResultError
 from r2rise.files import atomic_file
 from r2rise.map_parts import MapPart
 from r2rise.validation import describe
+
+if TYPE_CHECKING:
+    from r2rise.figures.canvas import Format
+
+WITH_FIGURE = (".json", ".png", ".svg")
 
 
 class Result(MapPart):
@@ -27,15 +32,48 @@ class Result(MapPart):
 
     error: ClassVar[type[InputError]] = ResultError
 
+    endings: ClassVar[tuple[str, ...]] = (".json",)
+    """Of the files it can be saved as; `WITH_FIGURE` for those that have one."""
+
     def to_json(self) -> str:
         """Return JSON text; NaN never appears."""
         fields = self.model_dump(mode="json", by_alias=True)
         return json.dumps(fields, indent=2, allow_nan=False) + "\n"
 
-    def save_json(self, path: str | Path) -> None:
-        """Write the JSON; the file takes its place only when complete."""
-        with atomic_file(Path(path)) as file:
+    def save(self, path: str | Path) -> None:
+        """Write the result; the ending says how. The file takes its place only when complete.
+
+        Raises:
+            ResultError: For an ending that is not in `endings` (maps: MapError).
+            MissingExtra: When a figure is asked for and matplotlib is not installed.
+        """
+        path = Path(path)
+        ending = path.suffix.lower()
+        if ending not in self.endings:
+            known = " or ".join(filter(None, (", ".join(self.endings[:-1]), self.endings[-1])))
+            what = _a(self.title).capitalize()
+            raise self.error(f"{what} is saved as {known}, not as {path.name!r}.")
+        with atomic_file(path) as file:
+            self._write(file, ending)
+
+    def _write(self, file: IO[bytes], ending: str) -> None:
+        if ending == ".json":
             file.write(self.to_json().encode())
+        else:
+            self.draw(file, format="svg" if ending == ".svg" else "png")
+
+    def draw(
+        self,
+        file: IO[bytes],  # noqa: ARG002
+        *,
+        format: "Format" = "png",  # noqa: A002, ARG002
+    ) -> None:
+        """Draw the figure of the result, where it has one: see `endings`.
+
+        Raises:
+            MissingExtra: When matplotlib is not installed.
+        """
+        raise self.error(f"{_a(self.title).capitalize()} has no figure.")
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

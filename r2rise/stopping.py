@@ -72,7 +72,8 @@ class StoppingRule:
         if until.has_goal and self._goal_reached(ledger, n):
             return Stop(n, "goal")
         elapsed = ledger.elapsed.get(block)
-        if until.seconds is not None and elapsed is not None:
+        more_to_come = n + self._size <= self._study.budget.retrainings
+        if until.seconds is not None and elapsed is not None and more_to_come:
             with_next_block = elapsed * (block + 2) / (block + 1)
             if with_next_block > until.seconds:
                 return Stop(n, "time")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import IO, TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
@@ -14,8 +14,11 @@ from r2rise.errors import MapError
 from r2rise.importance import ImportanceMap
 from r2rise.map_parts import MapPart
 from r2rise.mapping import versions
-from r2rise.results import Result, now
+from r2rise.results import WITH_FIGURE, Result, now
 from r2rise.runner import OnProgress, Runner
+
+if TYPE_CHECKING:
+    from r2rise.figures.canvas import Format
 
 REPETITIONS = 20
 
@@ -42,6 +45,7 @@ class Transfer(Result):
 
     title: ClassVar[str] = "transfer matrix"
     file_name: ClassVar[str] = "transfer.json"
+    endings: ClassVar[tuple[str, ...]] = WITH_FIGURE
 
     schema_: Literal["r2rise.transfer"] = Field(default="r2rise.transfer", alias="schema")
     schema_version: str = "1.0"
@@ -49,6 +53,12 @@ class Transfer(Result):
     names: tuple[str, ...]
     cells: tuple[Cell, ...]
     versions: dict[str, str]
+
+    def draw(self, file: IO[bytes], *, format: "Format" = "png") -> None:  # noqa: A002
+        """Draw the matrix with its numbers."""
+        from r2rise.figures import draw_transfer
+
+        draw_transfer(self, file, format=format)
 
     def cell(self, learner: str, ranking: str) -> Cell:
         """Return one cell.

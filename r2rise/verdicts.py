@@ -10,7 +10,7 @@ from r2rise.estimators.sample import Chosen, Floats
 from r2rise.map_parts import Baseline, Verdicts
 from r2rise.study import Study
 
-_LEAST = 1e-100
+LEAST = 1e-100
 """Stands for 0 where it is divided by."""
 
 _LONGEST = 10**9
@@ -72,7 +72,7 @@ class _Tests:
 
     def __init__(self, found: Estimate, known: Chosen, margin: float | None) -> None:
         self._importance = found.importance[known]
-        self._std_error = np.maximum(found.std_error[known], _LEAST)
+        self._std_error = np.maximum(found.std_error[known], LEAST)
         self._degrees = found.degrees_of_freedom
         self._margin = margin or 0.0
 
@@ -93,8 +93,8 @@ class _Tests:
     def more_retrainings(self, level: float, n: int) -> Floats:
         """Return the further retrainings at which each would be resolved as often as not."""
         size = np.abs(self._importance)
-        inside = np.maximum(self._margin - size, _LEAST)
-        to_differ = (quantile(1 - level / 2) * self._std_error / np.maximum(size, _LEAST)) ** 2
+        inside = np.maximum(self._margin - size, LEAST)
+        to_differ = (quantile(1 - level / 2) * self._std_error / np.maximum(size, LEAST)) ** 2
         to_be_negligible = (quantile(1 - level) * self._std_error / inside) ** 2
         more: Floats = n * (np.minimum(to_differ, to_be_negligible) - 1)
         return np.clip(more, 1, _LONGEST)

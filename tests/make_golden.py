@@ -105,7 +105,7 @@ def fixed(value: Any) -> Any:
 if __name__ == "__main__":
     for result, make in RESULTS.items():
         fields = fixed(json.loads(make().to_json()))
-        result.from_json(json.dumps(fields)).save_json(golden_path(result))
+        result.from_json(json.dumps(fields)).save(golden_path(result))
         schema = result.model_json_schema(by_alias=True, mode="serialization")
         schema_path(result).parent.mkdir(exist_ok=True)
         schema_path(result).write_text(json.dumps(schema, indent=2) + "\n")

@@ -247,3 +247,10 @@ def test_luck_is_that_of_the_random_arms(tmp_path, refuses):
     want = p_by_hand(np.array(groups), np.array(scores), own.importance)
     assert certificate.luck_p == pytest.approx(want, abs=0.02)
     assert 0.05 < want < 0.95
+
+
+def test_an_upside_down_map_is_told_as_such(true_map):
+    wrong = true_map.model_copy(update={"importance": -true_map.importance})
+    found = r2rise.certify(worth.demonstrations(D), wrong, repetitions=4)
+    assert found.outcome == "fail"
+    assert "upside down" in found.in_words()

@@ -66,7 +66,7 @@ def test_png_is_a_picture_with_different_colours_for_different_signs(golden, tmp
 
 def test_unknown_endings_and_missing_files(golden, tmp_path):
     with pytest.raises(
-        MapError, match="saved as .json, .csv, .npz, .png or .svg, not as 'map.jpeg'"
+        MapError, match="saved as .json, .png, .svg, .csv or .npz, not as 'map.jpeg'"
     ):
         golden.save(tmp_path / "map.jpeg")
     with pytest.raises(MapError, match="Cannot read the importance map"):

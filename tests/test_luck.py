@@ -154,3 +154,13 @@ def test_a_group_of_equal_returns_says_nothing():
     more = np.concatenate([returns, np.full((1, 12), 3.3)])
     p = luck_p(with_group, more, values, np.random.default_rng(0))
     assert 0 < p <= 1
+
+
+def test_few_segments_are_shuffled_in_every_order_once():
+    """Of 4! orders, the true one alone explains additive returns best."""
+    generator = np.random.default_rng(5)
+    masks = generator.random((3, 40, 4)) < 0.5
+    values = np.array([4.0, 1.0, -2.0, 0.5])
+    returns = masks @ values
+    assert luck_p(masks, returns, values, generator) == 1 / 24
+    assert luck_p(masks, returns, -values, generator) == pytest.approx(1.0, abs=1 / 24)

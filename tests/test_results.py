@@ -11,6 +11,7 @@ from make_golden import RESULTS, golden_path, name_of, schema_path
 from pydantic import Field, ValidationError
 
 import r2rise
+from r2rise import Certificate, Curation, ImportanceMap, Plan, Transfer
 from r2rise.errors import MapError, ResultError
 from r2rise.map_parts import FloatList
 from r2rise.results import Result, now
@@ -38,7 +39,7 @@ def test_every_result_has_a_golden_file_and_a_schema():
 def test_the_golden_file_loads_and_is_written_back_the_same(result, tmp_path):
     loaded = result.load(golden_path(result))
     assert loaded.to_json() == golden_path(result).read_text()
-    loaded.save_json(tmp_path / "again.json")
+    loaded.save(tmp_path / "again.json")
     assert result.load(tmp_path / "again.json").to_json() == loaded.to_json()
 
 
@@ -56,7 +57,7 @@ def test_the_committed_schema_is_the_models_and_accepts_the_golden_file(result):
 def test_names_of_schema_file_and_title(result, tmp_path):
     fields = fields_of(result)
     assert fields["schema"] == f"r2rise.{name_of(result)}"
-    result.load(golden_path(result)).save_json(tmp_path / result.file_name)
+    result.load(golden_path(result)).save(tmp_path / result.file_name)
     assert result.load(tmp_path).to_json() == golden_path(result).read_text()
 
 
@@ -198,10 +199,10 @@ def test_nan_and_infinity_never_reach_json(value):
 
 def test_a_file_is_there_when_it_is_complete_or_as_it_was(tmp_path):
     path = tmp_path / "small.json"
-    Small(values=np.zeros(2), value=1.0).save_json(path)
+    Small(values=np.zeros(2), value=1.0).save(path)
     before = path.read_text()
     with pytest.raises(ValueError, match="not JSON compliant"):
-        Small(values=np.zeros(2), value=1.0).model_copy(update={"value": np.nan}).save_json(path)
+        Small(values=np.zeros(2), value=1.0).model_copy(update={"value": np.nan}).save(path)
     assert path.read_text() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["small.json"]
 
@@ -209,3 +210,23 @@ def test_a_file_is_there_when_it_is_complete_or_as_it_was(tmp_path):
 def test_times_are_in_utc_to_the_second():
     assert now().utcoffset().total_seconds() == 0
     assert now().microsecond == 0
+
+
+def test_results_with_arrays_can_be_compared_and_hashed():
+    one, same = (ImportanceMap.load(golden_path(ImportanceMap)) for _ in range(2))
+    assert one == same
+    assert hash(one) == hash(same)
+    assert one.verdicts == same.verdicts
+    assert one != one.model_copy(update={"importance": one.importance + 1})
+    assert one != "a map"
+
+
+@pytest.mark.parametrize("ending", [".png", ".svg"])
+@pytest.mark.parametrize("result", [Certificate, Curation, Transfer, Plan], ids=lambda r: r.title)
+def test_results_with_a_figure_are_saved_as_one(result, ending, tmp_path):
+    found = result.load(golden_path(result))
+    found.save(tmp_path / f"figure{ending}")
+    start = (tmp_path / f"figure{ending}").read_bytes()[:100]
+    assert start.startswith(b"\x89PNG" if ending == ".png" else b"<?xml")
+    with pytest.raises(ResultError, match=r"is saved as \.json, \.png or \.svg, not as 'a\.txt'"):
+        found.save(tmp_path / "a.txt")

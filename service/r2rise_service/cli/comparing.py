@@ -20,7 +20,10 @@ def compare(
     a: Annotated[Path, typer.Argument(metavar="MAP", help="A map or its directory.")],
     b: Annotated[Path, typer.Argument(metavar="MAP", help="Another over the same segments.")],
     top: Annotated[int, typer.Option(min=1, help="Length of the top lists.")] = 10,
-    out: Annotated[Path | None, typer.Option(help="File to write the comparison to.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="File for the comparison, .json, or its figure, .png or .svg."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
 ) -> None:
     """Compare two importance maps: correlations, overlap of the top lists, differences.
@@ -32,16 +35,28 @@ def compare(
 
     if out is not None:
         check_file(out)
-    first = ImportanceMap.load(a)
-    found = compare_maps(first, ImportanceMap.load(b), k=top)
+    first, second = ImportanceMap.load(a), ImportanceMap.load(b)
+    found = compare_maps(first, second, k=top)
     if out is not None:
-        found.save_json(out)
+        _save(found, first, second, out)
     if json:
         typer.echo(found.to_json(), nl=False)
     else:
         _print(found, first)
         if out is not None:
             typer.echo(f"Written: {out}.")
+
+
+def _save(found: "Comparison", first: "ImportanceMap", second: "ImportanceMap", out: Path) -> None:
+    from r2rise.figures import draw_comparison
+    from r2rise.files import atomic_file
+
+    ending = out.suffix.lower()
+    if ending not in (".png", ".svg"):
+        found.save(out)
+        return
+    with atomic_file(out) as file:
+        draw_comparison(found, first, second, file, format="svg" if ending == ".svg" else "png")
 
 
 def _print(found: "Comparison", first: "ImportanceMap") -> None:

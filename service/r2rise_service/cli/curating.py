@@ -62,7 +62,7 @@ def _write(found: "Curation", demonstrations: "Demonstrations", out: Path, force
         return f"{out} is not written: no gain was confirmed. --force writes it all the same."
     list_of_edits = out.with_suffix(".edits.json")
     found.apply(demonstrations).save(out)
-    Edits.of(found).save_json(list_of_edits)
+    Edits.of(found).save(list_of_edits)
     return f"Written: {out}, {list_of_edits}."
 
 

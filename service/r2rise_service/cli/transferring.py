@@ -47,7 +47,7 @@ def transfer(
             workers=workers,
             on_progress=on_progress,
         )
-    found.save_json(target)
+    found.save(target)
     if json:
         typer.echo(found.to_json(), nl=False)
     else:
