@@ -1,6 +1,7 @@
 """R2RISE: explain imitation-learning policies by the frames of their demonstrations."""
 
-from r2rise.certificate import Certificate, certify
+from r2rise.certificate import Certificate
+from r2rise.certification import certify
 from r2rise.comparison import Comparison, compare
 from r2rise.curation import Curation, curate
 from r2rise.demonstrations import Demonstrations, Transitions

@@ -7,7 +7,8 @@ from typing import IO, TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from r2rise.certificate import Certificate, certificate
+from r2rise.certificate import Certificate
+from r2rise.certification import certificate
 from r2rise.comparison import check_comparable
 from r2rise.demonstrations import Demonstrations
 from r2rise.errors import MapError

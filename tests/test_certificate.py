@@ -9,7 +9,7 @@ from test_luck import p_by_hand
 
 import r2rise
 from r2rise import ImportanceMap, Ledger
-from r2rise.certificate import FAIL_SHARE, LUCK_LEVEL, _plan
+from r2rise.certification import FAIL_SHARE, LUCK_LEVEL, _plan
 from r2rise.segments import Segments
 from r2rise.selection import Ranking
 

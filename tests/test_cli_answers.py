@@ -12,7 +12,7 @@ from test_cli import run
 
 import r2rise
 from r2rise import Certificate, Comparison, Curation, Demonstrations, Ledger, Transfer
-from r2rise.certificate import REPETITIONS
+from r2rise.certification import REPETITIONS
 from r2rise.edits import Edits
 
 
