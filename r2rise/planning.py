@@ -87,8 +87,8 @@ class Plan(Result):
         if predicted is None:
             return "Refused: masks make no difference that other training seeds would repeat."
         length = masking.segment_length
-        whole = {None: "your own segments", "all": "whole demonstrations"}
-        what = whole.get(length) or f"segments of {length} frames"
+        words = {"None": "your own segments", "all": "whole demonstrations"}
+        what = words.get(str(length), f"segments of {length} frames")
         expected = (
             f"{predicted.retrainings} retrainings of {what} are expected to reach reliability "
             f"{predicted.reliability:.2f} ({predicted.reliability_low:.2f} to "
