@@ -1,0 +1,188 @@
+"""What travels over HTTP: the same models in server and client."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from r2rise.study import Study
+
+Scope = Literal["read", "submit", "admin"]
+JobKind = Literal["explain"]
+JobStatus = Literal["queued", "running", "canceling", "succeeded", "failed", "canceled"]
+EventType = Literal["job.status", "job.progress", "job.importance", "job.error"]
+
+LIVE: tuple[JobStatus, ...] = ("queued", "running", "canceling")
+"""States of a job that still has work to do."""
+
+ENDED: tuple[JobStatus, ...] = ("succeeded", "failed", "canceled")
+
+Labels = dict[str, str]
+
+
+class Answer(BaseModel):
+    """What the server answers; clients ignore fields that they do not know."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Question(BaseModel):
+    """What a client sends; unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DatasetInfo(Answer):
+    """Stored demonstrations.
+
+    Attributes:
+        id: `ds_...`; another owner's upload of the same content has its own.
+        sha256: `sha256:<hex>` of the content; a study names its demonstrations by it.
+        lengths: Frames of each demonstration.
+        obs_shape: Shape of one observation.
+        act_shape: Shape of one action.
+        metadata: Whatever the uploader said about them.
+    """
+
+    id: str
+    sha256: str
+    n_demonstrations: int
+    n_frames: int
+    lengths: tuple[int, ...]
+    obs_shape: tuple[int, ...]
+    act_shape: tuple[int, ...]
+    metadata: dict[str, JsonValue] = {}
+    created_at: datetime
+
+
+class JobRequest(Question):
+    """A job to be done.
+
+    Attributes:
+        kind: What is asked; `explain` computes an importance map.
+        study: Fields of the study; `demonstrations` names an uploaded dataset by its sha256.
+        name: For people.
+        labels: For finding it again.
+        priority: Higher goes first.
+    """
+
+    kind: JobKind = "explain"
+    study: dict[str, Any]
+    name: str = Field(default="", max_length=200)
+    labels: Labels = {}
+    priority: int = Field(default=0, ge=-100, le=100)
+
+
+class JobChange(Question):
+    """What may be changed of a job."""
+
+    name: str | None = Field(default=None, max_length=200)
+    labels: Labels | None = None
+    priority: int | None = Field(default=None, ge=-100, le=100)
+
+
+class JobProgress(Answer):
+    """How far a job is; rate and time left are null until they are known."""
+
+    done: int = 0
+    total: int = 0
+    failed: int = 0
+    per_second: float | None = None
+    eta_seconds: float | None = None
+
+
+class JobInfo(Answer):
+    """A job.
+
+    Attributes:
+        status: `queued`, `running`, `canceling`, `succeeded`, `failed` or `canceled`.
+        status_reason: Why it has this state, in words.
+        study: The resolved study, with defaults.
+        revision: Records used by the newest importance map; 0 before the first.
+        version: Counts changes; the ETag of the job.
+        error: What went wrong, for `failed`.
+        links: Where its parts are.
+    """
+
+    id: str
+    kind: JobKind
+    status: JobStatus
+    status_reason: str = ""
+    name: str = ""
+    labels: Labels = {}
+    priority: int = 0
+    dataset_id: str
+    study: Study
+    study_hash: str
+    progress: JobProgress
+    revision: int = 0
+    version: int = 1
+    error: str | None = None
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    links: dict[str, str] = {}
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it still has work to do."""
+        return self.status in LIVE
+
+
+class JobPage(Answer):
+    """Some jobs, newest first, and where the next page starts."""
+
+    data: tuple[JobInfo, ...]
+    next_page_token: str | None = None
+
+
+class JobEvent(Answer):
+    """Something that happened to a job.
+
+    Attributes:
+        id: Ascending sequence number, over all jobs.
+        type: `job.status`, `job.progress`, `job.importance` or `job.error`.
+        data: What happened.
+    """
+
+    id: int
+    job_id: str
+    type: EventType
+    data: dict[str, JsonValue]
+    created_at: datetime
+
+    @property
+    def progress(self) -> JobProgress | None:
+        """Progress, for events that tell of it."""
+        return JobProgress.model_validate(self.data) if self.type == "job.progress" else None
+
+
+class KeyInfo(Answer):
+    """An API key without its secret."""
+
+    id: str
+    owner: str
+    name: str
+    scopes: tuple[Scope, ...]
+    created_at: datetime
+
+
+class ProblemPart(Answer):
+    """One of several things wrong with a request body."""
+
+    pointer: str
+    detail: str
+    code: str
+
+
+class Problem(Answer):
+    """What went wrong (RFC 9457, `application/problem+json`)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str = ""
+    code: str
+    request_id: str = ""
+    errors: tuple[ProblemPart, ...] = ()
