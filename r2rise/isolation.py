@@ -8,14 +8,19 @@ A black box cannot be interrupted from within its process. The child is a fresh 
 import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from multiprocessing.connection import Pipe
 
 from r2rise.algorithms import Progress
+from r2rise.errors import Canceled
 from r2rise.ledger import Record
 from r2rise.retraining import Retrainer, Shard
 
 TIMEOUT = "timeout"
+
+_LOOK_SECONDS = 0.2
+"""How often a parent looks whether its child is to be ended."""
 
 
 class IsolatedRetrainer:
@@ -39,7 +44,10 @@ class IsolatedRetrainer:
         if self._child is None:
             self._child = _Child(self._packed)
         try:
-            return self._child.run(shard, self._time_limit)
+            return self._child.run(shard, self._time_limit, progress)
+        except Canceled:
+            self.close()
+            raise
         except TimeoutError:
             reason = f"{TIMEOUT}: no result after {self._time_limit:g} s"
         except (EOFError, OSError):
@@ -68,11 +76,14 @@ class _Child:
         theirs.close()
         self._pipe.send_bytes(packed)
 
-    def run(self, shard: Shard, time_limit: float | None) -> list[Record]:
+    def run(self, shard: Shard, time_limit: float | None, progress: Progress) -> list[Record]:
         self._pipe.send(shard)
         self._pipe.recv()  # set up and at it: imports are not part of anybody's time limit
-        if not self._pipe.poll(time_limit):
-            raise TimeoutError
+        started = time.monotonic()
+        while not self._pipe.poll(_LOOK_SECONDS):
+            progress(0.0)
+            if time_limit is not None and time.monotonic() - started > time_limit:
+                raise TimeoutError
         records: list[Record] = self._pipe.recv()
         return records
 

@@ -202,7 +202,7 @@ def pack(study: Study, demonstrations: Path) -> bytes:
     return bytes(cloudpickle.dumps((study, demonstrations)))
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=8)
 def unpack_retrainer(packed: bytes) -> Retrainer:
     """Return the retrainer that `pack` describes, kept for the next shard of the same study."""
     study, demonstrations = cloudpickle.loads(packed)

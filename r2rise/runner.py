@@ -121,7 +121,7 @@ class Runner:
         Raises:
             StudyFailed: When more retrainings fail than the study allows.
         """
-        tally = _Tally(self.study, tasks, self.ledger)
+        tally = Tally(self.study, tasks, self.ledger)
         shards = missing_shards(self.ledger, tasks, self.study.execution.shard_size or 1)
         first = next(shards, None)
         if first is not None and not enough():
@@ -129,7 +129,7 @@ class Runner:
         return [record for task in tasks if (record := self.ledger.get(task)) is not None]
 
     def _run_shards(
-        self, waiting: Iterator[Shard], tally: "_Tally", enough: Callable[[], bool]
+        self, waiting: Iterator[Shard], tally: "Tally", enough: Callable[[], bool]
     ) -> None:
         engine = self._started_engine()
         for shard in islice(waiting, engine.window):
@@ -184,7 +184,7 @@ def to_retry(record: Record) -> bool:
     return record.status == "failed" and record.reason != EMPTY_MASK
 
 
-class _Tally:
+class Tally:
     """Counts what is done and what failed of the tasks asked for."""
 
     def __init__(self, study: Study, tasks: Sequence[Task], ledger: Ledger) -> None:
@@ -198,6 +198,7 @@ class _Tally:
         self._resumed = len(self._done)
 
     def add(self, records: Sequence[Record]) -> None:
+        """Count records; a later one takes the place of an earlier."""
         for record in records:
             self._done.add(record.key)
             self._failed.discard(record.key)
@@ -208,6 +209,7 @@ class _Tally:
                 self._reasons[record.key] = record.reason
 
     def progress(self) -> Progress:
+        """Return how far the work is."""
         total = sum(self._counts.values())
         return Progress(len(self._done), total, len(self._failed), self._resumed)
 

@@ -1,0 +1,1 @@
+"""The queue: what the database lacks is what is left to do."""

@@ -1,0 +1,181 @@
+"""The reconciler: looks what the store lacks, has it done, and writes what came of it.
+
+It is the only one that moves jobs on. Everything it knows is in the store: after any crash it looks
+again and goes on with what is missing.
+"""
+
+import logging
+import threading
+import time
+
+from r2rise import Demonstrations
+from r2rise.engines.pool import DaskPool, Done
+from r2rise.errors import R2RiseError, StudyFailed
+from r2rise_service.models import JobInfo
+from r2rise_service.queue.work import JobWork, clear_flags
+from r2rise_service.storage import Store
+from r2rise_service.storage.files import DatasetFiles
+
+logger = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 0.2
+_JOBS_AT_ONCE = 8
+"""Jobs whose demonstrations are held open; the others wait their turn."""
+
+
+class Reconciler:
+    """Does the work of live jobs on worker processes, in a thread of its own.
+
+    Args:
+        store: State.
+        files: Demonstrations.
+        workers: Worker processes.
+    """
+
+    def __init__(self, store: Store, files: DatasetFiles, *, workers: int) -> None:
+        self._store, self._files, self._n_workers = store, files, workers
+        self._works: dict[str, JobWork] = {}
+        self._news = threading.Event()
+        self._stopping = threading.Event()
+        self._trouble = "workers have not started yet"
+        self._started: dict[str, float] = {}
+        self._thread = threading.Thread(target=self._run, name="reconciler", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread; workers start in it."""
+        self._news.set()
+        self._thread.start()
+
+    def stop(self, seconds: float) -> None:
+        """End the thread and the workers; what is in flight is done again by the next server."""
+        self._stopping.set()
+        self._thread.join(seconds)
+
+    def wake(self) -> None:
+        """Look for new and changed jobs now."""
+        self._news.set()
+
+    def cancel(self, job_id: str) -> None:
+        """Look at a job that is to be canceled now."""
+        logger.info("job %s is to be canceled", job_id)
+        self._news.set()
+
+    def health(self) -> dict[str, str]:
+        """Return `engine`: `ok`, or `degraded: why`."""
+        return {"engine": f"degraded: {self._trouble}" if self._trouble else "ok"}
+
+    def _run(self) -> None:
+        clear_flags(self._files.folder)
+        pool: DaskPool | None = None
+        while not self._stopping.is_set():
+            try:
+                pool = pool or DaskPool(self._n_workers)
+                self._trouble = "" if pool.is_healthy else "no worker can be reached"
+                self._step(pool)
+            except Exception as error:
+                self._trouble = str(error) or type(error).__name__
+                logger.exception("the reconciler had to start again")
+                self._works.clear()
+                if pool is not None:
+                    pool.close()
+                    pool = None
+                self._stopping.wait(1.0)
+        if pool is not None:
+            pool.close()
+
+    def _step(self, pool: DaskPool) -> None:
+        """Look for jobs, fill the window, take in what came back; repeat until news comes."""
+        self._news.clear()
+        self._look_at_jobs(pool)
+        while not self._news.is_set() and not self._stopping.is_set():
+            self._fill(pool)
+            done = pool.next(_LOOK_SECONDS)
+            if done is not None:
+                self._take_in(pool, done)
+            elif not self._works:
+                self._news.wait(_LOOK_SECONDS)
+            self._end_finished()
+
+    def _look_at_jobs(self, pool: DaskPool) -> None:
+        for job in self._store.live_jobs():
+            work = self._works.get(job.id)
+            if job.status == "canceling":
+                self._cancel(pool, job, work)
+            elif work is not None:
+                work.priority = job.priority
+            elif len(self._works) < _JOBS_AT_ONCE:
+                self._admit(job)
+
+    def _admit(self, job: JobInfo) -> None:
+        """Start or resume a job; what cannot be started fails with its reason."""
+        try:
+            path = self._files.path(job.study.demonstrations or "")
+            keys = job.study.environment.obs_keys
+            demonstrations = Demonstrations.load(path, obs_keys=keys)
+            lengths = demonstrations.lengths.tolist()
+            n_segments = len(demonstrations.segments(job.study.masking))
+            ledger = self._store.ledger(job.id, lengths, n_segments)
+            work = JobWork(job, demonstrations, ledger, self._files.folder)
+        except (R2RiseError, OSError) as error:
+            self._fail(job.id, str(error))
+            return
+        self._store.set_status(job.id, "running", only_from=("queued",))
+        self._works[job.id] = work
+        worked = max(ledger.elapsed.values(), default=0.0)
+        self._started[job.id] = time.monotonic() - worked
+        self._check_enough(work)
+
+    def _cancel(self, pool: DaskPool, job: JobInfo, work: JobWork | None) -> None:
+        if work is None:
+            self._store.set_status(job.id, "canceled", only_from=("canceling",))
+        elif not work.canceled:
+            work.cancel()
+            pool.cancel(job.id)
+
+    def _fill(self, pool: DaskPool) -> None:
+        """Submit shards: higher priority first, and among equals the one with fewest in flight."""
+        while pool.n_in_flight < pool.window:
+            ready = [work for work in self._works.values() if work.has_more]
+            if not ready:
+                return
+            work = min(ready, key=lambda work: (-work.priority, work.in_flight))
+            pool.submit(work.id, work.work, work.take_shard(), priority=work.priority)
+
+    def _take_in(self, pool: DaskPool, done: Done) -> None:
+        work = self._works.get(done.name)
+        if work is None:
+            return  # removed meanwhile
+        if done.records and self._store.add_records(done.name, done.records) is None:
+            work.cancel()  # the job is gone
+            pool.cancel(done.name)
+        try:
+            work.give_back(done.records)
+        except StudyFailed as error:
+            work.cancel()
+            pool.cancel(work.id)
+            self._fail(work.id, str(error))
+        self._check_enough(work)
+        if work.canceled:
+            pool.cancel(work.id)
+
+    def _check_enough(self, work: JobWork) -> None:
+        """Keep the times of complete blocks; give up what is in flight once there is enough."""
+        for block in work.new_marks():
+            elapsed = time.monotonic() - self._started[work.id]
+            work.ledger.elapsed[block] = elapsed
+            self._store.mark(work.id, block, elapsed)
+        if work.has_enough and not work.canceled:
+            work.cancel()
+
+    def _end_finished(self) -> None:
+        for work in [work for work in self._works.values() if work.is_done]:
+            del self._works[work.id]
+            work.close()
+            if self._store.set_status(work.id, "canceled", only_from=("canceling",)) is None:
+                self._store.set_status(work.id, "succeeded", only_from=("running",))
+            self._news.set()
+
+    def _fail(self, job_id: str, reason: str) -> None:
+        self._store.set_status(
+            job_id, "failed", only_from=("queued", "running"), reason=reason, error=reason
+        )

@@ -1,0 +1,158 @@
+"""Jobs from the store to the map: the same as without a service, whatever happens on the way."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import toys
+
+import r2rise
+from r2rise import Study
+from r2rise.resolution import resolve
+from r2rise.tasks import study_tasks
+from r2rise_service.models import JobInfo
+from r2rise_service.queue.reconciler import Reconciler
+from r2rise_service.storage import NewDataset, NewJob, Store
+from r2rise_service.storage.files import DatasetFiles
+
+DEMONSTRATIONS = toys.demonstrations()
+
+
+class Bench:
+    """A store, files and a reconciler on them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = Store(f"sqlite:///{folder / 'r2rise.sqlite'}")
+        self.store.migrate()
+        self.files = DatasetFiles(folder / "datasets")
+        path = folder / "upload.npz"
+        DEMONSTRATIONS.save(path)
+        self.files.keep(path, DEMONSTRATIONS.content_hash)
+        self.dataset, _ = self.store.add_dataset(
+            NewDataset("me", DEMONSTRATIONS.content_hash, (40, 40), (1,), (1,))
+        )
+        self.reconciler = Reconciler(self.store, self.files, workers=2)
+
+    def submit(self, priority: int = 0, **fields) -> JobInfo:
+        study = study_of(**fields)
+        total = len(study_tasks(study, len(DEMONSTRATIONS.segments(study.masking))))
+        job, new = self.store.add_job(
+            NewJob("me", "explain", self.dataset.id, study, total, priority=priority)
+        )
+        assert new
+        self.reconciler.wake()
+        return job
+
+    def wait(self, job: JobInfo, *statuses: str) -> JobInfo:
+        deadline = time.monotonic() + 90
+        while (found := self.store.job("me", job.id)).status not in statuses:
+            assert time.monotonic() < deadline, found
+            time.sleep(0.05)
+        return found
+
+    def importance(self, job: JobInfo) -> dict:
+        ledger = self.store.ledger(job.id, (40, 40), 8)
+        return without_times(r2rise.importance_map(ledger, job.study))
+
+    def stop(self) -> None:
+        self.reconciler.stop(30)
+        self.store.close()
+
+
+def study_of(**fields) -> Study:
+    asked = {
+        "environment": "toys:OneStep",
+        "algorithm": {"name": "toys:Additive", "settings": {"seed_noise": 1.0}},
+        "evaluation": {"n_episodes": 2, "max_steps": 5},
+        "budget": {"retrainings": 64, "baseline_retrainings": 3},
+    }
+    return resolve(Study.parse(asked | fields), DEMONSTRATIONS).study
+
+
+def without_times(found: r2rise.ImportanceMap) -> dict:
+    fields = json.loads(found.to_json())
+    del fields["created_at"]
+    fields.pop("stopped")
+    return fields
+
+
+def slow(seconds: float = 0.1) -> dict:
+    return {"name": "toys:Additive", "settings": {"seed_noise": 1.0, "seconds": seconds}}
+
+
+@pytest.fixture
+def bench(tmp_path) -> Iterator[Bench]:
+    found = Bench(tmp_path)
+    found.reconciler.start()
+    yield found
+    found.stop()
+
+
+def test_the_map_is_that_of_the_library(bench):
+    job = bench.wait(bench.submit(), "succeeded", "failed")
+    assert job.status == "succeeded"
+    assert (job.progress.done, job.progress.total, job.progress.failed) == (68, 68, 0)
+    assert job.revision == 64
+    assert bench.importance(job) == without_times(r2rise.explain(DEMONSTRATIONS, job.study))
+    assert bench.reconciler.health() == {"engine": "ok"}
+
+
+def test_a_study_that_stops_by_itself_ends_where_the_library_ends(bench):
+    job = bench.wait(bench.submit(budget=256, until={"reliability": 0.5}), "succeeded")
+    library = r2rise.explain(DEMONSTRATIONS, job.study)
+    assert library.stopped.reason == "goal"
+    assert bench.importance(job) == without_times(library)
+
+
+def test_two_jobs_share_the_workers_and_priority_goes_first(bench):
+    low = bench.submit(algorithm=slow(), priority=0)
+    bench.wait(low, "running")
+    high = bench.submit(algorithm=slow(), priority=5, seed=1)
+    bench.wait(high, "succeeded")
+    assert bench.store.job("me", low.id).status == "running"
+    assert bench.wait(low, "succeeded").progress.done == 68
+
+
+def test_cancel_ends_a_black_box_that_hangs_and_leaves_other_jobs_alone(bench):
+    hanging = bench.submit(algorithm={"name": "toys:hangs_without_first_frame"})
+    bench.wait(hanging, "running")
+    time.sleep(4)  # some of its retrainings hang by now
+    asked = time.monotonic()
+    bench.store.set_status(hanging.id, "canceling", only_from=("queued", "running"))
+    bench.reconciler.cancel(hanging.id)
+    other = bench.submit(seed=2)
+    bench.wait(hanging, "canceled")
+    assert time.monotonic() - asked < 10
+    assert bench.wait(other, "succeeded").progress.done == 68
+
+
+def test_a_job_whose_retrainings_fail_says_why(bench):
+    job = bench.wait(bench.submit(algorithm={"name": "toys:raises"}), "failed")
+    assert "ValueError: no way" in job.error
+    again = bench.submit(seed=3)
+    assert bench.wait(again, "succeeded").progress.failed == 0
+
+
+def test_a_job_whose_demonstrations_are_gone_fails(bench):
+    bench.files.remove(DEMONSTRATIONS.content_hash)
+    job = bench.wait(bench.submit(), "failed")
+    assert "There is no file" in job.error
+
+
+def test_what_a_server_left_is_done_by_the_next_one(tmp_path):
+    first = Bench(tmp_path)
+    first.reconciler.start()
+    job = first.submit(algorithm=slow(0.05))
+    while first.store.job("me", job.id).progress.done < 20:
+        time.sleep(0.02)
+    first.stop()
+    second = Bench(tmp_path)
+    left = second.store.job("me", job.id)
+    assert left.status == "running"
+    assert 20 <= left.progress.done < 68
+    second.reconciler.start()
+    done = second.wait(job, "succeeded")
+    assert second.importance(done) == without_times(r2rise.explain(DEMONSTRATIONS, done.study))
+    second.stop()
