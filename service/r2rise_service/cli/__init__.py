@@ -13,12 +13,15 @@ from r2rise_service.cli import (
     explaining,
     listing,
     planning,
+    remote,
+    remote_jobs,
     reporting,
+    serving,
     showing,
     transferring,
 )
 
-EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+EXIT_FAILED, EXIT_USAGE, EXIT_CANNOT_REACH, EXIT_TIMEOUT, EXIT_INTERRUPTED = 1, 2, 3, 4, 130
 
 
 class ReportingGroup(TyperGroup):
@@ -44,6 +47,11 @@ def _exit_status(error: Exception) -> int:
 
     if not isinstance(error, R2RiseError | OSError):
         raise error
+    if type(error).__module__ == "r2rise_service.client.errors":
+        from r2rise_service.client.errors import CannotReach, WaitTimeout
+
+        if isinstance(error, CannotReach | WaitTimeout):
+            return EXIT_CANNOT_REACH if isinstance(error, CannotReach) else EXIT_TIMEOUT
     return EXIT_USAGE if isinstance(error, InputError) else EXIT_FAILED
 
 
@@ -67,6 +75,10 @@ app.command("transfer")(transferring.transfer)
 app.command("report")(reporting.report)
 app.command("algorithms")(listing.algorithms)
 app.command("environments")(listing.environments)
+app.command("serve")(serving.serve)
+app.add_typer(serving.keys, name="keys")
+app.add_typer(remote.datasets, name="datasets")
+app.add_typer(remote_jobs.jobs, name="jobs")
 
 
 def main() -> None:

@@ -1,0 +1,68 @@
+"""`Client`: one object for everything the service does."""
+
+import os
+from types import TracebackType
+from typing import Self
+
+import httpx2
+
+from r2rise_service.client.datasets import Datasets
+from r2rise_service.client.jobs import Jobs
+from r2rise_service.client.transport import Transport
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+
+
+class Client:
+    """A connection to an R2RISE server.
+
+    Args:
+        url: Where the server is; else `R2RISE_URL`, else http://127.0.0.1:8000.
+        api_key: Key that the server gave; else `R2RISE_API_KEY`, else none.
+        timeout: Seconds that the server may be silent.
+        transport: Another way to send requests, for tests.
+
+    Attributes:
+        datasets: Upload, find and delete demonstrations.
+        jobs: Create, find and follow jobs.
+    """
+
+    def __init__(
+        self,
+        *,
+        url: str | None = None,
+        api_key: str | None = None,
+        timeout: float = 30.0,
+        transport: httpx2.BaseTransport | None = None,
+    ) -> None:
+        self._transport = Transport(
+            url or os.environ.get("R2RISE_URL") or DEFAULT_URL,
+            api_key=api_key or os.environ.get("R2RISE_API_KEY"),
+            timeout=timeout,
+            transport=transport,
+        )
+        self.datasets = Datasets(self._transport)
+        self.jobs = Jobs(self._transport)
+
+    @property
+    def url(self) -> str:
+        """Where the server is."""
+        return self._transport.url
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Client(url={self.url!r})"

@@ -1,0 +1,90 @@
+"""Demonstrations on the server."""
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from r2rise.demonstrations import Demonstrations
+from r2rise_service.client.transport import Transport
+from r2rise_service.models import DatasetInfo
+
+
+class Datasets:
+    """`client.datasets`: upload, find and delete demonstrations."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def upload(
+        self,
+        demonstrations: str | Path | Demonstrations,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> DatasetInfo:
+        """Upload demonstrations, unless the server has them.
+
+        Args:
+            demonstrations: An `.npz` file or the demonstrations themselves.
+            metadata: Whatever you want to say about them, JSON-ready; not looked at when the
+                server has them.
+
+        Raises:
+            DemonstrationsError: When the file cannot be used.
+            Refused: When the server does not take them.
+        """
+        if isinstance(demonstrations, Demonstrations):
+            known = self._known(demonstrations.content_hash)
+            return known or self._upload_arrays(demonstrations, metadata)
+        path = Path(demonstrations)
+        known = self._known(Demonstrations.load(path).content_hash)
+        return known or self._upload_file(path, metadata)
+
+    def get(self, dataset_id: str) -> DatasetInfo:
+        """Return a dataset.
+
+        Raises:
+            NotFound: When there is none of this id.
+        """
+        response = self._transport.request("GET", f"/datasets/{dataset_id}")
+        return DatasetInfo.model_validate_json(response.content)
+
+    def list(self) -> Sequence[DatasetInfo]:
+        """Return all your datasets, newest first."""
+        return self._find({})
+
+    def delete(self, dataset_id: str) -> None:
+        """Delete a dataset.
+
+        Raises:
+            NotFound: When there is none of this id.
+            Conflict: While a live job uses it.
+        """
+        self._transport.request("DELETE", f"/datasets/{dataset_id}")
+
+    def _known(self, sha256: str) -> DatasetInfo | None:
+        return next(iter(self._find({"sha256": sha256})), None)
+
+    def _find(self, params: dict[str, str]) -> Sequence[DatasetInfo]:
+        found = self._transport.request("GET", "/datasets", params=params).json()
+        return [DatasetInfo.model_validate(item) for item in found["data"]]
+
+    def _upload_arrays(
+        self, demonstrations: Demonstrations, metadata: Mapping[str, Any] | None
+    ) -> DatasetInfo:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "demonstrations.npz"
+            demonstrations.save(path)
+            return self._upload_file(path, metadata)
+
+    def _upload_file(self, path: Path, metadata: Mapping[str, Any] | None) -> DatasetInfo:
+        with path.open("rb") as file:
+            response = self._transport.request(
+                "POST",
+                "/datasets",
+                repeatable=True,  # the same content twice is one dataset
+                files={"file": (path.name, file, "application/octet-stream")},
+                data={"metadata": json.dumps(dict(metadata))} if metadata else {},
+            )
+        return DatasetInfo.model_validate_json(response.content)

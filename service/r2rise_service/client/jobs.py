@@ -1,0 +1,136 @@
+"""Jobs on the server."""
+
+import uuid
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from r2rise.study import Study, merged
+from r2rise.study_parts import Until
+from r2rise_service.client.job import Job
+from r2rise_service.client.transport import Transport
+from r2rise_service.models import DatasetInfo, JobInfo, JobPage, JobRequest, JobStatus
+
+__all__ = ["Job", "Jobs"]
+
+_LONG_NAMES = {"environment": "id", "algorithm": "name", "budget": "retrainings"}
+
+
+class Jobs:
+    """`client.jobs`: create, find and follow jobs."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def create(  # noqa: PLR0913  (what is most often said of a study has an argument)
+        self,
+        dataset: DatasetInfo | str,
+        *,
+        environment: str | None = None,
+        algorithm: str | None = None,
+        retrainings: int | None = None,
+        until: Until | Mapping[str, Any] | None = None,
+        study: Study | Mapping[str, Any] | None = None,
+        name: str = "",
+        labels: Mapping[str, str] | None = None,
+        priority: int = 0,
+    ) -> Job:
+        """Create a job that computes an importance map.
+
+        Args:
+            dataset: What `client.datasets` gave, or its id.
+            environment: Gymnasium id of an environment that the server allows.
+            algorithm: Name of an algorithm that the server has; else the study's, else `bc`.
+            retrainings: Masks to retrain on.
+            until: When to stop before that, such as `{"reliability": 0.9}`.
+            study: Everything else; the arguments above win over it.
+            name: For people.
+            labels: For finding it again.
+            priority: Higher goes first, -100 to 100.
+
+        Raises:
+            StudyError: When the study has wrong fields.
+            Refused: When the server does not take it.
+        """
+        if isinstance(dataset, str):
+            found = self._transport.request("GET", f"/datasets/{dataset}")
+            dataset = DatasetInfo.model_validate_json(found.content)
+        request = JobRequest(
+            study=_study_fields(
+                study,
+                demonstrations=dataset.sha256,
+                environment=environment,
+                algorithm=algorithm,
+                budget=retrainings,
+                until=until,
+            ),
+            name=name,
+            labels=dict(labels or {}),
+            priority=priority,
+        )
+        response = self._transport.request(
+            "POST",
+            "/jobs",
+            json=request.model_dump(mode="json"),
+            headers={"Idempotency-Key": str(uuid.uuid4())},
+        )
+        return Job(self._transport, JobInfo.model_validate_json(response.content))
+
+    def get(self, job_id: str) -> Job:
+        """Return a job.
+
+        Raises:
+            NotFound: When there is none of this id.
+        """
+        response = self._transport.request("GET", f"/jobs/{job_id}")
+        return Job(self._transport, JobInfo.model_validate_json(response.content))
+
+    def list(
+        self,
+        *,
+        status: JobStatus | None = None,
+        dataset: DatasetInfo | str | None = None,
+        label: tuple[str, str] | None = None,
+        page_size: int = 50,
+    ) -> Iterator[Job]:
+        """Yield your jobs, newest first, asking for further pages when they are needed.
+
+        Args:
+            status: Only those of this state.
+            dataset: Only those about this dataset.
+            label: Only those with this name and value among their labels.
+            page_size: Jobs fetched at once, at most 500.
+        """
+        params: dict[str, Any] = {
+            "status": status,
+            "dataset_id": dataset.id if isinstance(dataset, DatasetInfo) else dataset,
+            "label": "=".join(label) if label else None,
+            "page_size": page_size,
+        }
+        while True:
+            given = {name: value for name, value in params.items() if value is not None}
+            response = self._transport.request("GET", "/jobs", params=given)
+            page = JobPage.model_validate_json(response.content)
+            for info in page.data:
+                yield Job(self._transport, info)
+            if page.next_page_token is None:
+                return
+            params["page_token"] = page.next_page_token
+
+
+def _study_fields(study: Study | Mapping[str, Any] | None, **given: Any) -> dict[str, Any]:
+    """Return the fields of a study with others put over it, checked before they are sent."""
+    if isinstance(study, Study):
+        study = study.model_dump(mode="json", exclude_unset=True)
+    over = _long({name: value for name, value in given.items() if value is not None})
+    parsed = Study.parse(merged(_long(study or {}), over))
+    return parsed.model_dump(mode="json", exclude_unset=True)
+
+
+def _long(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Write out a study's short forms, so that fields can be put over it."""
+    return {
+        name: {_LONG_NAMES[name]: value}
+        if name in _LONG_NAMES and not isinstance(value, Mapping)
+        else value
+        for name, value in fields.items()
+    }

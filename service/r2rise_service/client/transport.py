@@ -1,0 +1,166 @@
+"""Requests to the server: the key, what is tried again, and what a problem becomes."""
+
+import ipaddress
+import random
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import httpx2
+from pydantic import ValidationError
+
+from r2rise_service.client.errors import ApiError, CannotReach, error_of
+from r2rise_service.models import Problem
+
+PREFIX = "/api/v1"
+FIRST_ATTEMPTS, ATTEMPTS = 3, 9
+"""Attempts at a server that never answered so far, and at one that did: it may be restarting."""
+FIRST_DELAY, LONGEST_DELAY = 0.5, 10.0
+LONGEST_RETRY_AFTER = 60.0
+TRY_AGAIN = {408, 429, 500, 502, 503, 504}
+REPEATABLE = {"GET", "DELETE"}
+
+
+class Transport:
+    """Sends requests, tries again what may be tried again, and raises what went wrong.
+
+    Args:
+        url: Where the server is.
+        api_key: Key that the server gave, or None.
+        timeout: Seconds that the server may be silent.
+        transport: Another way to send requests, for tests.
+
+    Raises:
+        CannotReach: When `url` is no http or https URL.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        api_key: str | None,
+        timeout: float,
+        transport: httpx2.BaseTransport | None,
+    ) -> None:
+        self.url = _checked(url)
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._client = httpx2.Client(
+            base_url=self.url + PREFIX,
+            headers=headers,
+            timeout=timeout,
+            transport=transport,
+            trust_env=not _is_loopback(self.url),  # a proxy does not know our own machine
+        )
+        self._has_answered = False
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._client.close()
+
+    def request(
+        self, method: str, path: str, *, repeatable: bool = False, **parts: Any
+    ) -> httpx2.Response:
+        """Send a request and return the answer.
+
+        Connection errors and the statuses 408, 429 and 5xx are tried again with full jitter,
+        where that is harmless.
+
+        Args:
+            method: `GET`, `POST`, `PATCH` or `DELETE`.
+            path: Below `/api/v1`.
+            repeatable: Whether the request may be sent twice; GET, DELETE and what has an
+                Idempotency-Key may be.
+            parts: What httpx2 takes: `params`, `json`, `files`, `data`, `headers`.
+
+        Raises:
+            CannotReach: When no server answers.
+            ApiError: When it answers with a problem.
+        """
+        headers: Mapping[str, str] = parts.get("headers") or {}
+        may_repeat = repeatable or method in REPEATABLE or "Idempotency-Key" in headers
+        attempt = 0
+        while True:
+            attempt += 1
+            last = not may_repeat or attempt >= self._attempts
+            try:
+                response = self._client.request(method, path, **parts)
+            except httpx2.TransportError as error:
+                if last:
+                    raise self._cannot_reach(error) from None
+                time.sleep(_delay(attempt))
+                continue
+            self._has_answered = True
+            if response.is_success:
+                return response
+            if last or response.status_code not in TRY_AGAIN:
+                raise _problem(response)
+            time.sleep(_delay(attempt, response.headers.get("Retry-After")))
+
+    @contextmanager
+    def events(self, path: str, *, after: int) -> Iterator[Iterator[httpx2.ServerSentEvent]]:
+        """Open a stream of server-sent events with numbers above `after`.
+
+        Raises:
+            httpx2.TransportError: When the connection is lost, or the answer is no such stream.
+            ApiError: When the server answers with a problem.
+        """
+        headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
+        with self._client.stream("GET", path, headers=headers) as response:
+            if not response.is_success:
+                response.read()
+                raise _problem(response)
+            yield iter(httpx2.EventSource(response))
+
+    @property
+    def _attempts(self) -> int:
+        return ATTEMPTS if self._has_answered else FIRST_ATTEMPTS
+
+    def _cannot_reach(self, error: Exception) -> CannotReach:
+        return CannotReach(
+            f"No server answers at {self.url} ({error or type(error).__name__}). Start one with "
+            "`r2rise serve`, or name another: url=..., --url or R2RISE_URL."
+        )
+
+
+def _checked(url: str) -> str:
+    with suppress(httpx2.InvalidURL):
+        parsed = httpx2.URL(url)
+        if parsed.scheme in ("http", "https") and parsed.host and not parsed.userinfo:
+            return url.rstrip("/")
+    # The URL is not repeated: someone may have put a secret into it.
+    raise CannotReach(
+        "The server's URL should look like http://127.0.0.1:8000, without a user name or password."
+    )
+
+
+def _is_loopback(url: str) -> bool:
+    host = httpx2.URL(url).host
+    with suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
+
+
+def _delay(attempt: int, retry_after: str | None = None) -> float:
+    """Return seconds to wait: what the server asked for, else full jitter."""
+    with suppress(ValueError):
+        return min(max(float(retry_after or ""), 0.0), LONGEST_RETRY_AFTER)
+    return random.uniform(0, min(LONGEST_DELAY, FIRST_DELAY * 2 ** (attempt - 1)))  # noqa: S311
+
+
+def _problem(response: httpx2.Response) -> ApiError:
+    """Return the error of an answer, also where something else than our server answered."""
+    try:
+        return error_of(Problem.model_validate_json(response.content))
+    except ValidationError:
+        status, reason = response.status_code, response.reason_phrase
+        return error_of(
+            Problem(
+                type="about:blank",
+                title=reason,
+                status=status,
+                code="unknown",
+                detail=f"The server answered {status} {reason}, not as R2RISE does. Is this URL "
+                f"that of an R2RISE server?",
+            )
+        )
