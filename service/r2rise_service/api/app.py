@@ -1,0 +1,75 @@
+"""The application: routers, the gate around them, and the errors."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.middleware.gzip import GZipMiddleware
+
+from r2rise_service.api import catalogue, datasets, events, health, importance, jobs
+from r2rise_service.api.access import PREFIX, Gate
+from r2rise_service.api.answers import problem_answers
+from r2rise_service.api.context import Context, Reconciles
+from r2rise_service.api.maps import Maps
+from r2rise_service.api.problems import add_problems
+from r2rise_service.models import Problem
+from r2rise_service.settings import Settings
+from r2rise_service.storage.files import DatasetFiles
+from r2rise_service.storage.store import Store
+
+__all__ = ["Reconciles", "create_app"]
+
+
+def create_app(
+    settings: Settings, store: Store, files: DatasetFiles, reconciler: Reconciles
+) -> FastAPI:
+    """Return the REST API.
+
+    `app.state.context.stopping` is an event to set when the server is told to stop: event streams
+    end then, which would otherwise hold up the shutdown.
+
+    Args:
+        settings: What the operator decided.
+        store: State, migrated.
+        files: Demonstrations.
+        reconciler: What moves jobs on; started and stopped by whoever made it.
+    """
+    context = Context(settings, store, files, reconciler, Maps(store, files))
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        context.stopping.set()
+
+    app = FastAPI(
+        title="R2RISE",
+        summary="Which frames of your demonstrations make the policy good, and which worse?",
+        version="1",
+        openapi_url=f"{PREFIX}/openapi.json",
+        docs_url=None,  # its pages load scripts from other servers
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    app.state.context = context
+    for module in (datasets, catalogue, jobs, events, importance, health):
+        app.include_router(module.router, prefix=PREFIX, responses=problem_answers())
+    add_problems(app)
+    _describe_problems(app)
+    app.add_middleware(GZipMiddleware, minimum_size=1000)
+    app.add_middleware(Gate, settings=settings, store=store)
+    return app
+
+
+def _describe_problems(app: FastAPI) -> None:
+    """Put the schema of problems into OpenAPI; no route returns it, all can answer it."""
+    describe = app.openapi
+
+    def openapi() -> dict[str, object]:
+        schema = describe()
+        template = "#/components/schemas/{model}"
+        own = Problem.model_json_schema(ref_template=template, mode="serialization")
+        schema["components"]["schemas"].update({**own.pop("$defs", {}), "Problem": own})
+        return schema
+
+    app.openapi = openapi  # type: ignore[method-assign]

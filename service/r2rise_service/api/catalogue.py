@@ -1,0 +1,52 @@
+"""`/environments` and `/algorithms`: what jobs may use."""
+
+import inspect
+
+from fastapi import APIRouter
+
+from r2rise.algorithms import algorithm_names
+from r2rise.algorithms.registry import load_implementation, settings_model
+from r2rise.environments import environment_ids
+from r2rise.errors import suggestion
+from r2rise.study_parts import AlgorithmSpec
+from r2rise_service.api.answers import (
+    AlgorithmInfo,
+    AlgorithmList,
+    EnvironmentInfo,
+    EnvironmentList,
+)
+from r2rise_service.api.context import InContext
+from r2rise_service.api.problems import ProblemError
+from r2rise_service.api.studies import is_allowed
+
+router = APIRouter(tags=["catalogue"])
+
+
+@router.get("/environments")
+def environments(context: InContext) -> EnvironmentList:
+    """List the environments that jobs may use."""
+    patterns = context.settings.environments
+    found = [name for name in environment_ids() if is_allowed(name, patterns)]
+    return EnvironmentList(data=tuple(EnvironmentInfo(id=name) for name in found))
+
+
+@router.get("/algorithms")
+def algorithms() -> AlgorithmList:
+    """List the installed algorithms with the JSON Schema of their settings."""
+    return AlgorithmList(data=tuple(map(_describe, algorithm_names())))
+
+
+@router.get("/algorithms/{name}")
+def algorithm(name: str) -> AlgorithmInfo:
+    """Return an installed algorithm."""
+    if name not in algorithm_names():
+        detail = f"There is no algorithm {name!r}. {suggestion(name, algorithm_names())}"
+        raise ProblemError(404, "not-found", detail)
+    return _describe(name)
+
+
+def _describe(name: str) -> AlgorithmInfo:
+    implementation = load_implementation(AlgorithmSpec(name=name))
+    summary = (inspect.getdoc(implementation) or "").partition("\n")[0]
+    schema = settings_model(implementation).model_json_schema()
+    return AlgorithmInfo(name=name, summary=summary, settings=schema)

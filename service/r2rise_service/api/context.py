@@ -1,0 +1,69 @@
+"""What every request can use."""
+
+import threading
+from dataclasses import dataclass, field
+from typing import Annotated, Protocol
+
+from fastapi import Depends, Request
+
+from r2rise_service.api.access import Caller
+from r2rise_service.api.maps import Maps
+from r2rise_service.settings import Settings
+from r2rise_service.storage.files import DatasetFiles
+from r2rise_service.storage.store import Store
+
+
+class Reconciles(Protocol):
+    """What moves jobs on."""
+
+    def wake(self) -> None:
+        """Look for new and changed jobs."""
+
+    def cancel(self, job_id: str) -> None:
+        """Give up what is in flight of a job."""
+
+    def health(self) -> dict[str, str]:
+        """Return `engine`: `ok`, or `degraded: why`."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """The parts of the service.
+
+    Attributes:
+        settings: What the operator decided.
+        store: State.
+        files: Demonstrations by their content.
+        reconciler: What moves jobs on.
+        maps: Importance maps, each computed once.
+        stopping: Set when the server shuts down; event streams end then.
+        content: Held while files and datasets change together.
+    """
+
+    settings: Settings
+    store: Store
+    files: DatasetFiles
+    reconciler: Reconciles
+    maps: Maps
+    stopping: threading.Event = field(default_factory=threading.Event)
+    content: threading.Lock = field(default_factory=threading.Lock)
+
+    def remove_unused(self, sha256: str) -> None:
+        """Remove the file of a content that no dataset and no job is about any more."""
+        with self.content:
+            if not self.store.content_is_used(sha256):
+                self.files.remove(sha256)
+
+
+def _context(request: Request) -> Context:
+    context: Context = request.app.state.context
+    return context
+
+
+def _owner(request: Request) -> str:
+    caller: Caller = request.state.caller
+    return caller.owner
+
+
+InContext = Annotated[Context, Depends(_context)]
+Owner = Annotated[str, Depends(_owner)]

@@ -1,0 +1,131 @@
+"""`/datasets`: demonstrations are uploaded, found and removed."""
+
+import json
+from collections.abc import Iterator
+from typing import IO, Any, NoReturn
+
+from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
+
+from r2rise_service.api.access import MAX_FORM_BYTES, PREFIX
+from r2rise_service.api.answers import DatasetList
+from r2rise_service.api.context import Context, InContext, Owner
+from r2rise_service.api.problems import ProblemError
+from r2rise_service.models import DatasetInfo, ProblemPart
+from r2rise_service.storage.inspect_upload import inspect
+from r2rise_service.storage.store import NewDataset
+
+router = APIRouter(tags=["datasets"])
+
+_CHUNK = 2**20
+_FORM = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {
+                        "file": {"type": "string", "format": "binary", "description": ".npz"},
+                        "metadata": {"type": "string", "description": "A JSON object."},
+                    },
+                }
+            }
+        },
+    }
+}
+
+
+@router.post(
+    "/datasets",
+    status_code=201,
+    response_model=DatasetInfo,
+    responses={200: {"model": DatasetInfo, "description": "This content was there already."}},
+    openapi_extra=_FORM,
+)
+async def upload(
+    request: Request, response: Response, context: InContext, owner: Owner
+) -> DatasetInfo:
+    """Upload demonstrations (`.npz`); the same content again gives the existing dataset."""
+    kind = request.headers.get("content-type", "")
+    if kind.partition(";")[0].strip().lower() != "multipart/form-data":
+        detail = f"Expected multipart/form-data with a part `file`, got {kind or 'no type'!r}."
+        raise ProblemError(415, "unsupported-media-type", detail)
+    async with request.form(max_files=1, max_fields=1, max_part_size=MAX_FORM_BYTES) as form:
+        file = form.get("file")
+        if not isinstance(file, UploadFile) or set(form) - {"file", "metadata"}:
+            detail = f"Expected the parts `file` (and `metadata`), got {sorted(form)}."
+            raise ProblemError(422, "invalid", detail)
+        metadata = _metadata(form.get("metadata"))
+        info, is_new = await run_in_threadpool(_store, context, owner, file.file, metadata)
+    response.status_code = 201 if is_new else 200
+    response.headers["Location"] = f"{PREFIX}/datasets/{info.id}"
+    return info
+
+
+@router.get("/datasets")
+def datasets(context: InContext, owner: Owner, sha256: str | None = None) -> DatasetList:
+    """List your datasets, newest first."""
+    return DatasetList(data=tuple(context.store.datasets(owner, sha256=sha256)))
+
+
+@router.get("/datasets/{dataset_id}")
+def dataset(dataset_id: str, context: InContext, owner: Owner) -> DatasetInfo:
+    """Return one of your datasets."""
+    return context.store.dataset(owner, dataset_id) or _unknown(dataset_id)
+
+
+@router.delete("/datasets/{dataset_id}", status_code=204)
+def remove(dataset_id: str, context: InContext, owner: Owner) -> None:
+    """Remove a dataset that no live job uses; its file goes with its last use."""
+    info = context.store.remove_dataset(owner, dataset_id) or _unknown(dataset_id)
+    context.remove_unused(info.sha256)
+
+
+def _store(
+    context: Context, owner: str, file: IO[bytes], metadata: dict[str, Any]
+) -> tuple[DatasetInfo, bool]:
+    """Check an upload and keep it under the name of its content."""
+    settings, files = context.settings, context.files
+    path = files.receive(_chunks(file), settings.max_upload_bytes)
+    try:
+        facts = inspect(path, max_array_bytes=settings.max_array_bytes)
+        new = NewDataset(
+            owner, facts.sha256, facts.lengths, facts.obs_shape, facts.act_shape, metadata
+        )
+        with context.content:
+            files.keep(path, facts.sha256)
+            return context.store.add_dataset(new)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _chunks(file: IO[bytes]) -> Iterator[bytes]:
+    while chunk := file.read(_CHUNK):
+        yield chunk
+
+
+def _metadata(text: Any) -> dict[str, Any]:
+    """Return what the uploader says about the demonstrations."""
+    if text is None:
+        return {}
+    try:
+        value = json.loads(text, parse_constant=_no_number)
+        json.dumps(value, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        detail = "Expected a JSON object, without NaN or Infinity."
+        part = ProblemPart(pointer="#/metadata", detail=detail, code="json_invalid")
+        raise ProblemError(422, "invalid", "The metadata cannot be used.", parts=[part])
+    return value
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def _unknown(dataset_id: str) -> NoReturn:
+    raise ProblemError(404, "not-found", f"You have no dataset {dataset_id!r}.")

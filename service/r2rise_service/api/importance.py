@@ -1,0 +1,149 @@
+"""`/jobs/{id}/importance` and `/jobs/{id}/retrainings`: what came of a job."""
+
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Header, Query, Request, Response
+
+from r2rise.ledger import Ledger
+from r2rise.seeds import Kind
+from r2rise.study_parts import EstimatorName
+from r2rise_service.api.answers import Retraining, RetrainingPage
+from r2rise_service.api.context import Context, InContext, Owner
+from r2rise_service.api.jobs import known_job, matches
+from r2rise_service.api.problems import ProblemError
+from r2rise_service.models import JobInfo
+
+router = APIRouter(tags=["results"])
+
+MEDIA_TYPES = {
+    ".json": "application/json",
+    ".csv": "text/csv",
+    ".npz": "application/x-npz",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+}
+_CONTENT: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The map; `r2rise.importance_map` is its JSON schema.",
+        "content": {kind: {} for kind in MEDIA_TYPES.values()},
+    },
+    304: {"description": "The map is the one you have."},
+}
+IfNoneMatch = Annotated[str | None, Header()]
+
+
+@router.get("/jobs/{job_id}/importance", response_class=Response, responses=_CONTENT)
+def importance(
+    request: Request,
+    job_id: str,
+    context: InContext,
+    owner: Owner,
+    estimator: EstimatorName | None = None,
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    """Return the importance map, also while the job runs (`partial`); Accept says the format."""
+    ending = accepted(request.headers.get("accept", "*/*"))
+    found = known_job(context, owner, job_id)
+    return _map(context, found, estimator, ending, if_none_match)
+
+
+@router.get("/jobs/{job_id}/importance{ending}", response_class=Response, responses=_CONTENT)
+def importance_file(
+    job_id: str,
+    ending: str,
+    context: InContext,
+    owner: Owner,
+    estimator: EstimatorName | None = None,
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    """Return the importance map in the format of the ending: .json .csv .npz .png or .svg."""
+    if ending not in MEDIA_TYPES:
+        detail = f"A map ends in {', '.join(MEDIA_TYPES)}, not in {ending!r}."
+        raise ProblemError(404, "not-found", detail)
+    found = known_job(context, owner, job_id)
+    return _map(context, found, estimator, ending, if_none_match)
+
+
+@router.get("/jobs/{job_id}/retrainings", response_model=RetrainingPage)
+def retrainings(
+    job_id: str,
+    context: InContext,
+    owner: Owner,
+    kind: Kind = "design",
+    page_size: Annotated[int, Query(ge=1, le=500)] = 50,
+    page_token: Annotated[int, Query(ge=0)] = 0,
+    format: Literal["json", "npz"] = "json",  # noqa: A002
+) -> Any:
+    """Return the ledger: a page of records by index, or the whole file (`format=npz`)."""
+    ledger = context.maps.ledger(known_job(context, owner, job_id))
+    if format == "npz":
+        return Response(_ledger_file(ledger), media_type=MEDIA_TYPES[".npz"])
+    left = [record for record in ledger.records(kind) if record.index >= page_token]
+    page = left[:page_size]
+    more = len(left) > len(page)
+    return RetrainingPage(
+        data=tuple(Retraining.model_validate(record.to_json()) for record in page),
+        next_page_token=str(left[page_size].index) if more else None,
+    )
+
+
+def accepted(header: str) -> str:
+    """Return the ending of the format that an Accept header likes best.
+
+    Raises:
+        ProblemError: When it takes none of them.
+    """
+    liked = {ending: _liking(header, kind) for ending, kind in MEDIA_TYPES.items()}
+    best = max(liked, key=lambda ending: liked[ending])  # the first of equals
+    if liked[best] <= 0:
+        detail = f"A map comes as {', '.join(MEDIA_TYPES.values())}, but Accept is {header!r}."
+        raise ProblemError(406, "not-acceptable", detail)
+    return best
+
+
+def _liking(header: str, kind: str) -> float:
+    """Return the weight of a media type in an Accept header; the most specific range counts."""
+    ranges = {kind: 2, f"{kind.partition('/')[0]}/*": 1, "*/*": 0}
+    best = -1, 0.0
+    for part in header.split(","):
+        name, *parameters = (item.strip().lower() for item in part.split(";"))
+        if name in ranges:
+            best = max(best, (ranges[name], _weight(parameters)))
+    return best[1]
+
+
+def _weight(parameters: list[str]) -> float:
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            try:
+                return float(value)
+            except ValueError:
+                return 0.0
+    return 1.0
+
+
+def _map(
+    context: Context,
+    job: JobInfo,
+    estimator: EstimatorName | None,
+    ending: str,
+    if_none_match: str | None,
+) -> Response:
+    # The version, too: baselines and retrainings tried again change a map of the same revision.
+    name = estimator or job.study.estimator
+    etag = f'W/"{job.revision}-{job.version}-{name}-{ending[1:]}"'
+    headers = {"ETag": etag, "Vary": "Accept, Accept-Encoding"}
+    if matches(if_none_match, etag):
+        return Response(status_code=304, headers=headers)
+    content = context.maps.drawn(job, estimator, ending)
+    return Response(content, headers=headers, media_type=MEDIA_TYPES[ending])
+
+
+def _ledger_file(ledger: Ledger) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "ledger.npz"
+        ledger.save(path)
+        return path.read_bytes()

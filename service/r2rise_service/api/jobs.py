@@ -1,0 +1,272 @@
+"""`/jobs`: asked for, found, changed, stopped and tried again."""
+
+from typing import Annotated, Any, NoReturn
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+
+from r2rise.resolution import Resolved
+from r2rise.study import json_hash
+from r2rise_service.api.access import PREFIX
+from r2rise_service.api.answers import Cost, DryRun
+from r2rise_service.api.context import Context, InContext, Owner
+from r2rise_service.api.problems import RETRY_SECONDS, ProblemError
+from r2rise_service.api.studies import (
+    check_study,
+    n_retrainings,
+    parse_study,
+    refused,
+    resolve_within,
+)
+from r2rise_service.models import (
+    ENDED,
+    DatasetInfo,
+    JobChange,
+    JobInfo,
+    JobPage,
+    JobRequest,
+    JobStatus,
+)
+from r2rise_service.storage.store import Conflict, NewJob
+
+
+def _json_only(request: Request) -> None:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        detail = f"Expected application/json, got {kind or 'no type'!r}."
+        raise ProblemError(415, "unsupported-media-type", detail)
+
+
+router = APIRouter(tags=["jobs"])
+_JSON = [Depends(_json_only)]
+IfMatch = Annotated[str | None, Header()]
+IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=200)]
+
+
+@router.post(
+    "/jobs",
+    status_code=202,
+    response_model=JobInfo,
+    responses={200: {"model": DryRun, "description": "What the job would be (dry_run)."}},
+    dependencies=_JSON,
+)
+def create(
+    asked: JobRequest,
+    response: Response,
+    context: InContext,
+    owner: Owner,
+    dry_run: bool = False,
+    idempotency_key: IdempotencyKey = None,
+) -> Any:
+    """Ask for a job. With `dry_run`, say what it would be: nothing is stored or retrained."""
+    dataset, resolved = _accepted(context, owner, asked)
+    if dry_run:
+        response.status_code = 200
+        return _as_response(_dry_run(resolved), response)
+    _check_live(context, owner)
+    new = NewJob(
+        owner=owner,
+        kind=asked.kind,
+        dataset_id=dataset.id,
+        study=resolved.study,
+        total=n_retrainings(resolved.study),
+        name=asked.name,
+        labels=asked.labels,
+        priority=asked.priority,
+    )
+    body = json_hash(asked.model_dump(mode="json"))
+    try:
+        job, is_new = context.store.add_job(
+            new, idempotency=(idempotency_key, body) if idempotency_key else None
+        )
+    except Conflict as error:
+        raise ProblemError(422, "idempotency-key-reused", str(error)) from None
+    if is_new:
+        context.reconciler.wake()
+    return told(job, response)
+
+
+@router.get("/jobs")
+def jobs(
+    context: InContext,
+    owner: Owner,
+    status: JobStatus | None = None,
+    dataset_id: str | None = None,
+    label: Annotated[str | None, Query(description="name=value")] = None,
+    page_size: Annotated[int, Query(ge=1, le=500)] = 50,
+    page_token: str | None = None,
+) -> JobPage:
+    """List your jobs, newest first."""
+    try:
+        page = context.store.jobs(
+            owner,
+            status=status,
+            dataset_id=dataset_id,
+            label=_label(label),
+            page_size=page_size,
+            page_token=page_token,
+        )
+    except ValueError as error:
+        raise ProblemError(422, "bad-page-token", str(error)) from None
+    return page.model_copy(update={"data": tuple(map(with_links, page.data))})
+
+
+@router.get("/jobs/{job_id}", response_model=JobInfo)
+def job(
+    job_id: str,
+    response: Response,
+    context: InContext,
+    owner: Owner,
+    if_none_match: Annotated[str | None, Header()] = None,
+) -> Any:
+    """Return a job; its ETag is its version."""
+    found = known_job(context, owner, job_id)
+    if matches(if_none_match, _etag(found)):
+        return Response(status_code=304, headers={"ETag": _etag(found)})
+    return told(found, response)
+
+
+@router.patch("/jobs/{job_id}", dependencies=_JSON)
+def change(
+    job_id: str,
+    asked: JobChange,
+    response: Response,
+    context: InContext,
+    owner: Owner,
+    if_match: IfMatch = None,
+) -> JobInfo:
+    """Change name, labels or priority; with If-Match only what you have seen."""
+    found = known_job(context, owner, job_id)
+    unchanged = if_match is None or matches(if_match, _etag(found))
+    version = found.version if if_match not in (None, "*") else None
+    try:
+        if not unchanged:
+            raise Conflict(f"The job is at version {found.version}, not at {if_match}.")
+        changes = asked.model_dump(exclude_none=True)
+        changed = context.store.change_job(owner, job_id, changes, version=version)
+    except Conflict as error:
+        raise ProblemError(412, "precondition-failed", f"{error} Get it again.") from None
+    context.reconciler.wake()
+    return told(changed or _unknown(job_id), response)
+
+
+@router.delete("/jobs/{job_id}", status_code=204)
+def remove(job_id: str, context: InContext, owner: Owner) -> None:
+    """Remove an ended job with its retrainings."""
+    found = known_job(context, owner, job_id)
+    if not context.store.remove_job(owner, job_id):
+        _unknown(job_id)
+    context.remove_unused(found.study.demonstrations or "")
+
+
+@router.post("/jobs/{job_id}/cancel", status_code=202)
+def cancel(job_id: str, response: Response, context: InContext, owner: Owner) -> JobInfo:
+    """Stop a job; what was retrained is kept. 200 when it has ended already."""
+    known_job(context, owner, job_id)
+    context.store.set_status(
+        job_id, "canceling", only_from=("queued", "running"), reason="Its owner canceled it."
+    )
+    found = known_job(context, owner, job_id)
+    if found.is_live:
+        context.reconciler.cancel(job_id)
+    else:
+        response.status_code = 200
+    return told(found, response)
+
+
+@router.post("/jobs/{job_id}/retry", status_code=202)
+def retry(job_id: str, response: Response, context: InContext, owner: Owner) -> JobInfo:
+    """Do what an ended job lacks: retrainings that failed or were never done."""
+    known_job(context, owner, job_id)
+    _check_live(context, owner)
+    found = context.store.set_status(job_id, "queued", only_from=ENDED, reason="Tried again.")
+    if found is None:
+        raise Conflict(f"Job {job_id} is live: wait for its end, or cancel it first.")
+    context.reconciler.wake()
+    return told(found, response)
+
+
+def known_job(context: Context, owner: str, job_id: str) -> JobInfo:
+    """Return one of the owner's jobs.
+
+    Raises:
+        ProblemError: When there is none of this id.
+    """
+    return context.store.job(owner, job_id) or _unknown(job_id)
+
+
+def told(job: JobInfo, response: Response) -> JobInfo:
+    """Return a job as it is answered, with the headers that belong to it."""
+    response.headers["ETag"] = _etag(job)
+    response.headers["Location"] = f"{PREFIX}/jobs/{job.id}"
+    if job.is_live:
+        response.headers["Retry-After"] = RETRY_SECONDS
+    return with_links(job)
+
+
+def with_links(job: JobInfo) -> JobInfo:
+    """Return a job that says where its parts are."""
+    own = f"{PREFIX}/jobs/{job.id}"
+    links = {name: f"{own}/{name}" for name in ("events", "retrainings", "importance")}
+    links |= {"self": own, "dataset": f"{PREFIX}/datasets/{job.dataset_id}"}
+    return job.model_copy(update={"links": links})
+
+
+def matches(header: str | None, etag: str) -> bool:
+    """Whether If-Match or If-None-Match names an ETag, weak or not."""
+    tags = [tag.strip().removeprefix("W/") for tag in (header or "").split(",")]
+    return "*" in tags or etag.removeprefix("W/") in tags
+
+
+def _accepted(context: Context, owner: str, asked: JobRequest) -> tuple[DatasetInfo, Resolved]:
+    """Return the dataset and the resolved study of a request."""
+    study = parse_study(asked.study)
+    check_study(study, context.settings)
+    found = context.store.datasets(owner, sha256=study.demonstrations)
+    if not found:
+        raise refused(
+            ["demonstrations"],
+            f"you have no dataset {study.demonstrations!r}: upload it first (POST /datasets)",
+        )
+    path = context.files.path(found[0].sha256)
+    return found[0], resolve_within(study, path, context.settings)
+
+
+def _dry_run(resolved: Resolved) -> DryRun:
+    study, total = resolved.study, n_retrainings(resolved.study)
+    episodes = total * study.evaluation.n_episodes
+    cost = Cost(
+        retrainings=total,
+        episodes=episodes,
+        most_steps=episodes * (study.evaluation.max_steps or 0),
+    )
+    return DryRun(study=study, study_hash=study.study_hash, warnings=resolved.notices, cost=cost)
+
+
+def _as_response(answer: DryRun, response: Response) -> Response:
+    return Response(
+        answer.model_dump_json(), response.status_code or 200, media_type="application/json"
+    )
+
+
+def _check_live(context: Context, owner: str) -> None:
+    n_live, most = context.store.n_live_jobs(owner), context.settings.max_live_jobs
+    if n_live >= most:
+        detail = f"You have {n_live} live jobs; {most} are allowed. Wait for one to end."
+        raise ProblemError(429, "too-many-jobs", detail, headers={"Retry-After": "30"})
+
+
+def _label(text: str | None) -> tuple[str, str] | None:
+    if text is None:
+        return None
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise ProblemError(422, "invalid", f"Expected label=name=value, got label={text!r}.")
+    return name, value
+
+
+def _etag(job: JobInfo) -> str:
+    return f'"{job.version}"'
+
+
+def _unknown(job_id: str) -> NoReturn:
+    raise ProblemError(404, "not-found", f"You have no job {job_id!r}.")

@@ -1,0 +1,140 @@
+"""Every error as RFC 9457 `application/problem+json`."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from r2rise.errors import InputError, NotReady, R2RiseError
+from r2rise_service.models import Problem, ProblemPart
+from r2rise_service.storage.files import TooLarge
+from r2rise_service.storage.inspect_upload import BadUpload
+from r2rise_service.storage.store import Conflict
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_SECONDS = "2"
+"""When it is worth asking again about something that changes by itself."""
+
+_CODES = {
+    400: "bad-request",
+    404: "not-found",
+    405: "method-not-allowed",
+    409: "conflict",
+    413: "too-large",
+    422: "invalid",
+    500: "internal",
+}
+
+_ANSWERS: dict[type[Exception], tuple[int, str]] = {
+    TooLarge: (413, "too-large"),
+    BadUpload: (422, "bad-demonstrations"),
+    NotReady: (409, "not-ready"),
+    Conflict: (409, "conflict"),
+    InputError: (422, "refused"),
+}
+
+
+class ProblemError(HTTPException):
+    """A request that is answered with a problem.
+
+    Attributes:
+        code: What went wrong, in a word for programs.
+        parts: Each thing that is wrong with the body.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        parts: Sequence[ProblemPart] = (),
+    ) -> None:
+        super().__init__(status, detail, headers)
+        self.code, self.parts = code, tuple(parts)
+
+
+def problem_response(error: ProblemError, instance: str, request_id: str) -> Response:
+    """Return the answer that tells of a problem."""
+    problem = Problem(
+        type=f"urn:r2rise:problem:{error.code}",
+        title=error.code.replace("-", " ").capitalize(),
+        status=error.status_code,
+        detail=_plain(error.detail),
+        instance=_plain(instance),
+        code=error.code,
+        request_id=request_id,
+        errors=error.parts,
+    )
+    return Response(
+        problem.model_dump_json(), error.status_code, error.headers, media_type=MEDIA_TYPE
+    )
+
+
+def add_problems(app: FastAPI) -> None:
+    """Answer every error that a request can meet with a problem."""
+    for kind in (
+        HTTPException, RequestValidationError, R2RiseError, Conflict, TooLarge, BadUpload,
+    ):  # fmt: skip
+        app.add_exception_handler(kind, _answer)
+
+
+def _answer(request: Request, error: Exception) -> Response:
+    return problem_response(_problem_of(error), request.url.path, request.state.request_id)
+
+
+def _problem_of(error: Exception) -> ProblemError:
+    """Return what an error means to the one who asked."""
+    if isinstance(error, ProblemError):
+        return error
+    if isinstance(error, HTTPException):
+        return _of_framework(error)
+    if isinstance(error, RequestValidationError):
+        parts = [_part(problem) for problem in error.errors()]
+        return ProblemError(422, "invalid", "The request has wrong fields.", parts=parts)
+    status, code = next(
+        (answer for kind, answer in _ANSWERS.items() if isinstance(error, kind)), (409, "refused")
+    )
+    headers = {"Retry-After": RETRY_SECONDS} if code == "not-ready" else None
+    return ProblemError(status, code, str(error), headers=headers)
+
+
+def _of_framework(error: HTTPException) -> ProblemError:
+    """Return the problem of an error that FastAPI or Starlette raised."""
+    status = error.status_code
+    detail = {
+        404: "There is nothing at this path. See /api/v1/openapi.json for all paths.",
+        405: "This path does not know this method; the header Allow says which it knows.",
+    }.get(status, f"{HTTPStatus(status).phrase}: {error.detail}")
+    code = _CODES.get(status, HTTPStatus(status).phrase.lower().replace(" ", "-"))
+    return ProblemError(status, code, detail, headers=error.headers)
+
+
+def _part(problem: Mapping[str, Any]) -> ProblemPart:
+    where, *names = problem["loc"]
+    if problem["type"] == "json_invalid":
+        names = []
+    pointer = pointer_to(names) if where == "body" else f"{where}:{'.'.join(map(str, names))}"
+    return ProblemPart(pointer=_plain(pointer), detail=in_words(problem), code=problem["type"])
+
+
+def pointer_to(names: Sequence[str | int]) -> str:
+    """Return the JSON pointer, as a URI fragment, of a part of the body (RFC 6901)."""
+    escaped = (str(name).replace("~", "~0").replace("/", "~1") for name in names)
+    return "/".join(["#", *escaped])
+
+
+def in_words(problem: Mapping[str, Any]) -> str:
+    """Return what pydantic found wrong, without the marks it puts around our own words."""
+    reason = problem.get("ctx", {}).get("error", "") if problem["type"] == "json_invalid" else ""
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    return _plain(f"{message}: {reason}" if reason else message)
+
+
+def _plain(text: str) -> str:
+    """Replace what is no character, such as half of a surrogate pair."""
+    return str(text).encode("utf-8", "replace").decode()

@@ -1,0 +1,136 @@
+"""From the study on the wire to one that this server will run."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from r2rise import Demonstrations, Study
+from r2rise.algorithms import algorithm_names
+from r2rise.errors import suggestion
+from r2rise.resolution import Resolved, resolve
+from r2rise_service.api.problems import ProblemError, in_words, pointer_to
+from r2rise_service.models import ProblemPart
+from r2rise_service.settings import Settings
+
+ENVIRONMENT_ID = re.compile(r"([\w-]+/)?[\w.-]+-v\d+", re.ASCII)
+"""Other ids make gymnasium import a module."""
+
+
+def parse_study(fields: Mapping[str, Any]) -> Study:
+    """Return the study of plain data.
+
+    Raises:
+        ProblemError: With a pointer to each wrong field.
+    """
+    _check_json(fields)
+    preset = fields.get("preset")
+    if preset is not None and not isinstance(preset, str):
+        raise refused(["preset"], f"expected the name of a preset, got {preset!r}")
+    try:
+        return Study.model_validate(fields)
+    except ValidationError as error:
+        parts = [_part(problem, fields) for problem in map(dict, error.errors())]
+        text = "This study cannot be used: see `errors` for each field."
+        raise ProblemError(422, "invalid-study", text, parts=parts) from None
+
+
+def check_study(study: Study, settings: Settings) -> None:
+    """Check that a study uses only what the operator allows and what is installed.
+
+    Raises:
+        ProblemError: When it asks for something else. Nothing was imported.
+    """
+    environment, algorithm = study.environment, study.algorithm
+    if study.demonstrations is None:
+        raise refused(["demonstrations"], "expected the sha256 of an uploaded dataset, got none")
+    if not is_allowed(environment.id, settings.environments):
+        allowed = ", ".join(settings.environments)
+        raise refused(
+            ["environment", "id"],
+            f"expected one of the server's environments ({allowed}), got {environment.id!r}",
+        )
+    if environment.kwargs:
+        raise refused(
+            ["environment", "kwargs"], "arguments of environments are for your own machine only"
+        )
+    if algorithm.implementation is not None or algorithm.name not in algorithm_names():
+        raise refused(
+            ["algorithm", "name"],
+            f"expected an algorithm installed on the server, got {algorithm.name!r}. "
+            f"{suggestion(algorithm.name, algorithm_names())}",
+        )
+
+
+def resolve_within(study: Study, path: Path, settings: Settings) -> Resolved:
+    """Return the study with everything filled in.
+
+    Raises:
+        InputError: When study and demonstrations do not fit.
+        ProblemError: When it asks for more retrainings than the server does for one job.
+    """
+    demonstrations = Demonstrations.load(path, obs_keys=study.environment.obs_keys)
+    resolved = resolve(study, demonstrations)
+    total, most = n_retrainings(resolved.study), settings.max_retrainings
+    if total > most:
+        raise refused(
+            ["budget", "retrainings"],
+            f"expected at most {most} retrainings in one job, baselines included, got {total}",
+        )
+    return resolved
+
+
+def n_retrainings(study: Study) -> int:
+    """Return what a resolved study asks for: random actions, baselines and the design."""
+    return 1 + study.budget.baseline_retrainings + study.budget.retrainings
+
+
+def is_allowed(environment_id: str, patterns: Sequence[str]) -> bool:
+    """Whether an id is one of a list; `*` at the end of a pattern stands for any ending."""
+    return ENVIRONMENT_ID.fullmatch(environment_id) is not None and any(
+        environment_id.startswith(pattern[:-1])
+        if pattern.endswith("*")
+        else environment_id == pattern
+        for pattern in patterns
+    )
+
+
+def refused(names: Sequence[str | int], detail: str) -> ProblemError:
+    """Return the problem of one field of a study."""
+    part = ProblemPart(pointer=pointer_to(["study", *names]), detail=detail, code="refused")
+    text = f"This study cannot be used: {'.'.join(map(str, names))}: {detail}."
+    return ProblemError(422, "invalid-study", text, parts=[part])
+
+
+def _check_json(fields: Mapping[str, Any]) -> None:
+    """Refuse what Python reads but JSON does not have: NaN, and halves of characters."""
+    try:
+        json.dumps(fields, allow_nan=False, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise refused([], f"expected plain JSON without NaN or Infinity ({error})") from None
+
+
+def _part(problem: Mapping[str, Any], fields: Mapping[str, Any]) -> ProblemPart:
+    return ProblemPart(
+        pointer=pointer_to(["study", *_path(problem["loc"], fields)]),
+        detail=in_words(problem),
+        code=str(problem["type"]),
+    )
+
+
+def _path(location: Sequence[str | int], sent: Any) -> list[str | int]:
+    """Return the part of a pydantic location that is a path in what was sent."""
+    found: list[str | int] = []
+    for name in location:
+        if isinstance(sent, dict):
+            inner = sent.get(str(name))
+        elif isinstance(sent, list) and isinstance(name, int):
+            inner = sent[name] if name < len(sent) else None
+        else:
+            break
+        found.append(name)
+        sent = inner
+    return found
