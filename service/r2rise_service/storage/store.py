@@ -5,53 +5,29 @@ owner, is None: the two cannot be told apart from outside.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+
 from r2rise.ledger import Ledger, Record
-from r2rise.study import Study
 from r2rise_service.models import (
     DatasetInfo,
     EventType,
     JobEvent,
     JobInfo,
-    JobKind,
     JobPage,
     JobStatus,
     KeyInfo,
-    Labels,
     Scope,
 )
+from r2rise_service.storage import dataset_queries, job_queries, key_queries, record_queries
+from r2rise_service.storage.database import Database, is_newest, migrate
+from r2rise_service.storage.new import NewDataset, NewJob
+from r2rise_service.storage.rows import Conflict, event_info, job_info
+from r2rise_service.storage.tables import Dataset, Event, Job, Key, Mark, RecordRow
 
-
-class Conflict(Exception):
-    """The state of something does not allow what was asked; the text says why."""
-
-
-@dataclass(frozen=True)
-class NewDataset:
-    """What is stored of demonstrations that were uploaded."""
-
-    owner: str
-    sha256: str
-    lengths: tuple[int, ...]
-    obs_shape: tuple[int, ...]
-    act_shape: tuple[int, ...]
-    metadata: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class NewJob:
-    """A job that was accepted; `total` counts the retrainings it asks for, baselines included."""
-
-    owner: str
-    kind: JobKind
-    dataset_id: str
-    study: Study
-    total: int
-    name: str = ""
-    labels: Labels = field(default_factory=dict)
-    priority: int = 0
+__all__ = ["Conflict", "NewDataset", "NewJob", "Store"]
 
 
 class Store:
@@ -62,30 +38,46 @@ class Store:
     """
 
     def __init__(self, url: str) -> None:
-        raise NotImplementedError
+        self._database = Database(url)
 
     def migrate(self) -> None:
         """Bring the database to the newest schema (Alembic)."""
+        migrate(self._database)
 
     def is_current(self) -> bool:
         """Whether the database can be reached and has the newest schema."""
+        with self._database.reading() as session:
+            try:
+                return is_newest(session.connection())
+            except SQLAlchemyError:
+                return False
 
     def close(self) -> None:
         """Close all connections."""
+        self._database.close()
 
     # keys
 
     def add_key(self, owner: str, name: str, scopes: Sequence[Scope], digest: str) -> KeyInfo:
         """Store a key by the digest of its secret."""
+        with self._database.writing() as session:
+            return key_queries.store_key(session, owner, name, scopes, digest)
 
     def keys(self) -> list[KeyInfo]:
         """Return all keys that are not revoked."""
+        with self._database.reading() as session:
+            return key_queries.valid_keys(session)
 
     def revoke_key(self, key_id: str) -> bool:
         """Revoke a key; False when there is none of this id."""
+        with self._database.writing() as session:
+            return key_queries.revoke(session, key_id)
 
     def key_of(self, digest: str) -> KeyInfo | None:
         """Return the key whose secret has this digest, unless it was revoked."""
+        with self._database.reading() as session:
+            found = key_queries.valid_keys(session, Key.digest == digest)
+            return found[0] if found else None
 
     # datasets
 
@@ -95,12 +87,20 @@ class Store:
         Returns:
             The dataset, and whether it is new.
         """
+        with self._database.writing() as session:
+            return dataset_queries.store_dataset(session, new)
 
     def dataset(self, owner: str, dataset_id: str) -> DatasetInfo | None:
         """Return one of the owner's datasets."""
+        with self._database.reading() as session:
+            found = dataset_queries.find(session, owner, Dataset.id == dataset_id)
+            return found[0] if found else None
 
     def datasets(self, owner: str, *, sha256: str | None = None) -> list[DatasetInfo]:
         """Return the owner's datasets, newest first."""
+        conditions = [] if sha256 is None else [Dataset.sha256 == sha256]
+        with self._database.reading() as session:
+            return dataset_queries.find(session, owner, *conditions)
 
     def remove_dataset(self, owner: str, dataset_id: str) -> DatasetInfo | None:
         """Remove one of the owner's datasets.
@@ -108,9 +108,13 @@ class Store:
         Raises:
             Conflict: While a live job uses it.
         """
+        with self._database.writing() as session:
+            return dataset_queries.remove(session, owner, dataset_id)
 
     def content_is_used(self, sha256: str) -> bool:
         """Whether any owner has a dataset, or any job is about, this content."""
+        with self._database.reading() as session:
+            return dataset_queries.is_used(session, sha256)
 
     # jobs
 
@@ -130,9 +134,18 @@ class Store:
         Raises:
             Conflict: When the key was used with another body.
         """
+        with self._database.writing() as session:
+            if idempotency is not None:
+                earlier = job_queries.remembered(session, new.owner, idempotency)
+                if earlier is not None:
+                    return job_info(earlier), False
+            return job_info(job_queries.store_job(session, new, idempotency)), True
 
     def job(self, owner: str, job_id: str) -> JobInfo | None:
         """Return one of the owner's jobs."""
+        with self._database.reading() as session:
+            job = session.scalar(select(Job).where(Job.id == job_id, Job.owner == owner))
+            return None if job is None else job_info(job)
 
     def jobs(
         self,
@@ -149,6 +162,15 @@ class Store:
         Raises:
             ValueError: When the token is none that a page gave.
         """
+        statement = select(Job).where(Job.owner == owner)
+        if status is not None:
+            statement = statement.where(Job.status == status)
+        if dataset_id is not None:
+            statement = statement.where(Job.dataset_id == dataset_id)
+        if label is not None:
+            statement = statement.where(job_queries.has_label(self._database.dialect, *label))
+        with self._database.reading() as session:
+            return job_queries.page(session, statement, page_size, page_token)
 
     def change_job(
         self, owner: str, job_id: str, changes: dict[str, Any], *, version: int | None = None
@@ -158,6 +180,18 @@ class Store:
         Raises:
             Conflict: When a version is given and the job's is another.
         """
+        with self._database.writing() as session:
+            job = job_queries.locked(session, job_id, owner)
+            if job is None:
+                return None
+            if version is not None and version != job.version:
+                raise Conflict(
+                    f"Job {job_id} was changed meanwhile: expected version {version}, it has "
+                    f"{job.version}. Read it again and decide anew."
+                )
+            job_queries.change(job, changes)
+            session.flush()
+            return job_info(job)
 
     def remove_job(self, owner: str, job_id: str) -> bool:
         """Remove an ended job with its records and events; False when there is none.
@@ -165,12 +199,23 @@ class Store:
         Raises:
             Conflict: While it is live.
         """
+        with self._database.writing() as session:
+            job = job_queries.locked(session, job_id, owner)
+            if job is None:
+                return False
+            job_queries.check_ended(job)
+            session.delete(job)
+            return True
 
     def n_live_jobs(self, owner: str) -> int:
         """Return how many of the owner's jobs are live."""
+        with self._database.reading() as session:
+            return job_queries.count_live(session, owner)
 
     def live_jobs(self) -> list[JobInfo]:
         """Return the live jobs of all owners: higher priority first, then older first."""
+        with self._database.reading() as session:
+            return [job_info(job) for job in session.scalars(job_queries.live())]
 
     def set_status(
         self,
@@ -189,6 +234,12 @@ class Store:
         Returns:
             The job, or None when its state is not one of `only_from` (nothing happened then).
         """
+        with self._database.writing() as session:
+            job = job_queries.locked(session, job_id)
+            if job is None or job.status not in only_from:
+                return None
+            job_queries.move_on(session, job, status, reason, error)
+            return job_info(job)
 
     # records
 
@@ -201,17 +252,42 @@ class Store:
         Returns:
             The job, or None when there is no such job any more.
         """
+        came = list(records)
+        insert = self._database.insert(RecordRow)
+        with self._database.writing() as session:
+            job = job_queries.locked(session, job_id)
+            if job is None:
+                return None
+            record_queries.store_records(session, job, came, insert)
+            return job_info(job)
 
     def ledger(self, job_id: str, lengths: Sequence[int], n_segments: int) -> Ledger:
         """Return the records of a job as a ledger, with the elapsed times of its blocks."""
+        with self._database.reading() as session:
+            job = session.get(Job, job_id)
+            if job is None:
+                raise Conflict(f"There is no job {job_id}.")
+            return record_queries.read_ledger(session, job, lengths, n_segments)
 
     def mark(self, job_id: str, block: int, elapsed: float) -> None:
         """Note after how many seconds of work a block of the design was complete."""
+        insert = self._database.insert(Mark)
+        with self._database.writing() as session:
+            if job_queries.locked(session, job_id) is not None:
+                record_queries.store_mark(session, job_id, block, elapsed, insert)
 
     # events
 
     def add_event(self, job_id: str, type_: EventType, data: dict[str, Any]) -> JobEvent:
         """Store an event."""
+        with self._database.writing() as session:
+            if job_queries.locked(session, job_id) is None:
+                raise Conflict(f"There is no job {job_id}.")
+            return event_info(job_queries.store_event(session, job_id, type_, data))
 
     def events(self, job_id: str, *, after: int = 0, limit: int = 500) -> list[JobEvent]:
         """Return events of a job with a higher number, in order."""
+        own = select(Event).where(Event.job_id == job_id, Event.id > after)
+        with self._database.reading() as session:
+            events = session.scalars(own.order_by(Event.id).limit(limit))
+            return [event_info(event) for event in events]

@@ -1,0 +1,121 @@
+"""Connections: exactly one that writes, a few that read."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from r2rise_service.storage.tables import Table
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+N_READERS = 4
+BUSY_SECONDS = 30.0
+SCRIPTS = "r2rise_service.storage:migrations"
+
+
+class Database:
+    """A database on SQLite or PostgreSQL.
+
+    SQLite before 3.51.3 can damage a WAL database when two connections write at once, so one
+    connection writes, under a lock, and the others only read.
+
+    Args:
+        url: `sqlite:///path` or `postgresql+psycopg://...`.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.dialect = make_url(url).get_backend_name()
+        self._lock = threading.Lock()
+        self._writer = _engine(url, n_connections=1, begin="BEGIN IMMEDIATE")
+        self._readers = _engine(url, n_connections=N_READERS, begin="BEGIN")
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """Open the one writing transaction; it is committed when the block ends well."""
+        with self._lock, Session(self._writer, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Open a transaction that sees one state of the database."""
+        with Session(self._readers, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def altering(self) -> Iterator[Connection]:
+        """Open the one writing transaction for changes of the schema."""
+        with self._lock, self._writer.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._readers.dispose()
+        self._writer.dispose()
+
+    def insert(self, table: type[Table]) -> Any:
+        """Return an INSERT that knows ON CONFLICT."""
+        return {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[self.dialect](table)
+
+
+def _engine(url: str, *, n_connections: int, begin: str) -> Engine:
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return create_engine(parsed, pool_size=n_connections, max_overflow=0, pool_pre_ping=True)
+    if parsed.database in {None, "", ":memory:"}:
+        raise ValueError(f"Expected sqlite:///path of a file, got {url!r}: name a file.")
+    Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(
+        parsed,
+        pool_size=n_connections,
+        max_overflow=0,
+        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
+    )
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # the driver begins nothing by itself
+        connection.execute(f"PRAGMA busy_timeout = {int(1000 * BUSY_SECONDS)}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def begin_transaction(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def migrate(database: Database) -> None:
+    """Bring the schema to the newest version, all in one transaction."""
+    from alembic import command
+
+    config = _alembic()
+    with database.altering() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def is_newest(connection: Connection) -> bool:
+    """Say whether the schema has the newest version."""
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
+    newest = ScriptDirectory.from_config(_alembic()).get_current_head()
+    return MigrationContext.configure(connection).get_current_revision() == newest
+
+
+def _alembic() -> "Config":
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", SCRIPTS)
+    config.set_main_option("path_separator", "os")
+    return config

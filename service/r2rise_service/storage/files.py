@@ -1,0 +1,100 @@
+"""Demonstrations on disk: a folder of files named by their content."""
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+UNFINISHED = ".incoming."
+"""How the names of files and folders begin that nobody may rely on."""
+
+
+class TooLarge(Exception):
+    """An upload is larger than allowed; the text says how large it may be."""
+
+
+class DatasetFiles:
+    """The demonstrations that were uploaded. One process at a time may have the folder.
+
+    What a crash left unfinished is removed at the beginning.
+
+    Args:
+        folder: Made when it is not there.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob(f"{UNFINISHED}*"):
+            if left.is_dir():
+                shutil.rmtree(left)
+            else:
+                left.unlink()
+
+    def receive(self, chunks: Iterable[bytes], max_bytes: int) -> Path:
+        """Write an upload to a temporary file; keep or unlink it.
+
+        Args:
+            chunks: The bytes.
+            max_bytes: How many there may be.
+
+        Raises:
+            TooLarge: When there are more; nothing is left on disk.
+        """
+        with tempfile.NamedTemporaryFile(
+            dir=self._folder, prefix=UNFINISHED, suffix=".npz", delete=False
+        ) as file:
+            path = Path(file.name)
+            try:
+                n_bytes = 0
+                for chunk in chunks:
+                    n_bytes += len(chunk)
+                    if n_bytes > max_bytes:
+                        raise TooLarge(
+                            f"Expected at most {max_bytes} bytes, more came: upload fewer "
+                            f"demonstrations, or leave out the frames for people to look at."
+                        )
+                    file.write(chunk)
+                file.flush()
+                os.fsync(file.fileno())
+            except BaseException:
+                path.unlink()
+                raise
+        return path
+
+    def keep(self, path: Path, sha256: str) -> Path:
+        """Move a received file into its place; a file of equal content that is there stays.
+
+        Args:
+            path: What `receive` returned.
+            sha256: `sha256:<hex>` of its content.
+
+        Raises:
+            ValueError: When the hash is none.
+        """
+        target = self.path(sha256)
+        if target.exists():
+            path.unlink()
+        else:
+            path.replace(target)
+        return target
+
+    def path(self, sha256: str) -> Path:
+        """Return where the file of a content lies, or would.
+
+        Raises:
+            ValueError: When the hash is none.
+        """
+        if not re.fullmatch(r"sha256:[0-9a-f]{64}", sha256):
+            raise ValueError(f"Expected sha256: and 64 hexadecimal digits, got {sha256[:80]!r}.")
+        return self._folder / f"{sha256.removeprefix('sha256:')}.npz"
+
+    def remove(self, sha256: str) -> None:
+        """Remove the file of a content, where there is one.
+
+        Raises:
+            ValueError: When the hash is none.
+        """
+        self.path(sha256).unlink(missing_ok=True)

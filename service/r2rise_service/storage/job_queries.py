@@ -1,0 +1,169 @@
+"""What is asked and changed of jobs, within a transaction."""
+
+import re
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Select, delete, exists, func, select
+from sqlalchemy.orm import Session
+
+from r2rise_service.models import ENDED, LIVE, EventType, JobPage, JobStatus
+from r2rise_service.storage.new import NewJob
+from r2rise_service.storage.rows import Conflict, job_info, new_id, utc_now
+from r2rise_service.storage.tables import Dataset, Event, Idempotency, Job
+
+REMEMBERED = timedelta(hours=24)
+_CHANGEABLE = ("name", "labels", "priority")
+
+
+def locked(session: Session, job_id: str, owner: str | None = None) -> Job | None:
+    """Return a job that nobody else changes until the transaction ends."""
+    statement = select(Job).where(Job.id == job_id).with_for_update()
+    if owner is not None:
+        statement = statement.where(Job.owner == owner)
+    return session.scalar(statement)
+
+
+def store_event(session: Session, job_id: str, type_: EventType, data: dict[str, Any]) -> Event:
+    """Store an event."""
+    event = Event(job_id=job_id, type=type_, data=data, created_at=utc_now())
+    session.add(event)
+    session.flush()
+    return event
+
+
+def remembered(session: Session, owner: str, idempotency: tuple[str, str]) -> Job | None:
+    """Return the job that an Idempotency-Key made in the last 24 hours.
+
+    Raises:
+        Conflict: When the key was used with another body.
+    """
+    session.execute(delete(Idempotency).where(Idempotency.created_at < utc_now() - REMEMBERED))
+    key, digest = idempotency
+    earlier = session.get(Idempotency, (owner, key))
+    if earlier is None:
+        return None
+    if earlier.digest != digest:
+        raise Conflict(
+            f"The Idempotency-Key {key!r} was used with another request body in the last "
+            f"24 hours: send the same body, or another key."
+        )
+    return session.get(Job, earlier.job_id)
+
+
+def store_job(session: Session, new: NewJob, idempotency: tuple[str, str] | None) -> Job:
+    """Store a job as `queued`, with its first event.
+
+    Raises:
+        Conflict: When its dataset is not there any more.
+    """
+    dataset = select(Dataset.id).where(Dataset.id == new.dataset_id, Dataset.owner == new.owner)
+    if session.scalar(dataset.with_for_update()) is None:
+        raise Conflict(f"There is no dataset {new.dataset_id}: upload it again.")
+    now = utc_now()
+    job = Job(
+        id=new_id("job"),
+        owner=new.owner,
+        kind=new.kind,
+        status="queued",
+        status_reason="",
+        name=new.name,
+        labels=dict(new.labels),
+        priority=new.priority,
+        dataset_id=new.dataset_id,
+        sha256=new.study.demonstrations,
+        study=new.study.model_dump(mode="json"),
+        study_hash=new.study.study_hash,
+        total=new.total,
+        done=0,
+        failed=0,
+        revision=0,
+        created_at=now,
+    )
+    session.add(job)
+    session.flush()
+    if idempotency is not None:
+        key, digest = idempotency
+        session.add(
+            Idempotency(owner=new.owner, key=key, digest=digest, job_id=job.id, created_at=now)
+        )
+    store_event(session, job.id, "job.status", {"status": "queued", "status_reason": ""})
+    return job
+
+
+def page(session: Session, statement: Select[Job], size: int, token: str | None) -> JobPage:
+    """Return a page of jobs, newest first; the token is the id of the last job before it.
+
+    Raises:
+        ValueError: When the token is none that a page gave.
+    """
+    if token is not None:
+        if not re.fullmatch(r"job_[0-9a-f]{32}", token):
+            raise ValueError(
+                f"Expected the next_page_token of an earlier page, got {token[:80]!r}: "
+                f"leave it out to start with the first page."
+            )
+        statement = statement.where(Job.id < token)
+    jobs = session.scalars(statement.order_by(Job.id.desc()).limit(size + 1)).all()
+    shown = jobs[:size]
+    return JobPage(
+        data=tuple(job_info(job) for job in shown),
+        next_page_token=shown[-1].id if len(jobs) > size else None,
+    )
+
+
+def has_label(dialect: str, key: str, value: str) -> Any:
+    """Return the condition that a job has a label; any text can be a key."""
+    pairs = {"sqlite": func.json_each, "postgresql": func.json_each_text}[dialect](Job.labels)
+    pair = pairs.table_valued("key", "value", name="label")
+    own = select(1).select_from(pair).where(pair.c.key == key, pair.c.value == value)
+    return exists(own.correlate(Job))
+
+
+def change(job: Job, changes: dict[str, Any]) -> None:
+    """Change name, labels or priority; None leaves what there is.
+
+    Raises:
+        ValueError: When something else is to be changed.
+    """
+    unknown = changes.keys() - set(_CHANGEABLE)
+    if unknown:
+        raise ValueError(
+            f"Expected changes of {', '.join(_CHANGEABLE)}, got {', '.join(sorted(unknown))}."
+        )
+    for name, value in changes.items():
+        if value is not None:
+            setattr(job, name, value)
+
+
+def move_on(session: Session, job: Job, status: JobStatus, reason: str, error: str | None) -> None:
+    """Give a job another state, with its events."""
+    now = utc_now()
+    job.status, job.status_reason, job.error = status, reason, error
+    if status == "running" and job.started_at is None:
+        job.started_at = now
+    job.finished_at = now if status in ENDED else None
+    store_event(session, job.id, "job.status", {"status": status, "status_reason": reason})
+    if error is not None:
+        store_event(session, job.id, "job.error", {"error": error})
+
+
+def check_ended(job: Job) -> None:
+    """Check that a job is not live.
+
+    Raises:
+        Conflict: While it is.
+    """
+    if job.status in LIVE:
+        raise Conflict(f"Job {job.id} is {job.status}: cancel it and wait for its end first.")
+
+
+def live() -> Select[Job]:
+    """Return the query for live jobs, higher priority first, then older first."""
+    return select(Job).where(Job.status.in_(LIVE)).order_by(Job.priority.desc(), Job.id)
+
+
+def count_live(session: Session, owner: str) -> int:
+    """Return how many of the owner's jobs are live."""
+    own = select(func.count()).where(Job.owner == owner, Job.status.in_(LIVE))
+    return session.scalar(own) or 0

@@ -1,0 +1,93 @@
+"""From rows to what is shown of them."""
+
+import functools
+import json
+import secrets
+import time
+from datetime import UTC, datetime
+
+from r2rise.study import Study
+from r2rise_service.models import (
+    ENDED,
+    DatasetInfo,
+    JobEvent,
+    JobInfo,
+    JobProgress,
+    KeyInfo,
+)
+from r2rise_service.storage.tables import Dataset, Event, Job, Key
+
+
+class Conflict(Exception):
+    """The state of something does not allow what was asked; the text says why."""
+
+
+def new_id(prefix: str) -> str:
+    """Return an id whose order is that of time: nanoseconds and 64 random bits, as hex."""
+    return f"{prefix}_{time.time_ns():016x}{secrets.token_hex(8)}"
+
+
+def utc_now() -> datetime:
+    """Return the time."""
+    return datetime.now(UTC)
+
+
+def key_info(key: Key) -> KeyInfo:
+    """Return what is shown of a key."""
+    return KeyInfo.model_validate(key, from_attributes=True)
+
+
+def event_info(event: Event) -> JobEvent:
+    """Return what is shown of an event."""
+    return JobEvent.model_validate(event, from_attributes=True)
+
+
+def dataset_info(dataset: Dataset) -> DatasetInfo:
+    """Return what is shown of a dataset."""
+    return DatasetInfo(
+        id=dataset.id,
+        sha256=dataset.sha256,
+        n_demonstrations=len(dataset.lengths),
+        n_frames=sum(dataset.lengths),
+        lengths=tuple(dataset.lengths),
+        obs_shape=tuple(dataset.obs_shape),
+        act_shape=tuple(dataset.act_shape),
+        metadata=dataset.details,
+        created_at=dataset.created_at,
+    )
+
+
+def job_info(job: Job) -> JobInfo:
+    """Return what is shown of a job."""
+    names = JobInfo.model_fields.keys() - {"study", "progress", "links"}
+    fields = {name: getattr(job, name) for name in names}
+    return JobInfo(**fields, study=study_of(job), progress=progress_of(job), links=_links(job.id))
+
+
+def study_of(job: Job) -> Study:
+    """Return the study of a job."""
+    return _parsed(json.dumps(job.study))
+
+
+@functools.lru_cache(maxsize=256)
+def _parsed(study: str) -> Study:
+    return Study.model_validate_json(study)
+
+
+def progress_of(job: Job) -> JobProgress:
+    """Return how far a job is; its rate is that from its first start to now or to its end."""
+    progress = JobProgress(done=job.done, total=job.total, failed=job.failed)
+    if job.started_at is None or job.done == 0:
+        return progress
+    seconds = ((job.finished_at or utc_now()) - job.started_at).total_seconds()
+    if seconds <= 0:  # the clock was set back
+        return progress
+    rate = job.done / seconds
+    left = None if job.status in ENDED else max(job.total - job.done, 0) / rate
+    return progress.model_copy(update={"per_second": rate, "eta_seconds": left})
+
+
+def _links(job_id: str) -> dict[str, str]:
+    own = f"/api/v1/jobs/{job_id}"
+    parts = {part: f"{own}/{part}" for part in ("events", "retrainings", "importance")}
+    return {"self": own, **parts}

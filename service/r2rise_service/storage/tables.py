@@ -1,0 +1,189 @@
+"""The tables, the same on SQLite and PostgreSQL. A change here needs a new migration."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """Timezone-aware UTC; SQLite keeps no time zone, so it is added again when read."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, _: Dialect) -> datetime | None:
+        """Return the same moment in UTC."""
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, _: Dialect) -> datetime | None:
+        """Return the moment as aware UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+_Id = String(64)
+_LargeKey = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up INTEGER keys only
+
+
+class Table(DeclarativeBase):
+    """Base of all tables."""
+
+    metadata = MetaData(
+        naming_convention={  # a constraint that has a name can be changed later
+            "pk": "pk_%(table_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012  (read once by SQLAlchemy)
+        datetime: UtcTime(),
+        float: Double(),
+        dict[str, Any]: JSON(),
+        list[int]: JSON(),
+        list[str]: JSON(),
+    }
+
+
+class Key(Table):
+    """An API key, known by the digest of its secret."""
+
+    __tablename__ = "keys"
+
+    id: Mapped[str] = mapped_column(_Id, primary_key=True)
+    owner: Mapped[str]
+    name: Mapped[str]
+    scopes: Mapped[list[str]]
+    digest: Mapped[str] = mapped_column(unique=True)
+    created_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+
+
+class Dataset(Table):
+    """Demonstrations of one owner; the file is named by the content."""
+
+    __tablename__ = "datasets"
+    __table_args__ = (UniqueConstraint("owner", "sha256"), Index(None, "sha256"))
+
+    id: Mapped[str] = mapped_column(_Id, primary_key=True)
+    owner: Mapped[str]
+    sha256: Mapped[str]
+    lengths: Mapped[list[int]]
+    obs_shape: Mapped[list[int]]
+    act_shape: Mapped[list[int]]
+    details: Mapped[dict[str, Any]] = mapped_column("metadata")
+    created_at: Mapped[datetime]
+
+
+class Job(Table):
+    """A job with its counters; `version` grows with every change of the row."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        Index(None, "owner", "id"),
+        Index(None, "status"),
+        Index(None, "dataset_id"),
+        Index(None, "sha256"),
+    )
+
+    id: Mapped[str] = mapped_column(_Id, primary_key=True)
+    owner: Mapped[str]
+    kind: Mapped[str]
+    status: Mapped[str]
+    status_reason: Mapped[str] = mapped_column(Text)
+    name: Mapped[str]
+    labels: Mapped[dict[str, Any]]
+    priority: Mapped[int]
+    dataset_id: Mapped[str] = mapped_column(_Id)  # outlives the dataset, so no foreign key
+    sha256: Mapped[str | None]
+    study: Mapped[dict[str, Any]]
+    study_hash: Mapped[str]
+    total: Mapped[int]
+    done: Mapped[int]
+    failed: Mapped[int]
+    revision: Mapped[int]
+    version: Mapped[int] = mapped_column()
+    error: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012  (read once by SQLAlchemy)
+
+
+def _job_key(*, primary_key: bool = False, index: bool = False) -> Any:
+    """Return the column of what goes when its job goes."""
+    reference = ForeignKey("jobs.id", ondelete="CASCADE")
+    return mapped_column(_Id, reference, primary_key=primary_key, index=index)
+
+
+class RecordRow(Table):
+    """What came of one retraining."""
+
+    __tablename__ = "records"
+
+    job_id: Mapped[str] = _job_key(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16), primary_key=True)
+    index: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    packed_mask: Mapped[bytes] = mapped_column(LargeBinary)
+    training_seed: Mapped[int] = mapped_column(BigInteger)
+    evaluation_seed: Mapped[int] = mapped_column(BigInteger)
+    returns: Mapped[bytes] = mapped_column(LargeBinary)
+    status: Mapped[str] = mapped_column(String(8))
+    reason: Mapped[str] = mapped_column(Text)
+    seconds: Mapped[float]
+    attempts: Mapped[int]
+    evaluation_seconds: Mapped[float]
+
+
+class Mark(Table):
+    """Seconds of work until a block of the design was complete."""
+
+    __tablename__ = "marks"
+
+    job_id: Mapped[str] = _job_key(primary_key=True)
+    block: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    elapsed: Mapped[float]
+
+
+class Event(Table):
+    """Something that happened to a job; numbers are never used twice."""
+
+    __tablename__ = "events"
+    __table_args__ = (Index(None, "job_id", "id"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(_LargeKey, primary_key=True)
+    job_id: Mapped[str] = _job_key()
+    type: Mapped[str] = mapped_column(String(32))
+    data: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+
+
+class Idempotency(Table):
+    """An Idempotency-Key that an owner sent, and the job that it made."""
+
+    __tablename__ = "idempotency"
+
+    owner: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    digest: Mapped[str]
+    job_id: Mapped[str] = _job_key(index=True)
+    created_at: Mapped[datetime]
