@@ -79,6 +79,8 @@ def create(
             new, idempotency=(idempotency_key, body) if idempotency_key else None
         )
     except Conflict as error:
+        if context.store.dataset(owner, dataset.id) is None:
+            raise  # it was removed meanwhile
         raise ProblemError(422, "idempotency-key-reused", str(error)) from None
     if is_new:
         context.reconciler.wake()
