@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import toys
+from r2rise_service.storage.files import DatasetFiles
 
 import r2rise
 from r2rise import Study
@@ -15,7 +16,6 @@ from r2rise.tasks import study_tasks
 from r2rise_service.models import JobInfo
 from r2rise_service.queue.reconciler import Reconciler
 from r2rise_service.storage import NewDataset, NewJob, Store
-from r2rise_service.storage.files import DatasetFiles
 
 DEMONSTRATIONS = toys.demonstrations()
 
@@ -82,9 +82,9 @@ def slow(seconds: float = 0.1) -> dict:
     return {"name": "toys:Additive", "settings": {"seed_noise": 1.0, "seconds": seconds}}
 
 
-@pytest.fixture
-def bench(tmp_path) -> Iterator[Bench]:
-    found = Bench(tmp_path)
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory) -> Iterator[Bench]:
+    found = Bench(tmp_path_factory.mktemp("service"))
     found.reconciler.start()
     yield found
     found.stop()
@@ -136,9 +136,11 @@ def test_a_job_whose_retrainings_fail_says_why(bench):
 
 
 def test_a_job_whose_demonstrations_are_gone_fails(bench):
-    bench.files.remove(DEMONSTRATIONS.content_hash)
-    job = bench.wait(bench.submit(), "failed")
-    assert "There is no file" in job.error
+    other = toys.demonstrations(3)
+    study = study_of().model_copy(update={"demonstrations": other.content_hash})
+    job, _ = bench.store.add_job(NewJob("me", "explain", bench.dataset.id, study, 68))
+    bench.reconciler.wake()
+    assert "There is no file" in bench.wait(job, "failed").error
 
 
 def test_what_a_server_left_is_done_by_the_next_one(tmp_path):

@@ -22,10 +22,13 @@ class DatasetFiles:
 
     Args:
         folder: Made when it is not there.
+
+    Attributes:
+        folder: Where the files lie.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         for left in folder.glob(f"{UNFINISHED}*"):
             if left.is_dir():
@@ -44,7 +47,7 @@ class DatasetFiles:
             TooLarge: When there are more; nothing is left on disk.
         """
         with tempfile.NamedTemporaryFile(
-            dir=self._folder, prefix=UNFINISHED, suffix=".npz", delete=False
+            dir=self.folder, prefix=UNFINISHED, suffix=".npz", delete=False
         ) as file:
             path = Path(file.name)
             try:
@@ -89,7 +92,7 @@ class DatasetFiles:
         """
         if not re.fullmatch(r"sha256:[0-9a-f]{64}", sha256):
             raise ValueError(f"Expected sha256: and 64 hexadecimal digits, got {sha256[:80]!r}.")
-        return self._folder / f"{sha256.removeprefix('sha256:')}.npz"
+        return self.folder / f"{sha256.removeprefix('sha256:')}.npz"
 
     def remove(self, sha256: str) -> None:
         """Remove the file of a content, where there is one.
