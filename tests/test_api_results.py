@@ -204,9 +204,7 @@ def test_a_silent_stream_shows_that_it_lives():
         return len(looks) == 8, [event(1, "job.status")] if len(looks) == 1 else []
 
     async def all_lines():
-        return [
-            line async for line in stream(look, 0, lambda: False, every=0.001, heartbeat=0.003)
-        ]
+        return [line async for line in stream(look, 0, lambda: False, every=0.001, heartbeat=0.003)]
 
     lines = asyncio.run(all_lines())
     assert lines[0].startswith("id: 1\nevent: job.status\n")

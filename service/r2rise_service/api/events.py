@@ -32,8 +32,8 @@ async def events(
     job_id: str,
     context: InContext,
     owner: Owner,
-    after: Annotated[int | None, Query(ge=0)] = None,
-    last_event_id: Annotated[int | None, Header(ge=0)] = None,
+    after: Annotated[int | None, Query(ge=0, lt=2**63)] = None,
+    last_event_id: Annotated[int | None, Header(ge=0, lt=2**63)] = None,
 ) -> Any:
     """Return events after a number: a stream where it is accepted, else a list."""
     await run_in_threadpool(known_job, context, owner, job_id)

@@ -73,7 +73,7 @@ def retrainings(
     owner: Owner,
     kind: Kind = "design",
     page_size: Annotated[int, Query(ge=1, le=500)] = 50,
-    page_token: Annotated[int, Query(ge=0)] = 0,
+    page_token: Annotated[int, Query(ge=0, lt=2**63)] = 0,
     format: Literal["json", "npz"] = "json",  # noqa: A002
 ) -> Any:
     """Return the ledger: a page of records by index, or the whole file (`format=npz`)."""

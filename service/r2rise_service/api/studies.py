@@ -72,9 +72,12 @@ def resolve_within(study: Study, path: Path, settings: Settings) -> Resolved:
         InputError: When study and demonstrations do not fit.
         ProblemError: When it asks for more retrainings than the server does for one job.
     """
+    most = settings.max_retrainings
+    if (study.masking.block_size or 1) > most:
+        raise refused(["masking", "block_size"], f"expected at most {most} masks in a block")
     demonstrations = Demonstrations.load(path, obs_keys=study.environment.obs_keys)
     resolved = resolve(study, demonstrations)
-    total, most = n_retrainings(resolved.study), settings.max_retrainings
+    total = n_retrainings(resolved.study)
     if total > most:
         raise refused(
             ["budget", "retrainings"],
