@@ -114,13 +114,16 @@ def main(path: str, max_array_bytes: str, seconds: str, max_memory: str) -> None
     _limit(resource.RLIMIT_AS, int(max_memory))
     _limit(resource.RLIMIT_CPU, math.ceil(float(seconds)))
     _limit(resource.RLIMIT_CORE, 0)
+    from r2rise.errors import DemonstrationsError
+
     try:
         answer = asdict(_parse(Path(path), int(max_array_bytes)))
+    except (BadUpload, DemonstrationsError) as error:
+        answer = {"refused": str(error).replace(path, "The file")}
     except MemoryError:
         answer = {"refused": "The file needs too much memory: upload fewer demonstrations."}
     except Exception as error:  # NumPy, zipfile and zlib each raise their own on damaged files
-        text = str(error) if isinstance(error, BadUpload | ValueError) else repr(error)
-        answer = {"refused": text.replace(path, "The file")}
+        answer = {"refused": f"The file is damaged: {error!r}.".replace(path, "the file")}
     sys.stdout.write(json.dumps(answer))
 
 
