@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from conftest import require
 from sqlalchemy import create_engine, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from r2rise import Study
 from r2rise.ledger import Ledger, LedgerHeader, Record
@@ -166,7 +166,7 @@ def test_several_processes_may_migrate_at_once(tmp_path):
     store.close()
 
 
-def test_the_database_survives_and_is_set_up_as_it_should(tmp_path):
+def test_sqlite_is_set_up_and_only_one_connection_writes(tmp_path):
     from r2rise_service.storage.database import Database
 
     database = Database(f"sqlite:///{tmp_path / 'db'}")
@@ -177,6 +177,8 @@ def test_the_database_survives_and_is_set_up_as_it_should(tmp_path):
                 for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
             ]
         assert values == ["wal", 1, 1, 30_000]
+    with database.reading() as session, pytest.raises(OperationalError, match="readonly"):
+        session.execute(text("CREATE TABLE t (x INTEGER)"))
     database.close()
 
 
@@ -505,6 +507,14 @@ def test_failures_are_replaced_and_done_ones_are_not(store, job):
     assert (both.progress.done, both.progress.failed) == (6, 3)
 
 
+def test_any_text_can_be_a_reason(store, job):
+    store.add_records(job.id, failures([0], "nul \0, half a pair \ud800, é"))
+    (record,) = store.ledger(job.id, LENGTHS, N_SEGMENTS).records("design")
+    assert record.reason == "nul ?, half a pair ?, é"
+    failed = store.set_status(job.id, "failed", only_from=["queued"], reason="\0", error="\udc80")
+    assert (failed.status_reason, failed.error) == ("?", "?")
+
+
 def test_events_tell_of_progress_and_of_new_revisions(store, job):
     store.set_status(job.id, "running", only_from=["queued"])
     store.add_records(job.id, design_records(range(3)))
@@ -620,7 +630,7 @@ def test_a_killed_process_loses_nothing_that_was_stored(store, job, url):
 
 def test_a_transaction_that_fails_leaves_nothing(store, job):
     good, bad = design_records([0]), design_records([1])
-    broken = dataclasses.replace(bad[0], reason=None)
+    broken = dataclasses.replace(bad[0], seconds=None)
     with pytest.raises(IntegrityError):
         store.add_records(job.id, [*good, broken])
     assert store.job("me", job.id) == job

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 N_READERS = 4
-BUSY_SECONDS = 30.0
+BUSY_MILLISECONDS = 30_000
 SCRIPTS = "r2rise_service.storage:migrations"
 
 
@@ -33,8 +33,8 @@ class Database:
     def __init__(self, url: str) -> None:
         self.dialect = make_url(url).get_backend_name()
         self._lock = threading.Lock()
-        self._writer = _engine(url, n_connections=1, begin="BEGIN IMMEDIATE")
-        self._readers = _engine(url, n_connections=N_READERS, begin="BEGIN")
+        self._writer = _engine(url, n_connections=1, writes=True)
+        self._readers = _engine(url, n_connections=N_READERS, writes=False)
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
@@ -64,31 +64,39 @@ class Database:
         return {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[self.dialect](table)
 
 
-def _engine(url: str, *, n_connections: int, begin: str) -> Engine:
+def _engine(url: str, *, n_connections: int, writes: bool) -> Engine:
     parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed, pool_size=n_connections, max_overflow=0, pool_pre_ping=True)
-    if parsed.database in {None, "", ":memory:"}:
-        raise ValueError(f"Expected sqlite:///path of a file, got {url!r}: name a file.")
-    Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite_engine(parsed, n_connections, writes)
+    return create_engine(
         parsed,
         pool_size=n_connections,
         max_overflow=0,
-        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
+        pool_pre_ping=True,
+        isolation_level="READ COMMITTED" if writes else "REPEATABLE READ",
     )
+
+
+def _sqlite_engine(url: URL, n_connections: int, writes: bool) -> Engine:
+    if url.database in {None, "", ":memory:"}:
+        raise ValueError(f"Expected sqlite:///path of a file, got {str(url)!r}: name a file.")
+    Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+    threads = {"check_same_thread": False}  # the pool hands a connection to one at a time
+    engine = create_engine(url, pool_size=n_connections, max_overflow=0, connect_args=threads)
 
     @event.listens_for(engine, "connect")
     def set_up(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # the driver begins nothing by itself
-        connection.execute(f"PRAGMA busy_timeout = {int(1000 * BUSY_SECONDS)}")
-        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+        if writes:
+            connection.execute("PRAGMA journal_mode = WAL")  # stays with the file
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA query_only = {'OFF' if writes else 'ON'}")
 
     @event.listens_for(engine, "begin")
-    def begin_transaction(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
 

@@ -17,6 +17,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from r2rise.errors import DemonstrationsError
+from r2rise.formats.npz import load_npz
 from r2rise_service.storage.files import UNFINISHED
 
 GIBIBYTE = 2**30
@@ -114,14 +116,16 @@ def main(path: str, max_array_bytes: str, seconds: str, max_memory: str) -> None
     _limit(resource.RLIMIT_AS, int(max_memory))
     _limit(resource.RLIMIT_CPU, math.ceil(float(seconds)))
     _limit(resource.RLIMIT_CORE, 0)
-    from r2rise.errors import DemonstrationsError
-
     try:
         answer = asdict(_parse(Path(path), int(max_array_bytes)))
     except (BadUpload, DemonstrationsError) as error:
+        if isinstance(error.__context__, OSError):
+            raise  # no memory or no disk: for the log, as it names the server's folders
         answer = {"refused": str(error).replace(path, "The file")}
     except MemoryError:
         answer = {"refused": "The file needs too much memory: upload fewer demonstrations."}
+    except OSError:
+        raise
     except Exception as error:  # NumPy, zipfile and zlib each raise their own on damaged files
         answer = {"refused": f"The file is damaged: {error!r}.".replace(path, "the file")}
     sys.stdout.write(json.dumps(answer))
@@ -134,8 +138,6 @@ def _limit(what: int, value: int) -> None:
 
 
 def _parse(path: Path, max_array_bytes: int) -> Facts:
-    from r2rise.demonstrations import Demonstrations
-
     claimed = 0
     with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
         claimed = sum(info.file_size for info in archive.infolist())
@@ -144,7 +146,7 @@ def _parse(path: Path, max_array_bytes: int) -> Facts:
             f"The arrays of the file are {claimed} bytes in all, expected at most "
             f"{max_array_bytes}: upload fewer demonstrations."
         )
-    demonstrations = Demonstrations.load(path)
+    demonstrations = load_npz(path)
     if len(demonstrations) > MOST_DEMONSTRATIONS:
         raise BadUpload(
             f"The file holds {len(demonstrations)} demonstrations, expected at most "

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from r2rise_service.models import ENDED, LIVE, EventType, JobPage, JobStatus
 from r2rise_service.storage.new import NewJob
-from r2rise_service.storage.rows import Conflict, job_info, new_id, utc_now
+from r2rise_service.storage.rows import Conflict, job_info, new_id, storable, utc_now
 from r2rise_service.storage.tables import Dataset, Event, Idempotency, Job
 
 REMEMBERED = timedelta(hours=24)
@@ -138,7 +138,8 @@ def change(job: Job, changes: dict[str, Any]) -> None:
 
 def move_on(session: Session, job: Job, status: JobStatus, reason: str, error: str | None) -> None:
     """Give a job another state, with its events."""
-    now = utc_now()
+    now, reason = utc_now(), storable(reason)
+    error = None if error is None else storable(error)
     job.status, job.status_reason, job.error = status, reason, error
     if status == "running" and job.started_at is None:
         job.started_at = now

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from r2rise.ledger import Ledger, LedgerHeader, Record
 from r2rise_service.storage.job_queries import store_event
-from r2rise_service.storage.rows import progress_of, study_of
+from r2rise_service.storage.rows import progress_of, storable, study_of
 from r2rise_service.storage.tables import Job, Mark, RecordRow
 
 _PLAIN = (
@@ -89,6 +89,7 @@ def _unless_done(insert: Any) -> Any:
 
 def _row(job_id: str, record: Record) -> dict[str, Any]:
     plain = {name: getattr(record, name) for name in _PLAIN}
+    plain["reason"] = storable(record.reason)
     returns = np.ascontiguousarray(record.returns, dtype="<f8").tobytes()
     return {"job_id": job_id, "returns": returns, **plain}
 

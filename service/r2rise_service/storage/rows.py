@@ -32,6 +32,11 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def storable(text: str) -> str:
+    """Return a text that any database takes: what an algorithm says can hold anything."""
+    return text.encode(errors="replace").decode().replace("\0", "?")
+
+
 def key_info(key: Key) -> KeyInfo:
     """Return what is shown of a key."""
     return KeyInfo.model_validate(key, from_attributes=True)
