@@ -101,5 +101,9 @@ def error_of(problem: Problem) -> ApiError:
 
 
 def _text(problem: Problem) -> str:
-    parts = [f"  {part.pointer}: {part.detail}" for part in problem.errors]
+    parts = [
+        f"  {part.pointer}: {part.detail}"
+        for part in problem.errors
+        if part.detail not in problem.detail
+    ]
     return "\n".join([problem.detail or problem.title, *parts])
