@@ -125,7 +125,7 @@ def test_url_and_key_come_from_arguments_then_from_the_environment(monkeypatch):
 
 @pytest.mark.parametrize("url", ["here:8000", "ftp://here", "http://", f"http://a:{SECRET}@here"])
 def test_a_url_that_is_none_is_refused_without_being_repeated(url):
-    with pytest.raises(CannotReach, match="should look like") as caught:
+    with pytest.raises(InputError, match="should look like") as caught:
         Client(url=url)
     assert SECRET not in str(caught.value)
 
@@ -341,6 +341,27 @@ def test_the_key_is_nowhere_to_be_seen(caplog):
         texts += [str(caught.value), repr(caught.value), repr(caught.value.__cause__)]
     assert SECRET not in "".join([*texts, caplog.text])
     assert answers.requests[-1].headers["Authorization"] == f"Bearer {SECRET}"
+
+
+@pytest.mark.parametrize("key", [f"{SECRET}\nX-Other: 1", f"{SECRET}\x00", f"{SECRET}\u2013"])
+def test_a_key_that_cannot_be_sent_is_refused_without_being_repeated(key):
+    with pytest.raises(InputError, match="Copy it again") as caught:
+        Client(api_key=key)
+    assert SECRET not in str(caught.value)
+
+
+def test_a_line_end_after_a_key_is_no_part_of_it():
+    answers = Answers(httpx2.Response(200, json=job()))
+    with Client(transport=httpx2.MockTransport(answers), api_key=f"{SECRET}\n") as client:
+        client.jobs.get("job_1")
+    assert answers.requests[0].headers["Authorization"] == f"Bearer {SECRET}"
+
+
+def test_an_id_stays_an_id():
+    answers = Answers(problem(404))
+    with pytest.raises(NotFound):
+        answers.client().jobs.get("../datasets?sha256=")
+    assert answers.requests[0].url.raw_path == b"/api/v1/jobs/..%2Fdatasets%3Fsha256%3D"
 
 
 def test_another_ending_is_refused_before_anything_is_asked(tmp_path):

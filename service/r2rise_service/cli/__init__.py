@@ -44,14 +44,12 @@ class ReportingGroup(TyperGroup):
 def _exit_status(error: Exception) -> int:
     """Return the exit status of an error that is not a bug; re-raise others."""
     from r2rise.errors import InputError, R2RiseError
+    from r2rise_service.client.errors import CannotReach, WaitTimeout
 
     if not isinstance(error, R2RiseError | OSError):
         raise error
-    if type(error).__module__ == "r2rise_service.client.errors":
-        from r2rise_service.client.errors import CannotReach, WaitTimeout
-
-        if isinstance(error, CannotReach | WaitTimeout):
-            return EXIT_CANNOT_REACH if isinstance(error, CannotReach) else EXIT_TIMEOUT
+    if isinstance(error, CannotReach | WaitTimeout):
+        return EXIT_CANNOT_REACH if isinstance(error, CannotReach) else EXIT_TIMEOUT
     return EXIT_USAGE if isinstance(error, InputError) else EXIT_FAILED
 
 

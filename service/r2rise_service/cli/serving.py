@@ -30,9 +30,7 @@ def serve(
     from r2rise_service import server
     from r2rise_service.settings import Settings
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
-    # One line for each request of its clients would hide what matters.
-    logging.getLogger("distributed").setLevel(logging.WARNING)
+    _log_what_matters()
     settings = Settings(data=data, host=host, port=port, workers=workers)
 
     def ready(url: str) -> None:
@@ -44,6 +42,16 @@ def serve(
 
     server.serve(settings, ready=ready)
     typer.echo("Stopped. Unfinished jobs go on when the server is started again.", err=True)
+
+
+def _log_what_matters() -> None:
+    """Log our own news and everyone's warnings on standard error."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s"))
+    handler.addFilter(
+        lambda record: record.levelno >= logging.WARNING or record.name.startswith("r2rise")
+    )
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 @keys.command("create")

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from r2rise.demonstrations import Demonstrations
 from r2rise_service.client.transport import Transport
@@ -47,7 +48,7 @@ class Datasets:
         Raises:
             NotFound: When there is none of this id.
         """
-        response = self._transport.request("GET", f"/datasets/{dataset_id}")
+        response = self._transport.request("GET", f"/datasets/{quote(dataset_id, safe='')}")
         return DatasetInfo.model_validate_json(response.content)
 
     def list(self) -> Sequence[DatasetInfo]:
@@ -61,7 +62,7 @@ class Datasets:
             NotFound: When there is none of this id.
             Conflict: While a live job uses it.
         """
-        self._transport.request("DELETE", f"/datasets/{dataset_id}")
+        self._transport.request("DELETE", f"/datasets/{quote(dataset_id, safe='')}")
 
     def _known(self, sha256: str) -> DatasetInfo | None:
         return next(iter(self._find({"sha256": sha256})), None)

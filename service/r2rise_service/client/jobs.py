@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import quote
 
 from r2rise.study import Study, merged
 from r2rise.study_parts import Until
@@ -52,7 +53,7 @@ class Jobs:
             Refused: When the server does not take it.
         """
         if isinstance(dataset, str):
-            found = self._transport.request("GET", f"/datasets/{dataset}")
+            found = self._transport.request("GET", f"/datasets/{quote(dataset, safe='')}")
             dataset = DatasetInfo.model_validate_json(found.content)
         request = JobRequest(
             study=_study_fields(
@@ -81,7 +82,7 @@ class Jobs:
         Raises:
             NotFound: When there is none of this id.
         """
-        response = self._transport.request("GET", f"/jobs/{job_id}")
+        response = self._transport.request("GET", f"/jobs/{quote(job_id, safe='')}")
         return Job(self._transport, JobInfo.model_validate_json(response.content))
 
     def list(

@@ -10,6 +10,7 @@ from typing import Any
 import httpx2
 from pydantic import ValidationError
 
+from r2rise.errors import InputError
 from r2rise_service.client.errors import ApiError, CannotReach, error_of
 from r2rise_service.models import Problem
 
@@ -32,7 +33,7 @@ class Transport:
         transport: Another way to send requests, for tests.
 
     Raises:
-        CannotReach: When `url` is no http or https URL.
+        InputError: When `url` is no http or https URL, or the key cannot be sent.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class Transport:
         transport: httpx2.BaseTransport | None,
     ) -> None:
         self.url = _checked(url)
-        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        headers = {"Authorization": f"Bearer {_checked_key(api_key)}"} if api_key else {}
         self._client = httpx2.Client(
             base_url=self.url + PREFIX,
             headers=headers,
@@ -129,8 +130,18 @@ def _checked(url: str) -> str:
         if parsed.scheme in ("http", "https") and parsed.host and not parsed.userinfo:
             return url.rstrip("/")
     # The URL is not repeated: someone may have put a secret into it.
-    raise CannotReach(
+    raise InputError(
         "The server's URL should look like http://127.0.0.1:8000, without a user name or password."
+    )
+
+
+def _checked_key(api_key: str) -> str:
+    """Return a key that can be sent; one that cannot would show up in the error of the library."""
+    key = api_key.strip()
+    if key.isascii() and key.isprintable():
+        return key
+    raise InputError(
+        "The API key has characters that no key has. Copy it again from `r2rise keys create`."
     )
 
 
