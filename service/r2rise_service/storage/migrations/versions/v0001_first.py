@@ -11,6 +11,16 @@ down_revision = None
 
 def upgrade() -> None:
     """Create all tables."""
+    _create_datasets()
+    _create_jobs()
+    _create_keys()
+    _create_events()
+    _create_idempotency()
+    _create_marks()
+    _create_records()
+
+
+def _create_datasets() -> None:
     op.create_table(
         "datasets",
         sa.Column("id", sa.String(length=64), nullable=False),
@@ -25,6 +35,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("owner", "sha256", name=op.f("uq_datasets_owner_sha256")),
     )
     op.create_index(op.f("ix_datasets_sha256"), "datasets", ["sha256"], unique=False)
+
+
+def _create_jobs() -> None:
     op.create_table(
         "jobs",
         sa.Column("id", sa.String(length=64), nullable=False),
@@ -54,6 +67,9 @@ def upgrade() -> None:
     op.create_index(op.f("ix_jobs_owner_id"), "jobs", ["owner", "id"], unique=False)
     op.create_index(op.f("ix_jobs_sha256"), "jobs", ["sha256"], unique=False)
     op.create_index(op.f("ix_jobs_status"), "jobs", ["status"], unique=False)
+
+
+def _create_keys() -> None:
     op.create_table(
         "keys",
         sa.Column("id", sa.String(length=64), nullable=False),
@@ -66,6 +82,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_keys")),
         sa.UniqueConstraint("digest", name=op.f("uq_keys_digest")),
     )
+
+
+def _create_events() -> None:
     op.create_table(
         "events",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -80,6 +99,9 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_events_job_id_id"), "events", ["job_id", "id"], unique=False)
+
+
+def _create_idempotency() -> None:
     op.create_table(
         "idempotency",
         sa.Column("owner", sa.String(), nullable=False),
@@ -93,6 +115,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("owner", "key", name=op.f("pk_idempotency")),
     )
     op.create_index(op.f("ix_idempotency_job_id"), "idempotency", ["job_id"], unique=False)
+
+
+def _create_marks() -> None:
     op.create_table(
         "marks",
         sa.Column("job_id", sa.String(length=64), nullable=False),
@@ -103,6 +128,9 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("job_id", "block", name=op.f("pk_marks")),
     )
+
+
+def _create_records() -> None:
     op.create_table(
         "records",
         sa.Column("job_id", sa.String(length=64), nullable=False),
