@@ -206,7 +206,7 @@ def test_an_unreachable_server_ends_with_3():
     _, err = run("jobs", "list", status=3, R2RISE_URL="http://127.0.0.1:9")
     assert "No server answers at http://127.0.0.1:9" in err
     assert "r2rise serve" in err
-    run("datasets", "list", "--url", "nowhere", status=3)
+    run("datasets", "list", "--url", "nowhere", status=2)
 
 
 def test_a_second_server_on_the_same_data_is_refused(server):
@@ -248,6 +248,7 @@ def test_keys_open_their_owners_things_only(tmp_path, caplog):
         assert "Authorization" in err
         for client in clients.values():
             client.close()
+    assert "distributed" not in server.log.read_text()
     assert not any(key in server.log.read_text() for key in secrets.values())
     anna = next(key["id"] for key in listed if key["owner"] == "anna")
     run("keys", "revoke", anna, "--data", str(data))
@@ -262,11 +263,17 @@ def test_keys_open_their_owners_things_only(tmp_path, caplog):
     run("keys", "list", "--data", str(tmp_path / "nothing"), status=2)
 
 
-def test_a_job_goes_on_after_the_server_was_killed(tmp_path):
-    study = SMALL.model_copy(
-        update={"budget": r2rise.Budget(retrainings=1024, baseline_retrainings=2)}
-    )
-    want = r2rise.explain(DEMOS, study)
+@pytest.fixture(scope="module")
+def larger() -> tuple[r2rise.Study, r2rise.ImportanceMap]:
+    """A study that takes long enough to be interrupted, and its map."""
+    budget = r2rise.Budget(retrainings=1024, baseline_retrainings=2)
+    study = SMALL.model_copy(update={"budget": budget})
+    return study, r2rise.explain(DEMOS, study)
+
+
+@pytest.mark.parametrize("end", [Server.kill, Server.stop])
+def test_a_job_goes_on_after_the_server_was_killed_or_stopped(tmp_path, larger, end):
+    study, want = larger
     server = Server(tmp_path / "data")
     with Client(url=server.url) as client:
         job = client.jobs.create(client.datasets.upload(DEMOS), study=study)
@@ -274,14 +281,16 @@ def test_a_job_goes_on_after_the_server_was_killed(tmp_path):
         seen = [next(events)]
         while seen[-1].progress is None or seen[-1].progress.done < 1:
             seen.append(next(events))
-        server.kill()
+        end(server)
+        assert seen[-1].progress.done < job.progress.total
         with Server(tmp_path / "data", port=server.port):
             seen += events  # the client waits for the server to come back
             assert_same(job.wait(timeout=600).importance(), want)
     numbers = [event.id for event in seen]
     assert numbers == sorted(set(numbers))
+    done = [event.progress.done for event in seen if event.progress is not None]
+    assert done == sorted(done)  # what was done before is not done again
     assert seen[-1].data["status"] == "succeeded"
-    assert seen[-1].type == "job.status"
     assert job.progress.done == job.progress.total
 
 
