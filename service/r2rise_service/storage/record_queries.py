@@ -36,10 +36,10 @@ def store_records(session: Session, job: Job, records: Sequence[Record], insert:
         records: What came; of several for one task the first counts, unless it failed.
         insert: An INSERT into the records that knows ON CONFLICT.
     """
+    if not records:
+        return
     before = _failures_held(session, job, records)
     rows = [_row(job.id, record) for record in _distinct(records)]
-    if not rows:
-        return
     written = session.execute(_unless_done(insert), rows).all()
     if not written:
         return
@@ -57,13 +57,14 @@ def store_records(session: Session, job: Job, records: Sequence[Record], insert:
 
 def _failures_held(session: Session, job: Job, records: Sequence[Record]) -> set[_Place]:
     """Return which of these tasks failed before; the others that get written are new."""
+    indices = [record.index for record in records]
     failures = select(RecordRow.kind, RecordRow.index).where(
-        RecordRow.job_id == job.id, RecordRow.status == "failed"
+        RecordRow.job_id == job.id,
+        RecordRow.kind.in_({record.kind for record in records}),
+        RecordRow.index.between(min(indices), max(indices)),
+        RecordRow.status == "failed",
     )
-    low = min((record.index for record in records), default=0)
-    high = max((record.index for record in records), default=0)
-    rows = session.execute(failures.where(RecordRow.index.between(low, high)))
-    return {(kind, index) for kind, index in rows}
+    return {(kind, index) for kind, index in session.execute(failures)}
 
 
 def _distinct(records: Iterable[Record]) -> list[Record]:
