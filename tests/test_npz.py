@@ -96,3 +96,15 @@ def test_damaged_files_give_a_demonstrations_error_or_the_same_arrays(tmp_path_f
     path.write_bytes(content)
     with contextlib.suppress(DemonstrationsError):
         assert Demonstrations.load(path).content_hash == whole
+
+
+def test_a_header_of_negative_sizes_is_refused(tmp_path):
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "<f8", "fortran_order": False, "shape": (-1, -8)}
+    )
+    with zipfile.ZipFile(tmp_path / "lies.npz", "w") as archive:
+        for name in ("obs", "acts", "lengths"):
+            archive.writestr(f"{name}.npy", header.getvalue() + bytes(64))
+    with pytest.raises(DemonstrationsError, match="claims the shape"):
+        Demonstrations.load(tmp_path / "lies.npz")

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import toys
-from r2rise_service.storage.files import DatasetFiles
 
 import r2rise
 from r2rise import Study
@@ -16,6 +15,7 @@ from r2rise.tasks import study_tasks
 from r2rise_service.models import JobInfo
 from r2rise_service.queue.reconciler import Reconciler
 from r2rise_service.storage import NewDataset, NewJob, Store
+from r2rise_service.storage.files import DatasetFiles
 
 DEMONSTRATIONS = toys.demonstrations()
 

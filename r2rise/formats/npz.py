@@ -112,6 +112,8 @@ def _header(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Hea
                 f"{path}: {name} is not a NumPy array of a known version ({error})."
             ) from None
     header = _Header(shape, dtype)
+    if any(length < 0 for length in shape):
+        raise DemonstrationsError(f"{path}: {name} claims the shape {shape}. The file is damaged.")
     if dtype.hasobject:
         raise DemonstrationsError(
             f"{path}: {name} holds Python objects, which are never unpickled. Save plain arrays "
