@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
+import numpy as np
+
 from r2rise.baselines import baseline
 from r2rise.errors import NotReady
 from r2rise.estimators import Estimate, MaskedReturns, estimate
@@ -10,7 +12,7 @@ from r2rise.ledger import Ledger
 from r2rise.quality import reliability
 from r2rise.segments import Segments
 from r2rise.study import Study
-from r2rise.study_parts import EstimatorName
+from r2rise.study_parts import EstimatorName, Until
 from r2rise.verdicts import judge
 
 INDEPENDENT_MASKS_A_STEP = 64
@@ -98,6 +100,16 @@ class StoppingRule:
         trust = reliability(found)
         compared = trust.method == "blocks" or self._study.masking.block_size == 1
         return compared and trust.value is not None and trust.value >= goal
+
+
+def ended(study: Study, ledger: Ledger) -> Study:
+    """Return a study that asks for just what it used; another estimator then sees the same."""
+    segments = Segments.of(np.array(ledger.header.lengths, dtype=np.int64), study.masking)
+    stop = StoppingRule(study, segments).decide(ledger)
+    if stop is None:
+        return study
+    budget = study.budget.model_copy(update={"retrainings": stop.n_retrainings})
+    return study.model_copy(update={"until": Until(), "budget": budget})
 
 
 def block_size(study: Study) -> int:

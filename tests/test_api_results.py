@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from api_helpers import cartpole, records, running
 
+import r2rise
 from r2rise import ImportanceMap, importance_map
 from r2rise.ledger import Ledger, LedgerHeader
+from r2rise.stopping import ended
 from r2rise_service.api.events import stream, thinned
 from r2rise_service.api.importance import accepted
 from r2rise_service.api.maps import Once
@@ -251,3 +253,15 @@ def test_what_failed_is_computed_again():
         once.get("a", compute)
     assert [once.get("a", compute), once.get("a", compute)] == [2, 2]
     assert [once.get(key, compute) for key in "bca"] == [3, 4, 5]
+
+
+def test_another_estimator_sees_what_the_study_used(tmp_path):
+    """A study that stopped by itself is not continued by the estimator that a client asks for."""
+    demonstrations = cartpole()
+    asked = r2rise.Study(environment="CartPole-v1", until={"reliability": 0.8})
+    own = r2rise.explain(demonstrations, asked, out=tmp_path)
+    ledger = r2rise.Ledger.load(tmp_path / "ledger.npz")
+    other = ended(own.study, ledger).model_copy(update={"estimator": "rise"})
+    found = r2rise.importance_map(ledger, other)
+    assert own.stopped is not None
+    assert (found.revision, found.partial) == (own.revision, False)

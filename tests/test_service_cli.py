@@ -267,7 +267,15 @@ def test_keys_open_their_owners_things_only(tmp_path, caplog):
 def larger() -> tuple[r2rise.Study, r2rise.ImportanceMap]:
     """A study that takes long enough to be interrupted, and its map."""
     budget = r2rise.Budget(retrainings=1024, baseline_retrainings=2)
-    study = SMALL.model_copy(update={"budget": budget})
+    longer = r2rise.Study(
+        environment="CartPole-v1", algorithm={"name": "bc", "settings": {"n_epochs": 60}}
+    )
+    changes = {
+        "algorithm": longer.algorithm,
+        "budget": budget,
+        "execution": r2rise.Execution(shard_size=16),
+    }
+    study = SMALL.model_copy(update=changes)
     return study, r2rise.explain(DEMOS, study)
 
 

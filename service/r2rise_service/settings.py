@@ -15,6 +15,7 @@ class Settings(BaseModel):
         data: Folder of the database, demonstrations and tokens.
         database: Database URL; SQLite in `data` unless given.
         host: Address that is listened on; anything but loopback needs keys.
+        hosts: Other names by which clients may call this server.
         port: Port that is listened on.
         workers: Worker processes of the embedded cluster.
         environments: Ids of the environments that jobs may use; `*` at the end stands for any
@@ -31,6 +32,7 @@ class Settings(BaseModel):
     data: Path
     database: str | None = None
     host: str = "127.0.0.1"
+    hosts: tuple[str, ...] = ()
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     workers: Annotated[int, Field(ge=1)] = 2
     environments: tuple[str, ...] = (

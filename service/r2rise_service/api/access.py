@@ -49,7 +49,7 @@ class Gate:
 
     def __init__(self, app: ASGIApp, settings: Settings, store: Store) -> None:
         self._app, self._settings, self._store = app, settings, store
-        self._hosts = _LOOPBACK_NAMES | {settings.host.lower()}
+        self._hosts = _LOOPBACK_NAMES | {name.lower() for name in (settings.host, *settings.hosts)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or say why not."""

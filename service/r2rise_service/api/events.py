@@ -80,9 +80,10 @@ async def stream(
 
 
 def thinned(new: Sequence[JobEvent]) -> list[JobEvent]:
-    """Leave out progress that later progress of the same look has overtaken."""
-    latest = max((event.id for event in new if event.type == "job.progress"), default=0)
-    return [event for event in new if event.type != "job.progress" or event.id == latest]
+    """Leave out what a later event of the same look has overtaken: progress and new maps."""
+    latest = {event.type: event.id for event in new}
+    overtaken = ("job.progress", "job.importance")
+    return [e for e in new if e.type not in overtaken or e.id == latest[e.type]]
 
 
 def _look(context: Context, owner: str, job_id: str) -> Look:

@@ -11,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 
 from r2rise import Demonstrations, ImportanceMap, Ledger, Segments, importance_map
+from r2rise.stopping import ended
 from r2rise.study_parts import EstimatorName
 from r2rise_service.models import JobInfo
 from r2rise_service.storage.files import DatasetFiles
@@ -73,12 +74,15 @@ class Maps:
         Raises:
             NotReady: When there are too few successful retrainings.
         """
-        study = job.study
-        if estimator is not None:
-            study = study.model_copy(update={"estimator": estimator})
-        key = job.id, job.version, study.estimator
-        found = self._maps.get(key, lambda: importance_map(self.ledger(job), study))
+        key = job.id, job.version, estimator or job.study.estimator
+        found = self._maps.get(key, lambda: self._estimated(job, estimator))
         return cast("ImportanceMap", found)
+
+    def _estimated(self, job: JobInfo, estimator: EstimatorName | None) -> ImportanceMap:
+        ledger, study = self.ledger(job), job.study
+        if estimator is not None and estimator != study.estimator:
+            study = ended(study, ledger).model_copy(update={"estimator": estimator})
+        return importance_map(ledger, study)
 
     def drawn(self, job: JobInfo, estimator: EstimatorName | None, ending: str) -> bytes:
         """Return the map of a job as a file of an ending that `ImportanceMap.save` knows.

@@ -20,6 +20,10 @@ keys = typer.Typer(help="API keys of a server: who may use it.", no_args_is_help
 def serve(
     data: Data = DEFAULT_DATA,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(help="Another name by which clients call this server; repeatable."),
+    ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any free.")] = 8000,
     workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 2,
 ) -> None:
@@ -31,7 +35,8 @@ def serve(
     from r2rise_service.settings import Settings
 
     _log_what_matters()
-    settings = Settings(data=data, host=host, port=port, workers=workers)
+    hosts = tuple(allow_host or ())
+    settings = Settings(data=data, host=host, hosts=hosts, port=port, workers=workers)
 
     def ready(url: str) -> None:
         typer.echo(
