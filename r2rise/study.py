@@ -103,7 +103,7 @@ class Study(StudyPart):
         if not isinstance(value, Mapping) or value.get("preset") is None:
             return value
         name = value["preset"]
-        if name not in PRESETS:
+        if not isinstance(name, str) or name not in PRESETS:
             raise ValueError(f"no preset {name!r}. {suggestion(str(name), PRESETS)}")
         return merged(PRESETS[name], value)
 

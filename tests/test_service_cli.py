@@ -348,3 +348,15 @@ def test_curl_lines_in_the_docs_run_against_a_server(server, tmp_path, script):
     )
     assert found.returncode == 0, found.stderr
     assert (tmp_path / "map.csv").read_text().startswith("demonstration,start,stop,importance")
+
+
+def test_what_was_noticed_at_first_is_in_the_map(client, dataset):
+    """Ten retrainings cannot rank fifty segments: the map says so, as the library's does."""
+    study = SMALL.model_copy(
+        update={"budget": r2rise.Budget(retrainings=10, baseline_retrainings=2)}
+    )
+    job = client.jobs.create(dataset, study=study)
+    found, want = job.wait(timeout=120).importance(), r2rise.explain(DEMOS, study)
+    assert "low_power" in {notice.code for notice in found.warnings}
+    assert found.warnings == want.warnings
+    assert job.info.warnings == want.warnings[: len(job.info.warnings)]

@@ -191,6 +191,7 @@ def test_a_database_in_memory_is_refused():
 
 
 def test_keys_are_found_by_digest_until_they_are_revoked(store):
+    assert not store.has_keys()
     a = store.add_key("me", "laptop", ["read", "submit"], "digest a")
     b = store.add_key("you", "robot", ["admin"], "digest b")
     assert (a.owner, a.name, a.scopes) == ("me", "laptop", ("read", "submit"))
@@ -201,6 +202,7 @@ def test_keys_are_found_by_digest_until_they_are_revoked(store):
     assert store.revoke_key(a.id)
     assert not store.revoke_key(a.id)
     assert not store.revoke_key("key_none")
+    assert store.has_keys()
     assert store.key_of("digest a") is None
     assert store.keys() == [b]
 

@@ -78,6 +78,7 @@ def write_files(folder: Path) -> None:
         "score.yaml": (
             "environment: toys:OneStep\nalgorithm: toys:Additive\nevaluation: {score: info:won}"
         ),
+        "preset.yaml": "environment: CartPole-v1\npreset: []",
         "hash.yaml": "environment: CartPole-v1\ndemonstrations: sha256:123",
     }
     for name, text in studies.items():
@@ -147,6 +148,7 @@ TABLE = [
     Wrong("a shard that splits pairs", f"{EXPLAIN} --study shard.yaml", "an even number"),
     Wrong("blocks too short to estimate", f"{EXPLAIN} --study short.yaml", "estimator 'ridge'"),
     Wrong("another file than the study's", f"{EXPLAIN} --study hash.yaml", "is about the demon"),
+    Wrong("a preset that is a list", f"{EXPLAIN} --study preset.yaml", "no preset []"),
     Wrong("an unknown preset", f"{EXPLAIN} {CARTPOLE} --preset papr", "Did you mean 'paper'"),
     Wrong("an unknown estimator", f"{EXPLAIN} {CARTPOLE} --estimator mean", "'ridge'"),
     Wrong("no retrainings", f"{EXPLAIN} {CARTPOLE} --retrainings 0", "greater than or equal to 1"),

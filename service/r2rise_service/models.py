@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from r2rise.resolution import Notice
 from r2rise.study import Study
 
 Scope = Literal["read", "submit", "admin"]
@@ -98,6 +99,7 @@ class JobInfo(Answer):
         status: `queued`, `running`, `canceling`, `succeeded`, `failed` or `canceled`.
         status_reason: Why it has this state, in words.
         study: The resolved study, with defaults.
+        warnings: What was noticed when the job was accepted; its maps hold it, too.
         revision: Records used by the newest importance map; 0 before the first.
         version: Counts changes; the ETag of the job.
         error: What went wrong, for `failed`.
@@ -114,6 +116,7 @@ class JobInfo(Answer):
     dataset_id: str
     study: Study
     study_hash: str
+    warnings: tuple[Notice, ...] = ()
     progress: JobProgress
     revision: int = 0
     version: int = 1

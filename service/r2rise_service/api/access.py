@@ -112,7 +112,7 @@ class Gate:
             raise ProblemError(421, "wrong-host", detail)
 
     def _caller(self, client: tuple[str, int] | None, headers: Headers) -> Caller:
-        if not self._store.keys():
+        if not self._store.has_keys():
             if client is not None and _is_loopback(client[0]):
                 return Caller("local", ("read", "submit", "admin"))
             raise _unauthorized("The server has no keys yet and answers its own machine only.")

@@ -69,6 +69,7 @@ def create(
         dataset_id=dataset.id,
         study=resolved.study,
         total=n_retrainings(resolved.study),
+        warnings=resolved.notices,
         name=asked.name,
         labels=asked.labels,
         priority=asked.priority,

@@ -82,7 +82,7 @@ class Maps:
         ledger, study = self.ledger(job), job.study
         if estimator is not None and estimator != study.estimator:
             study = ended(study, ledger).model_copy(update={"estimator": estimator})
-        return importance_map(ledger, study)
+        return importance_map(ledger, study, job.warnings)
 
     def drawn(self, job: JobInfo, estimator: EstimatorName | None, ending: str) -> bytes:
         """Return the map of a job as a file of an ending that `ImportanceMap.save` knows.

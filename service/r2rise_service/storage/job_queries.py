@@ -69,6 +69,7 @@ def store_job(session: Session, new: NewJob, idempotency: tuple[str, str] | None
         status_reason="",
         name=new.name,
         labels=dict(new.labels),
+        warnings=[notice.model_dump() for notice in new.warnings],
         priority=new.priority,
         dataset_id=new.dataset_id,
         sha256=new.study.demonstrations,

@@ -33,6 +33,11 @@ def valid_keys(session: Session, *conditions: Any) -> list[KeyInfo]:
     return [key_info(key) for key in session.scalars(keys)]
 
 
+def any_key(session: Session) -> bool:
+    """Say whether a key was ever made, revoked ones included."""
+    return session.scalars(select(Key.id).limit(1)).first() is not None
+
+
 def revoke(session: Session, key_id: str) -> bool:
     """Revoke a key; False when there is none that is valid."""
     key = session.get(Key, key_id)

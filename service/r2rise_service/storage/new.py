@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from r2rise.resolution import Notice
 from r2rise.study import Study
 from r2rise_service.models import JobKind, Labels
 
@@ -28,6 +29,7 @@ class NewJob:
     dataset_id: str
     study: Study
     total: int
+    warnings: tuple[Notice, ...] = ()
     name: str = ""
     labels: Labels = field(default_factory=dict)
     priority: int = 0

@@ -68,6 +68,11 @@ class Store:
         with self._database.reading() as session:
             return key_queries.valid_keys(session)
 
+    def has_keys(self) -> bool:
+        """Whether a key was ever made: revoking the last one opens the server to nobody."""
+        with self._database.reading() as session:
+            return key_queries.any_key(session)
+
     def revoke_key(self, key_id: str) -> bool:
         """Revoke a key; False when there is none of this id."""
         with self._database.writing() as session:

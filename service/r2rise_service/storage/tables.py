@@ -60,6 +60,7 @@ class Table(DeclarativeBase):
         dict[str, Any]: JSON(),
         list[int]: JSON(),
         list[str]: JSON(),
+        list[dict[str, Any]]: JSON(),
     }
 
 
@@ -111,6 +112,7 @@ class Job(Table):
     status_reason: Mapped[str] = mapped_column(Text)
     name: Mapped[str]
     labels: Mapped[dict[str, Any]]
+    warnings: Mapped[list[dict[str, Any]]]
     priority: Mapped[int]
     dataset_id: Mapped[str] = mapped_column(_Id)  # outlives the dataset, so no foreign key
     sha256: Mapped[str | None]

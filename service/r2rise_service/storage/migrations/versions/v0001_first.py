@@ -47,6 +47,7 @@ def _create_jobs() -> None:
         sa.Column("status_reason", sa.Text(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("labels", sa.JSON(), nullable=False),
+        sa.Column("warnings", sa.JSON(), nullable=False),
         sa.Column("priority", sa.Integer(), nullable=False),
         sa.Column("dataset_id", sa.String(length=64), nullable=False),
         sa.Column("sha256", sa.String(), nullable=True),
