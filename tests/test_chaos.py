@@ -71,7 +71,7 @@ def test_workers_are_killed_ten_times(tmp_path, undisturbed):
         job = client.jobs.create(client.datasets.upload(DEMOS), study=STUDY)
         killed = 0
         while killed < KILLS and job.refresh().info.is_live:
-            time.sleep(chance.uniform(0.5, 1.5))
+            time.sleep(chance.uniform(1.0, 3.0))
             if workers := workers_of(server):
                 chance.choice(workers).kill()
                 killed += 1

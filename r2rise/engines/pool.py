@@ -26,6 +26,9 @@ SHARDS_PER_WORKER = 3
 DEATHS_ALLOWED = 3
 """Workers that may die on a shard before it is done in child processes."""
 
+ISOLATED_TRIES = 5
+"""How often that is tried: a worker that dies then was not killed by what it ran."""
+
 _FLAG_SECONDS = 0.5
 """How often a running shard looks whether it was canceled."""
 
@@ -77,8 +80,8 @@ class _Submitted(NamedTuple):
     name: str
     work: Work
     shard: Shard
-    isolated: bool
     future: Any
+    n_given_up: int
 
 
 class DaskPool:
@@ -123,17 +126,18 @@ class DaskPool:
             shard: What is to be done.
             priority: Higher goes first.
         """
-        self._submit(name, work, shard, isolated=work.isolated, priority=priority)
+        self._submit(name, work, shard, priority=priority)
 
     def _submit(
-        self, name: str, work: Work, shard: Shard, *, isolated: bool, priority: int = 0
+        self, name: str, work: Work, shard: Shard, *, n_given_up: int = 0, priority: int = 0
     ) -> None:
+        isolated = work.isolated or n_given_up > 0
         key = f"shard-{self._n_submitted}"
         self._n_submitted += 1
         future = self._client.submit(
             run_packed, work, shard, isolated, key=key, pure=False, priority=priority
         )
-        self._submitted[key] = _Submitted(name, work, shard, isolated, future)
+        self._submitted[key] = _Submitted(name, work, shard, future, n_given_up)
         future.add_done_callback(lambda done: self._finished.put(done.key))
 
     @property
@@ -144,7 +148,7 @@ class DaskPool:
     def next(self, timeout: float | None = None) -> Done | None:
         """Wait for a shard to come back; None after `timeout` seconds without one.
 
-        A shard on which workers died is done once more in child processes, so that only the
+        A shard on which workers died is done again in child processes, so that only the
         retraining that kills its process fails.
         """
         from distributed.scheduler import KilledWorker
@@ -153,16 +157,18 @@ class DaskPool:
             key = self._finished.get(timeout=timeout)
         except queue.Empty:
             return None
-        name, work, shard, isolated, future = self._submitted.pop(key)
+        name, work, shard, future, n_given_up = self._submitted.pop(key)
         try:
             records: list[Record] = future.result()
         except (Canceled, futures_canceled()):
             records = []
         except KilledWorker:
-            if not isolated:
-                self._submit(name, work, shard, isolated=True)
+            if n_given_up < ISOLATED_TRIES:
+                self._submit(name, work, shard, n_given_up=n_given_up + 1)
                 return self.next(timeout)
-            records = shard.failed(f"worker_died: {DEATHS_ALLOWED} workers died; out of memory?")
+            records = shard.failed(
+                f"worker_died: {DEATHS_ALLOWED * (1 + ISOLATED_TRIES)} workers died; out of memory?"
+            )
         return Done(name, shard, records)
 
     def cancel(self, name: str) -> None:
