@@ -68,7 +68,7 @@ def certify(
     runner = Runner(
         importance_map.study,
         demonstrations,
-        ledger=Path(ledger) if ledger is not None else None,
+        ledger=ledger,
         workers=workers,
         engine=engine,
         on_progress=on_progress,

@@ -200,8 +200,7 @@ def _difference(a: ImportanceMap, b: ImportanceMap) -> Difference | None:
 
 def has_one_training_seed(found: ImportanceMap) -> bool:
     """Say whether all masks of a map share their training seed."""
-    shared = (found.study.masking.block_size or 1) > 1
-    return shared and found.quality.reliability_method == "model"
+    return found.study.masking.shares_seeds and found.quality.reliability_method == "model"
 
 
 def _degrees(variances: Floats, a: float | None, b: float | None) -> float:

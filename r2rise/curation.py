@@ -183,7 +183,7 @@ def curate(
     runner = Runner(
         importance_map.study,
         demonstrations,
-        ledger=Path(ledger) if ledger is not None else None,
+        ledger=ledger,
         workers=workers,
         engine=engine,
         on_progress=on_progress,

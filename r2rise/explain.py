@@ -57,11 +57,12 @@ def explain(
         logger.info("%s", resolved.power.describe())
     for notice in resolved.notices:
         logger.warning("%s", notice.detail)
-    path = Path(ledger) if ledger is not None else directory.ledger if directory else None
+    if ledger is None and directory:
+        ledger = directory.ledger
     runner = Runner(
         resolved.study,
         demonstrations,
-        ledger=path,
+        ledger=ledger,
         workers=workers,
         engine=engine,
         on_progress=on_progress,

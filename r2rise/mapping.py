@@ -120,7 +120,6 @@ def _about(
     study: Study,
 ) -> list[Notice]:
     notices = []
-    shared_seed = (study.masking.block_size or 1) > 1
     n_failed = len(records) - len(sample)
     if n_failed:
         detail = f"{n_failed} of {len(records)} retrainings failed and are left out."
@@ -131,7 +130,7 @@ def _about(
     if found.n_waiting:
         detail = f"{found.n_waiting} retrainings wait for their block to be of full rank."
         notices.append(Notice(code="waiting_blocks", detail=detail))
-    if shared_seed and len(sample.blocks) == 1:
+    if _has_one_seed(study, sample):
         detail = "All masks share one training seed: the map may describe one lucky start."
         notices.append(Notice(code="one_training_seed", detail=detail))
     if trust is not None and trust < LOW_RELIABILITY:
@@ -152,12 +151,11 @@ def _goal_missed(
 ) -> list[Notice]:
     """Say what it would take where a study ended without what it was to reach."""
     n_done = len(sample)
-    shared_seed_only = (study.masking.block_size or 1) > 1 and len(sample.blocks) == 1
     goal = study.until.reliability
     if not study.until.has_goal or (stop is not None and stop.reason == "goal"):
         return []
     detail = "Verdicts are still open for some segments."
-    if goal is not None and shared_seed_only:
+    if goal is not None and _has_one_seed(study, sample):
         detail = (
             "Reliability between training seeds was asked for, but all masks share one: at least "
             "one more block is needed."
@@ -169,6 +167,10 @@ def _goal_missed(
             needed = math.ceil(n_done * goal * (1 - trust) / (trust * (1 - goal)))
             detail += f" About {needed} would reach it, or longer segments."
     return [Notice(code="goal_not_reached", detail=detail)]
+
+
+def _has_one_seed(study: Study, sample: MaskedReturns) -> bool:
+    return study.masking.shares_seeds and len(sample.blocks) == 1
 
 
 def _finite(value: float) -> float | None:

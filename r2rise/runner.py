@@ -63,7 +63,7 @@ class Runner:
         study: Study,
         demonstrations: Demonstrations,
         *,
-        ledger: Path | None = None,
+        ledger: str | Path | None = None,
         workers: int = 0,
         engine: Engine | None = None,
         on_progress: OnProgress | None = None,
@@ -72,7 +72,8 @@ class Runner:
         self.study = study
         self.demonstrations = demonstrations
         self.segments = demonstrations.segments(study.masking)
-        self._path, self._workers, self._own_engine = ledger, workers, engine
+        self._path = Path(ledger) if ledger is not None else None
+        self._workers, self._own_engine = workers, engine
         self._on_progress = on_progress or (lambda _: None)
         self._engine: Engine | None = None
         self._stack = ExitStack()

@@ -98,7 +98,7 @@ class StoppingRule:
     def _is_reliable(self, found: Estimate, goal: float) -> bool:
         """Compare training seeds; one seed alone is taken for nothing."""
         trust = reliability(found)
-        compared = trust.method == "blocks" or self._study.masking.block_size == 1
+        compared = trust.method == "blocks" or not self._study.masking.shares_seeds
         return compared and trust.value is not None and trust.value >= goal
 
 

@@ -31,6 +31,9 @@ from r2rise.validation import describe
 MOST_RETRAININGS = 20_000
 """Budget of a study that says when to stop and names no budget."""
 
+_LONG_NAMES = {"environment": "id", "algorithm": "name", "budget": "retrainings"}
+"""What the parts of a study mean that may be given as a single value."""
+
 PRESETS: dict[str, dict[str, Any]] = {
     # Zheng et al., arXiv 2301.01088: independent masks, a new training seed for each, plain sum.
     "paper": {
@@ -174,6 +177,16 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
             f"but holds {type(fields).__name__}."
         )
     return fields
+
+
+def long_form(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Write out the short forms of a study's fields, so that others can be merged into them."""
+    return {
+        name: {_LONG_NAMES[name]: value}
+        if name in _LONG_NAMES and not isinstance(value, Mapping)
+        else value
+        for name, value in fields.items()
+    }
 
 
 def json_hash(value: Any) -> str:

@@ -98,6 +98,11 @@ class Masking(StudyPart):
     keep_probability: float = Field(default=0.5, gt=0, lt=1)
     block_size: int | None = Field(default=None, ge=1)
 
+    @property
+    def shares_seeds(self) -> bool:
+        """Whether the masks of a block share a training seed; in a resolved study."""
+        return (self.block_size or 1) > 1
+
     @field_validator("segment_length")
     @classmethod
     def _positive(cls, value: int | str | None) -> int | str | None:

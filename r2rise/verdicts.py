@@ -41,7 +41,7 @@ def judge(study: Study, found: Estimate, baseline: Baseline, n_retrainings: int)
     known = np.isfinite(found.importance) & np.isfinite(found.std_error)
     margin = _margin(baseline, rule.margin)
     tests = _Tests(found, known, margin)
-    one_seed = found.block_maps is None and (study.masking.block_size or 1) > 1
+    one_seed = found.block_maps is None and study.masking.shares_seeds
     verdict = np.full(len(known), "unresolved", dtype=object)
     if not one_seed:
         differs = discoveries(tests.p_differs, rule.level)

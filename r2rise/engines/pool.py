@@ -80,6 +80,7 @@ class _Submitted(NamedTuple):
     name: str
     work: Work
     shard: Shard
+    priority: int
     future: Any
     n_given_up: int
 
@@ -126,10 +127,10 @@ class DaskPool:
             shard: What is to be done.
             priority: Higher goes first.
         """
-        self._submit(name, work, shard, priority=priority)
+        self._submit(name, work, shard, priority)
 
     def _submit(
-        self, name: str, work: Work, shard: Shard, *, n_given_up: int = 0, priority: int = 0
+        self, name: str, work: Work, shard: Shard, priority: int, n_given_up: int = 0
     ) -> None:
         isolated = work.isolated or n_given_up > 0
         key = f"shard-{self._n_submitted}"
@@ -137,7 +138,7 @@ class DaskPool:
         future = self._client.submit(
             run_packed, work, shard, isolated, key=key, pure=False, priority=priority
         )
-        self._submitted[key] = _Submitted(name, work, shard, future, n_given_up)
+        self._submitted[key] = _Submitted(name, work, shard, priority, future, n_given_up)
         future.add_done_callback(lambda done: self._finished.put(done.key))
 
     @property
@@ -151,20 +152,21 @@ class DaskPool:
         A shard on which workers died is done again in child processes, so that only the
         retraining that kills its process fails.
         """
+        from distributed.client import FutureCancelledError
         from distributed.scheduler import KilledWorker
 
         try:
             key = self._finished.get(timeout=timeout)
         except queue.Empty:
             return None
-        name, work, shard, future, n_given_up = self._submitted.pop(key)
+        name, work, shard, priority, future, n_given_up = self._submitted.pop(key)
         try:
             records: list[Record] = future.result()
-        except (Canceled, futures_canceled()):
+        except (Canceled, FutureCancelledError):
             records = []
         except KilledWorker:
             if n_given_up < ISOLATED_TRIES:
-                self._submit(name, work, shard, n_given_up=n_given_up + 1)
+                self._submit(name, work, shard, priority, n_given_up + 1)
                 return self.next(timeout)
             records = shard.failed(
                 f"worker_died: {DEATHS_ALLOWED * (1 + ISOLATED_TRIES)} workers died; out of memory?"
@@ -188,14 +190,6 @@ class DaskPool:
         """End the workers."""
         self._client.close()
         self._cluster.close()
-
-
-def futures_canceled() -> type[BaseException]:
-    """Return what Dask raises for a future that was given up."""
-    from distributed.client import FutureCancelledError
-
-    error: type[BaseException] = FutureCancelledError
-    return error
 
 
 @contextlib.contextmanager

@@ -91,11 +91,11 @@ def study_of(path: Path | None, options: dict[str, Any]) -> "Study":
     """
     from r2rise import Study
     from r2rise.errors import StudyError
-    from r2rise.study import merged, read_yaml
+    from r2rise.study import long_form, merged, read_yaml
 
     given = {name: _given(value) for name, value in options.items()}
     given = {name: value for name, value in given.items() if value not in (None, {})}
-    fields = merged(_expanded(read_yaml(path)) if path else {}, given)
+    fields = merged(long_form(read_yaml(path)) if path else {}, given)
     if "environment" not in fields:
         raise StudyError("Which environment? Give --env ID, or --study FILE with an environment.")
     return Study.parse(fields)
@@ -106,14 +106,3 @@ def _given(value: Any) -> Any:
     if not isinstance(value, dict) or "boundaries" in value:
         return value
     return {name: option for name, option in value.items() if option is not None}
-
-
-def _expanded(fields: dict[str, Any]) -> dict[str, Any]:
-    """Write out a study's short forms, so that options can be merged into them."""
-    long_names = {"environment": "id", "algorithm": "name", "budget": "retrainings"}
-    return {
-        name: {long_names[name]: value}
-        if name in long_names and not isinstance(value, dict)
-        else value
-        for name, value in fields.items()
-    }

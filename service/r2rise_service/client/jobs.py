@@ -5,15 +5,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from r2rise.study import Study, merged
+from r2rise.study import Study, long_form, merged
 from r2rise.study_parts import Until
 from r2rise_service.client.job import Job
 from r2rise_service.client.transport import Transport
 from r2rise_service.models import DatasetInfo, JobInfo, JobPage, JobRequest, JobStatus
 
 __all__ = ["Job", "Jobs"]
-
-_LONG_NAMES = {"environment": "id", "algorithm": "name", "budget": "retrainings"}
 
 
 class Jobs:
@@ -122,16 +120,6 @@ def _study_fields(study: Study | Mapping[str, Any] | None, **given: Any) -> dict
     """Return the fields of a study with others put over it, checked before they are sent."""
     if isinstance(study, Study):
         study = study.model_dump(mode="json", exclude_unset=True)
-    over = _long({name: value for name, value in given.items() if value is not None})
-    parsed = Study.parse(merged(_long(study or {}), over))
+    over = long_form({name: value for name, value in given.items() if value is not None})
+    parsed = Study.parse(merged(long_form(study or {}), over))
     return parsed.model_dump(mode="json", exclude_unset=True)
-
-
-def _long(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Write out a study's short forms, so that fields can be put over it."""
-    return {
-        name: {_LONG_NAMES[name]: value}
-        if name in _LONG_NAMES and not isinstance(value, Mapping)
-        else value
-        for name, value in fields.items()
-    }
