@@ -6,6 +6,8 @@ from hypothesis import settings
 
 import r2rise
 
+pytest_plugins = ["databases"]
+
 # A loaded machine is no failure; CI draws the same examples every time.
 settings.register_profile("ours", deadline=None, derandomize=os.environ.get("CI") == "true")
 settings.load_profile("ours")

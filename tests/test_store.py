@@ -1,8 +1,5 @@
 import dataclasses
-import os
-import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -13,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import require
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
@@ -30,50 +26,6 @@ STUDY = Study(
     demonstrations=CONTENT,
     masking={"design": "foldover", "block_size": 32},
 )
-
-
-def as_postgres(*command):
-    """Run a tool of PostgreSQL, which refuses to be root."""
-    user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    subprocess.run([*user, *command], check=True, stdout=subprocess.DEVNULL, cwd="/")
-
-
-@pytest.fixture(scope="session")
-def postgres(tmp_path_factory):
-    """URL of a private PostgreSQL, without the name of a database."""
-    try:
-        import psycopg  # noqa: F401
-    except ImportError:
-        require(False, "psycopg is not installed")
-    require(shutil.which("initdb") is not None, "PostgreSQL is not installed")
-    require(shutil.which("pg_ctl") is not None, "PostgreSQL is not installed")
-    folder = Path("/tmp") / f"r2rise-postgres-{os.getpid()}"  # the user postgres must get there
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
-    as_postgres("initdb", "-D", str(folder), "-A", "trust", "-U", "tester", "--no-sync")
-    try:
-        as_postgres(
-            "pg_ctl", "-D", str(folder), "-w", "-o", options, "-l", f"{folder}/log", "start"
-        )
-        yield f"postgresql+psycopg://tester@127.0.0.1:{port}/"
-        as_postgres("pg_ctl", "-D", str(folder), "-w", "-m", "immediate", "stop")
-    finally:
-        shutil.rmtree(folder)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request, tmp_path):
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'data' / 'r2rise.sqlite'}"
-    server = request.getfixturevalue("postgres")
-    name = f"test_{os.urandom(6).hex()}"
-    engine = create_engine(f"{server}postgres", isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    engine.dispose()
-    return f"{server}{name}"
 
 
 @pytest.fixture
