@@ -5,11 +5,10 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from importlib.util import find_spec
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from r2rise.errors import InputError, MissingExtra, R2RiseError
+from r2rise.errors import InputError, R2RiseError
 from r2rise_service.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,9 +33,7 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
     Raises:
         AlreadyRunning: When another server has this data folder.
         InputError: When the address cannot be listened on, or needs keys and there are none.
-        MissingExtra: When an optional package of the server is not installed.
     """
-    _check_installed()
     from r2rise_service.queue.reconciler import Reconciler
     from r2rise_service.storage.files import DatasetFiles
 
@@ -55,17 +52,6 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
             reconciler.stop(settings.grace_seconds)
 
 
-def _check_installed() -> None:
-    """Check that the server's optional packages are installed.
-
-    Raises:
-        MissingExtra: When one is not.
-    """
-    needed = ("alembic", "dask", "distributed", "fastapi", "sqlalchemy", "uvicorn")
-    if any(find_spec(name) is None for name in needed):
-        raise MissingExtra("The server", "service,dask")
-
-
 @contextmanager
 def opened(settings: Settings) -> Iterator["Store"]:
     """Open the store of a data folder, newest schema, for this process alone.
@@ -75,7 +61,6 @@ def opened(settings: Settings) -> Iterator["Store"]:
     """
     from filelock import FileLock, Timeout
 
-    _check_installed()
     from r2rise_service.storage import Store
 
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,55 +1,176 @@
-"""Settings of the server: what an operator decides."""
+"""Settings of the server: what an operator decides.
 
+Each one is an argument, else the environment variable `R2RISE_<NAME>`, else its default.
+"""
+
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from r2rise.errors import InputError
 
 MEBIBYTE = 2**20
+PREFIX = "R2RISE_"
 
 
-class Settings(BaseModel):
-    """Settings of the server.
+def _listed(value: object) -> object:
+    """Return the names of a list with commas, which is how a variable holds one."""
+    if isinstance(value, str):
+        return tuple(name.strip() for name in value.split(",") if name.strip())
+    return value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
+DatabaseUrl = Annotated[
+    str, StringConstraints(pattern=r"^(sqlite:///.+|postgresql(\+psycopg)?://.+)$")
+]
+SchedulerUrl = Annotated[str, StringConstraints(pattern=r"^(tcp|tls)://[^/]+:\d+$")]
+
+
+class Settings(BaseSettings):
+    """Settings of the server; `read` reports what is wrong with them.
 
     Attributes:
         data: Folder of the database, demonstrations and tokens.
         database: Database URL; SQLite in `data` unless given.
+        database_password_file: File that holds the password of the database.
         host: Address that is listened on; anything but loopback needs keys.
         hosts: Other names by which clients may call this server.
-        port: Port that is listened on.
+        port: Port that is listened on; 0 takes any free one.
         workers: Worker processes of the embedded cluster.
+        scheduler: Dask scheduler to use instead of an embedded cluster.
+        tls_ca: Certificate of who signed those of scheduler and workers.
+        tls_cert: Certificate that is shown to the scheduler.
+        tls_key: Private key of `tls_cert`.
+        first_key_file: File with the secret of the first API key.
+        keep_days: Days after which ended jobs are removed; None keeps them.
         environments: Ids of the environments that jobs may use; `*` at the end stands for any
             ending.
         max_upload_bytes: Size of an uploaded file.
         max_array_bytes: Size of all arrays in it.
         max_retrainings: Retrainings of one job.
+        max_steps: Environment steps of one job, if no episode ended before its limit.
         max_live_jobs: Live jobs of one owner.
         grace_seconds: Time for shutting down.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix=PREFIX, env_ignore_empty=True
+    )
 
-    data: Path
-    database: str | None = None
+    data: Path = Path("r2rise-data")
+    database: DatabaseUrl | None = None
+    database_password_file: Path | None = None
     host: str = "127.0.0.1"
-    hosts: tuple[str, ...] = ()
+    hosts: Names = ()
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
-    workers: Annotated[int, Field(ge=1)] = 2
-    environments: tuple[str, ...] = (
+    workers: PositiveInt = 2
+    scheduler: SchedulerUrl | None = None
+    tls_ca: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    first_key_file: Path | None = None
+    keep_days: PositiveFloat | None = None
+    environments: Names = (
         "CartPole-v1", "Pendulum-v1", "MountainCar-v0", "Acrobot-v1", "Hopper-v4", "r2rise/*",
     )  # fmt: skip
-    max_upload_bytes: int = 512 * MEBIBYTE
-    max_array_bytes: int = 2048 * MEBIBYTE
-    max_retrainings: int = 100_000
-    max_live_jobs: int = 100
-    grace_seconds: float = 10.0
+    max_upload_bytes: PositiveInt = 512 * MEBIBYTE
+    max_array_bytes: PositiveInt = 2048 * MEBIBYTE
+    max_retrainings: PositiveInt = 100_000
+    max_steps: PositiveInt = 1_000_000_000
+    max_live_jobs: PositiveInt = 100
+    grace_seconds: PositiveFloat = 10.0
+
+    @classmethod
+    def read(cls, **given: Any) -> Self:
+        """Return the settings of arguments, environment variables and defaults.
+
+        Args:
+            given: Arguments by name; None leaves one to the environment.
+
+        Raises:
+            InputError: When one has a wrong value; says what was expected, and where.
+        """
+        arguments = {name: value for name, value in given.items() if value is not None}
+        try:
+            return cls(**arguments)
+        except ValidationError as error:
+            lines = [_in_words(dict(problem), arguments) for problem in error.errors()]
+            raise InputError("\n".join(lines)) from None
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        if self.database_password_file is not None and self.on_sqlite:
+            raise ValueError("database_password_file needs a PostgreSQL URL in database")
+        tls = (self.tls_ca, self.tls_cert, self.tls_key)
+        if None in tls and set(tls) != {None}:
+            raise ValueError("expected all of tls_ca, tls_cert and tls_key, or none")
+        if (self.scheduler or "").startswith("tls:") and None in tls:
+            raise ValueError(f"{self.scheduler} needs tls_ca, tls_cert and tls_key")
+        return self
+
+    @property
+    def on_sqlite(self) -> bool:
+        """Whether the database is a file, which one process has for itself."""
+        return self.database is None or self.database.startswith("sqlite:")
 
     @property
     def database_url(self) -> str:
-        """URL of the database."""
-        return self.database or f"sqlite:///{self.data / 'r2rise.sqlite'}"
+        """URL of the database, with its password.
+
+        Raises:
+            InputError: When the file of the password cannot be read.
+        """
+        if self.database is None:
+            return f"sqlite:///{self.data / 'r2rise.sqlite'}"
+        if self.on_sqlite:
+            return self.database
+        from sqlalchemy import make_url
+
+        url = make_url(self.database).set(drivername="postgresql+psycopg")
+        if self.database_password_file is not None:
+            url = url.set(password=read_secret(self.database_password_file, "the database"))
+        return url.render_as_string(hide_password=False)
 
     @property
     def datasets(self) -> Path:
         """Folder of the demonstrations, named by their content."""
         return self.data / "datasets"
+
+
+def read_secret(path: Path, purpose: str) -> str:
+    """Return what a file of a secret holds, without the end of the line.
+
+    Raises:
+        InputError: When it cannot be read, or is empty.
+    """
+    try:
+        secret = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"Cannot read the secret of {purpose} in {path}: {error}") from None
+    if not secret:
+        raise InputError(f"Expected the secret of {purpose} in {path}, but the file is empty.")
+    return secret
+
+
+def _in_words(problem: dict[str, Any], arguments: dict[str, Any]) -> str:
+    """Return what is wrong with a setting: where it came from, what was expected, what came."""
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    if not problem["loc"]:
+        return f"Settings that do not go together: {message}. See `r2rise serve --help`."
+    name = str(problem["loc"][0])
+    variable = f"{PREFIX}{name.upper()}"
+    where = f"{name} (or {variable})" if name in arguments else variable
+    came = arguments.get(name, os.environ.get(variable))
+    return f"{where}: {message[:1].lower()}{message[1:]}, got {str(came)!r}."

@@ -1,6 +1,7 @@
 """From the study on the wire to one that this server will run."""
 
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -63,6 +64,12 @@ def check_study(study: Study, settings: Settings) -> None:
             f"expected an algorithm installed on the server, got {algorithm.name!r}. "
             f"{suggestion(algorithm.name, algorithm_names())}",
         )
+    cores = os.cpu_count() or 1
+    if study.execution.threads > cores:
+        raise refused(
+            ["execution", "threads"],
+            f"expected at most {cores} threads, the server's cores, got {study.execution.threads}",
+        )
 
 
 def resolve_within(study: Study, path: Path, settings: Settings) -> Resolved:
@@ -70,7 +77,7 @@ def resolve_within(study: Study, path: Path, settings: Settings) -> Resolved:
 
     Raises:
         InputError: When study and demonstrations do not fit.
-        ProblemError: When it asks for more retrainings than the server does for one job.
+        ProblemError: When it asks for more retrainings or steps than the server does for one job.
     """
     most = settings.max_retrainings
     if (study.masking.block_size or 1) > most:
@@ -83,7 +90,29 @@ def resolve_within(study: Study, path: Path, settings: Settings) -> Resolved:
             ["budget", "retrainings"],
             f"expected at most {most} retrainings in one job, baselines included, got {total}",
         )
+    check_steps(resolved.study, total, settings)
     return resolved
+
+
+def check_steps(study: Study, n_retrainings: int, settings: Settings) -> None:
+    """Check that the episodes of a job are not too many or too long together.
+
+    Raises:
+        ProblemError: When they may take more environment steps than the server does for one job.
+    """
+    n_steps = most_steps(study, n_retrainings)
+    if n_steps > settings.max_steps:
+        raise refused(
+            ["evaluation"],
+            f"expected at most {settings.max_steps} environment steps in one job, got {n_steps}: "
+            f"{n_retrainings} retrainings x {study.evaluation.n_episodes} episodes (n_episodes) x "
+            f"{study.evaluation.max_steps} steps (max_steps)",
+        )
+
+
+def most_steps(study: Study, n_retrainings: int) -> int:
+    """Return the environment steps of a resolved study if no episode ended before its limit."""
+    return n_retrainings * study.evaluation.n_episodes * (study.evaluation.max_steps or 0)
 
 
 def n_retrainings(study: Study) -> int:

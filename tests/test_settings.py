@@ -1,0 +1,76 @@
+"""Settings of the server: arguments, environment variables, defaults, and what is wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from r2rise.errors import InputError
+from r2rise_service.settings import Settings, read_secret
+
+
+def test_arguments_come_before_the_environment_and_that_before_defaults(monkeypatch):
+    monkeypatch.setenv("R2RISE_PORT", "9000")
+    monkeypatch.setenv("R2RISE_WORKERS", "7")
+    monkeypatch.setenv("R2RISE_DATA", "/srv/r2rise")
+    monkeypatch.setenv("R2RISE_KEEP_DAYS", "")  # as if it were not there
+    found = Settings.read(workers=3, host=None)
+    assert (found.port, found.workers, found.host) == (9000, 3, "127.0.0.1")
+    assert (found.data, found.keep_days) == (Path("/srv/r2rise"), None)
+    assert found.database_url == "sqlite:////srv/r2rise/r2rise.sqlite"
+
+
+def test_lists_are_names_with_commas(monkeypatch):
+    monkeypatch.setenv("R2RISE_HOSTS", "gpu.example, 10.0.0.1")
+    monkeypatch.setenv("R2RISE_ENVIRONMENTS", "CartPole-v1")
+    found = Settings.read()
+    assert found.hosts == ("gpu.example", "10.0.0.1")
+    assert found.environments == ("CartPole-v1",)
+    assert Settings.read(hosts=["a"]).hosts == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("port", "99999", "less than or equal to 65535, got '99999'"),
+        ("workers", "many", "valid integer"),
+        ("workers", "0", "greater than 0"),
+        ("database", "mysql://host/name", "should match pattern"),
+        ("scheduler", "host:8786", "should match pattern"),
+        ("keep_days", "-1", "greater than 0"),
+        ("max_steps", "0", "greater than 0"),
+    ],
+)
+def test_wrong_values_say_what_was_expected_what_came_and_where(monkeypatch, name, value, said):
+    variable = f"R2RISE_{name.upper()}"
+    with pytest.raises(InputError, match=rf"^{name} \(or {variable}\): .*{said}"):
+        Settings.read(**{name: value})
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(InputError, match=rf"^{variable}: .*{said}"):
+        Settings.read()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"tls_ca": "ca.pem"}, "all of tls_ca, tls_cert and tls_key"),
+        ({"scheduler": "tls://gpu:8786"}, "needs tls_ca"),
+        ({"database_password_file": "secret"}, "needs a PostgreSQL URL"),
+    ],
+)
+def test_settings_that_do_not_go_together(given, said):
+    with pytest.raises(InputError, match=said):
+        Settings.read(**given)
+
+
+def test_the_password_comes_from_its_file(tmp_path):
+    path = tmp_path / "password"
+    path.write_text("p@ss/word\n")
+    url = "postgresql://r2rise@db:5432/r2rise"
+    found = Settings.read(database=url, database_password_file=path)
+    assert found.database_url == "postgresql+psycopg://r2rise:p%40ss%2Fword@db:5432/r2rise"
+    assert "p@ss" not in repr(found)
+    path.write_text("\n")
+    with pytest.raises(InputError, match="the file is empty"):
+        found.database_url  # noqa: B018
+    with pytest.raises(InputError, match="Cannot read the secret of x in"):
+        read_secret(tmp_path / "nothing", "x")
