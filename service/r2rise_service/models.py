@@ -160,6 +160,66 @@ class JobEvent(Answer):
         return JobProgress.model_validate(self.data) if self.type == "job.progress" else None
 
 
+class EnvironmentInfo(Answer):
+    """An environment that jobs may use."""
+
+    id: str
+
+
+class AlgorithmInfo(Answer):
+    """An installed algorithm and the JSON Schema of its settings."""
+
+    name: str
+    summary: str
+    settings: dict[str, JsonValue]
+
+
+class Cost(Answer):
+    """What a job would take.
+
+    Attributes:
+        retrainings: Baselines included.
+        episodes: To evaluate all of them.
+        most_steps: Of the environment, if no episode ended before its limit.
+    """
+
+    retrainings: int
+    episodes: int
+    most_steps: int
+
+
+class DryRun(Answer):
+    """What a job would be; nothing was stored."""
+
+    study: Study
+    study_hash: str
+    warnings: tuple[Notice, ...]
+    cost: Cost
+
+
+class Retraining(Answer):
+    """A record of the ledger; `mask` has 8 segments a byte as hexadecimal digits."""
+
+    kind: str
+    index: int
+    mask: str
+    training_seed: int
+    evaluation_seed: int
+    returns: tuple[float, ...]
+    status: Literal["ok", "failed"]
+    reason: str
+    seconds: float
+    attempts: int
+    evaluation_seconds: float
+
+
+class RetrainingPage(Answer):
+    """Records by index, and where the next page starts."""
+
+    data: tuple[Retraining, ...]
+    next_page_token: str | None = None
+
+
 class KeyInfo(Answer):
     """An API key without its secret."""
 

@@ -9,15 +9,11 @@ from r2rise.algorithms.registry import load_implementation, settings_model
 from r2rise.environments import environment_ids
 from r2rise.errors import suggestion
 from r2rise.study_parts import AlgorithmSpec
-from r2rise_service.api.answers import (
-    AlgorithmInfo,
-    AlgorithmList,
-    EnvironmentInfo,
-    EnvironmentList,
-)
+from r2rise_service.api.answers import AlgorithmList, EnvironmentList
 from r2rise_service.api.context import InContext
 from r2rise_service.api.problems import ProblemError
 from r2rise_service.api.studies import is_allowed
+from r2rise_service.models import AlgorithmInfo, EnvironmentInfo
 
 router = APIRouter(tags=["catalogue"])
 

@@ -9,11 +9,10 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from r2rise.ledger import Ledger
 from r2rise.seeds import Kind
 from r2rise.study_parts import EstimatorName
-from r2rise_service.api.answers import Retraining, RetrainingPage
 from r2rise_service.api.context import Context, InContext, Owner
 from r2rise_service.api.jobs import known_job, matches
 from r2rise_service.api.problems import ProblemError
-from r2rise_service.models import JobInfo
+from r2rise_service.models import JobInfo, Retraining, RetrainingPage
 
 router = APIRouter(tags=["results"])
 

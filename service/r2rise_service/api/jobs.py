@@ -7,7 +7,6 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from r2rise.resolution import Resolved
 from r2rise.study import json_hash
 from r2rise_service.api.access import PREFIX
-from r2rise_service.api.answers import Cost, DryRun
 from r2rise_service.api.context import Context, InContext, Owner
 from r2rise_service.api.problems import RETRY_SECONDS, ProblemError
 from r2rise_service.api.studies import (
@@ -19,7 +18,9 @@ from r2rise_service.api.studies import (
 )
 from r2rise_service.models import (
     ENDED,
+    Cost,
     DatasetInfo,
+    DryRun,
     JobChange,
     JobInfo,
     JobPage,
