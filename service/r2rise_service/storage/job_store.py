@@ -1,0 +1,156 @@
+"""Jobs of the store, and what happens to them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import select
+
+from r2rise_service.models import EventType, JobEvent, JobInfo, JobPage, JobStatus
+from r2rise_service.storage import job_queries
+from r2rise_service.storage.database import Database
+from r2rise_service.storage.new import NewJob
+from r2rise_service.storage.rows import Conflict, event_info, job_info
+from r2rise_service.storage.tables import Event, Job
+
+
+class JobStore:
+    """Jobs and their events."""
+
+    _database: Database
+
+    def add_job(
+        self, new: NewJob, *, idempotency: tuple[str, str] | None = None
+    ) -> tuple[JobInfo, bool]:
+        """Store a job as `queued`, with its first `job.status` event.
+
+        Args:
+            new: The job.
+            idempotency: Key that the owner sent and digest of the body. The same key and body
+                within 24 hours returns the job that was stored then.
+
+        Returns:
+            The job, and whether it is new.
+
+        Raises:
+            Conflict: When the key was used with another body.
+        """
+        with self._database.writing() as session:
+            if idempotency is not None:
+                earlier = job_queries.remembered(session, new.owner, idempotency)
+                if earlier is not None:
+                    return job_info(earlier), False
+            return job_info(job_queries.store_job(session, new, idempotency)), True
+
+    def job(self, owner: str, job_id: str) -> JobInfo | None:
+        """Return one of the owner's jobs."""
+        with self._database.reading() as session:
+            job = session.scalar(select(Job).where(Job.id == job_id, Job.owner == owner))
+            return None if job is None else job_info(job)
+
+    def jobs(
+        self,
+        owner: str,
+        *,
+        status: JobStatus | None = None,
+        dataset_id: str | None = None,
+        label: tuple[str, str] | None = None,
+        page_size: int = 50,
+        page_token: str | None = None,
+    ) -> JobPage:
+        """Return a page of the owner's jobs, newest first (keyset pages).
+
+        Raises:
+            ValueError: When the token is none that a page gave.
+        """
+        statement = select(Job).where(Job.owner == owner)
+        if status is not None:
+            statement = statement.where(Job.status == status)
+        if dataset_id is not None:
+            statement = statement.where(Job.dataset_id == dataset_id)
+        if label is not None:
+            statement = statement.where(job_queries.has_label(self._database.dialect, *label))
+        with self._database.reading() as session:
+            return job_queries.page(session, statement, page_size, page_token)
+
+    def change_job(
+        self, owner: str, job_id: str, changes: dict[str, Any], *, version: int | None = None
+    ) -> JobInfo | None:
+        """Change name, labels or priority.
+
+        Raises:
+            Conflict: When a version is given and the job's is another.
+        """
+        with self._database.writing() as session:
+            job = job_queries.locked(session, job_id, owner)
+            if job is None:
+                return None
+            if version is not None and version != job.version:
+                raise Conflict(
+                    f"Job {job_id} was changed meanwhile: expected version {version}, it has "
+                    f"{job.version}. Read it again and decide anew."
+                )
+            job_queries.change(job, changes)
+            session.flush()
+            return job_info(job)
+
+    def remove_job(self, owner: str, job_id: str) -> bool:
+        """Remove an ended job with its records and events; False when there is none.
+
+        Raises:
+            Conflict: While it is live.
+        """
+        with self._database.writing() as session:
+            job = job_queries.locked(session, job_id, owner)
+            if job is None:
+                return False
+            job_queries.check_ended(job)
+            session.delete(job)
+            return True
+
+    def n_live_jobs(self, owner: str) -> int:
+        """Return how many of the owner's jobs are live."""
+        with self._database.reading() as session:
+            return job_queries.count_live(session, owner)
+
+    def live_jobs(self) -> list[JobInfo]:
+        """Return the live jobs of all owners: higher priority first, then older first."""
+        with self._database.reading() as session:
+            return [job_info(job) for job in session.scalars(job_queries.live())]
+
+    def set_status(
+        self,
+        job_id: str,
+        status: JobStatus,
+        *,
+        only_from: Sequence[JobStatus],
+        reason: str = "",
+        error: str | None = None,
+    ) -> JobInfo | None:
+        """Move a job on, with a `job.status` event (and `job.error` where there is an error).
+
+        `started_at` is set at the first `running`, `finished_at` at an ended state and cleared
+        when a job is queued again.
+
+        Returns:
+            The job, or None when its state is not one of `only_from` (nothing happened then).
+        """
+        with self._database.writing() as session:
+            job = job_queries.locked(session, job_id)
+            if job is None or job.status not in only_from:
+                return None
+            job_queries.move_on(session, job, status, reason, error)
+            return job_info(job)
+
+    def add_event(self, job_id: str, type_: EventType, data: dict[str, Any]) -> JobEvent:
+        """Store an event."""
+        with self._database.writing() as session:
+            if job_queries.locked(session, job_id) is None:
+                raise Conflict(f"There is no job {job_id}.")
+            return event_info(job_queries.store_event(session, job_id, type_, data))
+
+    def events(self, job_id: str, *, after: int = 0, limit: int = 500) -> list[JobEvent]:
+        """Return events of a job with a higher number, in order."""
+        own = select(Event).where(Event.job_id == job_id, Event.id > after)
+        with self._database.reading() as session:
+            events = session.scalars(own.order_by(Event.id).limit(limit))
+            return [event_info(event) for event in events]

@@ -1,0 +1,40 @@
+"""Keys of the store."""
+
+from collections.abc import Sequence
+
+from r2rise_service.models import KeyInfo, Scope
+from r2rise_service.storage import key_queries
+from r2rise_service.storage.database import Database
+from r2rise_service.storage.tables import Key
+
+
+class KeyStore:
+    """API keys."""
+
+    _database: Database
+
+    def add_key(self, owner: str, name: str, scopes: Sequence[Scope], digest: str) -> KeyInfo:
+        """Store a key by the digest of its secret."""
+        with self._database.writing() as session:
+            return key_queries.store_key(session, owner, name, scopes, digest)
+
+    def keys(self) -> list[KeyInfo]:
+        """Return all keys that are not revoked."""
+        with self._database.reading() as session:
+            return key_queries.valid_keys(session)
+
+    def has_keys(self) -> bool:
+        """Whether a key was ever made: revoking the last one opens the server to nobody."""
+        with self._database.reading() as session:
+            return key_queries.any_key(session)
+
+    def revoke_key(self, key_id: str) -> bool:
+        """Revoke a key; False when there is none of this id."""
+        with self._database.writing() as session:
+            return key_queries.revoke(session, key_id)
+
+    def key_of(self, digest: str) -> KeyInfo | None:
+        """Return the key whose secret has this digest, unless it was revoked."""
+        with self._database.reading() as session:
+            found = key_queries.valid_keys(session, Key.digest == digest)
+            return found[0] if found else None

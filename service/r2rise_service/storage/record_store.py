@@ -1,0 +1,49 @@
+"""Records of the store."""
+
+from collections.abc import Iterable, Sequence
+
+from r2rise.ledger import Ledger, Record
+from r2rise_service.models import JobInfo
+from r2rise_service.storage import job_queries, record_queries
+from r2rise_service.storage.database import Database
+from r2rise_service.storage.rows import Conflict, job_info
+from r2rise_service.storage.tables import Job, Mark, RecordRow
+
+
+class RecordStore:
+    """Records of retrainings, and how long they took."""
+
+    _database: Database
+
+    def add_records(self, job_id: str, records: Iterable[Record]) -> JobInfo | None:
+        """Store records and count them, in one transaction, with a `job.progress` event.
+
+        A record of a task that is there already is left as it is, unless that one failed.
+        `revision` becomes the number of design records, with a `job.importance` event when it grew.
+
+        Returns:
+            The job, or None when there is no such job any more.
+        """
+        came = list(records)
+        insert = self._database.insert(RecordRow)
+        with self._database.writing() as session:
+            job = job_queries.locked(session, job_id)
+            if job is None:
+                return None
+            record_queries.store_records(session, job, came, insert)
+            return job_info(job)
+
+    def ledger(self, job_id: str, lengths: Sequence[int], n_segments: int) -> Ledger:
+        """Return the records of a job as a ledger, with the elapsed times of its blocks."""
+        with self._database.reading() as session:
+            job = session.get(Job, job_id)
+            if job is None:
+                raise Conflict(f"There is no job {job_id}.")
+            return record_queries.read_ledger(session, job, lengths, n_segments)
+
+    def mark(self, job_id: str, block: int, elapsed: float) -> None:
+        """Note after how many seconds of work a block of the design was complete."""
+        insert = self._database.insert(Mark)
+        with self._database.writing() as session:
+            if job_queries.locked(session, job_id) is not None:
+                record_queries.store_mark(session, job_id, block, elapsed, insert)
