@@ -28,10 +28,25 @@ def test_the_same_content_is_one_dataset(server):
     again = server.upload()
     assert (again.status_code, again.json()) == (200, info)
     assert server.client.get(URL + first.headers["location"]).json() == info
-    assert server.client.get("/datasets", params={"sha256": info["sha256"]}).json() == {
-        "data": [info]
-    }
-    assert server.client.get("/datasets", params={"sha256": "sha256:0"}).json() == {"data": []}
+    own = server.client.get("/datasets", params={"sha256": info["sha256"]}).json()
+    assert own == {"data": [info], "next_page_token": None}
+    assert server.client.get("/datasets", params={"sha256": "sha256:0"}).json()["data"] == []
+
+
+def test_the_list_comes_in_pages_and_the_client_asks_for_all(server):
+    ids = []
+    for seed in range(3):
+        file = io.BytesIO()
+        arrays = {"obs": np.full((3, 1), float(seed)), "acts": np.zeros(2), "lengths": [2]}
+        np.savez(file, **arrays)
+        ids.append(server.client.post("/datasets", files={"file": file.getvalue()}).json()["id"])
+    first = server.client.get("/datasets", params={"page_size": 2}).json()
+    params = {"page_size": 2, "page_token": first["next_page_token"]}
+    second = server.client.get("/datasets", params=params).json()
+    assert [one["id"] for one in first["data"] + second["data"]] == ids[::-1]
+    assert second["next_page_token"] is None
+    wrong = server.client.get("/datasets", params={"page_token": "x"})
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "bad-page-token")
 
 
 def test_other_compression_of_the_same_arrays_is_the_same_content(server, tmp_path):

@@ -51,6 +51,10 @@ def submit(store, dataset, owner="me", idempotency=None, **fields):
     return store.add_job(new, idempotency=idempotency)[0]
 
 
+def upload(store, content, owner="me"):
+    return store.add_dataset(NewDataset(owner, content, LENGTHS, (4,), ()))[0]
+
+
 def execute(url, statement, **values):
     """Change the database behind the store's back."""
     engine = create_engine(url)
@@ -294,10 +298,24 @@ def test_pages_hold_every_job_once_newest_first(store, dataset, url):
     assert full.next_page_token is None
 
 
-@pytest.mark.parametrize("token", ["", "job_", "job_x' OR 1=1", "ds_" + "0" * 32])
+def test_pages_hold_every_dataset_once_newest_first(store, dataset):
+    ids = [dataset.id, *(upload(store, f"sha256:{n}").id for n in range(4))]
+    upload(store, CONTENT, owner="you")
+    first = store.dataset_page("me", page_size=3)
+    upload(store, "sha256:newer")  # what comes meanwhile moves nothing
+    store.remove_dataset("me", first.data[-1].id)  # nor does what goes
+    second = store.dataset_page("me", page_size=3, page_token=first.next_page_token)
+    assert [one.id for one in (*first.data, *second.data)] == ids[::-1]
+    assert second.next_page_token is None
+    assert [one.id for one in store.dataset_page("me", sha256=CONTENT).data] == [dataset.id]
+
+
+@pytest.mark.parametrize("token", ["", "job_", "job_x' OR 1=1", "cmp_" + "0" * 32])
 def test_a_wrong_page_token_is_named(store, token):
-    with pytest.raises(ValueError, match="Expected the next_page_token of an earlier page"):
-        store.jobs("me", page_token=token)
+    for page, other in ((store.jobs, "ds_"), (store.dataset_page, "job_")):
+        for wrong in (token, other + "0" * 32):
+            with pytest.raises(ValueError, match="Expected the next_page_token of an earlier page"):
+                page("me", page_token=wrong)
 
 
 def test_jobs_are_filtered(store, dataset):

@@ -56,6 +56,13 @@ class DatasetInfo(Answer):
     created_at: datetime
 
 
+class DatasetPage(Answer):
+    """Some datasets, newest first, and where the next page starts."""
+
+    data: tuple[DatasetInfo, ...]
+    next_page_token: str | None = None
+
+
 class JobRequest(Question):
     """A job to be done.
 

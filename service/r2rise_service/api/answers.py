@@ -2,13 +2,7 @@
 
 from typing import Any, Literal
 
-from r2rise_service.models import AlgorithmInfo, Answer, DatasetInfo, EnvironmentInfo, JobEvent
-
-
-class DatasetList(Answer):
-    """Datasets, newest first."""
-
-    data: tuple[DatasetInfo, ...]
+from r2rise_service.models import AlgorithmInfo, Answer, EnvironmentInfo, JobEvent
 
 
 class EnvironmentList(Answer):

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
-from r2rise_service.api import catalogue, datasets, events, health, importance, jobs
+from r2rise_service.api import catalogue, datasets, events, health, importance, jobs, pictures
 from r2rise_service.api.access import PREFIX, Gate
 from r2rise_service.api.answers import problem_answers
 from r2rise_service.api.context import Context, Reconciles
@@ -52,7 +52,7 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.context = context
-    for module in (datasets, catalogue, jobs, events, importance, health):
+    for module in (datasets, pictures, catalogue, jobs, events, importance, health):
         app.include_router(module.router, prefix=PREFIX, responses=problem_answers())
     add_problems(app)
     _describe_problems(app)

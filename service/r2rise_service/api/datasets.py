@@ -2,17 +2,16 @@
 
 import json
 from collections.abc import Iterator
-from typing import IO, Any, NoReturn
+from typing import IO, Annotated, Any, NoReturn
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
 from r2rise_service.api.access import MAX_FORM_BYTES, PREFIX
-from r2rise_service.api.answers import DatasetList
 from r2rise_service.api.context import Context, InContext, Owner
 from r2rise_service.api.problems import ProblemError
-from r2rise_service.models import DatasetInfo, ProblemPart
+from r2rise_service.models import DatasetInfo, DatasetPage, ProblemPart
 from r2rise_service.storage.inspect_upload import inspect
 from r2rise_service.storage.store import NewDataset
 
@@ -66,15 +65,26 @@ async def upload(
 
 
 @router.get("/datasets")
-def datasets(context: InContext, owner: Owner, sha256: str | None = None) -> DatasetList:
+def datasets(
+    context: InContext,
+    owner: Owner,
+    sha256: str | None = None,
+    page_size: Annotated[int, Query(ge=1, le=500)] = 50,
+    page_token: str | None = None,
+) -> DatasetPage:
     """List your datasets, newest first."""
-    return DatasetList(data=tuple(context.store.datasets(owner, sha256=sha256)))
+    try:
+        return context.store.dataset_page(
+            owner, sha256=sha256, page_size=page_size, page_token=page_token
+        )
+    except ValueError as error:
+        raise ProblemError(422, "bad-page-token", str(error)) from None
 
 
 @router.get("/datasets/{dataset_id}")
 def dataset(dataset_id: str, context: InContext, owner: Owner) -> DatasetInfo:
     """Return one of your datasets."""
-    return context.store.dataset(owner, dataset_id) or _unknown(dataset_id)
+    return known_dataset(context, owner, dataset_id)
 
 
 @router.delete("/datasets/{dataset_id}", status_code=204)
@@ -82,6 +92,15 @@ def remove(dataset_id: str, context: InContext, owner: Owner) -> None:
     """Remove a dataset that no live job uses; its file goes with its last use."""
     info = context.store.remove_dataset(owner, dataset_id) or _unknown(dataset_id)
     context.remove_unused(info.sha256)
+
+
+def known_dataset(context: Context, owner: str, dataset_id: str) -> DatasetInfo:
+    """Return one of the owner's datasets.
+
+    Raises:
+        ProblemError: When there is none of this id.
+    """
+    return context.store.dataset(owner, dataset_id) or _unknown(dataset_id)
 
 
 def _store(

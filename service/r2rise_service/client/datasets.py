@@ -2,14 +2,14 @@
 
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from r2rise.demonstrations import Demonstrations
 from r2rise_service.client.transport import Transport
-from r2rise_service.models import DatasetInfo
+from r2rise_service.models import DatasetInfo, DatasetPage
 
 
 class Datasets:
@@ -53,7 +53,7 @@ class Datasets:
 
     def list(self) -> Sequence[DatasetInfo]:
         """Return all your datasets, newest first."""
-        return self._find({})
+        return [*self._find()]
 
     def delete(self, dataset_id: str) -> None:
         """Delete a dataset.
@@ -65,11 +65,17 @@ class Datasets:
         self._transport.request("DELETE", f"/datasets/{quote(dataset_id, safe='')}")
 
     def _known(self, sha256: str) -> DatasetInfo | None:
-        return next(iter(self._find({"sha256": sha256})), None)
+        return next(self._find(sha256=sha256), None)
 
-    def _find(self, params: dict[str, str]) -> Sequence[DatasetInfo]:
-        found = self._transport.request("GET", "/datasets", params=params).json()
-        return [DatasetInfo.model_validate(item) for item in found["data"]]
+    def _find(self, **params: str) -> Iterator[DatasetInfo]:
+        """Yield datasets, asking for further pages when they are needed."""
+        while True:
+            response = self._transport.request("GET", "/datasets", params=params)
+            page = DatasetPage.model_validate_json(response.content)
+            yield from page.data
+            if page.next_page_token is None:
+                return
+            params["page_token"] = page.next_page_token
 
     def _upload_arrays(
         self, demonstrations: Demonstrations, metadata: Mapping[str, Any] | None

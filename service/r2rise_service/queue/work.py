@@ -13,6 +13,7 @@ from r2rise.runner import Tally, missing_shards
 from r2rise.stopping import StoppingRule
 from r2rise.tasks import study_tasks
 from r2rise_service.models import JobInfo
+from r2rise_service.storage.files import UNPACKED
 
 
 class JobWork:
@@ -39,7 +40,7 @@ class JobWork:
         self.ledger = ledger
         self._flag = folder / "canceled" / job.id
         self._flag.unlink(missing_ok=True)
-        self.work = Work.of(study, demonstrations, folder / "unpacked", self._flag)
+        self.work = Work.of(study, demonstrations, folder / UNPACKED, self._flag)
         self._rule = StoppingRule(study, segments)
         self._tally = Tally(study, tasks, ledger)
         self._missing: Iterator[Shard] = missing_shards(

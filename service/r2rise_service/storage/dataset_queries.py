@@ -5,8 +5,9 @@ from typing import Any
 from sqlalchemy import exists, or_, select
 from sqlalchemy.orm import Session
 
-from r2rise_service.models import LIVE, DatasetInfo
+from r2rise_service.models import LIVE, DatasetInfo, DatasetPage
 from r2rise_service.storage.new import NewDataset
+from r2rise_service.storage.pages import page_of
 from r2rise_service.storage.rows import Conflict, dataset_info, new_id, utc_now
 from r2rise_service.storage.tables import Dataset, Job
 
@@ -34,6 +35,21 @@ def find(session: Session, owner: str, *conditions: Any) -> list[DatasetInfo]:
     """Return the owner's datasets, newest first."""
     own = select(Dataset).where(Dataset.owner == owner, *conditions).order_by(Dataset.id.desc())
     return [dataset_info(dataset) for dataset in session.scalars(own)]
+
+
+def page(
+    session: Session, owner: str, sha256: str | None, size: int, token: str | None
+) -> DatasetPage:
+    """Return a page of the owner's datasets, newest first.
+
+    Raises:
+        ValueError: When the token is none that a page gave.
+    """
+    own = select(Dataset).where(Dataset.owner == owner)
+    if sha256 is not None:
+        own = own.where(Dataset.sha256 == sha256)
+    shown, following = page_of(session, own, Dataset, size, token)
+    return DatasetPage(data=tuple(map(dataset_info, shown)), next_page_token=following)
 
 
 def remove(session: Session, owner: str, dataset_id: str) -> DatasetInfo | None:

@@ -1,6 +1,6 @@
 """Datasets of the store."""
 
-from r2rise_service.models import DatasetInfo
+from r2rise_service.models import DatasetInfo, DatasetPage
 from r2rise_service.storage import dataset_queries
 from r2rise_service.storage.database import Database
 from r2rise_service.storage.new import NewDataset
@@ -32,6 +32,22 @@ class DatasetStore:
         conditions = [] if sha256 is None else [Dataset.sha256 == sha256]
         with self._database.reading() as session:
             return dataset_queries.find(session, owner, *conditions)
+
+    def dataset_page(
+        self,
+        owner: str,
+        *,
+        sha256: str | None = None,
+        page_size: int = 50,
+        page_token: str | None = None,
+    ) -> DatasetPage:
+        """Return a page of the owner's datasets, newest first.
+
+        Raises:
+            ValueError: When the token is none that a page gave.
+        """
+        with self._database.reading() as session:
+            return dataset_queries.page(session, owner, sha256, page_size, page_token)
 
     def remove_dataset(self, owner: str, dataset_id: str) -> DatasetInfo | None:
         """Remove one of the owner's datasets.

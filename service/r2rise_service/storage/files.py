@@ -4,8 +4,14 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterable
 from pathlib import Path
+
+from r2rise import Demonstrations
+
+UNPACKED = "unpacked"
+"""Folder of the arrays that are memory-mapped, by their content."""
 
 UNFINISHED = ".incoming."
 """How the names of files and folders begin that nobody may rely on."""
@@ -29,6 +35,8 @@ class DatasetFiles:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._unpacked = folder / UNPACKED
+        self._unpacking = threading.Lock()
         folder.mkdir(parents=True, exist_ok=True)
         for left in folder.glob(f"{UNFINISHED}*"):
             if left.is_dir():
@@ -94,10 +102,24 @@ class DatasetFiles:
             raise ValueError(f"Expected sha256: and 64 hexadecimal digits, got {sha256[:80]!r}.")
         return self.folder / f"{sha256.removeprefix('sha256:')}.npz"
 
+    def unpacked(self, sha256: str) -> Path:
+        """Return the folder of a content's arrays, for memory-mapping; unpacked at first use.
+
+        Raises:
+            DemonstrationsError: When the file is not there any more.
+            ValueError: When the hash is none.
+        """
+        path = self.path(sha256)
+        with self._unpacking:
+            folder = self._unpacked / path.stem
+            return folder if folder.exists() else Demonstrations.load(path).unpack(self._unpacked)
+
     def remove(self, sha256: str) -> None:
-        """Remove the file of a content, where there is one.
+        """Remove the file of a content and its unpacked arrays, where they are.
 
         Raises:
             ValueError: When the hash is none.
         """
-        self.path(sha256).unlink(missing_ok=True)
+        path = self.path(sha256)
+        path.unlink(missing_ok=True)
+        shutil.rmtree(self._unpacked / path.stem, ignore_errors=True)

@@ -1,6 +1,5 @@
 """What is asked and changed of jobs, within a transaction."""
 
-import re
 from datetime import timedelta
 from typing import Any
 
@@ -9,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from r2rise_service.models import ENDED, LIVE, EventType, JobPage, JobStatus
 from r2rise_service.storage.new import NewJob
+from r2rise_service.storage.pages import page_of
 from r2rise_service.storage.rows import Conflict, job_info, new_id, storable, utc_now
 from r2rise_service.storage.tables import Dataset, Event, Idempotency, Job
 
@@ -93,24 +93,13 @@ def store_job(session: Session, new: NewJob, idempotency: tuple[str, str] | None
 
 
 def page(session: Session, statement: Select[Job], size: int, token: str | None) -> JobPage:
-    """Return a page of jobs, newest first; the token is the id of the last job before it.
+    """Return a page of jobs, newest first.
 
     Raises:
         ValueError: When the token is none that a page gave.
     """
-    if token is not None:
-        if not re.fullmatch(r"job_[0-9a-f]{32}", token):
-            raise ValueError(
-                f"Expected the next_page_token of an earlier page, got {token[:80]!r}: "
-                f"leave it out to start with the first page."
-            )
-        statement = statement.where(Job.id < token)
-    jobs = session.scalars(statement.order_by(Job.id.desc()).limit(size + 1)).all()
-    shown = jobs[:size]
-    return JobPage(
-        data=tuple(job_info(job) for job in shown),
-        next_page_token=shown[-1].id if len(jobs) > size else None,
-    )
+    shown, following = page_of(session, statement, Job, size, token)
+    return JobPage(data=tuple(map(job_info, shown)), next_page_token=following)
 
 
 def has_label(dialect: str, key: str, value: str) -> Any:
