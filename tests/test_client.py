@@ -367,6 +367,6 @@ def test_an_id_stays_an_id():
 def test_another_ending_is_refused_before_anything_is_asked(tmp_path):
     answers = Answers(httpx2.Response(200, json=job()))
     found = answers.client().jobs.get("job_1")
-    with pytest.raises(InputError, match=r"\.json, \.csv, \.npz, \.png, not as 'map\.pdf'"):
+    with pytest.raises(InputError, match=r"\.csv, \.npz, \.png, \.svg, \.html, not as 'map\.pdf'"):
         found.download(tmp_path / "map.pdf")
     assert len(answers.requests) == 1

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from r2rise.comparison import Comparison
 from r2rise.resolution import Notice
 from r2rise.study import Study
 
@@ -167,6 +168,16 @@ class JobEvent(Answer):
         return JobProgress.model_validate(self.data) if self.type == "job.progress" else None
 
 
+class ComparisonInfo(Answer):
+    """Two maps compared; `a` and `b` are ids of jobs."""
+
+    id: str
+    a: str
+    b: str
+    created_at: datetime
+    comparison: Comparison
+
+
 class EnvironmentInfo(Answer):
     """An environment that jobs may use."""
 
@@ -235,6 +246,12 @@ class KeyInfo(Answer):
     name: str
     scopes: tuple[Scope, ...]
     created_at: datetime
+
+
+class NewKey(KeyInfo):
+    """A key that was just made, with its secret: it is not shown again."""
+
+    secret: str = Field(repr=False)
 
 
 class ProblemPart(Answer):

@@ -6,9 +6,12 @@ from typing import Self
 
 import httpx2
 
+from r2rise_service.client.comparisons import Comparisons
 from r2rise_service.client.datasets import Datasets
 from r2rise_service.client.jobs import Jobs
+from r2rise_service.client.keys import Keys
 from r2rise_service.client.transport import Transport
+from r2rise_service.models import AlgorithmInfo, EnvironmentInfo
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 
@@ -25,6 +28,8 @@ class Client:
     Attributes:
         datasets: Upload, find and delete demonstrations.
         jobs: Create, find and follow jobs.
+        comparisons: Compare the maps of two jobs.
+        keys: Make, list and revoke API keys, with a key that may.
     """
 
     def __init__(
@@ -43,11 +48,23 @@ class Client:
         )
         self.datasets = Datasets(self._transport)
         self.jobs = Jobs(self._transport)
+        self.comparisons = Comparisons(self._transport)
+        self.keys = Keys(self._transport)
 
     @property
     def url(self) -> str:
         """Where the server is."""
         return self._transport.url
+
+    def environments(self) -> list[EnvironmentInfo]:
+        """Return the environments that jobs may use."""
+        found = self._transport.request("GET", "/environments").json()
+        return [EnvironmentInfo.model_validate(item) for item in found["data"]]
+
+    def algorithms(self) -> list[AlgorithmInfo]:
+        """Return the algorithms that the server has, with the JSON Schema of their settings."""
+        found = self._transport.request("GET", "/algorithms").json()
+        return [AlgorithmInfo.model_validate(item) for item in found["data"]]
 
     def close(self) -> None:
         """Close all connections."""

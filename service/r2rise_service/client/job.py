@@ -1,33 +1,23 @@
 """One job on the server."""
 
+import math
 import time
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Self
+from collections.abc import Iterator, Mapping
+from typing import Any, Self
 
 import httpx2
 
-from r2rise.errors import InputError
-from r2rise.files import atomic_file
-from r2rise.importance import ImportanceMap
-from r2rise_service.client.errors import ApiError, JobCanceled, JobFailed, WaitTimeout
-from r2rise_service.client.transport import TRY_AGAIN, Transport
-from r2rise_service.models import JobEvent, JobInfo, JobProgress, JobStatus
+from r2rise_service.client.errors import Conflict, JobCanceled, JobFailed, WaitTimeout
+from r2rise_service.client.results import Results
+from r2rise_service.models import JobEvent, JobInfo, JobKind, JobProgress, JobStatus, Labels
 
 POLL_SECONDS = 0.5
-ENDINGS = (".json", ".csv", ".npz", ".png")
+SILENCE_SECONDS = 20.0
+"""A stream of events gives a sign of life in this time: an event, or a comment."""
 
 
-class Job:
-    """A job, as it was when last asked for.
-
-    Attributes:
-        info: Everything the server says about it.
-    """
-
-    def __init__(self, transport: Transport, info: JobInfo) -> None:
-        self._transport = transport
-        self.info = info
+class Job(Results):
+    """A job, as it was when last asked for."""
 
     def __repr__(self) -> str:
         progress = self.progress
@@ -37,6 +27,11 @@ class Job:
     def id(self) -> str:
         """Id, `job_...`."""
         return self.info.id
+
+    @property
+    def kind(self) -> JobKind:
+        """`explain`, `certify`, `curate` or `transfer`."""
+        return self.info.kind
 
     @property
     def status(self) -> JobStatus:
@@ -93,60 +88,56 @@ class Job:
             JobCanceled: When it was canceled.
             WaitTimeout: When it has not ended in time; it goes on.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        listens = True
         while self.refresh().info.is_live:
-            left = POLL_SECONDS if deadline is None else deadline - time.monotonic()
+            left = deadline - time.monotonic()
             if left <= 0:
                 raise WaitTimeout(
                     f"Job {self.id} is {self.status} after {timeout:g} s with "
                     f"{self.progress.done} of {self.progress.total} retrainings done. It goes on."
                 )
-            time.sleep(min(POLL_SECONDS, left))
+            if listens and left > SILENCE_SECONDS:
+                listens = self._listen(deadline - SILENCE_SECONDS)
+            else:
+                time.sleep(min(POLL_SECONDS, left))
         if self.status == "failed":
             raise JobFailed(f"Job {self.id} failed: {self.info.error or self.info.status_reason}")
         if self.status == "canceled":
             raise JobCanceled(f"Job {self.id} was canceled.")
         return self
 
-    def importance(self, estimator: str | None = None) -> ImportanceMap:
-        """Return the importance map, also while the job is running (`partial`).
+    def update(
+        self,
+        *,
+        name: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        priority: int | None = None,
+    ) -> Self:
+        """Change name, labels or priority; what is None stays.
 
         Args:
-            estimator: `difference`, `ridge`, `rise` or `rise_normalized`; None for the study's.
+            name: For people.
+            labels: For finding it again; they take the place of all that it has.
+            priority: Higher goes first, -100 to 100.
 
         Raises:
-            Conflict: Before the first usable retraining (`code` is `not-ready`).
+            Conflict: When someone else changed one of them since you asked for the job.
         """
-        response = self._transport.request(
-            "GET",
-            f"{self._path}/importance",
-            params={"estimator": estimator} if estimator else {},
-            headers={"Accept": "application/json"},
-        )
-        return ImportanceMap.from_json(response.text)
-
-    def download(self, path: str | Path, *, estimator: str | None = None) -> Path:
-        """Write the importance map to a file and return its path.
-
-        Args:
-            path: Its ending says the format: `.json`, `.csv`, `.npz` or `.png`.
-            estimator: As in `importance`.
-
-        Raises:
-            InputError: For another ending.
-        """
-        path = Path(path)
-        ending = path.suffix.lower()
-        if ending not in ENDINGS:
-            raise InputError(f"A map is downloaded as {', '.join(ENDINGS)}, not as {path.name!r}.")
-        response = self._transport.request(
-            "GET",
-            f"{self._path}/importance{ending}",
-            params={"estimator": estimator} if estimator else {},
-        )
-        with atomic_file(path) as file:
-            file.write(response.content)
-        return path
+        changes = {
+            "name": name,
+            "labels": None if labels is None else dict(labels),
+            "priority": priority,
+        }
+        given = {field: value for field, value in changes.items() if value is not None}
+        while True:
+            seen = self.info
+            try:
+                return self._change(given)
+            except Conflict as error:
+                # Progress gives a job a new version, too: only what others wrote is in the way.
+                if error.status != 412 or _written(self.refresh().info) != _written(seen):
+                    raise
 
     def cancel(self) -> Self:
         """Stop the job; what was retrained is kept."""
@@ -168,24 +159,41 @@ class Job:
         """
         self._transport.request("DELETE", self._path)
 
-    @property
-    def _path(self) -> str:
-        return f"/jobs/{self.id}"
+    def _change(self, fields: dict[str, Any]) -> Self:
+        headers = {"If-Match": f'"{self.info.version}"'}
+        return self._take(
+            self._transport.request("PATCH", self._path, json=fields, headers=headers)
+        )
 
     def _take(self, response: httpx2.Response) -> Self:
         self.info = JobInfo.model_validate_json(response.content)
         return self
 
-    def _streamed(self, after: int) -> Iterator[JobEvent]:
+    def _listen(self, until: float) -> bool:
+        """Wait for the end of the job by its stream of events, one request for all of the time.
+
+        Args:
+            until: When to stop at the first sign of life, by the monotonic clock.
+
+        Returns:
+            Whether a stream got through.
+        """
+        heard = False
         try:
-            with self._transport.events(f"{self._path}/events", after=after) as events:
-                for event in events:
-                    if event.data:
-                        yield JobEvent.model_validate_json(event.data)
-        except ApiError as error:
-            if error.status not in TRY_AGAIN:
-                raise
-            raise httpx2.RemoteProtocolError(error.detail) from None
+            with self._transport.events(f"{self._path}/events", after=0) as response:
+                for _ in response.iter_raw():
+                    heard = True
+                    if time.monotonic() > until:
+                        break
+        except httpx2.TransportError:
+            pass
+        return heard
+
+    def _streamed(self, after: int) -> Iterator[JobEvent]:
+        with self._transport.events(f"{self._path}/events", after=after) as response:
+            for event in httpx2.EventSource(response):
+                if event.data:
+                    yield JobEvent.model_validate_json(event.data)
 
     def _polled(self, after: int) -> Iterator[JobEvent]:
         response = self._transport.request(
@@ -196,3 +204,8 @@ class Job:
         )
         for item in response.json()["data"]:
             yield JobEvent.model_validate(item)
+
+
+def _written(info: JobInfo) -> tuple[str, Labels, int]:
+    """Return what people write into a job."""
+    return info.name, info.labels, info.priority

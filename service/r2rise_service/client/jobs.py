@@ -1,7 +1,7 @@
 """Jobs on the server."""
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -9,13 +9,13 @@ from r2rise.study import Study, long_form, merged
 from r2rise.study_parts import Until
 from r2rise_service.client.job import Job
 from r2rise_service.client.transport import Transport
-from r2rise_service.models import DatasetInfo, JobInfo, JobPage, JobRequest, JobStatus
+from r2rise_service.models import DatasetInfo, DryRun, JobInfo, JobPage, JobStatus
 
 __all__ = ["Job", "Jobs"]
 
 
 class Jobs:
-    """`client.jobs`: create, find and follow jobs."""
+    """`client.jobs`: create and find jobs."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -50,29 +50,113 @@ class Jobs:
             StudyError: When the study has wrong fields.
             Refused: When the server does not take it.
         """
-        if isinstance(dataset, str):
-            found = self._transport.request("GET", f"/datasets/{quote(dataset, safe='')}")
-            dataset = DatasetInfo.model_validate_json(found.content)
-        request = JobRequest(
-            study=_study_fields(
-                study,
-                demonstrations=dataset.sha256,
-                environment=environment,
-                algorithm=algorithm,
-                budget=retrainings,
-                until=until,
-            ),
-            name=name,
-            labels=dict(labels or {}),
-            priority=priority,
+        asked = self._study(
+            dataset,
+            study,
+            environment=environment,
+            algorithm=algorithm,
+            budget=retrainings,
+            until=until,
+        )
+        return self._create({"kind": "explain", "study": asked}, name, labels, priority)
+
+    def estimate(
+        self,
+        dataset: DatasetInfo | str,
+        *,
+        environment: str | None = None,
+        algorithm: str | None = None,
+        retrainings: int | None = None,
+        until: Until | Mapping[str, Any] | None = None,
+        study: Study | Mapping[str, Any] | None = None,
+    ) -> DryRun:
+        """Return what `create` would do: the whole study, warnings and cost. Nothing is stored.
+
+        Arguments and errors are those of `create`.
+        """
+        asked = self._study(
+            dataset,
+            study,
+            environment=environment,
+            algorithm=algorithm,
+            budget=retrainings,
+            until=until,
         )
         response = self._transport.request(
             "POST",
             "/jobs",
-            json=request.model_dump(mode="json"),
-            headers={"Idempotency-Key": str(uuid.uuid4())},
+            repeatable=True,
+            params={"dry_run": True},
+            json={"kind": "explain", "study": asked},
         )
-        return Job(self._transport, JobInfo.model_validate_json(response.content))
+        return DryRun.model_validate_json(response.content)
+
+    def certify(
+        self,
+        job: Job | str,
+        *,
+        repetitions: int = 20,
+        name: str = "",
+        labels: Mapping[str, str] | None = None,
+        priority: int = 0,
+    ) -> Job:
+        """Create a job that finds out whether the map of another is right.
+
+        Args:
+            job: A job of the kind `explain` that succeeded, or its id.
+            repetitions: Training seeds to compare.
+            name: For people.
+            labels: For finding it again.
+            priority: Higher goes first, -100 to 100.
+
+        Raises:
+            Refused: When there is no such job, or it is of another kind.
+            Conflict: When it has not succeeded (`code` is `not-finished`).
+        """
+        asked = {"kind": "certify", "based_on": [_id(job)], "repetitions": repetitions}
+        return self._create(asked, name, labels, priority)
+
+    def curate(
+        self,
+        job: Job | str,
+        *,
+        name: str = "",
+        labels: Mapping[str, str] | None = None,
+        priority: int = 0,
+    ) -> Job:
+        """Create a job that leaves out the frames that hurt, by another job's map.
+
+        Arguments and errors are those of `certify`.
+        """
+        asked = {"kind": "curate", "based_on": [_id(job)]}
+        return self._create(asked, name, labels, priority)
+
+    def transfer(
+        self,
+        jobs: Sequence[Job | str],
+        *,
+        repetitions: int = 20,
+        name: str = "",
+        labels: Mapping[str, str] | None = None,
+        priority: int = 0,
+    ) -> Job:
+        """Create a job that finds out whether what matters to one algorithm matters to another.
+
+        Args:
+            jobs: Two or more jobs of the kind `explain` that succeeded, or their ids: with the
+                same segments of the same demonstrations.
+            repetitions: Training seeds to compare.
+            name: For people.
+            labels: For finding it again.
+            priority: Higher goes first, -100 to 100.
+
+        Raises:
+            Refused: When there is no such job, it is of another kind, or they do not fit.
+            Conflict: When one has not succeeded (`code` is `not-finished`).
+        """
+        based_on = [_id(job) for job in jobs]
+        asked = {"kind": "transfer", "based_on": based_on, "repetitions": repetitions}
+        return self._create(asked, name, labels, priority)
 
     def get(self, job_id: str) -> Job:
         """Return a job.
@@ -114,6 +198,36 @@ class Jobs:
             if page.next_page_token is None:
                 return
             params["page_token"] = page.next_page_token
+
+    def _study(
+        self,
+        dataset: DatasetInfo | str,
+        study: Study | Mapping[str, Any] | None,
+        **given: Any,
+    ) -> dict[str, Any]:
+        if isinstance(dataset, str):
+            found = self._transport.request("GET", f"/datasets/{quote(dataset, safe='')}")
+            dataset = DatasetInfo.model_validate_json(found.content)
+        return _study_fields(study, demonstrations=dataset.sha256, **given)
+
+    def _create(
+        self,
+        asked: Mapping[str, Any],
+        name: str,
+        labels: Mapping[str, str] | None,
+        priority: int,
+    ) -> Job:
+        response = self._transport.request(
+            "POST",
+            "/jobs",
+            json={**asked, "name": name, "labels": dict(labels or {}), "priority": priority},
+            headers={"Idempotency-Key": str(uuid.uuid4())},
+        )
+        return Job(self._transport, JobInfo.model_validate_json(response.content))
+
+
+def _id(job: Job | str) -> str:
+    return job if isinstance(job, str) else job.id
 
 
 def _study_fields(study: Study | Mapping[str, Any] | None, **given: Any) -> dict[str, Any]:

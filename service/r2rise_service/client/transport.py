@@ -3,9 +3,9 @@
 import ipaddress
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import IO, Any
 
 import httpx2
 from pydantic import ValidationError
@@ -79,39 +79,85 @@ class Transport:
             ApiError: When it answers with a problem.
         """
         headers: Mapping[str, str] = parts.get("headers") or {}
-        may_repeat = repeatable or method in REPEATABLE or "Idempotency-Key" in headers
-        attempt = 0
-        while True:
-            attempt += 1
-            last = not may_repeat or attempt >= self._attempts
-            try:
-                response = self._client.request(method, path, **parts)
-            except httpx2.TransportError as error:
-                if last:
-                    raise self._cannot_reach(error) from None
-                time.sleep(_delay(attempt))
-                continue
-            self._has_answered = True
-            if response.is_success:
+        return self._answered(
+            lambda: self._client.request(method, path, **parts),
+            may_repeat=repeatable or method in REPEATABLE or "Idempotency-Key" in headers,
+            gone_is_done=method == "DELETE",
+        )
+
+    def download(self, path: str, file: IO[bytes], *, params: Mapping[str, str]) -> None:
+        """Write what the server answers to a file, piece by piece; after a lost connection anew.
+
+        Raises:
+            CannotReach: When no server answers.
+            ApiError: When it answers with a problem.
+        """
+
+        def send() -> httpx2.Response:
+            with self._client.stream("GET", path, params=params) as response:
+                if not response.is_success:
+                    response.read()
+                    return response
+                file.seek(0)
+                file.truncate()
+                for piece in response.iter_bytes():
+                    file.write(piece)
                 return response
-            if last or response.status_code not in TRY_AGAIN:
-                raise _problem(response)
-            time.sleep(_delay(attempt, response.headers.get("Retry-After")))
+
+        self._answered(send, may_repeat=True)
 
     @contextmanager
-    def events(self, path: str, *, after: int) -> Iterator[Iterator[httpx2.ServerSentEvent]]:
+    def events(self, path: str, *, after: int) -> Iterator[httpx2.Response]:
         """Open a stream of server-sent events with numbers above `after`.
 
         Raises:
-            httpx2.TransportError: When the connection is lost, or the answer is no such stream.
-            ApiError: When the server answers with a problem.
+            httpx2.TransportError: When the connection is lost, or something that may pass is wrong.
+            ApiError: When the server answers with another problem.
         """
         headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
         with self._client.stream("GET", path, headers=headers) as response:
             if not response.is_success:
                 response.read()
+                if response.status_code in TRY_AGAIN:
+                    raise httpx2.RemoteProtocolError(response.reason_phrase)
                 raise _problem(response)
-            yield iter(httpx2.EventSource(response))
+            yield response
+
+    def _answered(
+        self,
+        send: Callable[[], httpx2.Response],
+        *,
+        may_repeat: bool,
+        gone_is_done: bool = False,
+    ) -> httpx2.Response:
+        """Send until there is an answer that is no passing trouble.
+
+        Args:
+            send: Sends the request once.
+            may_repeat: Whether it may be sent twice.
+            gone_is_done: Whether 404 is fine after an attempt whose answer never came.
+        """
+        attempt, may_be_done = 0, False
+        while True:
+            attempt += 1
+            last = not may_repeat or attempt >= self._attempts
+            try:
+                response = send()
+            except httpx2.TransportError as error:
+                if last:
+                    raise self._cannot_reach(error) from None
+                may_be_done = may_be_done or not isinstance(error, httpx2.ConnectError)
+                time.sleep(_delay(attempt))
+                continue
+            self._has_answered = True
+            if response.is_success or (
+                gone_is_done and may_be_done and response.status_code == 404
+            ):
+                return response
+            if last or response.status_code not in TRY_AGAIN:
+                raise _problem(response)
+            may_be_done = may_be_done or response.status_code >= 500
+            time.sleep(_delay(attempt, response.headers.get("Retry-After")))
 
     @property
     def _attempts(self) -> int:

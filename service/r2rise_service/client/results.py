@@ -1,0 +1,152 @@
+"""What came of a job: results, records and files."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from r2rise import Certificate, Curation, ImportanceMap, Transfer
+from r2rise.errors import InputError
+from r2rise.files import atomic_file
+from r2rise.ledger import Record
+from r2rise.seeds import Kind
+from r2rise_service.client.transport import Transport
+from r2rise_service.models import JobInfo, RetrainingPage
+
+PAGE_SIZE = 500
+"""Records fetched at once."""
+
+RESULTS: dict[str, str] = {
+    "explain": "importance",
+    "certify": "certificate",
+    "curate": "curation",
+    "transfer": "transfer",
+}
+RECORDS: dict[str, Kind] = {
+    "explain": "design",
+    "certify": "certify",
+    "curate": "curate",
+    "transfer": "certify",
+}
+ENDINGS: dict[str, tuple[str, ...]] = {
+    "explain": (".json", ".csv", ".npz", ".png", ".svg", ".html"),
+    "certify": (".json", ".png", ".svg", ".html"),
+    "curate": (".json", ".npz", ".png", ".svg", ".html"),
+    "transfer": (".json", ".png", ".svg", ".html"),
+}
+
+
+class Results:
+    """Base of `Job`: what came of it.
+
+    Attributes:
+        info: Everything the server says about the job.
+    """
+
+    def __init__(self, transport: Transport, info: JobInfo) -> None:
+        self._transport = transport
+        self.info = info
+
+    @property
+    def _path(self) -> str:
+        return f"/jobs/{self.info.id}"
+
+    def importance(self, estimator: str | None = None) -> ImportanceMap:
+        """Return the importance map, also while the job is running (`partial`).
+
+        Args:
+            estimator: `difference`, `ridge`, `rise` or `rise_normalized`; None for the study's.
+
+        Raises:
+            NotFound: When the job is of another kind.
+            Conflict: Before the first usable retraining (`code` is `not-ready`).
+        """
+        params = {"estimator": estimator} if estimator else {}
+        return ImportanceMap.from_json(self._text("importance.json", params))
+
+    def certificate(self) -> Certificate:
+        """Return what a job of the kind `certify` found.
+
+        Raises:
+            NotFound: When the job is of another kind.
+            Conflict: While it is live (`code` is `not-ready`).
+        """
+        return Certificate.from_json(self._text("certificate.json"))
+
+    def curation(self) -> Curation:
+        """Return what a job of the kind `curate` found; see `certificate` for errors.
+
+        `download` with a name that ends in .npz gives the better demonstrations.
+        """
+        return Curation.from_json(self._text("curation.json"))
+
+    def transfer(self) -> Transfer:
+        """Return what a job of the kind `transfer` found; see `certificate` for errors."""
+        return Transfer.from_json(self._text("transfer.json"))
+
+    def retrainings(self, *, kind: Kind | None = None) -> Iterator[Record]:
+        """Yield the job's records by index, asking for further pages when they are needed.
+
+        Args:
+            kind: `design`, `baseline`, `random_policy`, `certify`, `curate` or `confirm`; None
+                for what the job mainly does.
+        """
+        params: dict[str, str | int] = {
+            "kind": kind or RECORDS[self.info.kind],
+            "page_size": PAGE_SIZE,
+        }
+        while True:
+            response = self._transport.request("GET", f"{self._path}/retrainings", params=params)
+            page = RetrainingPage.model_validate_json(response.content)
+            for retraining in page.data:
+                yield Record.from_json(retraining.model_dump())
+            if page.next_page_token is None:
+                return
+            params["page_token"] = page.next_page_token
+
+    def ledger(self, path: str | Path) -> Path:
+        """Write all records to a file that `r2rise.Ledger.load` reads, and return its path.
+
+        Raises:
+            InputError: When the name does not end in .npz.
+        """
+        path = Path(path)
+        if path.suffix.lower() != ".npz":
+            raise InputError(f"A ledger is downloaded as .npz, not as {path.name!r}.")
+        return self._file(path, "retrainings", {"format": "npz"})
+
+    def download(self, path: str | Path, *, estimator: str | None = None) -> Path:
+        """Write the result to a file and return its path; the file is whole or not there.
+
+        Args:
+            path: Its ending says what is written. `.json`, `.png` and `.svg` are the result of
+                the job; of a map also `.csv` and `.npz`; `.npz` of a curation are the better
+                demonstrations; `.html` is a report of all that is known.
+            estimator: As in `importance`.
+
+        Raises:
+            InputError: For another ending, or an estimator of anything but a map.
+            NotFound: When a curation left nothing out, so that there are no better ones.
+            Conflict: Before there is a result (`code` is `not-ready`).
+        """
+        path, kind = Path(path), self.info.kind
+        ending = path.suffix.lower()
+        if ending not in ENDINGS[kind]:
+            raise InputError(
+                f"What came of {self.info.id} ({kind}) is downloaded as "
+                f"{', '.join(ENDINGS[kind])}, not as {path.name!r}."
+            )
+        if estimator and (kind != "explain" or ending == ".html"):
+            raise InputError(f"An estimator is that of a map; {path.name!r} is none.")
+        name = f"{RESULTS[kind]}{ending}"
+        if ending == ".html":
+            name = "report"
+        elif (kind, ending) == ("curate", ".npz"):
+            name = "curated.npz"
+        return self._file(path, name, {"estimator": estimator} if estimator else {})
+
+    def _text(self, name: str, params: dict[str, str] | None = None) -> str:
+        return self._transport.request("GET", f"{self._path}/{name}", params=params or {}).text
+
+    def _file(self, path: Path, name: str, params: dict[str, str]) -> Path:
+        with atomic_file(path) as file:
+            self._transport.download(f"{self._path}/{name}", file, params=params)
+        return path
