@@ -1,14 +1,18 @@
-# make demo, make test: the two commands of the README. Everything is installed into .venv.
+# make demo, make test, make serve: the commands of the README. Everything is installed into .venv.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-slow check format bench install clean
+.PHONY: demo serve test test-slow check format bench secrets install clean
+.DELETE_ON_ERROR:
 
 demo: install
 	$(BIN)/r2rise explain examples/cartpole.npz --env CartPole-v1 --retrainings 384 --out out/demo
+
+serve: install
+	$(BIN)/r2rise serve --data r2rise-data --workers 2
 
 test: check
 	$(BIN)/pytest -n 2
@@ -33,6 +37,27 @@ bench: install
 	$(BIN)/python benchmarks/fidelity.py
 	$(BIN)/python benchmarks/answers_check.py
 	$(BIN)/python benchmarks/real_answers.py
+
+# What docker-compose.yml mounts into its services; what is there already stays.
+# Compose keeps owner and mode of the files, and the services run as users of their own:
+# so everyone may read the files, and the folder keeps everyone else out.
+secrets: $(addprefix secrets/,database_password first_key cluster_certificate)
+
+secrets/:
+	mkdir -m 700 $@
+
+secrets/database_password: | secrets/
+	openssl rand -hex -out $@ 32
+	chmod 444 $@
+
+secrets/first_key: | secrets/
+	key=$$(openssl rand -hex 32) && echo "r2k_$$key" > $@
+	chmod 444 $@
+
+secrets/cluster_certificate: | secrets/
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 \
+	  -subj /CN=r2rise-cluster -keyout secrets/cluster_key -out $@
+	chmod 444 secrets/cluster_key $@
 
 install: $(INSTALLED)
 
