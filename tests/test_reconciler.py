@@ -10,6 +10,7 @@ import toys
 
 import r2rise
 from r2rise import Study
+from r2rise.engines.pool import DaskPool
 from r2rise.resolution import resolve
 from r2rise.tasks import study_tasks
 from r2rise_service.models import JobInfo
@@ -33,7 +34,7 @@ class Bench:
         self.dataset, _ = self.store.add_dataset(
             NewDataset("me", DEMONSTRATIONS.content_hash, (40, 40), (1,), (1,))
         )
-        self.reconciler = Reconciler(self.store, self.files, workers=2)
+        self.reconciler = Reconciler(self.store, self.files, lambda: DaskPool(2))
 
     def submit(self, priority: int = 0, **fields) -> JobInfo:
         study = study_of(**fields)

@@ -34,6 +34,7 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
         AlreadyRunning: When another server has this data folder.
         InputError: When the address cannot be listened on, or needs keys and there are none.
     """
+    from r2rise.engines.pool import DaskPool
     from r2rise_service.queue.reconciler import Reconciler
     from r2rise_service.storage.files import DatasetFiles
 
@@ -43,8 +44,10 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
         opened(settings) as store,
         _listening(settings, store) as sock,
     ):
-        files = DatasetFiles(settings.datasets)
-        reconciler = Reconciler(store, files, workers=settings.workers)
+        files = DatasetFiles(settings.datasets, shared=not settings.on_sqlite)
+        reconciler = Reconciler(
+            store, files, lambda: DaskPool(settings.workers), keep_days=settings.keep_days
+        )
         reconciler.start()
         try:
             _server(settings, store, files, reconciler, ready).run(sockets=[sock])

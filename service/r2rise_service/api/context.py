@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from r2rise_service.api.access import Caller
 from r2rise_service.api.maps import Maps
 from r2rise_service.settings import Settings
+from r2rise_service.storage.exclusive import Exclusive
 from r2rise_service.storage.files import DatasetFiles
 from r2rise_service.storage.store import Store
 
@@ -37,7 +38,6 @@ class Context:
         reconciler: What moves jobs on.
         maps: Importance maps, each computed once.
         stopping: Set when the server shuts down; event streams end then.
-        content: Held while files and datasets change together.
     """
 
     settings: Settings
@@ -46,7 +46,11 @@ class Context:
     reconciler: Reconciles
     maps: Maps
     stopping: threading.Event = field(default_factory=threading.Event)
-    content: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def content(self) -> Exclusive:
+        """A lock to hold while files and datasets change together, in whichever process."""
+        return self.store.exclusive("content")
 
     def remove_unused(self, sha256: str) -> None:
         """Remove the file of a content that no dataset and no job is about any more."""

@@ -1,12 +1,14 @@
 """The reconciler: looks what the store lacks, has it done, and writes what came of it.
 
-It is the only one that moves jobs on. Everything it knows is in the store: after any crash it looks
-again and goes on with what is missing.
+It is the only one that moves jobs on, also among several processes: it holds a lock. Everything it
+knows is in the store: after any crash it, or another, looks again and goes on with what is missing.
 """
 
 import logging
 import threading
 import time
+from collections.abc import Callable
+from contextlib import closing
 
 from r2rise import Demonstrations
 from r2rise.engines.pool import DaskPool, Done
@@ -18,6 +20,13 @@ from r2rise_service.storage.files import DatasetFiles
 
 logger = logging.getLogger(__name__)
 
+LOCK = "reconciler"
+_STANDBY_SECONDS = 0.5
+"""How often a process looks whether it is to take over, or tries again."""
+
+_NEWS_SECONDS = 1.0
+"""How often jobs are looked at: another process may have accepted or changed some."""
+
 _LOOK_SECONDS = 0.2
 _JOBS_AT_ONCE = 8
 """Jobs whose demonstrations are held open; the others wait their turn."""
@@ -26,14 +35,27 @@ _JOBS_AT_ONCE = 8
 class Reconciler:
     """Does the work of live jobs on worker processes, in a thread of its own.
 
+    Of several on one database one works, and the others stand by: when it ends, however that
+    happens, another takes over.
+
     Args:
         store: State.
         files: Demonstrations.
-        workers: Worker processes.
+        make_pool: Starts or reaches worker processes; called again when they are lost.
+        keep_days: Days after which ended jobs are deleted; None keeps them.
     """
 
-    def __init__(self, store: Store, files: DatasetFiles, *, workers: int) -> None:
-        self._store, self._files, self._n_workers = store, files, workers
+    def __init__(
+        self,
+        store: Store,
+        files: DatasetFiles,
+        make_pool: Callable[[], DaskPool],
+        *,
+        keep_days: float | None = None,
+    ) -> None:
+        self._store, self._files, self._make_pool = store, files, make_pool
+        self._keep_days = keep_days
+        self._lock = store.exclusive(LOCK)
         self._works: dict[str, JobWork] = {}
         self._news = threading.Event()
         self._stopping = threading.Event()
@@ -49,6 +71,7 @@ class Reconciler:
     def stop(self, seconds: float) -> None:
         """End the thread and the workers; what is in flight is done again by the next server."""
         self._stopping.set()
+        self._news.set()
         self._thread.join(seconds)
 
     def wake(self) -> None:
@@ -65,29 +88,33 @@ class Reconciler:
         return {"engine": f"degraded: {self._trouble}" if self._trouble else "ok"}
 
     def _run(self) -> None:
-        clear_flags(self._files.folder)
-        pool: DaskPool | None = None
         while not self._stopping.is_set():
             try:
-                pool = pool or DaskPool(self._n_workers)
+                if self._lock.acquire(wait=False):
+                    self._lead()
+                self._trouble = ""  # another process does the work
+            except Exception as error:  # whatever it is: the store knows where to go on
+                self._trouble = str(error) or type(error).__name__
+                logger.exception("the reconciler has to start again")
+            self._works.clear()
+            self._stopping.wait(_STANDBY_SECONDS)
+        self._lock.release()
+
+    def _lead(self) -> None:
+        """Do the work, until the server stops or the right to do it is lost."""
+        logger.info("this process moves jobs on")
+        clear_flags(self._files.folder)
+        with closing(self._make_pool()) as pool:
+            while self._lock.is_held() and not self._stopping.is_set():
                 self._trouble = "" if pool.is_healthy else "no worker can be reached"
                 self._step(pool)
-            except Exception as error:
-                self._trouble = str(error) or type(error).__name__
-                logger.exception("the reconciler had to start again")
-                self._works.clear()
-                if pool is not None:
-                    pool.close()
-                    pool = None
-                self._stopping.wait(1.0)
-        if pool is not None:
-            pool.close()
 
     def _step(self, pool: DaskPool) -> None:
         """Look for jobs, fill the window, take in what came back; repeat until news comes."""
         self._news.clear()
         self._look_at_jobs(pool)
-        while not self._news.is_set() and not self._stopping.is_set():
+        until = time.monotonic() + _NEWS_SECONDS
+        while not self._news.is_set() and time.monotonic() < until:
             self._fill(pool)
             done = pool.next(_LOOK_SECONDS)
             if done is not None:

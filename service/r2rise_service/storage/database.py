@@ -10,6 +10,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from r2rise_service.storage.exclusive import Exclusive, FileExclusive, PostgresExclusive
 from r2rise_service.storage.tables import Table
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
-        self.dialect = make_url(url).get_backend_name()
+        self._url = make_url(url)
+        self.dialect = self._url.get_backend_name()
         self._lock = threading.Lock()
         self._writer = _engine(url, n_connections=1, writes=True)
         self._readers = _engine(url, n_connections=N_READERS, writes=False)
@@ -53,6 +55,12 @@ class Database:
         """Open the one writing transaction for changes of the schema."""
         with self._lock, self._writer.begin() as connection:
             yield connection
+
+    def exclusive(self, name: str) -> Exclusive:
+        """Return a lock that one holder among all processes of this database can have."""
+        if self.dialect == "sqlite":
+            return FileExclusive(Path(f"{self._url.database}.{name}.lock"))
+        return PostgresExclusive(self._url, name)
 
     def close(self) -> None:
         """Close all connections."""

@@ -1,10 +1,12 @@
 """Demonstrations on disk: a folder of files named by their content."""
 
+import contextlib
 import os
 import re
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,33 +18,41 @@ UNPACKED = "unpacked"
 UNFINISHED = ".incoming."
 """How the names of files and folders begin that nobody may rely on."""
 
+_UPLOAD_SECONDS = 3600.0
+"""No upload takes longer."""
+
 
 class TooLarge(Exception):
     """An upload is larger than allowed; the text says how large it may be."""
 
 
 class DatasetFiles:
-    """The demonstrations that were uploaded. One process at a time may have the folder.
+    """The demonstrations that were uploaded.
 
     What a crash left unfinished is removed at the beginning.
 
     Args:
         folder: Made when it is not there.
+        shared: Whether other processes receive uploads in it: what is younger than an hour may
+            be one of theirs, and stays.
 
     Attributes:
         folder: Where the files lie.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, shared: bool = False) -> None:
         self.folder = folder
         self._unpacked = folder / UNPACKED
         self._unpacking = threading.Lock()
         folder.mkdir(parents=True, exist_ok=True)
         for left in folder.glob(f"{UNFINISHED}*"):
-            if left.is_dir():
-                shutil.rmtree(left)
-            else:
-                left.unlink()
+            with contextlib.suppress(FileNotFoundError):  # its owner was quicker
+                if shared and left.stat().st_mtime > time.time() - _UPLOAD_SECONDS:
+                    continue
+                if left.is_dir():
+                    shutil.rmtree(left)
+                else:
+                    left.unlink()
 
     def receive(self, chunks: Iterable[bytes], max_bytes: int) -> Path:
         """Write an upload to a temporary file; keep or unlink it.

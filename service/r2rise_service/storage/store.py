@@ -8,6 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from r2rise_service.storage.database import Database, is_newest, migrate
 from r2rise_service.storage.dataset_store import DatasetStore
+from r2rise_service.storage.exclusive import Exclusive
 from r2rise_service.storage.job_store import JobStore
 from r2rise_service.storage.key_store import KeyStore
 from r2rise_service.storage.new import NewDataset, NewJob
@@ -42,3 +43,7 @@ class Store(KeyStore, DatasetStore, JobStore, RecordStore):
     def close(self) -> None:
         """Close all connections."""
         self._database.close()
+
+    def exclusive(self, name: str) -> Exclusive:
+        """Return a lock that one holder among all processes of this database can have."""
+        return self._database.exclusive(name)
