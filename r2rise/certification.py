@@ -17,11 +17,12 @@ from r2rise.luck import luck_p
 from r2rise.map_parts import Baseline
 from r2rise.mapping import versions
 from r2rise.results import now
-from r2rise.runner import OnProgress, Runner
+from r2rise.runner import OnProgress, Runner, RunsTasks
 from r2rise.seeds import mask_generator
 from r2rise.segments import Segments
 from r2rise.selection import Mask, Ranking, matched_random
-from r2rise.tasks import baseline_tasks, crossed_tasks
+from r2rise.study import Study
+from r2rise.tasks import Task, baseline_tasks, crossed_tasks
 
 KEEP_LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Shares of the segments that are kept, the paper's degradation levels."""
@@ -77,19 +78,26 @@ def certify(
         return certificate(runner, importance_map, repetitions)
 
 
-def certificate(runner: Runner, importance_map: ImportanceMap, repetitions: int) -> Certificate:
+def certificate_tasks(
+    study: Study, segments: Segments, importance_map: ImportanceMap, repetitions: int
+) -> list[Task]:
+    """Return what `certificate` has done: baselines, then the arms of each repetition.
+
+    Raises:
+        NotReady: When fewer than 2 segments were estimated.
+    """
+    baselines = baseline_tasks(study, len(segments), study.budget.baseline_retrainings)
+    masks = _masks(study, segments, _plan(importance_map, segments), repetitions)
+    return [*baselines, *crossed_tasks("certify", study, masks)]
+
+
+def certificate(runner: RunsTasks, importance_map: ImportanceMap, repetitions: int) -> Certificate:
     """Certify a map with the algorithm of a runner; see `certify`."""
-    plan = _plan(importance_map, runner.segments)
-    study = runner.study
-    masks = [
-        plan.masks(runner.segments, mask_generator(study.seed, number, "certify"))
-        for number in range(repetitions)
-    ]
-    n_segments = len(runner.segments)
-    crossed = crossed_tasks("certify", study, masks)
-    baselines = baseline_tasks(study, n_segments, study.budget.baseline_retrainings)
-    records = runner.run([*baselines, *crossed])[len(baselines) :]
-    complete, returns = paired_returns(records, len(masks[0]))
+    study, segments = runner.study, runner.segments
+    plan = _plan(importance_map, segments)
+    tasks = certificate_tasks(study, segments, importance_map, repetitions)
+    records = [record for record in runner.run(tasks) if record.kind == "certify"]
+    complete, returns = paired_returns(records, len(plan.sizes) * len(_ARMS))
     if len(returns) < 2:
         raise NotReady(
             f"A certificate needs at least 2 repetitions without a failed retraining, there are "
@@ -98,7 +106,8 @@ def certificate(runner: Runner, importance_map: ImportanceMap, repetitions: int)
     by_arm = returns.reshape(len(returns), len(plan.sizes), len(_ARMS))
     areas = _areas(by_arm, plan.keep)
     against = baseline(runner.ledger, study)
-    arms = np.array(masks)[complete].reshape(*by_arm.shape, n_segments)
+    masks = np.array([record.mask(len(segments)) for record in records])
+    arms = masks.reshape(repetitions, *by_arm.shape[1:], -1)[complete]
     generator = mask_generator(study.seed, repetitions, "certify")
     luck = luck_p(*_random_arms(arms, by_arm), importance_map.importance, generator)
     return Certificate(
@@ -137,6 +146,14 @@ class _Plan(NamedTuple):
             masks += [top, bottom]
             masks += [matched_random(own, all_, segments, generator) for own in (top, bottom)]
         return masks
+
+
+def _masks(study: Study, segments: Segments, plan: _Plan, repetitions: int) -> list[list[Mask]]:
+    """Return the masks of each repetition."""
+    return [
+        plan.masks(segments, mask_generator(study.seed, number, "certify"))
+        for number in range(repetitions)
+    ]
 
 
 def _plan(importance_map: ImportanceMap, segments: Segments) -> _Plan:

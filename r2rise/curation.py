@@ -17,7 +17,7 @@ from r2rise.intervals import MeanInterval, mean_interval, paired_returns
 from r2rise.map_parts import MapPart
 from r2rise.mapping import versions
 from r2rise.results import WITH_FIGURE, Result, now
-from r2rise.runner import OnProgress, Runner
+from r2rise.runner import OnProgress, Runner, RunsTasks
 from r2rise.seeds import mask_generator
 from r2rise.segments import Segment
 from r2rise.selection import Mask, Ranking, matched_random
@@ -175,11 +175,7 @@ def curate(
         NotReady: When fewer than 2 repetitions succeed.
         StudyFailed: When more retrainings fail than the study allows.
     """
-    if importance_map.estimator.sign == "order_only":
-        raise MapError(
-            f"The estimator {importance_map.estimator.name!r} knows an order only, not what hurts: "
-            f"explain again with another --estimator (nothing is retrained for that)."
-        )
+    check_signs(importance_map)
     runner = Runner(
         importance_map.study,
         demonstrations,
@@ -189,13 +185,35 @@ def curate(
         on_progress=on_progress,
     )
     with runner:
-        return _Curator(runner, importance_map).curation()
+        return curation(runner, importance_map)
+
+
+def curation(runner: RunsTasks, importance_map: ImportanceMap) -> Curation:
+    """Curate with the algorithm of a runner; see `curate`.
+
+    What is retrained to confirm depends on what was found by choosing: the runner is asked twice.
+    """
+    check_signs(importance_map)
+    return _Curator(runner, importance_map).curation()
+
+
+def check_signs(importance_map: ImportanceMap) -> None:
+    """Check that a map tells what hurts.
+
+    Raises:
+        MapError: When it knows an order only.
+    """
+    if importance_map.estimator.sign == "order_only":
+        raise MapError(
+            f"The estimator {importance_map.estimator.name!r} knows an order only, not what hurts: "
+            f"explain again with another --estimator (nothing is retrained for that)."
+        )
 
 
 class _Curator:
     """Chooses and confirms, and counts what that takes."""
 
-    def __init__(self, runner: Runner, importance_map: ImportanceMap) -> None:
+    def __init__(self, runner: RunsTasks, importance_map: ImportanceMap) -> None:
         self._runner, self._map = runner, importance_map
         self._ranking = Ranking(importance_map)
         self._whole = np.ones(len(importance_map), dtype=bool)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import chain, groupby, islice
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from r2rise.demonstrations import Demonstrations
 from r2rise.engines import Engine, InlineEngine
@@ -18,6 +18,7 @@ from r2rise.ledger import EMPTY_MASK, Ledger, LedgerHeader, Record
 from r2rise.resolution import check_hash
 from r2rise.retraining import Shard
 from r2rise.seeds import Kind
+from r2rise.segments import Segments
 from r2rise.study import Study
 from r2rise.tasks import Key, Task
 
@@ -40,6 +41,25 @@ class Progress:
 
 
 OnProgress = Callable[[Progress], None]
+
+
+class RunsTasks(Protocol):
+    """What a question about a study needs: somebody who has tasks done and keeps the records."""
+
+    @property
+    def study(self) -> Study:
+        """The resolved study."""
+
+    @property
+    def segments(self) -> Segments:
+        """What is masked."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """All records so far."""
+
+    def run(self, tasks: Sequence[Task]) -> list[Record]:
+        """Have done what the ledger lacks, and return the records of the tasks in their order."""
 
 
 class Runner:

@@ -1,6 +1,6 @@
 """Transfer: does what one algorithm's map calls important matter to another algorithm?"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, ClassVar, Literal
@@ -16,7 +16,7 @@ from r2rise.importance import ImportanceMap
 from r2rise.map_parts import MapPart
 from r2rise.mapping import versions
 from r2rise.results import WITH_FIGURE, Result, now
-from r2rise.runner import OnProgress, Runner
+from r2rise.runner import OnProgress, Runner, RunsTasks
 
 if TYPE_CHECKING:
     from r2rise.figures.canvas import Format
@@ -96,25 +96,50 @@ def transfer(
         MapError: When there are fewer than 2 maps, or they cannot be compared.
         StudyFailed: When more retrainings fail than a study allows.
     """
+    check_maps(maps)
+    runners = {
+        name: Runner(
+            own.study,
+            demonstrations,
+            ledger=(ledgers or {}).get(name),
+            workers=workers,
+            on_progress=on_progress,
+        )
+        for name, own in maps.items()
+    }
+    cells: list[Cell] = []
+    for learner, runner in runners.items():
+        with runner:
+            cells += row(learner, runner, maps, repetitions)
+    return matrix(tuple(maps), cells)
+
+
+def check_maps(maps: Mapping[str, ImportanceMap]) -> None:
+    """Check that there can be a transfer between maps.
+
+    Raises:
+        MapError: When there are fewer than 2, or they cannot be compared.
+    """
     names = tuple(maps)
     if len(names) < 2:
         raise MapError(f"A transfer needs at least 2 maps, got {len(names)}.")
     for name in names[1:]:
         check_comparable(maps[names[0]], maps[name])
-    cells = []
-    for learner in names:
-        runner = Runner(
-            maps[learner].study,
-            demonstrations,
-            ledger=(ledgers or {}).get(learner),
-            workers=workers,
-            on_progress=on_progress,
-        )
-        with runner:
-            for ranking in names:
-                found = certificate(runner, maps[ranking], repetitions)
-                share = _share(found)
-                cells.append(Cell(learner=learner, ranking=ranking, share=share, certificate=found))
+
+
+def row(
+    learner: str, runner: RunsTasks, maps: Mapping[str, ImportanceMap], repetitions: int
+) -> list[Cell]:
+    """Return what one learner, the algorithm of a runner, says of every map."""
+    certificates = {name: certificate(runner, own, repetitions) for name, own in maps.items()}
+    return [
+        Cell(learner=learner, ranking=name, share=_share(found), certificate=found)
+        for name, found in certificates.items()
+    ]
+
+
+def matrix(names: tuple[str, ...], cells: Sequence[Cell]) -> Transfer:
+    """Return the rows of all learners as one result."""
     return Transfer(created_at=now(), names=names, cells=tuple(cells), versions=versions())
 
 
