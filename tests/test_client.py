@@ -1,7 +1,6 @@
-"""The client's own part: what is tried again, events, errors, secrets. The server is elsewhere."""
+"""The client's own part: what is tried again, errors, secrets. The server is elsewhere."""
 
 import io
-import json
 import logging
 import subprocess
 import sys
@@ -9,10 +8,10 @@ import sys
 import httpx2
 import numpy as np
 import pytest
-import toys
+from client_answers import DATASET, SECRET, Answers, job, problem
 
 import r2rise
-from r2rise.errors import InputError, StudyError
+from r2rise.errors import InputError
 from r2rise_service import Client
 from r2rise_service.client import (
     ApiError,
@@ -23,63 +22,6 @@ from r2rise_service.client import (
     Refused,
     transport,
 )
-
-SECRET = "r2k_very-secret"
-DATASET = {
-    "id": "ds_1", "sha256": toys.demonstrations().content_hash, "n_demonstrations": 2,
-    "n_frames": 80, "lengths": [40, 40], "obs_shape": [1], "act_shape": [1],
-    "created_at": "2026-01-01T00:00:00Z",
-}  # fmt: skip
-
-
-def job(status: str = "running", **fields):
-    return {
-        "id": "job_1", "kind": "explain", "status": status, "dataset_id": "ds_1",
-        "study": {"environment": {"id": "CartPole-v1"}}, "study_hash": "sha256:0",
-        "progress": {"done": 3, "total": 9}, "created_at": "2026-01-01T00:00:00Z",
-        "of_a_later_version": 1, **fields,
-    }  # fmt: skip
-
-
-def event(number: int, type_: str = "job.progress", **data) -> dict:
-    return {
-        "id": number, "job_id": "job_1", "type": type_, "data": data,
-        "created_at": "2026-01-01T00:00:00Z",
-    }  # fmt: skip
-
-
-def stream(*events: dict) -> httpx2.Response:
-    text = "".join(
-        f"id: {e['id']}\nevent: {e['type']}\ndata: {json.dumps(e)}\n\n: ping\n\n" for e in events
-    )
-    return httpx2.Response(200, text=text, headers={"Content-Type": "text/event-stream"})
-
-
-def problem(status: int, **headers: str) -> httpx2.Response:
-    body = {
-        "type": "urn:r2rise:problem:x", "title": "X", "status": status, "detail": "This is so.",
-        "code": "x", "errors": [{"pointer": "#/study/seed", "detail": "too low", "code": "ge"}],
-    }  # fmt: skip
-    return httpx2.Response(status, json=body, headers=headers)
-
-
-class Answers:
-    """Answers requests one after another, and remembers them."""
-
-    def __init__(self, *answers: httpx2.Response | Exception):
-        self.answers = list(answers)
-        self.requests: list[httpx2.Request] = []
-
-    def __call__(self, request: httpx2.Request) -> httpx2.Response:
-        request.read()
-        self.requests.append(request)
-        answer = self.answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    def client(self, **options) -> Client:
-        return Client(transport=httpx2.MockTransport(self), api_key=SECRET, **options)
 
 
 @pytest.fixture(autouse=True)
@@ -171,59 +113,6 @@ def test_attempts_are_limited_and_fewer_at_a_server_that_never_answered(waits):
     assert max(waits) <= transport.LONGEST_DELAY
 
 
-def test_a_job_is_created_once_however_often_it_is_sent():
-    answers = Answers(
-        httpx2.Response(200, json=DATASET), httpx2.ReadTimeout("slow"), problem(503),
-        httpx2.Response(202, json=job("queued")),
-    )  # fmt: skip
-    answers.client().jobs.create("ds_1", environment="CartPole-v1")
-    posts = answers.requests[1:]
-    keys = {request.headers["Idempotency-Key"] for request in posts}
-    assert [len(posts), len(keys)] == [3, 1]
-    assert len({request.content for request in posts}) == 1
-
-
-def test_a_post_without_a_key_is_sent_once():
-    answers = Answers(httpx2.Response(200, json=job("failed")), httpx2.ReadError("gone"))
-    found = answers.client().jobs.get("job_1")
-    with pytest.raises(CannotReach):
-        found.retry()
-    assert len(answers.requests) == 2
-
-
-def test_what_is_asked_of_a_study():
-    def sent(**options) -> dict:
-        answers = Answers(
-            httpx2.Response(200, json=DATASET), httpx2.Response(202, json=job("queued"))
-        )
-        answers.client().jobs.create("ds_1", **options)
-        return json.loads(answers.requests[1].content)
-
-    assert sent(
-        environment="CartPole-v1", algorithm="bc", retrainings=64, name="first", priority=3,
-        labels={"robot": "arm"},
-    ) == {
-        "kind": "explain", "name": "first", "labels": {"robot": "arm"}, "priority": 3,
-        "study": {
-            "demonstrations": DATASET["sha256"], "environment": {"id": "CartPole-v1"},
-            "algorithm": {"name": "bc"}, "budget": {"retrainings": 64},
-        },
-    }  # fmt: skip
-    study = r2rise.Study(
-        environment="CartPole-v1", seed=4, budget={"retrainings": 9, "baseline_retrainings": 2}
-    )
-    assert sent(study=study, retrainings=64)["study"] == {
-        "demonstrations": DATASET["sha256"], "environment": {"id": "CartPole-v1"}, "seed": 4,
-        "budget": {"retrainings": 64, "baseline_retrainings": 2},
-    }  # fmt: skip
-    short = {"environment": "CartPole-v1", "budget": 9}
-    assert sent(study=short, retrainings=64)["study"]["budget"] == {"retrainings": 64}
-    until = sent(study=short, until=r2rise.Until(reliability=0.9))["study"]["until"]
-    assert until == {"reliability": 0.9}
-    with pytest.raises(StudyError, match="keep_probability"):
-        sent(environment="CartPole-v1", study={"masking": {"keep_probability": 2}})
-
-
 def test_known_demonstrations_are_not_sent_again(tmp_path, demonstrations):
     demonstrations.save(tmp_path / "demos.npz")
     for given in (demonstrations, tmp_path / "demos.npz", str(tmp_path / "demos.npz")):
@@ -245,62 +134,6 @@ def test_new_demonstrations_are_sent_whole_also_the_second_time(tmp_path, demons
         start = request.content.index(b"PK\x03\x04")
         with np.load(io.BytesIO(request.content[start:])) as arrays:
             np.testing.assert_array_equal(arrays["acts"], demonstrations.acts)
-
-
-def test_pages_are_fetched_when_they_are_needed():
-    pages = [
-        {"data": [job(id="job_2"), job(id="job_1")], "next_page_token": "t"},
-        {"data": [job(id="job_0")], "next_page_token": None},
-    ]
-    answers = Answers(*(httpx2.Response(200, json=page) for page in pages))
-    found = answers.client().jobs.list(status="running", label=("robot", "arm"), page_size=2)
-    assert [next(found).id, next(found).id, len(answers.requests)] == ["job_2", "job_1", 1]
-    assert [one.id for one in found] == ["job_0"]
-    first, second = (dict(request.url.params) for request in answers.requests)
-    assert first == {"status": "running", "label": "robot=arm", "page_size": "2"}
-    assert second == first | {"page_token": "t"}
-
-
-def numbers(answers: Answers, **options) -> list[int]:
-    return [one.id for one in answers.client().jobs.get("job_1").events(**options)]
-
-
-def test_events_are_taken_up_where_the_connection_was_lost():
-    class Lost(httpx2.SyncByteStream):
-        def __iter__(self):
-            yield stream(event(1, done=1, total=9), event(4)).content
-            raise httpx2.ReadError("lost")
-
-    lost = httpx2.Response(200, stream=Lost(), headers={"Content-Type": "text/event-stream"})
-    live, ended = (httpx2.Response(200, json=job(status)) for status in ("running", "succeeded"))
-    answers = Answers(
-        live, live, lost, httpx2.Response(200, json={"data": [event(6)]}),
-        ended, stream(event(7), event(9, "job.status", status="succeeded")),
-        ended, stream(),
-    )  # fmt: skip
-    assert numbers(answers) == [1, 4, 6, 7, 9]
-    asked = [r.headers["Last-Event-ID"] for r in answers.requests if "events" in r.url.path]
-    assert asked == ["0", "4", "6", "9"]
-
-
-def test_events_are_polled_for_where_streams_do_not_get_through():
-    def page(*events) -> httpx2.Response:
-        return httpx2.Response(200, json={"data": list(events)})
-
-    live, ended = (httpx2.Response(200, json=job(status)) for status in ("running", "succeeded"))
-    answers = Answers(
-        live, live, page(), page(event(6)), live, httpx2.Response(503), page(),
-        ended, page(), page(event(8)), ended, page(), page(),
-    )  # fmt: skip
-    assert numbers(answers, after=5) == [6, 8]
-    assert answers.answers == []
-
-
-def test_events_tell_of_progress():
-    live, ended = (httpx2.Response(200, json=job(status)) for status in ("running", "succeeded"))
-    answers = Answers(live, live, stream(event(1, done=2, total=9)), ended, stream())
-    (found,) = answers.client().jobs.get("job_1").events()
-    assert (found.progress.done, found.progress.total) == (2, 9)
 
 
 @pytest.mark.parametrize(
@@ -362,11 +195,3 @@ def test_an_id_stays_an_id():
     with pytest.raises(NotFound):
         answers.client().jobs.get("../datasets?sha256=")
     assert answers.requests[0].url.raw_path == b"/api/v1/jobs/..%2Fdatasets%3Fsha256%3D"
-
-
-def test_another_ending_is_refused_before_anything_is_asked(tmp_path):
-    answers = Answers(httpx2.Response(200, json=job()))
-    found = answers.client().jobs.get("job_1")
-    with pytest.raises(InputError, match=r"\.csv, \.npz, \.png, \.svg, \.html, not as 'map\.pdf'"):
-        found.download(tmp_path / "map.pdf")
-    assert len(answers.requests) == 1

@@ -45,13 +45,14 @@ def certify(
     if json:
         typer.echo(found.to_json(), nl=False)
     else:
-        _print(found)
+        print_certificate(found)
         typer.echo(f"Written to {directory}: {found.file_name}, ledger.npz.")
     if check and found.outcome != "pass":
         raise typer.Exit(1)
 
 
-def _print(found: "Certificate") -> None:
+def print_certificate(found: "Certificate") -> None:
+    """Print the returns of every arm, and what they say about the map."""
     from r2rise_service.cli.printing import say, say_table
 
     say_table(

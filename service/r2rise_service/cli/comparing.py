@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from r2rise import Comparison, ImportanceMap
     from r2rise.comparison import Correlation, Difference, Overlap
 
+ComparisonFile = Annotated[
+    Path | None, typer.Option(help="File for the comparison, .json, or its figure, .png or .svg.")
+]
+
 N_DIFFERENCES = 5
 _DIFFERS = {"helps": "more in the first", "hurts": "less in the first"}
 
@@ -20,10 +24,7 @@ def compare(
     a: Annotated[Path, typer.Argument(metavar="MAP", help="A map or its directory.")],
     b: Annotated[Path, typer.Argument(metavar="MAP", help="Another over the same segments.")],
     top: Annotated[int, typer.Option(min=1, help="Length of the top lists.")] = 10,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="File for the comparison, .json, or its figure, .png or .svg."),
-    ] = None,
+    out: ComparisonFile = None,
     json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
 ) -> None:
     """Compare two importance maps: correlations, overlap of the top lists, differences.
@@ -36,15 +37,26 @@ def compare(
     if out is not None:
         check_file(out)
     first, second = ImportanceMap.load(a), ImportanceMap.load(b)
-    found = compare_maps(first, second, k=top)
+    tell(compare_maps(first, second, k=top), first, second, out=out, json=json)
+
+
+def tell(
+    found: "Comparison",
+    first: "ImportanceMap",
+    second: "ImportanceMap",
+    *,
+    out: Path | None,
+    json: bool,
+) -> None:
+    """Print a comparison of two maps, and write it or its figure where that is asked for."""
     if out is not None:
         _save(found, first, second, out)
     if json:
         typer.echo(found.to_json(), nl=False)
     else:
         _print(found, first)
-        if out is not None:
-            typer.echo(f"Written: {out}.")
+    if out is not None:
+        typer.echo(f"Written: {out}.", err=json)
 
 
 def _save(found: "Comparison", first: "ImportanceMap", second: "ImportanceMap", out: Path) -> None:

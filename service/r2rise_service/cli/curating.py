@@ -48,7 +48,7 @@ def curate(
     if json:
         typer.echo(found.to_json(), nl=False)
     else:
-        _print(found)
+        print_curation(found)
     typer.echo(_write(found, demonstrations, out, force), err=json)
 
 
@@ -66,7 +66,8 @@ def _write(found: "Curation", demonstrations: "Demonstrations", out: Path, force
     return f"Written: {out}, {list_of_edits}."
 
 
-def _print(found: "Curation") -> None:
+def print_curation(found: "Curation") -> None:
+    """Print what was tried, what fresh seeds confirmed, and what follows."""
     from r2rise_service.cli.printing import say, say_table
 
     if found.trials:

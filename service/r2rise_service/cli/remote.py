@@ -1,6 +1,7 @@
 """`r2rise datasets`, and what the commands that ask a server share."""
 
 import json as json_
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -8,6 +9,7 @@ import typer
 from r2rise_service.cli import asking
 
 if TYPE_CHECKING:
+    from r2rise.resolution import Notice
     from r2rise_service.client import Client
     from r2rise_service.models import DatasetInfo
 
@@ -15,6 +17,7 @@ Url = Annotated[
     str | None, typer.Option(help="The server; else R2RISE_URL, else http://127.0.0.1:8000.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+JobId = Annotated[str, typer.Argument(metavar="JOB", help="Id of a job, job_...")]
 DatasetId = Annotated[str, typer.Argument(metavar="DATASET", help="Id of a dataset, ds_...")]
 
 datasets = typer.Typer(help="Demonstrations on a server.", no_args_is_help=True)
@@ -30,6 +33,31 @@ def connect(url: str | None) -> "Client":
 def print_json(value: Any) -> None:
     """Print JSON."""
     typer.echo(json_.dumps(value, indent=2))
+
+
+def warn(notices: "Iterable[Notice]") -> None:
+    """Say what was noticed about a study."""
+    for notice in notices:
+        typer.echo(f"Warning ({notice.code}): {notice.detail}", err=True)
+
+
+def label_of(text: str) -> tuple[str, str]:
+    """Return name and value of a label.
+
+    Raises:
+        InputError: When it is no name=value.
+    """
+    from r2rise.errors import InputError
+
+    name, separator, value = text.partition("=")
+    if not name or not separator:
+        raise InputError(f"--label should be name=value, got {text!r}.")
+    return name, value
+
+
+def labels_of(texts: Iterable[str] | None) -> dict[str, str]:
+    """Return all labels that were given."""
+    return dict(map(label_of, texts or ()))
 
 
 @datasets.command("upload")

@@ -1,71 +1,36 @@
 """`r2rise jobs`: work that a server does."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from r2rise_service.cli import asking
-from r2rise_service.cli.remote import Json, Url, connect, print_json
+from r2rise_service.cli import remote_submit, remote_watch
+from r2rise_service.cli.common import check_file
+from r2rise_service.cli.remote import JobId, Json, Url, connect, label_of, print_json
+from r2rise_service.cli.remote_results import print_job
 
 if TYPE_CHECKING:
-    from r2rise_service.client import Job
-    from r2rise_service.models import JobEvent, JobInfo, JobStatus
-
-JobId = Annotated[str, typer.Argument(metavar="JOB", help="Id of a job, job_...")]
-
-EXIT_INTERRUPTED = 130
+    from r2rise_service.models import JobInfo, JobStatus
 
 jobs = typer.Typer(help="Jobs on a server.", no_args_is_help=True)
 
-
-@jobs.command("submit")
-def submit(
-    demonstrations: asking.Demos,
-    env: asking.Env = None,
-    algorithm: asking.Algorithm = None,
-    retrainings: Annotated[int | None, typer.Option(help="Masks to retrain on.")] = None,
-    until: asking.Goals = None,
-    max_time: asking.MaxTime = None,
-    segment_length: asking.SegmentLength = None,
-    study: asking.StudyFile = None,
-    seed: asking.Seed = None,
-    name: Annotated[str, typer.Option(help="Name of the job, for people.")] = "",
-    priority: Annotated[int, typer.Option(min=-100, max=100, help="Higher goes first.")] = 0,
-    url: Url = None,
-    json: Json = False,
-) -> None:
-    """Upload demonstrations and have the server compute their importance map.
-
-    Example: r2rise jobs submit demos.npz --env CartPole-v1 --retrainings 384
-    """
-    question = asking.study_of(
-        study,
-        {
-            "environment": asking.environment_fields(env, None),
-            "algorithm": {"name": algorithm},
-            "masking": asking.masking_fields(segment_length, None),
-            "budget": {"retrainings": retrainings},
-            "until": asking.until_fields(until or (), max_time),
-            "seed": seed,
-        },
-    )
-    with connect(url) as client:
-        dataset = client.datasets.upload(demonstrations)
-        job = client.jobs.create(dataset, study=question, name=name, priority=priority)
-    if json:
-        print_json(job.info.model_dump(mode="json"))
-    else:
-        typer.echo(job.id)
-        typer.echo(f"Follow it with `r2rise jobs watch {job.id}`.", err=True)
+jobs.command("submit")(remote_submit.submit)
+jobs.command("certify")(remote_submit.certify)
+jobs.command("curate")(remote_submit.curate)
+jobs.command("transfer")(remote_submit.transfer)
+jobs.command("compare")(remote_submit.compare)
+jobs.command("watch")(remote_watch.watch)
+jobs.command("wait")(remote_watch.wait)
 
 
 @jobs.command("list")
 def list_jobs(
     status: Annotated[str | None, typer.Option(help="queued, running, succeeded, ...")] = None,
+    label: Annotated[
+        str | None, typer.Option(metavar="NAME=VALUE", help="Only those with this label.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 50,
     url: Url = None,
     json: Json = False,
@@ -74,61 +39,26 @@ def list_jobs(
 
     Example: r2rise jobs list --status running
     """
+    wanted, pair = _status(status), None if label is None else label_of(label)
     with connect(url) as client:
-        page_size = min(limit, 500)
-        found = client.jobs.list(status=_status(status), page_size=page_size)
+        found = client.jobs.list(status=wanted, label=pair, page_size=min(limit, 500))
         infos = [job.info for job in islice(found, limit)]
     if json:
         print_json([info.model_dump(mode="json") for info in infos])
         return
     from r2rise_service.cli.printing import say_table
 
-    say_table("Jobs", ["id", "status", "retrainings", "name", "created"], map(_row, infos))
+    say_table("Jobs", ["id", "kind", "status", "retrainings", "name", "created"], map(_row, infos))
 
 
 @jobs.command("show")
 def show_job(job: JobId, url: Url = None, json: Json = False) -> None:
-    """Show how a job is.
+    """Show how a job is and, when it has succeeded, what came of it.
 
     Example: r2rise jobs show job_123
     """
     with connect(url) as client:
-        _print_job(client.jobs.get(job), json=json)
-
-
-@jobs.command("watch")
-def watch(job: JobId, url: Url = None, json: Json = False) -> None:
-    """Follow a job until it has ended.
-
-    Example: r2rise jobs watch job_123
-    """
-    with connect(url) as client, _going_on(job):
-        found = client.jobs.get(job)
-        for event in found.events():
-            if json:
-                typer.echo(event.model_dump_json())
-            else:
-                typer.echo(_line(event))
-
-
-@jobs.command("wait")
-def wait(
-    job: JobId,
-    timeout: Annotated[
-        str | None, typer.Option(metavar="TIME", help="At most: 90, 90s, 5m or 2h.")
-    ] = None,
-    url: Url = None,
-    json: Json = False,
-) -> None:
-    """Wait until a job has succeeded; exit with 1 if it fails, 4 if the time is over.
-
-    Example: r2rise jobs wait job_123 --timeout 1h
-    """
-    from r2rise_service.cli.durations import seconds
-
-    limit = None if timeout is None else seconds(timeout, "--timeout")
-    with connect(url) as client, _going_on(job):
-        _print_job(client.jobs.get(job).wait(timeout=limit), json=json)
+        print_job(client.jobs.get(job), json=json)
 
 
 @jobs.command("cancel")
@@ -138,7 +68,7 @@ def cancel(job: JobId, url: Url = None, json: Json = False) -> None:
     Example: r2rise jobs cancel job_123
     """
     with connect(url) as client:
-        _print_job(client.jobs.get(job).cancel(), json=json)
+        print_job(client.jobs.get(job).cancel(), json=json)
 
 
 @jobs.command("retry")
@@ -148,22 +78,28 @@ def retry(job: JobId, url: Url = None, json: Json = False) -> None:
     Example: r2rise jobs retry job_123
     """
     with connect(url) as client:
-        _print_job(client.jobs.get(job).retry(), json=json)
+        print_job(client.jobs.get(job).retry(), json=json)
 
 
 @jobs.command("download")
 def download(
     job: JobId,
-    out: Annotated[Path, typer.Option(help="File: .json, .csv, .npz or .png.")],
+    out: Annotated[
+        Path, typer.Option(help="File: .json, .png, .svg, .html; maps .csv, .npz; curations .npz.")
+    ],
     estimator: Annotated[
-        str | None, typer.Option(help="difference, ridge, rise or rise_normalized.")
+        str | None, typer.Option(help="Of a map: difference, ridge, rise or rise_normalized.")
     ] = None,
     url: Url = None,
 ) -> None:
-    """Write the importance map of a job to a file, also while the job is running.
+    """Write what came of a job to a file; a map also while the job is running.
+
+    The ending says what is written: .html is a report of all that is known, .npz of a curation
+    the better demonstrations.
 
     Example: r2rise jobs download job_123 --out map.json
     """
+    check_file(out)
     with connect(url) as client:
         client.jobs.get(job).download(out, estimator=estimator)
     typer.echo(f"Written: {out}.", err=True)
@@ -180,16 +116,6 @@ def delete_job(job: JobId, url: Url = None) -> None:
     typer.echo(f"Deleted: {job}.", err=True)
 
 
-@contextmanager
-def _going_on(job_id: str) -> Iterator[None]:
-    """Say on Ctrl-C that only the waiting has stopped."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        typer.echo(f"The job goes on. Stop it with `r2rise jobs cancel {job_id}`.", err=True)
-        raise typer.Exit(EXIT_INTERRUPTED) from None
-
-
 def _status(text: str | None) -> "JobStatus | None":
     from r2rise.errors import InputError, suggestion
     from r2rise_service.models import ENDED, LIVE
@@ -204,29 +130,6 @@ def _status(text: str | None) -> "JobStatus | None":
     )
 
 
-def _print_job(job: "Job", *, json: bool) -> None:
-    if json:
-        print_json(job.info.model_dump(mode="json"))
-        return
-    info, progress = job.info, job.progress
-    typer.echo(f"{info.id} {info.status}")
-    failed = f", {progress.failed} failed" if progress.failed else ""
-    typer.echo(f"{progress.done} of {progress.total} retrainings done{failed}")
-    for text in (info.status_reason, info.error):
-        if text:
-            typer.echo(text)
-
-
 def _row(info: "JobInfo") -> list[str]:
-    progress = f"{info.progress.done} of {info.progress.total}"
-    return [info.id, info.status, progress, info.name, f"{info.created_at:%F %R}"]
-
-
-def _line(event: "JobEvent") -> str:
-    """Return an event as a line of text."""
-    progress = event.progress
-    if progress is not None:
-        text = f"{progress.done} of {progress.total} retrainings"
-    else:
-        text = ", ".join(f"{name} {value}" for name, value in event.data.items() if value)
-    return f"{event.created_at:%T} {event.type.removeprefix('job.')}: {text}"
+    progress = f"{info.progress.done}/{info.progress.total}"
+    return [info.id, info.kind, info.status, progress, info.name, f"{info.created_at:%m-%d %R}"]

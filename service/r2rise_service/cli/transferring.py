@@ -51,7 +51,7 @@ def transfer(
     if json:
         typer.echo(found.to_json(), nl=False)
     else:
-        _print(found)
+        print_transfer(found)
         typer.echo(f"Written: {target}.")
 
 
@@ -71,7 +71,8 @@ def _by_name(files: Sequence["OutputDirectory"]) -> dict[str, "OutputDirectory"]
     return dict(zip(names, files, strict=True))
 
 
-def _print(found: "Transfer") -> None:
+def print_transfer(found: "Transfer") -> None:
+    """Print the matrix: a row for each algorithm that was retrained, a column for each map."""
     from r2rise_service.cli.printing import say_table
 
     say_table(

@@ -181,7 +181,7 @@ class Job(Results):
         heard = False
         try:
             with self._transport.events(f"{self._path}/events", after=0) as response:
-                for _ in response.iter_raw():
+                for _ in response.iter_bytes():
                     heard = True
                     if time.monotonic() > until:
                         break

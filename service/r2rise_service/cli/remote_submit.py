@@ -1,0 +1,174 @@
+"""`r2rise jobs submit`, `certify`, `curate`, `transfer`, `compare`: what a server is to do."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from r2rise_service.cli import asking
+from r2rise_service.cli.common import Repetitions, check_file
+from r2rise_service.cli.comparing import ComparisonFile, tell
+from r2rise_service.cli.remote import JobId, Json, Url, connect, labels_of, print_json, warn
+
+if TYPE_CHECKING:
+    from r2rise_service.client import Job
+    from r2rise_service.models import DryRun
+
+Name = Annotated[str, typer.Option(help="Name of the job, for people.")]
+Labels = Annotated[
+    list[str] | None,
+    typer.Option("--label", metavar="NAME=VALUE", help="For finding it again; repeatable."),
+]
+Priority = Annotated[int, typer.Option(min=-100, max=100, help="Higher goes first.")]
+JobIds = Annotated[
+    list[str], typer.Argument(metavar="JOB JOB...", help="Ids of two or more jobs with a map.")
+]
+
+
+def submit(
+    demonstrations: asking.Demos,
+    env: asking.Env = None,
+    algorithm: asking.Algorithm = None,
+    retrainings: Annotated[int | None, typer.Option(help="Masks to retrain on.")] = None,
+    until: asking.Goals = None,
+    max_time: asking.MaxTime = None,
+    segment_length: asking.SegmentLength = None,
+    segments: asking.OwnSegments = None,
+    obs_keys: asking.ObsKeys = None,
+    study: asking.StudyFile = None,
+    seed: asking.Seed = None,
+    name: Name = "",
+    label: Labels = None,
+    priority: Priority = 0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what it would take; retrain nothing.")
+    ] = False,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Upload demonstrations and have the server compute their importance map.
+
+    Example: r2rise jobs submit demos.npz --env CartPole-v1 --retrainings 384
+    """
+    question = asking.study_of(
+        study,
+        {
+            "environment": asking.environment_fields(env, obs_keys),
+            "algorithm": {"name": algorithm},
+            "masking": asking.masking_fields(segment_length, segments),
+            "budget": {"retrainings": retrainings},
+            "until": asking.until_fields(until or (), max_time),
+            "seed": seed,
+        },
+    )
+    labels = labels_of(label)
+    with connect(url) as client:
+        dataset = client.datasets.upload(demonstrations)
+        if dry_run:
+            _print_estimate(client.jobs.estimate(dataset, study=question), json=json)
+            return
+        job = client.jobs.create(
+            dataset, study=question, name=name, labels=labels, priority=priority
+        )
+    _print_submitted(job, json=json)
+
+
+def certify(
+    job: JobId,
+    repetitions: Repetitions = 20,
+    name: Name = "",
+    label: Labels = None,
+    priority: Priority = 0,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Is the map of a job right? Have the server retrain on what it calls important.
+
+    Example: r2rise jobs certify job_123
+    """
+    labels = labels_of(label)
+    with connect(url) as client:
+        found = client.jobs.certify(
+            job, repetitions=repetitions, name=name, labels=labels, priority=priority
+        )
+    _print_submitted(found, json=json)
+
+
+def curate(
+    job: JobId,
+    name: Name = "",
+    label: Labels = None,
+    priority: Priority = 0,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Have the server leave out the frames that hurt, by the map of a job, and confirm the gain.
+
+    Example: r2rise jobs curate job_123
+    """
+    labels = labels_of(label)
+    with connect(url) as client:
+        found = client.jobs.curate(job, name=name, labels=labels, priority=priority)
+    _print_submitted(found, json=json)
+
+
+def transfer(
+    jobs: JobIds,
+    repetitions: Repetitions = 20,
+    name: Name = "",
+    label: Labels = None,
+    priority: Priority = 0,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Does what one job's map calls important matter to another's algorithm?
+
+    Example: r2rise jobs transfer job_123 job_456
+    """
+    labels = labels_of(label)
+    with connect(url) as client:
+        found = client.jobs.transfer(
+            jobs, repetitions=repetitions, name=name, labels=labels, priority=priority
+        )
+    _print_submitted(found, json=json)
+
+
+def compare(
+    a: JobId,
+    b: Annotated[str, typer.Argument(metavar="JOB", help="Another over the same segments.")],
+    out: ComparisonFile = None,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Compare the maps of two jobs, without retraining.
+
+    Example: r2rise jobs compare job_123 job_456
+    """
+    if out is not None:
+        check_file(out)
+    with connect(url) as client:
+        found = client.comparisons.create(a, b).comparison
+        first, second = (client.jobs.get(job).importance() for job in (a, b))
+    tell(found, first, second, out=out, json=json)
+
+
+def _print_submitted(job: "Job", *, json: bool) -> None:
+    if json:
+        print_json(job.info.model_dump(mode="json"))
+        return
+    typer.echo(job.id)
+    warn(job.info.warnings)
+    typer.echo(f"Follow it with `r2rise jobs watch {job.id}`.", err=True)
+
+
+def _print_estimate(found: "DryRun", *, json: bool) -> None:
+    if json:
+        print_json(found.model_dump(mode="json"))
+        return
+    study, cost = found.study, found.cost
+    at_most = "at most " if study.until.may_end_early else ""
+    typer.echo(
+        f"{study.environment.id}, {study.algorithm.name}: {at_most}{cost.retrainings} retrainings, "
+        f"{cost.episodes} episodes, at most {cost.most_steps} steps of the environment"
+    )
+    warn(found.warnings)
+    typer.echo("No job was created; leave out --dry-run for that.", err=True)

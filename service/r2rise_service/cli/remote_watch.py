@@ -1,0 +1,96 @@
+"""`r2rise jobs watch` and `wait`: until a job has ended."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from r2rise_service.cli.remote import JobId, Json, Url, connect
+from r2rise_service.cli.remote_results import print_job
+
+if TYPE_CHECKING:
+    from r2rise_service.client import Job
+    from r2rise_service.models import JobEvent
+
+EXIT_INTERRUPTED = 130
+
+_DOING = {
+    "explain": "Retraining",
+    "certify": "Certifying",
+    "curate": "Curating",
+    "transfer": "Transferring",
+}
+
+
+def watch(job: JobId, url: Url = None, json: Json = False) -> None:
+    """Follow a job until it has ended; exit with 1 unless it has succeeded.
+
+    A bar on a terminal, else a line for each event.
+
+    Example: r2rise jobs watch job_123
+    """
+    with connect(url) as client, _going_on(job):
+        found = client.jobs.get(job)
+        if sys.stdout.isatty() and not json:
+            _show_bar(found)
+            print_job(found.wait(), json=False)
+            return
+        for event in found.events():
+            typer.echo(event.model_dump_json() if json else _line(event))
+        found.wait()
+
+
+def wait(
+    job: JobId,
+    timeout: Annotated[
+        str | None, typer.Option(metavar="TIME", help="At most: 90, 90s, 5m or 2h.")
+    ] = None,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Wait until a job has succeeded; exit with 1 if it fails, 4 if the time is over.
+
+    Example: r2rise jobs wait job_123 --timeout 1h
+    """
+    from r2rise_service.cli.durations import seconds
+
+    limit = None if timeout is None else seconds(timeout, "--timeout")
+    with connect(url) as client, _going_on(job):
+        print_job(client.jobs.get(job).wait(timeout=limit), json=json)
+
+
+@contextmanager
+def _going_on(job_id: str) -> Iterator[None]:
+    """Say on Ctrl-C that only the waiting has stopped."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo(f"The job goes on. Stop it with `r2rise jobs cancel {job_id}`.", err=True)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+def _show_bar(job: "Job") -> None:
+    """Show how far a job is until it has ended."""
+    from r2rise import Progress
+    from r2rise_service.cli.progress import progress_bar
+
+    resumed = job.progress.done
+    at_most = job.kind == "explain" and job.info.study.until.may_end_early
+    with progress_bar(_DOING[job.kind], at_most=at_most) as on_progress:
+        on_progress(Progress(resumed, job.progress.total, job.progress.failed, resumed))
+        for event in job.events():
+            told = event.progress
+            if told is not None and told.done >= resumed:
+                on_progress(Progress(told.done, told.total, told.failed, resumed))
+
+
+def _line(event: "JobEvent") -> str:
+    """Return an event as a line of text."""
+    progress = event.progress
+    if progress is not None:
+        text = f"{progress.done} of {progress.total} retrainings"
+    else:
+        text = ", ".join(f"{name} {value}" for name, value in event.data.items() if value)
+    return f"{event.created_at:%T} {event.type.removeprefix('job.')}: {text}"
