@@ -26,6 +26,19 @@ def get_ready() -> None:
 
 
 def check_file(path: Path, option: str = "--out") -> None:
+    """Check, before anything is spent, that a file can be written and is no part of a study.
+
+    Raises:
+        InputError: When it cannot, or is.
+    """
+    from r2rise.errors import InputError
+
+    check_writable(path, option)
+    if path.name in _OF_A_STUDY and (path.parent / "study.yaml").exists():
+        raise InputError(f"{option} would overwrite {path} of a study: choose another name.")
+
+
+def check_writable(path: Path, option: str = "--out") -> None:
     """Check, before anything is spent, that a file can be written.
 
     Raises:
@@ -35,8 +48,6 @@ def check_file(path: Path, option: str = "--out") -> None:
 
     if path.is_dir():
         raise InputError(f"{option} should be a file, but {path} is a directory.")
-    if path.name in _OF_A_STUDY and (path.parent / "study.yaml").exists():
-        raise InputError(f"{option} would overwrite {path} of a study: choose another name.")
     above = next(parent for parent in path.parents if parent.exists())
     if not above.is_dir() or not os.access(above, os.W_OK):
         raise InputError(f"{option} cannot be written: {above} is no directory, or is read-only.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from r2rise_service.cli import remote_submit, remote_watch
-from r2rise_service.cli.common import check_file
+from r2rise_service.cli.common import check_writable
 from r2rise_service.cli.remote import JobId, Json, Url, connect, label_of, print_json
 from r2rise_service.cli.remote_results import print_job
 
@@ -99,7 +99,7 @@ def download(
 
     Example: r2rise jobs download job_123 --out map.json
     """
-    check_file(out)
+    check_writable(out)
     with connect(url) as client:
         client.jobs.get(job).download(out, estimator=estimator)
     typer.echo(f"Written: {out}.", err=True)
