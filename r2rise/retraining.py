@@ -42,6 +42,11 @@ class Shard:
     tasks: tuple[Task, ...]
     attempts: int = 0
 
+    @property
+    def name(self) -> str:
+        """Kind and index of its first task, for logs."""
+        return f"{self.tasks[0].kind}-{self.tasks[0].index}"
+
     def failed(self, reason: str) -> list[Record]:
         """Return records that say why the shard failed."""
         return [Record.failed(task, reason, self.attempts + 1) for task in self.tasks]

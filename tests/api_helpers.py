@@ -13,11 +13,13 @@ from r2rise.runner import Runner
 from r2rise.tasks import study_tasks
 from r2rise_service.api.app import create_app
 from r2rise_service.models import JobInfo
+from r2rise_service.queue.load import Load
 from r2rise_service.settings import Settings
 from r2rise_service.storage.files import DatasetFiles
 from r2rise_service.storage.store import Store
 
 CARTPOLE = Path(__file__).parent.parent / "examples" / "cartpole.npz"
+OPERATOR = "the token of the operator file"
 URL = "http://127.0.0.1:8000"
 STUDY = {
     "environment": "CartPole-v1",
@@ -46,6 +48,9 @@ class Recorder:
     def health(self) -> dict[str, str]:
         return {"engine": self.engine}
 
+    def load(self) -> Load:
+        return Load(reconciles=True, workers=3, shards=5)
+
 
 class Server:
     """The application with everything it uses."""
@@ -56,7 +61,9 @@ class Server:
         self.store.migrate()
         self.files = DatasetFiles(self.settings.datasets)
         self.reconciler = Recorder()
-        self.app = create_app(self.settings, self.store, self.files, self.reconciler)
+        self.app = create_app(
+            self.settings, self.store, self.files, self.reconciler, operator_token=OPERATOR
+        )
         self.client = self.connect()
 
     def connect(self, secret: str | None = None, address: str = "127.0.0.1") -> TestClient:

@@ -1,10 +1,14 @@
 """Settings of the server: arguments, environment variables, defaults, and what is wrong."""
 
+import re
 from pathlib import Path
 
 import pytest
+from pydantic_core import PydanticUndefined
+from typer.testing import CliRunner
 
 from r2rise.errors import InputError
+from r2rise_service.cli import app
 from r2rise_service.settings import Settings, read_secret
 
 
@@ -74,3 +78,30 @@ def test_the_password_comes_from_its_file(tmp_path):
         found.database_url  # noqa: B018
     with pytest.raises(InputError, match="Cannot read the secret of x in"):
         read_secret(tmp_path / "nothing", "x")
+
+
+def test_the_docs_have_every_setting_with_its_option_and_default():
+    page = (Path(__file__).parent.parent / "docs" / "service.md").read_text()
+    rows = re.findall(r"^\| `R2RISE_(\w+)` \| (.*?) ?\| (.+?) \| (.+) \|$", page, re.MULTILINE)
+    assert [row[0].lower() for row in rows] == list(Settings.model_fields)
+    help_text = CliRunner().invoke(app, ["serve", "--help"]).output
+    options = set(re.findall(r"^  (--[\w-]+)", help_text, re.MULTILINE)) - {"--help"}
+    assert {option.strip("`") for _, option, _, _ in rows if option} == options
+    for name, _, default, _ in rows:
+        field = Settings.model_fields[name.lower()]
+        assert field.default is not PydanticUndefined
+        if field.default in (None, ()):
+            assert "`" not in default, name
+        else:
+            found = ",".join(field.default) if isinstance(field.default, tuple) else field.default
+            assert default == f"`{found}`", name
+
+
+def test_the_environment_of_the_docs_is_the_one_that_is_read(monkeypatch):
+    for name, field in Settings.model_fields.items():
+        if isinstance(field.default, int):
+            monkeypatch.setenv(f"R2RISE_{name.upper()}", str(field.default + 1))
+    found = Settings.read()
+    for name, field in Settings.model_fields.items():
+        if isinstance(field.default, int):
+            assert getattr(found, name) == field.default + 1

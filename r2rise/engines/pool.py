@@ -90,9 +90,13 @@ class DaskPool:
 
     Args:
         n_workers: Worker processes.
+
+    Attributes:
+        n_workers: Those that were there when `is_healthy` last looked.
     """
 
     def __init__(self, n_workers: int) -> None:
+        self.n_workers = 0
         require("distributed", "Running on worker processes", "dask")
         import dask
         from distributed import Client, LocalCluster, Security
@@ -182,9 +186,12 @@ class DaskPool:
     @property
     def is_healthy(self) -> bool:
         """Whether the scheduler can be reached and has a worker."""
-        return self._client.status == "running" and bool(
-            self._client.scheduler_info(n_workers=-1)["workers"]
+        self.n_workers = (
+            len(self._client.scheduler_info(n_workers=-1)["workers"])
+            if self._client.status == "running"
+            else 0
         )
+        return self.n_workers > 0
 
     def close(self) -> None:
         """End the workers."""

@@ -34,6 +34,11 @@ class Question(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _example(body: dict[str, JsonValue]) -> ConfigDict:
+    """Return the configuration of a question that shows how it looks."""
+    return ConfigDict(json_schema_extra={"examples": [body]})
+
+
 class DatasetInfo(Answer):
     """Stored demonstrations.
 
@@ -75,6 +80,17 @@ class JobRequest(Question):
         priority: Higher goes first.
     """
 
+    model_config = _example(
+        {
+            "study": {
+                "demonstrations": f"sha256:{'0' * 64}",
+                "environment": "CartPole-v1",
+                "budget": {"retrainings": 384},
+            },
+            "name": "first try",
+        }
+    )
+
     kind: JobKind = "explain"
     study: dict[str, Any]
     name: str = Field(default="", max_length=200)
@@ -84,6 +100,8 @@ class JobRequest(Question):
 
 class JobChange(Question):
     """What may be changed of a job."""
+
+    model_config = _example({"labels": {"robot": "arm"}, "priority": 10})
 
     name: str | None = Field(default=None, max_length=200)
     labels: Labels | None = None
@@ -248,10 +266,32 @@ class KeyInfo(Answer):
     created_at: datetime
 
 
+class KeyRequest(Question):
+    """A key to be made.
+
+    Attributes:
+        owner: Whose datasets and jobs it opens.
+        name: What it is for.
+        scopes: What it allows; `admin` is for keys and includes the others.
+    """
+
+    model_config = _example({"owner": "anna", "name": "laptop", "scopes": ["read", "submit"]})
+
+    owner: str = Field(pattern=r"^[\w.@+-]{1,100}$")
+    name: str = Field(default="", pattern=r"^[^\x00-\x1f]{0,200}$")
+    scopes: tuple[Scope, ...] = Field(default=("read", "submit"), min_length=1, max_length=3)
+
+
 class NewKey(KeyInfo):
     """A key that was just made, with its secret: it is not shown again."""
 
     secret: str = Field(repr=False)
+
+
+class KeyList(Answer):
+    """All keys that were not revoked, in the order in which they were made."""
+
+    data: tuple[KeyInfo, ...]
 
 
 class ProblemPart(Answer):

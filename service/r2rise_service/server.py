@@ -1,26 +1,27 @@
 """The server: what runs in one process, what starts first and what stops last."""
 
-import ipaddress
+import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from r2rise.errors import InputError, R2RiseError
+from r2rise.errors import InputError
+from r2rise_service.addresses import is_loopback
+from r2rise_service.opening import add_first_key, opened
+from r2rise_service.operator_file import announced
 from r2rise_service.settings import Settings
 
 if TYPE_CHECKING:
     import uvicorn
+    from fastapi import FastAPI
 
-    from r2rise_service.queue.reconciler import Reconciler
     from r2rise_service.storage import Store
-    from r2rise_service.storage.files import DatasetFiles
 
 
-class AlreadyRunning(R2RiseError):
-    """Another process has this data folder."""
+logger = logging.getLogger(__name__)
 
 
 def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
@@ -32,9 +33,12 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
 
     Raises:
         AlreadyRunning: When another server has this data folder.
-        InputError: When the address cannot be listened on, or needs keys and there are none.
+        InputError: When the address cannot be listened on, or needs keys and there are none; when
+            the database cannot be reached, or the first key is none.
+        OldSchema: When a PostgreSQL database has to be upgraded first.
     """
     from r2rise.engines.pool import DaskPool
+    from r2rise_service.api.app import create_app
     from r2rise_service.queue.reconciler import Reconciler
     from r2rise_service.storage.files import DatasetFiles
 
@@ -43,6 +47,7 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
         suppress(KeyboardInterrupt),
         opened(settings) as store,
         _listening(settings, store) as sock,
+        _for_operator(settings, sock) as token,
     ):
         files = DatasetFiles(settings.datasets, shared=not settings.on_sqlite)
         reconciler = Reconciler(
@@ -50,43 +55,22 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
         )
         reconciler.start()
         try:
-            _server(settings, store, files, reconciler, ready).run(sockets=[sock])
+            app = create_app(settings, store, files, reconciler, operator_token=token)
+            _server(settings, app, ready).run(sockets=[sock])
         finally:
             reconciler.stop(settings.grace_seconds)
-
-
-@contextmanager
-def opened(settings: Settings) -> Iterator["Store"]:
-    """Open the store of a data folder, newest schema, for this process alone.
-
-    Raises:
-        AlreadyRunning: When another process has it.
-    """
-    from filelock import FileLock, Timeout
-
-    from r2rise_service.storage import Store
-
-    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = FileLock(settings.data / "server.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise AlreadyRunning(
-            f"A server is running on {settings.data}. Stop it first (Ctrl-C), or name another "
-            "folder with --data."
-        ) from None
-    with lock, closing(Store(settings.database_url)) as store:
-        store.migrate()
-        yield store
+            logger.info("stopped; unfinished jobs go on when a server is started again")
 
 
 @contextmanager
 def _listening(settings: Settings, store: "Store") -> Iterator[socket.socket]:
     host, port = settings.host, settings.port
-    if not _is_loopback(host) and not store.keys():
+    add_first_key(settings, store)
+    if not is_loopback(host) and not store.keys():
         raise InputError(
             f"Listening on {host} needs API keys, or anyone could use this server. Make one with "
-            f"`r2rise keys create --data {settings.data}`, or listen on 127.0.0.1."
+            f"`r2rise keys create --data {settings.data}`, name a file with one in "
+            "R2RISE_FIRST_KEY_FILE, or listen on 127.0.0.1."
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -100,32 +84,14 @@ def _listening(settings: Settings, store: "Store") -> Iterator[socket.socket]:
         yield sock
 
 
-def _is_loopback(host: str) -> bool:
-    with suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost"
-
-
-def _server(
-    settings: Settings,
-    store: "Store",
-    files: "DatasetFiles",
-    reconciler: "Reconciler",
-    ready: Callable[[str], None],
-) -> "uvicorn.Server":
+def _server(settings: Settings, app: "FastAPI", ready: Callable[[str], None]) -> "uvicorn.Server":
     import uvicorn
-
-    from r2rise_service.api.app import create_app
-
-    app = create_app(settings, store, files, reconciler)
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             if self.started and sockets:
-                port = sockets[0].getsockname()[1]
-                host = f"[{settings.host}]" if ":" in settings.host else settings.host
-                ready(f"http://{host}:{port}")
+                ready(_url(settings.host, sockets[0]))
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
             app.state.context.stopping.set()  # open event streams would hold up the shutdown
@@ -134,7 +100,23 @@ def _server(
     return Server(
         uvicorn.Config(
             app,
-            log_level="warning",
+            access_log=False,
+            log_config=None,  # requests are logged by ourselves
             timeout_graceful_shutdown=round(settings.grace_seconds),
         )
     )
+
+
+def _url(host: str, sock: socket.socket) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{sock.getsockname()[1]}"
+
+
+@contextmanager
+def _for_operator(settings: Settings, sock: socket.socket) -> Iterator[str | None]:
+    """Let commands on this machine reach the server where they cannot use its database."""
+    if not settings.on_sqlite:
+        yield None
+        return
+    here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
+    with announced(settings.data, _url(here, sock)) as operator:
+        yield operator.token

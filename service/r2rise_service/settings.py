@@ -5,7 +5,7 @@ Each one is an argument, else the environment variable `R2RISE_<NAME>`, else its
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BeforeValidator,
@@ -63,6 +63,7 @@ class Settings(BaseSettings):
         max_steps: Environment steps of one job, if no episode ended before its limit.
         max_live_jobs: Live jobs of one owner.
         grace_seconds: Time for shutting down.
+        log_level: What of our own is logged; of other packages, warnings are.
     """
 
     model_config = SettingsConfigDict(
@@ -91,6 +92,7 @@ class Settings(BaseSettings):
     max_steps: PositiveInt = 1_000_000_000
     max_live_jobs: PositiveInt = 100
     grace_seconds: PositiveFloat = 10.0
+    log_level: Literal["debug", "info", "warning"] = "info"
 
     @classmethod
     def read(cls, **given: Any) -> Self:

@@ -6,12 +6,24 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
-from r2rise_service.api import catalogue, datasets, events, health, importance, jobs, pictures
+from r2rise_service.api import (
+    catalogue,
+    datasets,
+    docs,
+    events,
+    health,
+    importance,
+    jobs,
+    keys,
+    pictures,
+)
 from r2rise_service.api.access import PREFIX, Gate
 from r2rise_service.api.answers import problem_answers
 from r2rise_service.api.context import Context, Reconciles
 from r2rise_service.api.maps import Maps
+from r2rise_service.api.metrics import Metrics
 from r2rise_service.api.problems import add_problems
+from r2rise_service.api.watch import Watch
 from r2rise_service.models import Problem
 from r2rise_service.settings import Settings
 from r2rise_service.storage.files import DatasetFiles
@@ -21,7 +33,12 @@ __all__ = ["Reconciles", "create_app"]
 
 
 def create_app(
-    settings: Settings, store: Store, files: DatasetFiles, reconciler: Reconciles
+    settings: Settings,
+    store: Store,
+    files: DatasetFiles,
+    reconciler: Reconciles,
+    *,
+    operator_token: str | None = None,
 ) -> FastAPI:
     """Return the REST API.
 
@@ -33,8 +50,11 @@ def create_app(
         store: State, migrated.
         files: Demonstrations.
         reconciler: What moves jobs on; started and stopped by whoever made it.
+        operator_token: Opens everything to commands on this machine; None: nothing does.
     """
-    context = Context(settings, store, files, reconciler, Maps(store, files))
+    metrics = Metrics()
+    context = Context(settings, store, files, reconciler, Maps(store, files), metrics)
+    metrics.add_state(lambda: health.state_of(context))
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -46,18 +66,21 @@ def create_app(
         summary="Which frames of your demonstrations make the policy good, and which worse?",
         version="1",
         openapi_url=f"{PREFIX}/openapi.json",
-        docs_url=None,  # its pages load scripts from other servers
+        docs_url=None,  # its page loads scripts from other servers; ours does not
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
     )
     app.state.context = context
-    for module in (datasets, pictures, catalogue, jobs, events, importance, health):
+    for module in (datasets, pictures, catalogue, jobs, events, importance, health, keys):
         app.include_router(module.router, prefix=PREFIX, responses=problem_answers())
+    app.include_router(docs.router)
+    app.mount(docs.ASSETS, docs.assets())
     add_problems(app)
     _describe_problems(app)
     app.add_middleware(GZipMiddleware, minimum_size=1000)
-    app.add_middleware(Gate, settings=settings, store=store)
+    app.add_middleware(Gate, settings=settings, store=store, operator_token=operator_token)
+    app.add_middleware(Watch, metrics=metrics)
     return app
 
 

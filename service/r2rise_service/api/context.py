@@ -8,6 +8,9 @@ from fastapi import Depends, Request
 
 from r2rise_service.api.access import Caller
 from r2rise_service.api.maps import Maps
+from r2rise_service.api.metrics import Metrics
+from r2rise_service.api.problems import ProblemError
+from r2rise_service.queue.load import Load
 from r2rise_service.settings import Settings
 from r2rise_service.storage.exclusive import Exclusive
 from r2rise_service.storage.files import DatasetFiles
@@ -26,6 +29,9 @@ class Reconciles(Protocol):
     def health(self) -> dict[str, str]:
         """Return `engine`: `ok`, or `degraded: why`."""
 
+    def load(self) -> Load:
+        """Return what it has to do with, and to do."""
+
 
 @dataclass(frozen=True)
 class Context:
@@ -37,6 +43,7 @@ class Context:
         files: Demonstrations by their content.
         reconciler: What moves jobs on.
         maps: Importance maps, each computed once.
+        metrics: What is counted.
         stopping: Set when the server shuts down; event streams end then.
     """
 
@@ -45,6 +52,7 @@ class Context:
     files: DatasetFiles
     reconciler: Reconciles
     maps: Maps
+    metrics: Metrics
     stopping: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -68,6 +76,16 @@ def _owner(request: Request) -> str:
     caller: Caller = request.state.caller
     return caller.owner
 
+
+def _json_only(request: Request) -> None:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        detail = f"Expected application/json, got {kind or 'no type'!r}."
+        raise ProblemError(415, "unsupported-media-type", detail)
+
+
+JSON_ONLY = [Depends(_json_only)]
+"""Of routes whose body is JSON."""
 
 InContext = Annotated[Context, Depends(_context)]
 Owner = Annotated[str, Depends(_owner)]

@@ -30,6 +30,7 @@ _FORM = {
                         "file": {"type": "string", "format": "binary", "description": ".npz"},
                         "metadata": {"type": "string", "description": "A JSON object."},
                     },
+                    "examples": [{"file": "demos.npz", "metadata": '{"robot": "arm"}'}],
                 }
             }
         },
@@ -59,6 +60,7 @@ async def upload(
             raise ProblemError(422, "invalid", detail)
         metadata = _metadata(form.get("metadata"))
         info, is_new = await run_in_threadpool(_store, context, owner, file.file, metadata)
+    context.metrics.uploads.labels(str(is_new).lower()).inc()
     response.status_code = 201 if is_new else 200
     response.headers["Location"] = f"{PREFIX}/datasets/{info.id}"
     return info

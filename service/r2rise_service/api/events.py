@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request
+from prometheus_client import Gauge
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
@@ -42,7 +43,8 @@ async def events(
         found = await run_in_threadpool(context.store.events, job_id, after=last)
         return EventList(data=tuple(found))
     lines = stream(_look(context, owner, job_id), last, context.stopping.is_set)
-    return StreamingResponse(lines, media_type="text/event-stream")
+    counted = _counted(lines, context.metrics.streams)
+    return StreamingResponse(counted, media_type="text/event-stream")
 
 
 async def stream(
@@ -77,6 +79,13 @@ async def stream(
             yield ": still here\n\n"
         await asyncio.sleep(every)
         silent += every
+
+
+async def _counted(lines: AsyncIterator[str], streams: Gauge) -> AsyncIterator[str]:
+    """Yield the lines of a stream that counts as open meanwhile."""
+    with streams.track_inprogress():
+        async for line in lines:
+            yield line
 
 
 def thinned(new: Sequence[JobEvent]) -> list[JobEvent]:

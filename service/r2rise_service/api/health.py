@@ -1,13 +1,15 @@
-"""`/healthz`, `/readyz` and `/version`: for those who run the server; no key is needed."""
+"""`/healthz`, `/readyz`, `/version` and `/metrics`: for those who run the server."""
 
 import logging
 import shutil
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from r2rise.mapping import versions
 from r2rise_service.api.answers import Health, Readiness, Version
 from r2rise_service.api.context import Context, InContext
+from r2rise_service.api.metrics import State
 from r2rise_service.api.problems import RETRY_SECONDS, ProblemError
 from r2rise_service.models import ProblemPart
 from r2rise_service.settings import MEBIBYTE
@@ -27,11 +29,7 @@ async def healthz() -> Health:
 @router.get("/readyz")
 def readyz(context: InContext) -> Readiness:
     """Say whether database, engine and disk are fit for work."""
-    parts = {
-        "database": _database(context),
-        "engine": context.reconciler.health()["engine"],
-        "disk": _disk(context),
-    }
+    parts = _parts(context)
     wrong = [
         ProblemPart(pointer=f"#/parts/{name}", detail=state, code="degraded")
         for name, state in parts.items()
@@ -51,9 +49,41 @@ def version() -> Version:
     return Version(versions=versions())
 
 
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+def metrics(context: InContext) -> Response:
+    """Return what a Prometheus server collects."""
+    return Response(context.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+
+def state_of(context: Context) -> State:
+    """Return what metrics tell about the service at this moment."""
+    jobs, retrainings = context.store.totals()
+    engine = context.reconciler.load()
+    return State(
+        jobs=jobs,
+        retrainings=retrainings,
+        degraded={name: state != "ok" for name, state in _parts(context).items()},
+        reconciles=engine.reconciles,
+        workers=engine.workers,
+        shards=engine.shards,
+    )
+
+
+def _parts(context: Context) -> dict[str, str]:
+    return {
+        "database": _database(context),
+        "engine": context.reconciler.health()["engine"],
+        "disk": _disk(context),
+    }
+
+
 def _database(context: Context) -> str:
     try:
-        current = context.store.is_current()
+        current = context.store.schema().is_current
     except Exception:  # whatever the database raises means the same here
         logger.exception("the database cannot be reached")
         return "degraded: it cannot be reached"

@@ -2,12 +2,12 @@
 
 from typing import Annotated, Any, NoReturn
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Response
 
 from r2rise.resolution import Resolved
 from r2rise.study import json_hash
 from r2rise_service.api.access import PREFIX
-from r2rise_service.api.context import Context, InContext, Owner
+from r2rise_service.api.context import JSON_ONLY, Context, InContext, Owner
 from r2rise_service.api.problems import RETRY_SECONDS, ProblemError
 from r2rise_service.api.studies import (
     check_study,
@@ -29,16 +29,7 @@ from r2rise_service.models import (
 )
 from r2rise_service.storage.store import Conflict, NewJob
 
-
-def _json_only(request: Request) -> None:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        detail = f"Expected application/json, got {kind or 'no type'!r}."
-        raise ProblemError(415, "unsupported-media-type", detail)
-
-
 router = APIRouter(tags=["jobs"])
-_JSON = [Depends(_json_only)]
 IfMatch = Annotated[str | None, Header()]
 IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=200)]
 
@@ -48,7 +39,7 @@ IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=200)]
     status_code=202,
     response_model=JobInfo,
     responses={200: {"model": DryRun, "description": "What the job would be (dry_run)."}},
-    dependencies=_JSON,
+    dependencies=JSON_ONLY,
 )
 def create(
     asked: JobRequest,
@@ -129,7 +120,7 @@ def job(
     return told(found, response)
 
 
-@router.patch("/jobs/{job_id}", dependencies=_JSON)
+@router.patch("/jobs/{job_id}", dependencies=JSON_ONLY)
 def change(
     job_id: str,
     asked: JobChange,

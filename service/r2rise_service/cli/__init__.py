@@ -11,6 +11,7 @@ from r2rise_service.cli import (
     comparing,
     curating,
     explaining,
+    keeping,
     listing,
     planning,
     remote,
@@ -74,7 +75,8 @@ app.command("report")(reporting.report)
 app.command("algorithms")(listing.algorithms)
 app.command("environments")(listing.environments)
 app.command("serve")(serving.serve)
-app.add_typer(serving.keys, name="keys")
+app.add_typer(keeping.keys, name="keys")
+app.add_typer(keeping.db, name="db")
 app.add_typer(remote.datasets, name="datasets")
 app.add_typer(remote_jobs.jobs, name="jobs")
 

@@ -14,6 +14,7 @@ from r2rise import Demonstrations
 from r2rise.engines.pool import DaskPool, Done
 from r2rise.errors import R2RiseError, StudyFailed
 from r2rise_service.models import JobInfo
+from r2rise_service.queue.load import Load
 from r2rise_service.queue.work import JobWork, clear_flags
 from r2rise_service.storage import Store
 from r2rise_service.storage.files import DatasetFiles
@@ -59,6 +60,7 @@ class Reconciler:
         self._works: dict[str, JobWork] = {}
         self._news = threading.Event()
         self._stopping = threading.Event()
+        self._pool: DaskPool | None = None
         self._trouble = "workers have not started yet"
         self._started: dict[str, float] = {}
         self._thread = threading.Thread(target=self._run, name="reconciler", daemon=True)
@@ -80,12 +82,17 @@ class Reconciler:
 
     def cancel(self, job_id: str) -> None:
         """Look at a job that is to be canceled now."""
-        logger.info("job %s is to be canceled", job_id)
+        logger.info("job is to be canceled", extra={"job": job_id})
         self._news.set()
 
     def health(self) -> dict[str, str]:
         """Return `engine`: `ok`, or `degraded: why`."""
         return {"engine": f"degraded: {self._trouble}" if self._trouble else "ok"}
+
+    def load(self) -> Load:
+        """Return what it has to do with, and to do; nothing while it stands by."""
+        pool = self._pool
+        return Load(False, 0, 0) if pool is None else Load(True, pool.n_workers, pool.n_in_flight)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -105,9 +112,13 @@ class Reconciler:
         logger.info("this process moves jobs on")
         clear_flags(self._files.folder)
         with closing(self._make_pool()) as pool:
-            while self._lock.is_held() and not self._stopping.is_set():
-                self._trouble = "" if pool.is_healthy else "no worker can be reached"
-                self._step(pool)
+            self._pool = pool
+            try:
+                while self._lock.is_held() and not self._stopping.is_set():
+                    self._trouble = "" if pool.is_healthy else "no worker can be reached"
+                    self._step(pool)
+            finally:
+                self._pool = None
 
     def _step(self, pool: DaskPool) -> None:
         """Look for jobs, fill the window, take in what came back; repeat until news comes."""
@@ -166,9 +177,13 @@ class Reconciler:
             if not ready:
                 return
             work = min(ready, key=lambda work: (-work.priority, work.in_flight))
-            pool.submit(work.id, work.work, work.take_shard(), priority=work.priority)
+            shard = work.take_shard()
+            pool.submit(work.id, work.work, shard, priority=work.priority)
+            logger.debug("shard submitted", extra={"job": work.id, "shard": shard.name})
 
     def _take_in(self, pool: DaskPool, done: Done) -> None:
+        facts = {"job": done.name, "shard": done.shard.name, "records": len(done.records)}
+        logger.debug("shard back", extra=facts)
         work = self._works.get(done.name)
         if work is None:
             return  # removed meanwhile

@@ -4,9 +4,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -115,17 +115,31 @@ def migrate(database: Database) -> None:
 
     config = _alembic()
     with database.altering() as connection:
+        if database.dialect == "postgresql":  # one after the other, where several begin at once
+            connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('r2rise migrate'))"))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
 
-def is_newest(connection: Connection) -> bool:
-    """Say whether the schema has the newest version."""
+class Schema(NamedTuple):
+    """Versions of the schema: the one that the database has, or None, and the newest."""
+
+    current: str | None
+    newest: str | None
+
+    @property
+    def is_current(self) -> bool:
+        """Whether nothing has to be upgraded."""
+        return self.current == self.newest
+
+
+def schema(connection: Connection) -> Schema:
+    """Return the versions of the schema."""
     from alembic.runtime.migration import MigrationContext
     from alembic.script import ScriptDirectory
 
     newest = ScriptDirectory.from_config(_alembic()).get_current_head()
-    return MigrationContext.configure(connection).get_current_revision() == newest
+    return Schema(MigrationContext.configure(connection).get_current_revision(), newest)
 
 
 def _alembic() -> "Config":

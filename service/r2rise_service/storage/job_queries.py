@@ -1,7 +1,7 @@
 """What is asked and changed of jobs, within a transaction."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 
 from sqlalchemy import Select, delete, exists, func, select
 from sqlalchemy.orm import Session
@@ -158,3 +158,15 @@ def count_live(session: Session, owner: str) -> int:
     """Return how many of the owner's jobs are live."""
     own = select(func.count()).where(Job.owner == owner, Job.status.in_(LIVE))
     return session.scalar(own) or 0
+
+
+def totals(session: Session) -> tuple[dict[str, int], dict[str, int]]:
+    """Return how many jobs have each status, and how many of all retrainings have each."""
+    jobs: dict[str, int] = dict.fromkeys(get_args(JobStatus), 0)
+    retrainings = {"ok": 0, "failed": 0}
+    counts = select(Job.status, func.count(), func.sum(Job.done), func.sum(Job.failed))
+    for status, n_jobs, done, failed in session.execute(counts.group_by(Job.status)):
+        jobs[status] = n_jobs
+        retrainings["ok"] += int(done) - int(failed)
+        retrainings["failed"] += int(failed)
+    return jobs, retrainings

@@ -1,5 +1,6 @@
 """Jobs of the store, and what happens to them."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ from r2rise_service.storage.database import Database
 from r2rise_service.storage.new import NewJob
 from r2rise_service.storage.rows import Conflict, event_info, job_info
 from r2rise_service.storage.tables import Event, Job
+
+logger = logging.getLogger(__name__)
 
 
 class JobStore:
@@ -112,6 +115,11 @@ class JobStore:
         with self._database.reading() as session:
             return job_queries.count_live(session, owner)
 
+    def totals(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Return how many jobs have each status, and how many of all retrainings have each."""
+        with self._database.reading() as session:
+            return job_queries.totals(session)
+
     def live_jobs(self) -> list[JobInfo]:
         """Return the live jobs of all owners: higher priority first, then older first."""
         with self._database.reading() as session:
@@ -139,7 +147,9 @@ class JobStore:
             if job is None or job.status not in only_from:
                 return None
             job_queries.move_on(session, job, status, reason, error)
-            return job_info(job)
+            moved = job_info(job)
+        logger.info("job moved on", extra={"job": job_id, "status": status, "reason": reason})
+        return moved
 
     def add_event(self, job_id: str, type_: EventType, data: dict[str, Any]) -> JobEvent:
         """Store an event."""

@@ -6,7 +6,7 @@ owner, is None: the two cannot be told apart from outside.
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from r2rise_service.storage.database import Database, is_newest, migrate
+from r2rise_service.storage.database import Database, Schema, migrate, schema
 from r2rise_service.storage.dataset_store import DatasetStore
 from r2rise_service.storage.exclusive import Exclusive
 from r2rise_service.storage.job_store import JobStore
@@ -32,13 +32,21 @@ class Store(KeyStore, DatasetStore, JobStore, RecordStore):
         """Bring the database to the newest schema (Alembic)."""
         migrate(self._database)
 
+    def schema(self) -> Schema:
+        """Return the version of the schema that the database has, and the newest.
+
+        Raises:
+            SQLAlchemyError: When the database cannot be reached.
+        """
+        with self._database.reading() as session:
+            return schema(session.connection())
+
     def is_current(self) -> bool:
         """Whether the database can be reached and has the newest schema."""
-        with self._database.reading() as session:
-            try:
-                return is_newest(session.connection())
-            except SQLAlchemyError:
-                return False
+        try:
+            return self.schema().is_current
+        except SQLAlchemyError:
+            return False
 
     def close(self) -> None:
         """Close all connections."""
