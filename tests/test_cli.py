@@ -1,6 +1,5 @@
 import json
 import os
-import pty
 import signal
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import toys
+from terminals import terminal
 from typer.testing import CliRunner
 
 from r2rise import ImportanceMap, Ledger, Study
@@ -221,22 +221,12 @@ def test_ctrl_c_keeps_what_certify_retrained(folder):
 
 def on_a_terminal(command: str) -> str:
     """Run a command and return what it shows on standard error."""
-    ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        command_line(command), stdout=subprocess.DEVNULL, stderr=theirs, env=environment()
-    ) as process:
-        os.close(theirs)
-        shown = b"".join(iter(lambda: _read(ours), b""))
-    os.close(ours)
-    assert process.returncode == 0
-    return shown.decode()
-
-
-def _read(terminal: int) -> bytes:
-    try:
-        return os.read(terminal, 4096)
-    except OSError:  # the other end is closed
-        return b""
+    with terminal() as (fd, shown):
+        process = subprocess.Popen(
+            command_line(command), stdout=subprocess.DEVNULL, stderr=fd, env=environment()
+        )
+    assert process.wait() == 0
+    return shown[0]
 
 
 def test_progress_bar_with_rate_and_time_left_on_a_terminal(folder):

@@ -61,13 +61,19 @@ def labels_of(texts: Iterable[str] | None) -> dict[str, str]:
 
 
 @datasets.command("upload")
-def upload(demonstrations: asking.Demos, url: Url = None, json: Json = False) -> None:
+def upload(
+    demonstrations: asking.Demos,
+    obs_keys: asking.ObsKeys = None,
+    url: Url = None,
+    json: Json = False,
+) -> None:
     """Upload demonstrations, unless the server has them.
 
     Example: r2rise datasets upload demos.npz
     """
     with connect(url) as client:
-        found = client.datasets.upload(demonstrations)
+        keys = obs_keys.split(",") if obs_keys else ()
+        found = client.datasets.upload(demonstrations, obs_keys=keys)
     _print_dataset(found, json=json)
 
 

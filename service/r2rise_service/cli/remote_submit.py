@@ -62,7 +62,8 @@ def submit(
     )
     labels = labels_of(label)
     with connect(url) as client:
-        dataset = client.datasets.upload(demonstrations)
+        keys = question.environment.obs_keys
+        dataset = client.datasets.upload(demonstrations, obs_keys=keys)
         if dry_run:
             _print_estimate(client.jobs.estimate(dataset, study=question), json=json)
             return

@@ -22,12 +22,15 @@ class Datasets:
         self,
         demonstrations: str | Path | Demonstrations,
         *,
+        obs_keys: Sequence[str] = (),
         metadata: Mapping[str, Any] | None = None,
     ) -> DatasetInfo:
         """Upload demonstrations, unless the server has them.
 
         Args:
             demonstrations: An `.npz` file or the demonstrations themselves.
+            obs_keys: For a file with dict observations: the keys to concatenate, as in the
+                study's environment.
             metadata: Whatever you want to say about them, JSON-ready; not looked at when the
                 server has them.
 
@@ -36,11 +39,14 @@ class Datasets:
             Refused: When the server does not take them.
         """
         if isinstance(demonstrations, Demonstrations):
-            known = self._known(demonstrations.content_hash)
-            return known or self._upload_arrays(demonstrations, metadata)
-        path = Path(demonstrations)
-        known = self._known(Demonstrations.load(path).content_hash)
-        return known or self._upload_file(path, metadata)
+            loaded, path = demonstrations, None
+        else:
+            loaded = Demonstrations.load(demonstrations, obs_keys=tuple(obs_keys))
+            path = None if obs_keys else Path(demonstrations)
+        known = self._known(loaded.content_hash)
+        if known is not None:
+            return known
+        return self._upload_file(path, metadata) if path else self._upload_arrays(loaded, metadata)
 
     def get(self, dataset_id: str) -> DatasetInfo:
         """Return a dataset.
