@@ -11,6 +11,11 @@ import pytest
 from conftest import require
 from sqlalchemy import create_engine, text
 
+WHO_MAY_CONNECT = """
+host all tester 127.0.0.1/32 trust
+host all all    127.0.0.1/32 scram-sha-256
+"""
+
 
 def as_postgres(*command):
     """Run a tool of PostgreSQL, which refuses to be root."""
@@ -29,6 +34,7 @@ def postgres(tmp_path_factory):
         port = probe.getsockname()[1]
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
     as_postgres("initdb", "-D", str(folder), "-A", "trust", "-U", "tester", "--no-sync")
+    (folder / "pg_hba.conf").write_text(WHO_MAY_CONNECT)
     try:
         as_postgres(
             "pg_ctl", "-D", str(folder), "-w", "-o", options, "-l", f"{folder}/log", "start"

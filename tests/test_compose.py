@@ -8,7 +8,7 @@ import pytest
 from deployment import ROOT, argv, check_command, compose, environment, last, make_secrets
 from jsonschema import Draft202012Validator
 
-from r2rise.engines.pool import DEATHS_ALLOWED
+from r2rise.engines.pool import DEATHS_ALLOWED, ISOLATED_TRIES
 from r2rise_service.keys import PREFIX
 from r2rise_service.settings import Settings
 
@@ -74,7 +74,7 @@ def secrets(tmp_path_factory):
     return make_secrets(tmp_path_factory.mktemp("secrets"))
 
 
-@pytest.mark.parametrize("name", ["api", "scheduler"])
+@pytest.mark.parametrize("name", ["api", "scheduler", "migrate"])
 def test_commands_are_ones_that_the_program_has(name, secrets):
     check_command([word.replace("/run/secrets", str(secrets)) for word in argv(OURS[name])])
 
@@ -91,8 +91,8 @@ def test_variables_are_settings_with_values_that_they_take(name, monkeypatch):
     variables = {**environment(), **OURS[name].get("environment", {})}
     ours = {key: value for key, value in variables.items() if key.startswith("R2RISE_")}
     del ours["R2RISE_CACHE"]  # of the library
-    fields = {key.removeprefix("R2RISE_").lower() for key in ours}
-    assert fields <= set(Settings.model_fields)
+    assert {key.removeprefix("R2RISE_").lower() for key in ours} <= set(Settings.model_fields)
+    fields = {key.removeprefix("R2RISE_").lower() for key, value in ours.items() if value}
     for key, value in ours.items():
         monkeypatch.setenv(key, value)
     found = Settings.read()
@@ -164,9 +164,10 @@ def test_workers_can_be_scaled():
     assert not {"container_name", "ports", "hostname"} & set(SERVICES["worker"])
 
 
-def test_the_scheduler_gives_up_a_shard_when_the_pool_expects_it():
+def test_the_scheduler_does_not_give_up_a_shard_before_the_pool_does():
     variables = SERVICES["scheduler"]["environment"]
-    assert variables == {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": str(DEATHS_ALLOWED - 1)}
+    most = str(DEATHS_ALLOWED * (1 + ISOLATED_TRIES))
+    assert variables == {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": most}
 
 
 def test_images_of_others_have_versions():
