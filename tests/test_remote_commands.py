@@ -13,7 +13,7 @@ from test_service_cli import DEMOS, LONG, SMALL
 
 import r2rise
 from r2rise_service import Client
-from r2rise_service.client import JobCanceled, NotFound, Refused
+from r2rise_service.client import JobCanceled, NotAllowed, NotFound, Refused
 
 NO_SCORE = {
     **SMALL.model_dump(mode="json", exclude_unset=True),
@@ -213,3 +213,25 @@ def test_a_job_that_is_gone_is_told(client, dataset):
         job.refresh()
     with pytest.raises(NotFound):
         job.delete()
+
+
+def test_an_administrator_makes_and_revokes_keys(tmp_path):
+    data = tmp_path / "data"
+    secret = run("keys", "create", "--data", str(data), "--scope", "admin")[0].strip()
+    with Server(data) as server, Client(url=server.url, api_key=secret) as admin:
+        made = admin.keys.create(owner="anna", name="laptop", scopes=["read"])
+        assert (made.owner, made.name, made.scopes) == ("anna", "laptop", ("read",))
+        assert made.id in [key.id for key in admin.keys.list()]
+        with Client(url=server.url, api_key=made.secret) as anna:
+            assert anna.datasets.list() == []
+            with pytest.raises(NotAllowed, match="submit"):
+                anna.datasets.upload(DEMOS)
+            with pytest.raises(NotAllowed, match="admin"):
+                anna.keys.list()
+            admin.keys.revoke(made.id)
+            with pytest.raises(NotAllowed):
+                anna.datasets.list()
+        with pytest.raises(NotFound):
+            admin.keys.revoke(made.id)
+        with pytest.raises(Refused, match="owner"):
+            admin.keys.create(owner="")
