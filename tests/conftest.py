@@ -6,7 +6,7 @@ from hypothesis import settings
 
 import r2rise
 
-pytest_plugins = ["databases"]
+pytest_plugins = ["databases", "stores"]
 
 # A loaded machine is no failure; CI draws the same examples every time.
 settings.register_profile("ours", deadline=None, derandomize=os.environ.get("CI") == "true")

@@ -1,16 +1,16 @@
 """What travels over HTTP: the same models in server and client."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
 from r2rise.comparison import Comparison
 from r2rise.resolution import Notice
 from r2rise.study import Study
 
 Scope = Literal["read", "submit", "admin"]
-JobKind = Literal["explain"]
+JobKind = Literal["explain", "certify", "curate", "transfer"]
 JobStatus = Literal["queued", "running", "canceling", "succeeded", "failed", "canceled"]
 EventType = Literal["job.status", "job.progress", "job.importance", "job.error"]
 
@@ -69,12 +69,21 @@ class DatasetPage(Answer):
     next_page_token: str | None = None
 
 
+def _listed(value: Any) -> Any:
+    """Take one id for a list of one."""
+    return (value,) if isinstance(value, str) else value
+
+
 class JobRequest(Question):
     """A job to be done.
 
     Attributes:
-        kind: What is asked; `explain` computes an importance map.
-        study: Fields of the study; `demonstrations` names an uploaded dataset by its sha256.
+        kind: What is asked. `explain` computes an importance map, `certify` tests one, `curate`
+            leaves out what it says hurts, and `transfer` tests several on each other's learners.
+        study: For `explain`: the fields of the study; `demonstrations` names an uploaded dataset
+            by its sha256.
+        based_on: For the others: the ids of the `explain` jobs whose maps they are about.
+        repetitions: Of `certify` and `transfer`: training seeds, 20 unless given.
         name: For people.
         labels: For finding it again.
         priority: Higher goes first.
@@ -92,7 +101,9 @@ class JobRequest(Question):
     )
 
     kind: JobKind = "explain"
-    study: dict[str, Any]
+    study: dict[str, Any] | None = None
+    based_on: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
+    repetitions: int | None = Field(default=None, ge=2, le=10_000)
     name: str = Field(default="", max_length=200)
     labels: Labels = {}
     priority: int = Field(default=0, ge=-100, le=100)
@@ -124,7 +135,9 @@ class JobInfo(Answer):
     Attributes:
         status: `queued`, `running`, `canceling`, `succeeded`, `failed` or `canceled`.
         status_reason: Why it has this state, in words.
-        study: The resolved study, with defaults.
+        study: The resolved study, with defaults; that of the first job it is based on.
+        based_on: Jobs whose maps it is about; they may be gone.
+        repetitions: Training seeds; null for kinds that have none to choose.
         warnings: What was noticed when the job was accepted; its maps hold it, too.
         revision: Records used by the newest importance map; 0 before the first.
         version: Counts changes; the ETag of the job.
@@ -142,6 +155,8 @@ class JobInfo(Answer):
     dataset_id: str
     study: Study
     study_hash: str
+    based_on: tuple[str, ...] = ()
+    repetitions: int | None = None
     warnings: tuple[Notice, ...] = ()
     progress: JobProgress
     revision: int = 0

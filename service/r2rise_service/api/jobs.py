@@ -50,6 +50,8 @@ def create(
     idempotency_key: IdempotencyKey = None,
 ) -> Any:
     """Ask for a job. With `dry_run`, say what it would be: nothing is stored or retrained."""
+    if asked.kind != "explain" or asked.study is None:
+        raise ProblemError(422, "invalid", "Expected the kind explain with a study.")
     dataset, resolved = _accepted(context, owner, asked)
     if dry_run:
         response.status_code = 200
@@ -214,7 +216,7 @@ def matches(header: str | None, etag: str) -> bool:
 
 def _accepted(context: Context, owner: str, asked: JobRequest) -> tuple[DatasetInfo, Resolved]:
     """Return the dataset and the resolved study of a request."""
-    study = parse_study(asked.study)
+    study = parse_study(asked.study or {})
     check_study(study, context.settings)
     found = context.store.datasets(owner, sha256=study.demonstrations)
     if not found:

@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 
-from r2rise import Demonstrations
 from r2rise.engines.pool import DaskPool, Done
 from r2rise.errors import R2RiseError, StudyFailed
 from r2rise_service.models import JobInfo
+from r2rise_service.queue.admission import admitted
 from r2rise_service.queue.load import Load
 from r2rise_service.queue.work import JobWork, clear_flags
 from r2rise_service.storage import Store
@@ -62,7 +62,6 @@ class Reconciler:
         self._stopping = threading.Event()
         self._pool: DaskPool | None = None
         self._trouble = "workers have not started yet"
-        self._started: dict[str, float] = {}
         self._thread = threading.Thread(target=self._run, name="reconciler", daemon=True)
 
     def start(self) -> None:
@@ -126,13 +125,13 @@ class Reconciler:
         self._look_at_jobs(pool)
         until = time.monotonic() + _NEWS_SECONDS
         while not self._news.is_set() and time.monotonic() < until:
+            self._ask_idle()
             self._fill(pool)
             done = pool.next(_LOOK_SECONDS)
             if done is not None:
                 self._take_in(pool, done)
             elif not self._works:
                 self._news.wait(_LOOK_SECONDS)
-            self._end_finished()
 
     def _look_at_jobs(self, pool: DaskPool) -> None:
         for job in self._store.live_jobs():
@@ -147,21 +146,12 @@ class Reconciler:
     def _admit(self, job: JobInfo) -> None:
         """Start or resume a job; what cannot be started fails with its reason."""
         try:
-            path = self._files.path(job.study.demonstrations or "")
-            keys = job.study.environment.obs_keys
-            demonstrations = Demonstrations.load(path, obs_keys=keys)
-            lengths = demonstrations.lengths.tolist()
-            n_segments = len(demonstrations.segments(job.study.masking))
-            ledger = self._store.ledger(job.id, lengths, n_segments)
-            work = JobWork(job, demonstrations, ledger, self._files.folder)
+            work = admitted(job, self._store, self._files)
         except (R2RiseError, OSError) as error:
             self._fail(job.id, str(error))
             return
-        self._store.set_status(job.id, "running", only_from=("queued",))
+        self._store.start_job(job.id)
         self._works[job.id] = work
-        worked = max(ledger.elapsed.values(), default=0.0)
-        self._started[job.id] = time.monotonic() - worked
-        self._check_enough(work)
 
     def _cancel(self, pool: DaskPool, job: JobInfo, work: JobWork | None) -> None:
         if work is None:
@@ -177,8 +167,8 @@ class Reconciler:
             if not ready:
                 return
             work = min(ready, key=lambda work: (-work.priority, work.in_flight))
-            shard = work.take_shard()
-            pool.submit(work.id, work.work, shard, priority=work.priority)
+            own, shard = work.take_shard()
+            pool.submit(work.id, own, shard, priority=work.priority)
             logger.debug("shard submitted", extra={"job": work.id, "shard": shard.name})
 
     def _take_in(self, pool: DaskPool, done: Done) -> None:
@@ -187,35 +177,51 @@ class Reconciler:
         work = self._works.get(done.name)
         if work is None:
             return  # removed meanwhile
-        if done.records and self._store.add_records(done.name, done.records) is None:
+        part = work.part_of(done.shard)
+        if done.records and self._store.add_records(work.id, done.records, part=part) is None:
             work.cancel()  # the job is gone
-            pool.cancel(done.name)
         try:
-            work.give_back(done.records)
+            work.give_back(done.shard, done.records)
         except StudyFailed as error:
             work.cancel()
-            pool.cancel(work.id)
             self._fail(work.id, str(error))
-        self._check_enough(work)
+        if not work.canceled and work.has_enough:
+            work.cancel()
+        self._keep_times(work)
         if work.canceled:
             pool.cancel(work.id)
 
-    def _check_enough(self, work: JobWork) -> None:
-        """Keep the times of complete blocks; give up what is in flight once there is enough."""
-        for block in work.new_marks():
-            elapsed = time.monotonic() - self._started[work.id]
-            work.ledger.elapsed[block] = elapsed
+    def _keep_times(self, work: JobWork) -> None:
+        for block, elapsed in work.new_marks():
             self._store.mark(work.id, block, elapsed)
-        if work.has_enough and not work.canceled:
-            work.cancel()
 
-    def _end_finished(self) -> None:
-        for work in [work for work in self._works.values() if work.is_done]:
-            del self._works[work.id]
-            work.close()
-            if self._store.set_status(work.id, "canceled", only_from=("canceling",)) is None:
-                self._store.set_status(work.id, "succeeded", only_from=("running",))
-            self._news.set()
+    def _ask_idle(self) -> None:
+        """Let jobs of which nothing is left to do ask on; those that need no more end."""
+        for work in [work for work in self._works.values() if work.is_idle]:
+            if not work.canceled:
+                self._ask(work)
+            if work.is_idle:
+                self._end(work)
+
+    def _ask(self, work: JobWork) -> None:
+        total = work.total
+        try:
+            work.ask()
+        except R2RiseError as error:
+            self._fail(work.id, str(error))
+        except Exception as error:  # of one job only: the others go on
+            logger.exception("job %s could not be asked", work.id)
+            self._fail(work.id, f"internal error: {type(error).__name__}")
+        if work.total > total:
+            self._store.grow_total(work.id, work.total)
+        self._keep_times(work)
+
+    def _end(self, work: JobWork) -> None:
+        del self._works[work.id]
+        work.close()
+        if self._store.set_status(work.id, "canceled", only_from=("canceling",)) is None:
+            self._store.finish(work.id, None if work.result is None else work.result.to_json())
+        self._news.set()
 
     def _fail(self, job_id: str, reason: str) -> None:
         self._store.set_status(

@@ -1,95 +1,134 @@
-"""One live job as the reconciler sees it: what is missing, in flight, and when it has enough."""
+"""One live job as the reconciler sees it: what is missing, in flight, and what came of it.
+
+A job asks its question. Tasks that are missing make a stage of shards; when all of them are back it
+asks again. It is done when the question is answered.
+"""
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from r2rise import Demonstrations
 from r2rise.engines.pool import Work
-from r2rise.ledger import Ledger, Record
+from r2rise.ledger import Record
+from r2rise.results import Result
 from r2rise.retraining import Shard
 from r2rise.runner import Tally, missing_shards
-from r2rise.stopping import StoppingRule
-from r2rise.tasks import study_tasks
+from r2rise.tasks import Key
 from r2rise_service.models import JobInfo
-from r2rise_service.storage.files import UNPACKED
+from r2rise_service.queue.ending import Ending
+from r2rise_service.queue.questions import Question
+from r2rise_service.queue.stored import Missing, StoredRunner, Wanted
+
+
+class _Submitted(NamedTuple):
+    """Whose shard it is, and who counts its failures."""
+
+    runner: StoredRunner
+    tally: Tally
 
 
 class JobWork:
-    """A job of kind `explain`: its tasks, and the records that the store holds of them.
+    """A live job: its question, and the shards of the stage that it is in.
 
     Args:
         job: The job.
-        demonstrations: What it is about.
-        ledger: Its records so far.
-        folder: Where demonstrations are unpacked and flags are set.
+        question: What it asks of its runners.
+        runners: One for each of its learners.
+        works: What workers need of each learner.
+        flag: File that tells running shards to end.
+        ending: When a study has enough, for jobs that may end early.
 
     Attributes:
-        in_flight: Shards that were submitted and have not come back.
         priority: Of the job.
+        total: Retrainings asked for so far, baselines included.
+        answered: Whether the question was answered.
+        result: The answer, for kinds that have one.
+        canceled: Whether what is left is given up.
     """
 
     def __init__(
-        self, job: JobInfo, demonstrations: Demonstrations, ledger: Ledger, folder: Path
+        self,
+        job: JobInfo,
+        question: Question,
+        runners: Sequence[StoredRunner],
+        works: Sequence[Work],
+        flag: Path,
+        ending: Ending | None = None,
     ) -> None:
-        study = job.study
-        segments = demonstrations.segments(study.masking)
-        tasks = study_tasks(study, len(segments))
-        self.id, self.priority, self.in_flight = job.id, job.priority, 0
-        self.ledger = ledger
-        self._flag = folder / "canceled" / job.id
+        self.id, self.priority, self.total = job.id, job.priority, job.progress.total
+        self._question, self._runners, self._works = question, runners, works
+        self._flag, self._ending = flag, ending
         self._flag.unlink(missing_ok=True)
-        self.work = Work.of(study, demonstrations, folder / UNPACKED, self._flag)
-        self._rule = StoppingRule(study, segments)
-        self._tally = Tally(study, tasks, ledger)
-        self._missing: Iterator[Shard] = missing_shards(
-            ledger, tasks, study.execution.shard_size or 1
-        )
-        self._next = next(self._missing, None)
-        self.canceled = False
+        self._in_flight: dict[Shard, _Submitted] = {}
+        self._stage: Iterator[tuple[Shard, _Submitted]] = iter(())
+        self._next: tuple[Shard, _Submitted] | None = None
+        self.answered = self.canceled = False
+        self.result: Result | None = None
+
+    def ask(self) -> None:
+        """Ask the question: it is answered, or a stage of shards begins.
+
+        Raises:
+            R2RiseError: When there is no answer, whatever would be retrained.
+        """
+        try:
+            self.result = self._question()
+            self.answered = True
+        except Missing as missing:
+            self._stage = _shards(missing.wanted)
+            self._next = next(self._stage, None)
+            self.total = max(self.total, sum(len(runner.asked) for runner in self._runners))
+
+    @property
+    def in_flight(self) -> int:
+        """Shards that were submitted and have not come back."""
+        return len(self._in_flight)
 
     @property
     def has_more(self) -> bool:
         """Whether there is a shard to submit."""
         return self._next is not None and not self.canceled
 
-    def take_shard(self) -> Shard:
-        """Return the next shard to submit; ask `has_more` first."""
-        shard = self._next
-        if shard is None:
-            raise LookupError(f"{self.id} has no shard left")
-        self._next = next(self._missing, None)
-        self.in_flight += 1
-        return shard
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing can be done before the question is asked again."""
+        return not self._in_flight and not self.has_more
 
-    def give_back(self, records: list[Record]) -> None:
-        """Take in what came of a shard.
+    def take_shard(self) -> tuple[Work, Shard]:
+        """Return the next shard to submit, and whose it is; look at `has_more` first."""
+        if self._next is None:
+            raise LookupError(f"{self.id} has no shard left")
+        shard, submitted = self._next
+        self._next = next(self._stage, None)
+        self._in_flight[shard] = submitted
+        return self._works[submitted.runner.part], shard
+
+    def part_of(self, shard: Shard) -> int:
+        """Return the number of the learner that a shard in flight belongs to."""
+        return self._in_flight[shard].runner.part
+
+    def give_back(self, shard: Shard, records: list[Record]) -> None:
+        """Take in what came of a shard; nothing did where it was canceled or lost.
 
         Raises:
             StudyFailed: When more retrainings failed than the study allows.
         """
-        self.in_flight -= 1
-        self.ledger.add(records)
-        self._tally.add(records)
+        runner, tally = self._in_flight.pop(shard)
+        runner.add(records)
+        tally.add(records)
         if not self.canceled:
-            self._tally.check_failures()
-
-    def new_marks(self) -> list[int]:
-        """Return the blocks of the design that are complete and have no elapsed time yet."""
-        marks: list[int] = []
-        self._rule.decide(self.ledger, marks.append)
-        return marks
+            tally.check_failures()
 
     @property
     def has_enough(self) -> bool:
         """Whether the study may stop before its budget."""
-        return self._rule.decide(self.ledger) is not None
+        return self._ending is not None and self._ending.has_enough()
 
-    @property
-    def is_done(self) -> bool:
-        """Whether nothing is left to do."""
-        return self.in_flight == 0 and (self.canceled or self._next is None)
+    def new_marks(self) -> list[tuple[int, float]]:
+        """Return the blocks of the design that got complete, with their seconds of work."""
+        return self._ending.new_marks() if self._ending else []
 
     def cancel(self) -> None:
         """Let running shards end at their next look at the flag."""
@@ -100,6 +139,21 @@ class JobWork:
     def close(self) -> None:
         """Remove the flag."""
         self._flag.unlink(missing_ok=True)
+
+
+def _shards(wanted: Sequence[Wanted]) -> Iterator[tuple[Shard, _Submitted]]:
+    """Yield the shards of a stage, each task's once; whole ones, as the library makes them."""
+    begun: set[tuple[int, Key]] = set()
+    for runner, tasks in wanted:
+        tally = Tally(runner.study, tasks, runner.ledger)
+        held = [record for task in tasks if (record := runner.ledger.get(task)) is not None]
+        tally.add([record for record in held if record.key in runner.tried])
+        size = runner.study.execution.shard_size or 1
+        for shard in missing_shards(runner.ledger, tasks, size):
+            keys = {(runner.part, task.key) for task in shard.tasks if runner.lacks(task)}
+            if not keys <= begun:
+                begun |= keys
+                yield shard, _Submitted(runner, tally)
 
 
 def clear_flags(folder: Path) -> None:

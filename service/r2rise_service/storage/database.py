@@ -6,7 +6,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    create_engine,
+    event,
+    func,
+    make_url,
+    select,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -62,6 +72,12 @@ class Database:
             return FileExclusive(Path(f"{self._url.database}.{name}.lock"))
         return PostgresExclusive(self._url, name)
 
+    def lock_owner(self, session: Session, owner: str) -> None:
+        """Let other transactions of an owner wait for this one; on SQLite they all do anyway."""
+        if self.dialect == "postgresql":
+            key = func.hashtextextended(f"owner {owner}", 0)
+            session.execute(select(func.pg_advisory_xact_lock(key)))
+
     def close(self) -> None:
         """Close all connections."""
         self._readers.dispose()
@@ -113,7 +129,7 @@ def migrate(database: Database) -> None:
     """Bring the schema to the newest version, all in one transaction."""
     from alembic import command
 
-    config = _alembic()
+    config = alembic_config()
     with database.altering() as connection:
         if database.dialect == "postgresql":  # one after the other, where several begin at once
             connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('r2rise migrate'))"))
@@ -138,11 +154,12 @@ def schema(connection: Connection) -> Schema:
     from alembic.runtime.migration import MigrationContext
     from alembic.script import ScriptDirectory
 
-    newest = ScriptDirectory.from_config(_alembic()).get_current_head()
+    newest = ScriptDirectory.from_config(alembic_config()).get_current_head()
     return Schema(MigrationContext.configure(connection).get_current_revision(), newest)
 
 
-def _alembic() -> "Config":
+def alembic_config() -> "Config":
+    """Return where Alembic finds the migrations."""
     from alembic.config import Config
 
     config = Config()

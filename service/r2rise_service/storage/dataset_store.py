@@ -19,6 +19,7 @@ class DatasetStore:
             The dataset, and whether it is new.
         """
         with self._database.writing() as session:
+            self._database.lock_owner(session, new.owner)
             return dataset_queries.store_dataset(session, new)
 
     def dataset(self, owner: str, dataset_id: str) -> DatasetInfo | None:

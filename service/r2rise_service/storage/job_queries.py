@@ -9,7 +9,15 @@ from sqlalchemy.orm import Session
 from r2rise_service.models import ENDED, LIVE, EventType, JobPage, JobStatus
 from r2rise_service.storage.new import NewJob
 from r2rise_service.storage.pages import page_of
-from r2rise_service.storage.rows import Conflict, job_info, new_id, storable, utc_now
+from r2rise_service.storage.rows import (
+    Conflict,
+    KeyReused,
+    TooManyLive,
+    job_info,
+    new_id,
+    storable,
+    utc_now,
+)
 from r2rise_service.storage.tables import Dataset, Event, Idempotency, Job
 
 REMEMBERED = timedelta(hours=24)
@@ -36,29 +44,34 @@ def remembered(session: Session, owner: str, idempotency: tuple[str, str]) -> Jo
     """Return the job that an Idempotency-Key made in the last 24 hours.
 
     Raises:
-        Conflict: When the key was used with another body.
+        KeyReused: When the key was used with another body.
     """
-    session.execute(delete(Idempotency).where(Idempotency.created_at < utc_now() - REMEMBERED))
     key, digest = idempotency
     earlier = session.get(Idempotency, (owner, key))
-    if earlier is None:
+    if earlier is None or earlier.created_at < utc_now() - REMEMBERED:
         return None
     if earlier.digest != digest:
-        raise Conflict(
+        raise KeyReused(
             f"The Idempotency-Key {key!r} was used with another request body in the last "
             f"24 hours: send the same body, or another key."
         )
     return session.get(Job, earlier.job_id)
 
 
+def forget_old_keys(session: Session) -> None:
+    """Remove the Idempotency-Keys that are older than 24 hours."""
+    session.execute(delete(Idempotency).where(Idempotency.created_at < utc_now() - REMEMBERED))
+
+
 def store_job(session: Session, new: NewJob, idempotency: tuple[str, str] | None) -> Job:
     """Store a job as `queued`, with its first event.
 
     Raises:
-        Conflict: When its dataset is not there any more.
+        Conflict: When its dataset is not there any more. A job that is based on others needs
+            none: their demonstrations are kept.
     """
     dataset = select(Dataset.id).where(Dataset.id == new.dataset_id, Dataset.owner == new.owner)
-    if session.scalar(dataset.with_for_update()) is None:
+    if not new.sources and session.scalar(dataset.with_for_update()) is None:
         raise Conflict(f"There is no dataset {new.dataset_id}: upload it again.")
     now = utc_now()
     job = Job(
@@ -75,6 +88,9 @@ def store_job(session: Session, new: NewJob, idempotency: tuple[str, str] | None
         sha256=new.study.demonstrations,
         study=new.study.model_dump(mode="json"),
         study_hash=new.study.study_hash,
+        based_on=[source.job_id for source in new.sources],
+        repetitions=new.repetitions,
+        done_since=0,
         total=new.total,
         done=0,
         failed=0,
@@ -131,12 +147,31 @@ def move_on(session: Session, job: Job, status: JobStatus, reason: str, error: s
     now, reason = utc_now(), storable(reason)
     error = None if error is None else storable(error)
     job.status, job.status_reason, job.error = status, reason, error
-    if status == "running" and job.started_at is None:
-        job.started_at = now
+    if status == "running":
+        job.started_at = job.started_at or now
+        count_anew(job)
+    elif status == "queued":
+        job.resumed_at = None
     job.finished_at = now if status in ENDED else None
     store_event(session, job.id, "job.status", {"status": status, "status_reason": reason})
     if error is not None:
         store_event(session, job.id, "job.error", {"error": error})
+
+
+def count_anew(job: Job) -> None:
+    """Let the rate of a job begin now."""
+    job.resumed_at, job.done_since = utc_now(), 0
+
+
+def check_live(session: Session, owner: str, most: int | None) -> None:
+    """Check that an owner may have one more live job.
+
+    Raises:
+        TooManyLive: When there are as many as allowed.
+    """
+    n_live = count_live(session, owner)
+    if most is not None and n_live >= most:
+        raise TooManyLive(f"You have {n_live} live jobs; {most} are allowed. Wait for one to end.")
 
 
 def check_ended(job: Job) -> None:

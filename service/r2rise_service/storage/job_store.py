@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import select
 
 from r2rise_service.models import EventType, JobEvent, JobInfo, JobPage, JobStatus
-from r2rise_service.storage import job_queries
+from r2rise_service.storage import job_queries, result_queries
 from r2rise_service.storage.database import Database
 from r2rise_service.storage.new import NewJob
 from r2rise_service.storage.rows import Conflict, event_info, job_info
@@ -22,27 +22,50 @@ class JobStore:
     _database: Database
 
     def add_job(
-        self, new: NewJob, *, idempotency: tuple[str, str] | None = None
+        self,
+        new: NewJob,
+        *,
+        idempotency: tuple[str, str] | None = None,
+        max_live: int | None = None,
     ) -> tuple[JobInfo, bool]:
-        """Store a job as `queued`, with its first `job.status` event.
+        """Store a job as `queued`, with its first `job.status` event and what it is based on.
 
         Args:
             new: The job.
             idempotency: Key that the owner sent and digest of the body. The same key and body
                 within 24 hours returns the job that was stored then.
+            max_live: How many live jobs the owner may have, this one included.
 
         Returns:
             The job, and whether it is new.
 
         Raises:
-            Conflict: When the key was used with another body.
+            KeyReused: When the key was used with another body.
+            TooManyLive: When the owner has as many live jobs already.
+            Conflict: When its dataset, or a job that it is based on, is not there any more.
         """
         with self._database.writing() as session:
+            self._database.lock_owner(session, new.owner)
             if idempotency is not None:
                 earlier = job_queries.remembered(session, new.owner, idempotency)
                 if earlier is not None:
                     return job_info(earlier), False
-            return job_info(job_queries.store_job(session, new, idempotency)), True
+                job_queries.forget_old_keys(session)
+            job_queries.check_live(session, new.owner, max_live)
+            job = job_queries.store_job(session, new, idempotency)
+            for part, source in enumerate(new.sources):
+                result_queries.store_source(session, job, part, source)
+            return job_info(job), True
+
+    def replayed(self, owner: str, idempotency: tuple[str, str]) -> JobInfo | None:
+        """Return the job that an Idempotency-Key made in the last 24 hours.
+
+        Raises:
+            KeyReused: When the key was used with another body.
+        """
+        with self._database.reading() as session:
+            earlier = job_queries.remembered(session, owner, idempotency)
+            return None if earlier is None else job_info(earlier)
 
     def job(self, owner: str, job_id: str) -> JobInfo | None:
         """Return one of the owner's jobs."""
@@ -125,6 +148,49 @@ class JobStore:
         with self._database.reading() as session:
             return [job_info(job) for job in session.scalars(job_queries.live())]
 
+    def start_job(self, job_id: str) -> JobInfo | None:
+        """Let a queued job run, or count the work of a running one anew: a server takes it up.
+
+        Returns:
+            The job, or None when it is in another state (nothing happened then).
+        """
+        with self._database.writing() as session:
+            job = job_queries.locked(session, job_id)
+            if job is None or job.status not in ("queued", "running"):
+                return None
+            if job.status == "queued":
+                job_queries.move_on(session, job, "running", "", None)
+            job_queries.count_anew(job)
+            session.flush()
+            return job_info(job)
+
+    def retry_job(self, owner: str, job_id: str, *, max_live: int | None = None) -> JobInfo | None:
+        """Queue an ended job again.
+
+        Returns:
+            The job, or None when there is none.
+
+        Raises:
+            Conflict: While it is live.
+            TooManyLive: When the owner has as many live jobs already.
+        """
+        with self._database.writing() as session:
+            self._database.lock_owner(session, owner)
+            job = job_queries.locked(session, job_id, owner)
+            if job is None:
+                return None
+            job_queries.check_ended(job)
+            job_queries.check_live(session, owner, max_live)
+            job_queries.move_on(session, job, "queued", "Tried again.", None)
+            return job_info(job)
+
+    def grow_total(self, job_id: str, total: int) -> None:
+        """Let a job ask for more retrainings than it did; never for fewer."""
+        with self._database.writing() as session:
+            job = job_queries.locked(session, job_id)
+            if job is not None:
+                job.total = max(job.total, total)
+
     def set_status(
         self,
         job_id: str,
@@ -137,7 +203,7 @@ class JobStore:
         """Move a job on, with a `job.status` event (and `job.error` where there is an error).
 
         `started_at` is set at the first `running`, `finished_at` at an ended state and cleared
-        when a job is queued again.
+        when a job is queued again. The rate counts from the newest `running`.
 
         Returns:
             The job, or None when its state is not one of `only_from` (nothing happened then).

@@ -21,6 +21,15 @@ class NewDataset:
 
 
 @dataclass(frozen=True)
+class Source:
+    """A job that another is based on: its map, and what that is called there."""
+
+    job_id: str
+    name: str
+    map: str
+
+
+@dataclass(frozen=True)
 class NewJob:
     """A job that was accepted; `total` counts the retrainings it asks for, baselines included."""
 
@@ -33,3 +42,5 @@ class NewJob:
     name: str = ""
     labels: Labels = field(default_factory=dict)
     priority: int = 0
+    sources: tuple[Source, ...] = ()
+    repetitions: int | None = None

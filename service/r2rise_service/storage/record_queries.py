@@ -4,12 +4,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from sqlalchemy import select
+from sqlalchemy import func, insert, literal, select
 from sqlalchemy.orm import Session
 
 from r2rise.ledger import Ledger, LedgerHeader, Record
+from r2rise.study import Study
 from r2rise_service.storage.job_queries import store_event
-from r2rise_service.storage.rows import progress_of, storable, study_of
+from r2rise_service.storage.rows import progress_of, storable, task_digest
 from r2rise_service.storage.tables import Job, Mark, RecordRow
 
 _PLAIN = (
@@ -24,28 +25,32 @@ _PLAIN = (
     "attempts",
     "evaluation_seconds",
 )
-_Place = tuple[str, int]
+_BASELINES = ("random_policy", "baseline")
 
 
-def store_records(session: Session, job: Job, records: Sequence[Record], insert: Any) -> None:
+def store_records(
+    session: Session, job: Job, part: int, records: Sequence[Record], unless_there: Any
+) -> None:
     """Store records that are not there or failed, and count what was really stored.
 
     Args:
         session: A writing transaction that holds the job.
         job: Whose records they are.
+        part: Number of the learner within the job.
         records: What came; of several for one task the first counts, unless it failed.
-        insert: An INSERT into the records that knows ON CONFLICT.
+        unless_there: An INSERT into the records that knows ON CONFLICT.
     """
     if not records:
         return
-    before = _failures_held(session, job, records)
-    rows = [_row(job.id, record) for record in _distinct(records)]
-    written = session.execute(_unless_done(insert), rows).all()
+    before = _failures_held(session, job, part, records)
+    rows = [_row(job.id, part, task, record) for task, record in _distinct(records).items()]
+    written = session.execute(_unless_done(unless_there), rows).all()
     if not written:
         return
-    added = [kind for kind, index, _ in written if (kind, index) not in before]
+    added = [kind for kind, task, _ in written if task not in before]
     mended = len(written) - len(added)
     job.done += len(added)
+    job.done_since += len(written)
     job.failed += sum(status == "failed" for *_, status in written) - mended
     new_design = added.count("design")
     job.revision += new_design
@@ -55,52 +60,67 @@ def store_records(session: Session, job: Job, records: Sequence[Record], insert:
         store_event(session, job.id, "job.importance", {"revision": job.revision})
 
 
-def _failures_held(session: Session, job: Job, records: Sequence[Record]) -> set[_Place]:
+def _failures_held(session: Session, job: Job, part: int, records: Sequence[Record]) -> set[str]:
     """Return which of these tasks failed before; the others that get written are new."""
     indices = [record.index for record in records]
-    failures = select(RecordRow.kind, RecordRow.index).where(
+    failures = select(RecordRow.task).where(
         RecordRow.job_id == job.id,
+        RecordRow.part == part,
         RecordRow.kind.in_({record.kind for record in records}),
         RecordRow.index.between(min(indices), max(indices)),
         RecordRow.status == "failed",
     )
-    return {(kind, index) for kind, index in session.execute(failures)}
+    return set(session.scalars(failures))
 
 
-def _distinct(records: Iterable[Record]) -> list[Record]:
+def _distinct(records: Iterable[Record]) -> dict[str, Record]:
     """Return one record for each task, as one statement can write a row only once."""
-    kept: dict[_Place, Record] = {}
+    kept: dict[str, Record] = {}
     for record in records:
-        place = record.kind, record.index
-        if place not in kept or kept[place].status == "failed":
-            kept[place] = record
-    return list(kept.values())
+        task = task_digest(record)
+        if task not in kept or kept[task].status == "failed":
+            kept[task] = record
+    return kept
 
 
 def _unless_done(insert: Any) -> Any:
     """Return the INSERT that leaves a record that did not fail; it returns what it wrote."""
     changed = {name: insert.excluded[name] for name in (*_PLAIN[2:], "returns")}
     statement = insert.on_conflict_do_update(
-        index_elements=["job_id", "kind", "index"],
+        index_elements=["job_id", "part", "task"],
         set_=changed,
         where=RecordRow.status == "failed",
     )
-    return statement.returning(RecordRow.kind, RecordRow.index, RecordRow.status)
+    return statement.returning(RecordRow.kind, RecordRow.task, RecordRow.status)
 
 
-def _row(job_id: str, record: Record) -> dict[str, Any]:
+def _row(job_id: str, part: int, task: str, record: Record) -> dict[str, Any]:
     plain = {name: getattr(record, name) for name in _PLAIN}
     plain["reason"] = storable(record.reason)
     returns = np.ascontiguousarray(record.returns, dtype="<f8").tobytes()
-    return {"job_id": job_id, "returns": returns, **plain}
+    return {"job_id": job_id, "part": part, "task": task, "returns": returns, **plain}
 
 
-def read_ledger(session: Session, job: Job, lengths: Sequence[int], n_segments: int) -> Ledger:
-    """Return the records of a job as a ledger."""
+def copy_baselines(session: Session, job: Job, part: int, source_id: str) -> None:
+    """Copy baselines of another job into a part of a new one, and count them."""
+    names = ("task", *_PLAIN, "returns")
+    theirs = select(
+        literal(job.id), literal(part), *(getattr(RecordRow, name) for name in names)
+    ).where(RecordRow.job_id == source_id, RecordRow.part == 0, RecordRow.kind.in_(_BASELINES))
+    session.execute(insert(RecordRow).from_select(["job_id", "part", *names], theirs))
+    own = select(func.count()).where(RecordRow.job_id == job.id, RecordRow.part == part)
+    job.done += session.scalar(own) or 0
+    job.failed += session.scalar(own.where(RecordRow.status == "failed")) or 0
+
+
+def read_ledger(
+    session: Session, job: Job, part: int, study: Study, lengths: Sequence[int], n_segments: int
+) -> Ledger:
+    """Return the records of a part of a job as a ledger."""
     columns = [getattr(RecordRow, name) for name in (*_PLAIN, "returns")]
-    rows = session.execute(select(*columns).where(RecordRow.job_id == job.id))
-    header = LedgerHeader(study_of(job).design_part(), tuple(lengths), n_segments)
-    ledger = Ledger(header, (_record(row._mapping) for row in rows))
+    own = select(*columns).where(RecordRow.job_id == job.id, RecordRow.part == part)
+    header = LedgerHeader(study.design_part(), tuple(lengths), n_segments)
+    ledger = Ledger(header, (_record(row._mapping) for row in session.execute(own)))
     marks = session.scalars(select(Mark).where(Mark.job_id == job.id))
     ledger.elapsed = {mark.block: mark.elapsed for mark in marks}
     return ledger

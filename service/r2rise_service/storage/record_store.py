@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from r2rise.ledger import Ledger, Record
 from r2rise_service.models import JobInfo
-from r2rise_service.storage import job_queries, record_queries
+from r2rise_service.storage import job_queries, record_queries, result_queries
 from r2rise_service.storage.database import Database
 from r2rise_service.storage.rows import Conflict, job_info
 from r2rise_service.storage.tables import Job, Mark, RecordRow
@@ -15,11 +15,18 @@ class RecordStore:
 
     _database: Database
 
-    def add_records(self, job_id: str, records: Iterable[Record]) -> JobInfo | None:
+    def add_records(
+        self, job_id: str, records: Iterable[Record], *, part: int = 0
+    ) -> JobInfo | None:
         """Store records and count them, in one transaction, with a `job.progress` event.
 
         A record of a task that is there already is left as it is, unless that one failed.
         `revision` becomes the number of design records, with a `job.importance` event when it grew.
+
+        Args:
+            job_id: The job.
+            records: What came.
+            part: Number of the learner within the job; only a transfer has more than one.
 
         Returns:
             The job, or None when there is no such job any more.
@@ -30,16 +37,19 @@ class RecordStore:
             job = job_queries.locked(session, job_id)
             if job is None:
                 return None
-            record_queries.store_records(session, job, came, insert)
+            record_queries.store_records(session, job, part, came, insert)
             return job_info(job)
 
-    def ledger(self, job_id: str, lengths: Sequence[int], n_segments: int) -> Ledger:
-        """Return the records of a job as a ledger, with the elapsed times of its blocks."""
+    def ledger(
+        self, job_id: str, lengths: Sequence[int], n_segments: int, *, part: int = 0
+    ) -> Ledger:
+        """Return the records of a part of a job as a ledger, with the times of its blocks."""
         with self._database.reading() as session:
             job = session.get(Job, job_id)
             if job is None:
                 raise Conflict(f"There is no job {job_id}.")
-            return record_queries.read_ledger(session, job, lengths, n_segments)
+            study = result_queries.study_of_part(session, job, part)
+            return record_queries.read_ledger(session, job, part, study, lengths, n_segments)
 
     def mark(self, job_id: str, block: int, elapsed: float) -> None:
         """Note after how many seconds of work a block of the design was complete."""

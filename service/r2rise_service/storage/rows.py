@@ -1,25 +1,37 @@
 """From rows to what is shown of them."""
 
 import functools
+import hashlib
 import json
 import secrets
 import time
 from datetime import UTC, datetime
 
+from r2rise.comparison import Comparison
 from r2rise.study import Study
+from r2rise.tasks import Task
 from r2rise_service.models import (
     ENDED,
+    ComparisonInfo,
     DatasetInfo,
     JobEvent,
     JobInfo,
     JobProgress,
     KeyInfo,
 )
-from r2rise_service.storage.tables import Dataset, Event, Job, Key
+from r2rise_service.storage.tables import ComparisonRow, Dataset, Event, Job, Key
 
 
 class Conflict(Exception):
     """The state of something does not allow what was asked; the text says why."""
+
+
+class KeyReused(Conflict):
+    """An Idempotency-Key was used with another request."""
+
+
+class TooManyLive(Conflict):
+    """An owner has as many live jobs as allowed."""
 
 
 def new_id(prefix: str) -> str:
@@ -35,6 +47,24 @@ def utc_now() -> datetime:
 def storable(text: str) -> str:
     """Return a text that any database takes: what an algorithm says can hold anything."""
     return text.encode(errors="replace").decode().replace("\0", "?")
+
+
+def comparison_info(row: ComparisonRow) -> ComparisonInfo:
+    """Return what is shown of a comparison."""
+    return ComparisonInfo(
+        id=row.id,
+        a=row.a,
+        b=row.b,
+        created_at=row.created_at,
+        comparison=Comparison.from_json(row.comparison),
+    )
+
+
+def task_digest(task: Task) -> str:
+    """Return what a record is known by within its part of a job: 32 hexadecimal digits."""
+    kind, index, mask, training_seed, evaluation_seed = task.key
+    text = f"{kind} {index} {mask.hex()} {training_seed} {evaluation_seed}"
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def key_info(key: Key) -> KeyInfo:
@@ -66,7 +96,7 @@ def job_info(job: Job) -> JobInfo:
     """Return what is shown of a job."""
     names = JobInfo.model_fields.keys() - {"study", "progress", "links"}
     fields = {name: getattr(job, name) for name in names}
-    return JobInfo(**fields, study=study_of(job), progress=progress_of(job), links=_links(job.id))
+    return JobInfo(**fields, study=study_of(job), progress=progress_of(job))
 
 
 def study_of(job: Job) -> Study:
@@ -80,19 +110,13 @@ def _parsed(study: str) -> Study:
 
 
 def progress_of(job: Job) -> JobProgress:
-    """Return how far a job is; its rate is that from its first start to now or to its end."""
+    """Return how far a job is; its rate is that from its newest start to now or to its end."""
     progress = JobProgress(done=job.done, total=job.total, failed=job.failed)
-    if job.started_at is None or job.done == 0:
+    if job.resumed_at is None or job.done_since == 0:
         return progress
-    seconds = ((job.finished_at or utc_now()) - job.started_at).total_seconds()
+    seconds = ((job.finished_at or utc_now()) - job.resumed_at).total_seconds()
     if seconds <= 0:  # the clock was set back
         return progress
-    rate = job.done / seconds
+    rate = job.done_since / seconds
     left = None if job.status in ENDED else max(job.total - job.done, 0) / rate
     return progress.model_copy(update={"per_second": rate, "eta_seconds": left})
-
-
-def _links(job_id: str) -> dict[str, str]:
-    own = f"/api/v1/jobs/{job_id}"
-    parts = {part: f"{own}/{part}" for part in ("events", "retrainings", "importance")}
-    return {"self": own, **parts}

@@ -11,15 +11,16 @@ from r2rise_service.storage.dataset_store import DatasetStore
 from r2rise_service.storage.exclusive import Exclusive
 from r2rise_service.storage.job_store import JobStore
 from r2rise_service.storage.key_store import KeyStore
-from r2rise_service.storage.new import NewDataset, NewJob
+from r2rise_service.storage.new import NewDataset, NewJob, Source
 from r2rise_service.storage.record_store import RecordStore
-from r2rise_service.storage.rows import Conflict
+from r2rise_service.storage.result_store import ResultStore
+from r2rise_service.storage.rows import Conflict, KeyReused, TooManyLive
 
-__all__ = ["Conflict", "NewDataset", "NewJob", "Store"]
+__all__ = ["Conflict", "KeyReused", "NewDataset", "NewJob", "Source", "Store", "TooManyLive"]
 
 
-class Store(KeyStore, DatasetStore, JobStore, RecordStore):
-    """Keys, datasets, jobs, records and events; each base holds the queries of one of them.
+class Store(KeyStore, DatasetStore, JobStore, RecordStore, ResultStore):
+    """Keys, datasets, jobs, records and results; each base holds the queries of one of them.
 
     Args:
         url: `sqlite:///path` or `postgresql+psycopg://...`.

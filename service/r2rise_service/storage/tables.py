@@ -95,7 +95,10 @@ class Dataset(Table):
 
 
 class Job(Table):
-    """A job with its counters; `version` grows with every change of the row."""
+    """A job with its counters; `version` grows with every change of the row.
+
+    `resumed_at` is when it was started last, and `done_since` what was retrained since.
+    """
 
     __tablename__ = "jobs"
     __table_args__ = (
@@ -118,6 +121,8 @@ class Job(Table):
     sha256: Mapped[str | None]
     study: Mapped[dict[str, Any]]
     study_hash: Mapped[str]
+    based_on: Mapped[list[str]]
+    repetitions: Mapped[int | None]
     total: Mapped[int]
     done: Mapped[int]
     failed: Mapped[int]
@@ -126,6 +131,8 @@ class Job(Table):
     error: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
+    resumed_at: Mapped[datetime | None]
+    done_since: Mapped[int]
     finished_at: Mapped[datetime | None]
 
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012  (read once by SQLAlchemy)
@@ -137,14 +144,53 @@ def _job_key(*, primary_key: bool = False, index: bool = False) -> Any:
     return mapped_column(_Id, reference, primary_key=primary_key, index=index)
 
 
+class BasedOn(Table):
+    """A map that a job is based on, as it was when the job was accepted.
+
+    `part` is the number of the map, and of the learner whose study it holds.
+    """
+
+    __tablename__ = "based_on"
+
+    job_id: Mapped[str] = _job_key(primary_key=True)
+    part: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    source_id: Mapped[str] = mapped_column(_Id, index=True)  # outlives its job: no foreign key
+    name: Mapped[str] = mapped_column(Text)
+    map: Mapped[str] = mapped_column(Text)
+
+
+class JobResult(Table):
+    """What came of a job that is no map: JSON, as the library writes it."""
+
+    __tablename__ = "results"
+
+    job_id: Mapped[str] = _job_key(primary_key=True)
+    result: Mapped[str] = mapped_column(Text)
+
+
+class ComparisonRow(Table):
+    """Two maps compared; the jobs may be gone."""
+
+    __tablename__ = "comparisons"
+
+    id: Mapped[str] = mapped_column(_Id, primary_key=True)
+    owner: Mapped[str] = mapped_column(index=True)
+    a: Mapped[str] = mapped_column(_Id)
+    b: Mapped[str] = mapped_column(_Id)
+    comparison: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime]
+
+
 class RecordRow(Table):
-    """What came of one retraining."""
+    """What came of one retraining; `task` is the digest of all that it depends on."""
 
     __tablename__ = "records"
 
     job_id: Mapped[str] = _job_key(primary_key=True)
-    kind: Mapped[str] = mapped_column(String(16), primary_key=True)
-    index: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    part: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    task: Mapped[str] = mapped_column(String(32), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    index: Mapped[int]
     packed_mask: Mapped[bytes] = mapped_column(LargeBinary)
     training_seed: Mapped[int] = mapped_column(BigInteger)
     evaluation_seed: Mapped[int] = mapped_column(BigInteger)

@@ -1,0 +1,76 @@
+"""What each kind of job asks of its runners.
+
+A question is a function without arguments. It returns the result, or raises `Missing` with the
+tasks that have to be done before it can be asked again.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from r2rise.certification import certificate, certificate_tasks
+from r2rise.curation import curation
+from r2rise.importance import ImportanceMap
+from r2rise.results import Result
+from r2rise.tasks import study_tasks
+from r2rise.transfer import Transfer, check_maps, matrix, row
+from r2rise_service.models import JobKind
+from r2rise_service.queue.stored import Missing, StoredRunner, Wanted
+
+Question = Callable[[], Result | None]
+
+
+def map_question(runner: StoredRunner, has_enough: Callable[[], bool]) -> Question:
+    """Return the question of `explain`: are all retrainings there, or enough of them?
+
+    Its result is the ledger, from which maps are computed.
+    """
+    tasks = study_tasks(runner.study, len(runner.segments))
+
+    def ask() -> None:
+        if not has_enough():
+            runner.run(tasks)
+
+    return ask
+
+
+def question_about_maps(
+    kind: JobKind,
+    runners: Sequence[StoredRunner],
+    maps: Mapping[str, ImportanceMap],
+    repetitions: int | None,
+) -> Question:
+    """Return the question of a job that is based on maps.
+
+    Args:
+        kind: Any but `explain`.
+        runners: One for the learner of each map.
+        maps: By name.
+        repetitions: Training seeds, for kinds where they can be chosen.
+
+    Raises:
+        MapError: When there cannot be a transfer between the maps.
+    """
+    first = next(iter(maps.values()))
+    if kind == "certify":
+        return lambda: certificate(runners[0], first, repetitions or 0)
+    if kind == "curate":
+        return lambda: curation(runners[0], first)
+    check_maps(maps)
+    by_name = dict(zip(maps, runners, strict=True))
+    return lambda: _transfer(by_name, maps, repetitions or 0)
+
+
+def _transfer(
+    runners: Mapping[str, StoredRunner], maps: Mapping[str, ImportanceMap], repetitions: int
+) -> Transfer:
+    """Ask all learners about all maps at once, so that all of it can be done side by side."""
+    wanted: list[Wanted] = []
+    for runner in runners.values():
+        for map_ in maps.values():
+            try:
+                runner.run(certificate_tasks(runner.study, runner.segments, map_, repetitions))
+            except Missing as missing:
+                wanted += missing.wanted
+    if wanted:
+        raise Missing(wanted)
+    cells = [cell for name, own in runners.items() for cell in row(name, own, maps, repetitions)]
+    return matrix(tuple(maps), cells)
