@@ -1,5 +1,7 @@
 """Jobs over REST."""
 
+import os
+
 import pytest
 from api_helpers import STUDY, URL, cartpole, running
 
@@ -143,6 +145,37 @@ def test_cancel_retry_and_removal(server):
     assert server.client.delete(path).status_code == 204
     assert server.client.get(path).status_code == 404
     assert server.client.delete(path).status_code == 404
+
+
+def refusal(server, **changes) -> tuple[str, str]:
+    """Where the only problem of a changed study is, and what is said about it."""
+    answer = server.submit(study={**STUDY, "demonstrations": cartpole().content_hash, **changes})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid-study")
+    (part,) = answer.json()["errors"]
+    return part["pointer"], part["detail"]
+
+
+def test_a_job_has_a_limit_of_steps(tmp_path):
+    n_steps = 35 * 2 * 30  # retrainings, episodes of each, steps of each
+    with running(tmp_path, max_steps=n_steps) as server:
+        server.upload()
+        assert server.submit().status_code == 202
+        pointer, detail = refusal(server, evaluation={"n_episodes": 2, "max_steps": 31})
+        assert pointer == "#/study/evaluation"
+        assert f"at most {n_steps} environment steps in one job, got {35 * 2 * 31}" in detail
+        assert "35 retrainings x 2 episodes (n_episodes) x 31 steps (max_steps)" in detail
+        assert refusal(server, budget={"retrainings": 33, "baseline_retrainings": 2})
+        assert refusal(server, evaluation={"n_episodes": 20, "max_steps": 30})
+
+
+def test_a_study_has_the_threads_of_the_machine_at_most(server):
+    server.upload()
+    cores = os.cpu_count()
+    pointer, detail = refusal(server, execution={"threads": cores + 1})
+    assert pointer == "#/study/execution/threads"
+    assert f"at most {cores} threads, the server's cores, got {cores + 1}" in detail
+    study = {**STUDY, "demonstrations": cartpole().content_hash, "execution": {"threads": cores}}
+    assert server.submit(study=study).status_code == 202
 
 
 def test_limits_of_jobs(tmp_path):

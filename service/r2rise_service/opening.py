@@ -36,7 +36,6 @@ def opened(settings: Settings) -> Iterator["Store"]:
         InputError: When the database cannot be reached.
         OldSchema: When a PostgreSQL database has to be upgraded first.
     """
-    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     if settings.on_sqlite:
         with alone(settings), connected(settings) as store:
             store.migrate()
@@ -60,6 +59,7 @@ def alone(settings: Settings) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
+    make_folder(settings)
     lock = FileLock(settings.data / "server.lock")
     try:
         lock.acquire(timeout=0)
@@ -73,6 +73,21 @@ def alone(settings: Settings) -> Iterator[None]:
         yield
 
 
+def make_folder(settings: Settings) -> None:
+    """Make the data folder; others than its user cannot look into it.
+
+    Raises:
+        InputError: When it cannot be made.
+    """
+    try:
+        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"Cannot make the data folder {settings.data}: {error.strerror}. Name another with "
+            "--data."
+        ) from None
+
+
 @contextmanager
 def connected(settings: Settings) -> Iterator["Store"]:
     """Open the store, whatever its schema.
@@ -80,18 +95,18 @@ def connected(settings: Settings) -> Iterator["Store"]:
     Raises:
         InputError: When the database cannot be reached.
     """
-    from sqlalchemy.exc import OperationalError
+    from sqlalchemy.exc import DBAPIError
 
     from r2rise_service.storage import Store
 
     with closing(Store(settings.database_url)) as store:
         try:
             store.schema()
-        except OperationalError as error:
+        except DBAPIError as error:
             reason = str(error.orig).strip().partition("\n")[0]
             raise InputError(
-                f"Cannot reach the database {shown_url(settings)}: {reason}. Does it run there, "
-                "and is the password right (R2RISE_DATABASE_PASSWORD_FILE)?"
+                f"Cannot read the database {shown_url(settings)}: {reason}. Is it there, and is "
+                "its password right (R2RISE_DATABASE_PASSWORD_FILE)?"
             ) from None
         yield store
 
@@ -103,7 +118,8 @@ def upgraded(settings: Settings) -> tuple[str | None, str | None]:
         AlreadyRunning: When a server has the data folder of an old database.
         InputError: When the database cannot be reached.
     """
-    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if settings.on_sqlite:
+        make_folder(settings)
     with connected(settings) as store:
         before, newest = store.schema()
         if before == newest:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from r2rise.errors import InputError
 from r2rise_service.addresses import is_loopback
-from r2rise_service.opening import add_first_key, opened
+from r2rise_service.opening import add_first_key, make_folder, opened
 from r2rise_service.operator_file import announced
 from r2rise_service.settings import Settings
 
@@ -42,6 +42,7 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
     from r2rise_service.queue.reconciler import Reconciler
     from r2rise_service.storage.files import DatasetFiles
 
+    make_folder(settings)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with (
         suppress(KeyboardInterrupt),

@@ -32,9 +32,7 @@ def _listed(value: object) -> object:
 
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
-DatabaseUrl = Annotated[
-    str, StringConstraints(pattern=r"^(sqlite:///.+|postgresql(\+psycopg)?://.+)$")
-]
+DatabaseUrl = Annotated[str, StringConstraints(pattern=r"^postgresql(\+psycopg)?://.+$")]
 SchedulerUrl = Annotated[str, StringConstraints(pattern=r"^(tcp|tls)://[^/]+:\d+$")]
 
 
@@ -43,7 +41,7 @@ class Settings(BaseSettings):
 
     Attributes:
         data: Folder of the database, demonstrations and tokens.
-        database: Database URL; SQLite in `data` unless given.
+        database: URL of a PostgreSQL database; SQLite in `data` unless given.
         database_password_file: File that holds the password of the database.
         host: Address that is listened on; anything but loopback needs keys.
         hosts: Other names by which clients may call this server.
@@ -125,7 +123,7 @@ class Settings(BaseSettings):
     @property
     def on_sqlite(self) -> bool:
         """Whether the database is a file, which one process has for itself."""
-        return self.database is None or self.database.startswith("sqlite:")
+        return self.database is None
 
     @property
     def database_url(self) -> str:
@@ -136,8 +134,6 @@ class Settings(BaseSettings):
         """
         if self.database is None:
             return f"sqlite:///{self.data / 'r2rise.sqlite'}"
-        if self.on_sqlite:
-            return self.database
         from sqlalchemy import make_url
 
         url = make_url(self.database).set(drivername="postgresql+psycopg")
