@@ -10,7 +10,8 @@ from api_helpers import URL, Recorder, running
 from make_openapi import PATH, openapi
 
 from r2rise_service.api.access import DOCS
-from r2rise_service.models import JobChange, JobRequest, KeyRequest
+from r2rise_service.keys import KeyRequest
+from r2rise_service.models import JobChange, JobRequest
 
 
 def test_the_committed_description_is_current(tmp_path):

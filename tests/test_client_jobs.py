@@ -241,6 +241,9 @@ def test_what_was_never_there_is_not_deleted(before):
     ("kind", "ending", "asked"),
     [
         ("explain", ".csv", "importance.csv"), ("explain", ".SVG", "importance.svg"),
+        ("certify", ".json", "certificate.json"), ("certify", ".png", "certificate.png"),
+        ("curate", ".json", "curation.json"), ("curate", ".npz", "curated.npz"),
+        ("transfer", ".svg", "transfer.svg"), ("transfer", ".html", "report"),
     ],
 )  # fmt: skip
 def test_kind_and_ending_say_what_is_downloaded(tmp_path, kind, ending, asked):
@@ -254,7 +257,8 @@ def test_kind_and_ending_say_what_is_downloaded(tmp_path, kind, ending, asked):
 @pytest.mark.parametrize(
     ("kind", "name", "options"),
     [
-        ("explain", "a.html", {"estimator": "rise"}),
+        ("certify", "a.csv", {}), ("certify", "a.npz", {}), ("curate", "a.csv", {}),
+        ("certify", "a.json", {"estimator": "rise"}), ("explain", "a.html", {"estimator": "rise"}),
     ],
 )  # fmt: skip
 def test_what_a_kind_does_not_have_is_not_asked_for(tmp_path, kind, name, options):

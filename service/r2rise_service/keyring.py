@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 from pydantic import ValidationError
 
 from r2rise.errors import InputError
-from r2rise_service.keys import digest_of, new_secret
-from r2rise_service.models import KeyInfo, KeyRequest, NewKey, Scope
+from r2rise_service.keys import KeyInfo, KeyRequest, NewKey, digest_of, new_secret
+from r2rise_service.models import Scope
 from r2rise_service.opening import AlreadyRunning, opened
 from r2rise_service.operator_file import read_operator
 from r2rise_service.settings import Settings

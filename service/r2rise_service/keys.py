@@ -1,7 +1,12 @@
-"""API keys: only the digest of a secret is stored."""
+"""API keys: what is said of them over HTTP, and their secrets, of which only digests are stored."""
 
 import hashlib
 import secrets
+from datetime import datetime
+
+from pydantic import Field
+
+from r2rise_service.models import Answer, Question, Scope, example
 
 PREFIX = "r2k_"
 
@@ -18,3 +23,41 @@ def digest_of(secret: str) -> str:
     takes tells nothing about a secret.
     """
     return f"sha256:{hashlib.sha256(secret.encode()).hexdigest()}"
+
+
+class KeyInfo(Answer):
+    """An API key without its secret."""
+
+    id: str
+    owner: str
+    name: str
+    scopes: tuple[Scope, ...]
+    created_at: datetime
+
+
+class KeyRequest(Question):
+    """A key to be made.
+
+    Attributes:
+        owner: Whose datasets and jobs it opens.
+        name: What it is for.
+        scopes: What it allows; `admin` is for keys and includes the others.
+    """
+
+    model_config = example({"owner": "anna", "name": "laptop", "scopes": ["read", "submit"]})
+
+    owner: str = Field(pattern=r"^[\w.@+-]{1,100}$")
+    name: str = Field(default="", pattern=r"^[^\x00-\x1f]{0,200}$")
+    scopes: tuple[Scope, ...] = Field(default=("read", "submit"), min_length=1, max_length=3)
+
+
+class NewKey(KeyInfo):
+    """A key that was just made, with its secret: it is not shown again."""
+
+    secret: str = Field(repr=False)
+
+
+class KeyList(Answer):
+    """All keys that were not revoked, in the order in which they were made."""
+
+    data: tuple[KeyInfo, ...]

@@ -34,7 +34,7 @@ class Question(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def _example(body: dict[str, JsonValue]) -> ConfigDict:
+def example(body: dict[str, JsonValue]) -> ConfigDict:
     """Return the configuration of a question that shows how it looks."""
     return ConfigDict(json_schema_extra={"examples": [body]})
 
@@ -89,7 +89,7 @@ class JobRequest(Question):
         priority: Higher goes first.
     """
 
-    model_config = _example(
+    model_config = example(
         {
             "study": {
                 "demonstrations": f"sha256:{'0' * 64}",
@@ -112,7 +112,7 @@ class JobRequest(Question):
 class JobChange(Question):
     """What may be changed of a job."""
 
-    model_config = _example({"labels": {"robot": "arm"}, "priority": 10})
+    model_config = example({"labels": {"robot": "arm"}, "priority": 10})
 
     name: str | None = Field(default=None, max_length=200)
     labels: Labels | None = None
@@ -269,44 +269,6 @@ class RetrainingPage(Answer):
 
     data: tuple[Retraining, ...]
     next_page_token: str | None = None
-
-
-class KeyInfo(Answer):
-    """An API key without its secret."""
-
-    id: str
-    owner: str
-    name: str
-    scopes: tuple[Scope, ...]
-    created_at: datetime
-
-
-class KeyRequest(Question):
-    """A key to be made.
-
-    Attributes:
-        owner: Whose datasets and jobs it opens.
-        name: What it is for.
-        scopes: What it allows; `admin` is for keys and includes the others.
-    """
-
-    model_config = _example({"owner": "anna", "name": "laptop", "scopes": ["read", "submit"]})
-
-    owner: str = Field(pattern=r"^[\w.@+-]{1,100}$")
-    name: str = Field(default="", pattern=r"^[^\x00-\x1f]{0,200}$")
-    scopes: tuple[Scope, ...] = Field(default=("read", "submit"), min_length=1, max_length=3)
-
-
-class NewKey(KeyInfo):
-    """A key that was just made, with its secret: it is not shown again."""
-
-    secret: str = Field(repr=False)
-
-
-class KeyList(Answer):
-    """All keys that were not revoked, in the order in which they were made."""
-
-    data: tuple[KeyInfo, ...]
 
 
 class ProblemPart(Answer):

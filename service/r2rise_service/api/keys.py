@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from r2rise_service.api.context import JSON_ONLY, InContext
 from r2rise_service.api.problems import ProblemError
 from r2rise_service.keyring import StoreKeys
-from r2rise_service.models import KeyList, KeyRequest, NewKey
+from r2rise_service.keys import KeyList, KeyRequest, NewKey
 
 router = APIRouter(tags=["keys"])
 

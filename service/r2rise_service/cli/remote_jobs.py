@@ -53,7 +53,7 @@ def list_jobs(
 
 @jobs.command("show")
 def show_job(job: JobId, url: Url = None, json: Json = False) -> None:
-    """Show how a job is and, when it has succeeded, what came of it.
+    """Show how a job is, and what came of it.
 
     Example: r2rise jobs show job_123
     """
@@ -92,10 +92,10 @@ def download(
     ] = None,
     url: Url = None,
 ) -> None:
-    """Write what came of a job to a file; a map also while the job is running.
+    """Write what came of a job to a file.
 
     The ending says what is written: .html is a report of all that is known, .npz of a curation
-    the better demonstrations.
+    the better demonstrations. A map can be had while the job is running.
 
     Example: r2rise jobs download job_123 --out map.json
     """
@@ -107,7 +107,7 @@ def download(
 
 @jobs.command("delete")
 def delete_job(job: JobId, url: Url = None) -> None:
-    """Delete a job that has ended, with its retrainings.
+    """Delete an ended job with its retrainings.
 
     Example: r2rise jobs delete job_123
     """

@@ -45,7 +45,7 @@ def submit(
     url: Url = None,
     json: Json = False,
 ) -> None:
-    """Upload demonstrations and have the server compute their importance map.
+    """Upload demonstrations and have their map computed.
 
     Example: r2rise jobs submit demos.npz --env CartPole-v1 --retrainings 384
     """
@@ -82,7 +82,9 @@ def certify(
     url: Url = None,
     json: Json = False,
 ) -> None:
-    """Is the map of a job right? Have the server retrain on what it calls important.
+    """Is the map of a job right? Have it tested.
+
+    The server retrains on what it calls important, unimportant, and on random segments.
 
     Example: r2rise jobs certify job_123
     """
@@ -102,7 +104,9 @@ def curate(
     url: Url = None,
     json: Json = False,
 ) -> None:
-    """Have the server leave out the frames that hurt, by the map of a job, and confirm the gain.
+    """Have the frames that hurt left out.
+
+    The server leaves out as many as retraining shows, by the map of a job, and confirms the gain.
 
     Example: r2rise jobs curate job_123
     """
@@ -121,7 +125,7 @@ def transfer(
     url: Url = None,
     json: Json = False,
 ) -> None:
-    """Does what one job's map calls important matter to another's algorithm?
+    """Do the maps of jobs matter to each other's algorithm?
 
     Example: r2rise jobs transfer job_123 job_456
     """

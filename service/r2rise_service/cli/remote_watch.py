@@ -25,9 +25,9 @@ _DOING = {
 
 
 def watch(job: JobId, url: Url = None, json: Json = False) -> None:
-    """Follow a job until it has ended; exit with 1 unless it has succeeded.
+    """Follow a job until it has ended.
 
-    A bar on a terminal, else a line for each event.
+    A bar on a terminal, else a line for each event. Exits with 1 unless the job has succeeded.
 
     Example: r2rise jobs watch job_123
     """
@@ -50,7 +50,9 @@ def wait(
     url: Url = None,
     json: Json = False,
 ) -> None:
-    """Wait until a job has succeeded; exit with 1 if it fails, 4 if the time is over.
+    """Wait until a job has succeeded.
+
+    Exits with 1 if it fails, 4 if the time is over; the job goes on then.
 
     Example: r2rise jobs wait job_123 --timeout 1h
     """

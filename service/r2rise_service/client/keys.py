@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from r2rise_service.client.transport import Transport
-from r2rise_service.models import KeyInfo, NewKey, Scope
+from r2rise_service.keys import KeyInfo, NewKey
+from r2rise_service.models import Scope
 
 
 class Keys:

@@ -6,7 +6,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from r2rise_service.models import KeyInfo, Scope
+from r2rise_service.keys import KeyInfo
+from r2rise_service.models import Scope
 from r2rise_service.storage.rows import key_info, new_id, utc_now
 from r2rise_service.storage.tables import Key
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from r2rise_service.models import KeyInfo, Scope
+from r2rise_service.keys import KeyInfo
+from r2rise_service.models import Scope
 from r2rise_service.storage import key_queries
 from r2rise_service.storage.database import Database
 from r2rise_service.storage.tables import Key

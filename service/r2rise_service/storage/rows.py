@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from r2rise.comparison import Comparison
 from r2rise.study import Study
 from r2rise.tasks import Task
+from r2rise_service.keys import KeyInfo
 from r2rise_service.models import (
     ENDED,
     ComparisonInfo,
@@ -17,7 +18,6 @@ from r2rise_service.models import (
     JobEvent,
     JobInfo,
     JobProgress,
-    KeyInfo,
 )
 from r2rise_service.storage.tables import ComparisonRow, Dataset, Event, Job, Key
 
