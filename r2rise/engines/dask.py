@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from r2rise.demonstrations import Demonstrations
-from r2rise.engines.pool import DaskPool, Work
+from r2rise.engines.pool import DaskPool
+from r2rise.engines.shards import Work
 from r2rise.files import cache_folder
 from r2rise.ledger import Record
 from r2rise.retraining import Shard

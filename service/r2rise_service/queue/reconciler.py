@@ -114,7 +114,7 @@ class Reconciler:
             self._pool = pool
             try:
                 while self._lock.is_held() and not self._stopping.is_set():
-                    self._trouble = "" if pool.is_healthy else "no worker can be reached"
+                    self._trouble = pool.trouble
                     self._step(pool)
             finally:
                 self._pool = None

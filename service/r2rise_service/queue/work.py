@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from r2rise.engines.pool import Work
+from r2rise.engines.shards import Work
 from r2rise.ledger import Record
 from r2rise.results import Result
 from r2rise.retraining import Shard
