@@ -16,6 +16,8 @@ from r2rise.errors import InputError, R2RiseError
 logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 5
+WORKER_NICE = 10
+"""How much lower the priority of a service's workers is: the server answers first."""
 
 _NO_GUARD = (
     "Worker processes did not start. Each of them imports your script first: put the call under "

@@ -171,6 +171,9 @@ class DaskPool:
 
     def close(self) -> None:
         """End the workers that were started here, and forget what was submitted."""
+        if self._client.status == "running":
+            for topic in (self._topic, "all"):  # or the scheduler tells a client that is gone
+                self._client.unsubscribe_topic(topic)
         self._client.close(timeout=2)
         if self._cluster is not None:
             self._cluster.close()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import uvicorn
     from fastapi import FastAPI
 
+    from r2rise.engines.pool import DaskPool
     from r2rise_service.storage import Store
 
 
@@ -37,7 +38,6 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
             the database cannot be reached, or the first key is none.
         OldSchema: When a PostgreSQL database has to be upgraded first.
     """
-    from r2rise.engines.pool import DaskPool
     from r2rise_service.api.app import create_app
     from r2rise_service.queue.reconciler import Reconciler
     from r2rise_service.storage.files import DatasetFiles
@@ -50,10 +50,9 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
         _listening(settings, store) as sock,
         _for_operator(settings, sock) as token,
     ):
-        files = DatasetFiles(settings.datasets, shared=not settings.on_sqlite)
-        reconciler = Reconciler(
-            store, files, lambda: DaskPool(settings.workers), keep_days=settings.keep_days
-        )
+        folder = settings.datasets.absolute()  # workers elsewhere have it at the same path
+        files = DatasetFiles(folder, shared=not settings.on_sqlite)
+        reconciler = Reconciler(store, files, pool_of(settings), keep_days=settings.keep_days)
         reconciler.start()
         try:
             app = create_app(settings, store, files, reconciler, operator_token=token)
@@ -61,6 +60,22 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
         finally:
             reconciler.stop(settings.grace_seconds)
             logger.info("stopped; unfinished jobs go on when a server is started again")
+
+
+def pool_of(settings: Settings) -> Callable[[], "DaskPool"]:
+    """Return what starts worker processes, or reaches those of a scheduler.
+
+    Raises:
+        InputError: When the scheduler's address and TLS files do not go together.
+    """
+    from r2rise.engines.cluster import WORKER_NICE, Scheduler
+    from r2rise.engines.pool import DaskPool
+
+    if settings.scheduler is None:
+        return lambda: DaskPool(settings.workers, nice=WORKER_NICE)
+    tls = (settings.tls_ca, settings.tls_cert, settings.tls_key)
+    scheduler = Scheduler(settings.scheduler, *tls)
+    return lambda: DaskPool(scheduler)
 
 
 @contextmanager
