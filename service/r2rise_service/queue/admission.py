@@ -1,7 +1,7 @@
 """From a stored job to work that can be done."""
 
 from r2rise import Demonstrations
-from r2rise.engines.pool import Work
+from r2rise.engines.shards import Work
 from r2rise.importance import ImportanceMap
 from r2rise.stopping import StoppingRule
 from r2rise.study import Study
