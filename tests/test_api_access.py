@@ -127,6 +127,19 @@ def test_request_ids(server):
     assert own.headers["x-content-type-options"] == "nosniff"
 
 
+def test_every_answer_has_headers_that_keep_browsers_from_harm(server):
+    for path in ("/healthz", "/jobs", "/nothing", "/openapi.json"):
+        headers = server.client.get(path).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["x-frame-options"] == "DENY"
+        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["cache-control"] == "private, no-cache"
+        assert headers["content-security-policy"].startswith("default-src 'none'; ")
+        assert "script-src" not in headers["content-security-policy"]
+    wrong = server.client.get("/jobs", headers={"Host": "evil.example"})
+    assert wrong.headers["x-frame-options"] == "DENY"
+
+
 def test_readiness_tells_what_is_wrong(server):
     assert server.client.get("/readyz").json()["parts"] == {
         "database": "ok", "engine": "ok", "disk": "ok",

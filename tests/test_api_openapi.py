@@ -30,6 +30,16 @@ def test_every_route_says_that_it_may_answer_a_problem():
     assert "HTTPValidationError" not in described["components"]["schemas"]
 
 
+def test_every_operation_says_which_scope_its_key_needs():
+    described = json.loads(PATH.read_text(encoding="utf-8"))
+    assert described["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
+    paths = described["paths"]
+    assert paths["/api/v1/jobs"]["get"]["security"] == [{"key": ["read"]}]
+    assert paths["/api/v1/jobs"]["post"]["security"] == [{"key": ["submit"]}]
+    assert paths["/api/v1/keys"]["get"]["security"] == [{"key": ["admin"]}]
+    assert paths["/api/v1/healthz"]["get"]["security"] == []
+
+
 def test_the_description_is_served(tmp_path):
     with running(tmp_path) as server:
         served = server.client.get("/openapi.json")

@@ -23,6 +23,10 @@ def test_arguments_come_before_the_environment_and_that_before_defaults(monkeypa
     assert found.database_url == "sqlite:////srv/r2rise/r2rise.sqlite"
 
 
+def test_workers_on_other_machines_know_demonstrations_by_a_whole_path():
+    assert Settings.read(data="here").datasets == Path.cwd() / "here" / "datasets"
+
+
 def test_lists_are_names_with_commas(monkeypatch):
     monkeypatch.setenv("R2RISE_HOSTS", "gpu.example, 10.0.0.1")
     monkeypatch.setenv("R2RISE_ENVIRONMENTS", "CartPole-v1")
@@ -38,8 +42,8 @@ def test_lists_are_names_with_commas(monkeypatch):
         ("port", "99999", "less than or equal to 65535, got '99999'"),
         ("workers", "many", "valid integer"),
         ("workers", "0", "greater than 0"),
-        ("database", "mysql://host/name", "should match pattern"),
-        ("scheduler", "host:8786", "should match pattern"),
+        ("database", "mysql://host/name", "expected something like postgresql://user@host/name"),
+        ("scheduler", "host:8786", "expected something like tls://host:8786"),
         ("keep_days", "-1", "greater than 0"),
         ("max_steps", "0", "greater than 0"),
     ],
@@ -51,6 +55,11 @@ def test_wrong_values_say_what_was_expected_what_came_and_where(monkeypatch, nam
     monkeypatch.setenv(variable, value)
     with pytest.raises(InputError, match=rf"^{variable}: .*{said}"):
         Settings.read()
+
+
+def test_a_wrong_url_is_told_without_its_password():
+    with pytest.raises(InputError, match=r"got 'mysql://me:\*\*\*@db/r2rise'\.$"):
+        Settings.read(database="mysql://me:hush@db/r2rise")
 
 
 @pytest.mark.parametrize(

@@ -198,6 +198,14 @@ TABLE = [
     Wrong("a map that is none", "show map.json", "is not an importance map"),
     Wrong("a map that is demonstrations", "show demos.npz", "is not an importance map"),
     Wrong("two maps where one is missing", "compare map.json nothing.json", "map.json"),
+    Wrong("a database of another kind", "serve --database mysql://db/r2rise", "like postgresql://"),
+    Wrong("a scheduler without its protocol", "serve --scheduler gpu:8786", "like tls://host:8786"),
+    Wrong("a scheduler without certificates", "serve --scheduler tls://gpu:8786", "needs tls_ca"),
+    Wrong("no days at all", "serve --keep-days 0", "greater than 0, got '0.0'"),
+    Wrong("an unknown scope", "keys create --scope root", "'submit' or 'admin', got 'root'"),
+    Wrong("an owner that is no name", "keys create --owner a/b", "owner: String should match"),
+    Wrong("keys of no server", "keys list --data nothing", "There is no folder nothing"),
+    Wrong("the database of no server", "db check --data nothing", "There is no folder nothing"),
     Wrong("an unknown command", "explian demos.npz", "explain"),
 ]  # fmt: skip
 

@@ -4,15 +4,16 @@ Each one is an argument, else the environment variable `R2RISE_<NAME>`, else its
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     PositiveFloat,
     PositiveInt,
-    StringConstraints,
     ValidationError,
     model_validator,
 )
@@ -31,9 +32,22 @@ def _listed(value: object) -> object:
     return value
 
 
+def _like(example: str, pattern: str) -> AfterValidator:
+    """Return a check that says what a text should look like."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"expected something like {example}")
+        return value
+
+    return AfterValidator(check)
+
+
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
-DatabaseUrl = Annotated[str, StringConstraints(pattern=r"^postgresql(\+psycopg)?://.+$")]
-SchedulerUrl = Annotated[str, StringConstraints(pattern=r"^(tcp|tls)://[^/]+:\d+$")]
+DatabaseUrl = Annotated[
+    str, _like("postgresql://user@host/name", r"postgresql(\+psycopg)?://[^/]+/.+")
+]
+SchedulerUrl = Annotated[str, _like("tls://host:8786", r"(tcp|tls)://[^/]+:\d+")]
 
 
 class Settings(BaseSettings):
@@ -143,8 +157,8 @@ class Settings(BaseSettings):
 
     @property
     def datasets(self) -> Path:
-        """Folder of the demonstrations, named by their content."""
-        return self.data / "datasets"
+        """Folder of the demonstrations, named by their content; workers know it by this path."""
+        return self.data.resolve() / "datasets"
 
 
 def read_secret(path: Path, purpose: str) -> str:
@@ -170,5 +184,6 @@ def _in_words(problem: dict[str, Any], arguments: dict[str, Any]) -> str:
     name = str(problem["loc"][0])
     variable = f"{PREFIX}{name.upper()}"
     where = f"{name} (or {variable})" if name in arguments else variable
-    came = arguments.get(name, os.environ.get(variable))
-    return f"{where}: {message[:1].lower()}{message[1:]}, got {str(came)!r}."
+    came = str(arguments.get(name, os.environ.get(variable)))
+    came = re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", came)  # a password in a URL
+    return f"{where}: {message[:1].lower()}{message[1:]}, got {came!r}."

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
@@ -17,7 +18,7 @@ from r2rise_service.api import (
     keys,
     pictures,
 )
-from r2rise_service.api.access import PREFIX, Gate
+from r2rise_service.api.access import PREFIX, Gate, needed_scope
 from r2rise_service.api.answers import problem_answers
 from r2rise_service.api.context import Context, Reconciles
 from r2rise_service.api.maps import Maps
@@ -77,22 +78,28 @@ def create_app(
     app.include_router(docs.router)
     app.mount(docs.ASSETS, docs.assets())
     add_problems(app)
-    _describe_problems(app)
+    _describe(app)
     app.add_middleware(GZipMiddleware, minimum_size=1000)
     app.add_middleware(Gate, settings=settings, store=store, operator_token=operator_token)
     app.add_middleware(Watch, metrics=metrics)
     return app
 
 
-def _describe_problems(app: FastAPI) -> None:
-    """Put the schema of problems into OpenAPI; no route returns it, all can answer it."""
+def _describe(app: FastAPI) -> None:
+    """Put into OpenAPI what no route says: problems, which all can answer, and keys."""
     describe = app.openapi
 
-    def openapi() -> dict[str, object]:
+    def openapi() -> dict[str, Any]:
         schema = describe()
         template = "#/components/schemas/{model}"
         own = Problem.model_json_schema(ref_template=template, mode="serialization")
-        schema["components"]["schemas"].update({**own.pop("$defs", {}), "Problem": own})
+        parts = schema["components"]
+        parts["schemas"].update({**own.pop("$defs", {}), "Problem": own})
+        parts["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        for path, operations in schema["paths"].items():
+            for method, operation in operations.items():
+                needed = needed_scope(method.upper(), path)
+                operation["security"] = [] if needed is None else [{"key": [needed]}]
         return schema
 
     app.openapi = openapi  # type: ignore[method-assign]
