@@ -19,7 +19,9 @@ ALLOWED = {
     "r2rise_envs": {"r2rise_envs", "r2rise"},
 }
 HEAVY = {
-    "torch", "sklearn", "stable_baselines3", "imitation", "matplotlib", "distributed", "scipy.stats"
+    "torch", "sklearn", "stable_baselines3", "imitation", "matplotlib", "scipy.stats",
+    "dask", "distributed", "fastapi", "prometheus_client", "pydantic_settings", "sqlalchemy",
+    "structlog", "uvicorn",
 }  # fmt: skip
 
 
@@ -44,7 +46,7 @@ def test_import_arrows(package):
 
 
 def test_heavy_packages_load_when_used():
-    code = "import sys, r2rise, r2rise_service.cli; print(*sys.modules)"
+    code = "import sys, r2rise, r2rise_service.cli, r2rise_service.client; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()

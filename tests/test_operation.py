@@ -1,8 +1,10 @@
 """Running a server: keys while it runs, its database, its logs, its end; real processes."""
 
 import json
+import re
 import stat
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -30,6 +32,14 @@ def command(*words: str, status: int = 0) -> tuple[str, str]:
     found = CliRunner().invoke(app, words)
     assert found.exit_code == status, found.output
     return found.stdout, found.stderr
+
+
+def metric(server: Server, name: str, secret: str = "") -> float:
+    """The value of a metric without labels."""
+    headers = {"Authorization": f"Bearer {secret}"} if secret else {}
+    text = httpx2.get(f"{server.url}/api/v1/metrics", headers=headers).text
+    (value,) = re.findall(rf"^{name} (.+)$", text, re.MULTILINE)
+    return float(value)
 
 
 def made_key(*options: str) -> dict:
@@ -108,6 +118,14 @@ def test_a_server_on_postgresql(tmp_path, postgres_url, monkeypatch):
         command("keys", "revoke", key["id"], *where)
         assert json.loads(command("keys", "list", *where, "--json")[0]) == []
         assert not (tmp_path / "data" / "operator.json").exists()
+        key = made_key(*where, "--scope", "read")
+        with Server(tmp_path / "data", *where) as other:
+            both, secret = (server, other), key["secret"]
+            while sum(metric(one, "r2rise_reconciles", secret) for one in both) == 0:
+                time.sleep(0.1)
+            assert sum(metric(one, "r2rise_reconciles", secret) for one in both) == 1
+            for one in both:  # to stand by is no trouble
+                assert httpx2.get(f"{one.url}/api/v1/readyz").status_code == 200
     assert not (tmp_path / "r2rise-data").exists()
 
 
@@ -156,11 +174,19 @@ def test_log_lines(tmp_path, monkeypatch):
     back = [line["shard"] for line in lines if line["event"] == "shard back"]
     assert sorted(sent) == sorted(back)
     assert sent
+    (made,) = [line for line in lines if line["event"] == "key made"]
+    assert (made["key_owner"], made["scopes"]) == ("local", ["read", "submit", "admin"])
     assert secret not in server.log.read_text()
     others = [line for line in lines if not line["logger"].startswith("r2rise")]
     assert not [line for line in others if line["level"] in ("debug", "info")]
     assert lines[-1]["event"].startswith("stopped")
     assert server.process.stdout.closed
+
+
+def job_events(server: Server, job_id: str):
+    """Open a stream of a job's events."""
+    url, headers = f"{server.url}/api/v1/jobs/{job_id}/events", {"Accept": "text/event-stream"}
+    return httpx2.stream("GET", url, headers=headers, timeout=100)
 
 
 def test_open_event_streams_do_not_hold_up_the_end(tmp_path, monkeypatch):
@@ -171,9 +197,7 @@ def test_open_event_streams_do_not_hold_up_the_end(tmp_path, monkeypatch):
         begun, ended = threading.Barrier(21), []
 
         def listen() -> None:
-            headers = {"Accept": "text/event-stream"}
-            url = f"{server.url}/api/v1/jobs/{job.id}/events"
-            with httpx2.stream("GET", url, headers=headers, timeout=100) as stream:
+            with job_events(server, job.id) as stream:
                 text = stream.iter_text()
                 next(text)
                 begun.wait()
@@ -185,8 +209,13 @@ def test_open_event_streams_do_not_hold_up_the_end(tmp_path, monkeypatch):
         for thread in threads:
             thread.start()
         begun.wait()
-        metrics = httpx2.get(f"{server.url}/api/v1/metrics").text
-        assert "r2rise_event_streams 20.0" in metrics
+        assert metric(server, "r2rise_event_streams") == 20
+        with job_events(server, job.id) as stream:
+            text = stream.iter_text()
+            next(text)
+            assert metric(server, "r2rise_event_streams") == 21
+        while metric(server, "r2rise_event_streams") > 20:
+            time.sleep(0.1)
         server.stop()
         for thread in threads:
             thread.join()

@@ -118,6 +118,7 @@ def _server(settings: Settings, app: "FastAPI", ready: Callable[[str], None]) ->
             app,
             access_log=False,
             log_config=None,  # requests are logged by ourselves
+            server_header=False,
             timeout_graceful_shutdown=round(settings.grace_seconds),
         )
     )

@@ -1,9 +1,10 @@
 """What is asked and changed of jobs, within a transaction."""
 
+import logging
 from datetime import timedelta
 from typing import Any, get_args
 
-from sqlalchemy import Select, delete, exists, func, select
+from sqlalchemy import Select, delete, event, exists, func, select
 from sqlalchemy.orm import Session
 
 from r2rise_service.models import ENDED, LIVE, EventType, JobPage, JobStatus
@@ -19,6 +20,8 @@ from r2rise_service.storage.rows import (
     utc_now,
 )
 from r2rise_service.storage.tables import Dataset, Event, Idempotency, Job
+
+logger = logging.getLogger(__name__)
 
 REMEMBERED = timedelta(hours=24)
 _CHANGEABLE = ("name", "labels", "priority")
@@ -156,6 +159,11 @@ def move_on(session: Session, job: Job, status: JobStatus, reason: str, error: s
     store_event(session, job.id, "job.status", {"status": status, "status_reason": reason})
     if error is not None:
         store_event(session, job.id, "job.error", {"error": error})
+    facts = {"job": job.id, "status": status, "reason": reason}
+
+    @event.listens_for(session, "after_commit", once=True)  # not before it is sure
+    def tell(_: Session) -> None:
+        logger.info("job moved on", extra=facts)
 
 
 def count_anew(job: Job) -> None:

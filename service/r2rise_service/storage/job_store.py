@@ -1,6 +1,5 @@
 """Jobs of the store, and what happens to them."""
 
-import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,8 +11,6 @@ from r2rise_service.storage.database import Database
 from r2rise_service.storage.new import NewJob
 from r2rise_service.storage.rows import Conflict, event_info, job_info
 from r2rise_service.storage.tables import Event, Job
-
-logger = logging.getLogger(__name__)
 
 
 class JobStore:
@@ -213,9 +210,7 @@ class JobStore:
             if job is None or job.status not in only_from:
                 return None
             job_queries.move_on(session, job, status, reason, error)
-            moved = job_info(job)
-        logger.info("job moved on", extra={"job": job_id, "status": status, "reason": reason})
-        return moved
+            return job_info(job)
 
     def add_event(self, job_id: str, type_: EventType, data: dict[str, Any]) -> JobEvent:
         """Store an event."""

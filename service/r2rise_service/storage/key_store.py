@@ -1,5 +1,6 @@
 """Keys of the store."""
 
+import logging
 from collections.abc import Sequence
 
 from r2rise_service.keys import KeyInfo
@@ -7,6 +8,8 @@ from r2rise_service.models import Scope
 from r2rise_service.storage import key_queries
 from r2rise_service.storage.database import Database
 from r2rise_service.storage.tables import Key
+
+logger = logging.getLogger(__name__)
 
 
 class KeyStore:
@@ -17,7 +20,9 @@ class KeyStore:
     def add_key(self, owner: str, name: str, scopes: Sequence[Scope], digest: str) -> KeyInfo:
         """Store a key by the digest of its secret."""
         with self._database.writing() as session:
-            return key_queries.store_key(session, owner, name, scopes, digest)
+            key = key_queries.store_key(session, owner, name, scopes, digest)
+        logger.info("key made", extra={"key": key.id, "key_owner": owner, "scopes": key.scopes})
+        return key
 
     def keys(self) -> list[KeyInfo]:
         """Return all keys that are not revoked."""
@@ -32,7 +37,10 @@ class KeyStore:
     def revoke_key(self, key_id: str) -> bool:
         """Revoke a key; False when there is none of this id."""
         with self._database.writing() as session:
-            return key_queries.revoke(session, key_id)
+            revoked = key_queries.revoke(session, key_id)
+        if revoked:
+            logger.info("key revoked", extra={"key": key_id})
+        return revoked
 
     def key_of(self, digest: str) -> KeyInfo | None:
         """Return the key whose secret has this digest, unless it was revoked."""
