@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 CHOOSING_REPETITIONS = 16
 CONFIRMING_REPETITIONS = 40
 
+MOST_CONFIRMING = 3 * CONFIRMING_REPETITIONS
+"""Retrainings to confirm a choice: on all frames, without those chosen, without random ones."""
+
 MOST_DROPPED = 0.4
 """Share of the segments beyond which nothing is tried."""
 

@@ -51,7 +51,8 @@ class Environment:
             if not isinstance(space, _ARRAY_SPACES):
                 raise EnvironmentMismatch(
                     f"Environment {spec.id!r} has {role} of kind {type(space).__name__}: expected "
-                    f"{', '.join(kind.__name__ for kind in _ARRAY_SPACES)}."
+                    f"{', '.join(kind.__name__ for kind in _ARRAY_SPACES)}.",
+                    field="environment.id",
                 )
 
     def make(self, seed: int) -> GymEnv:
@@ -68,7 +69,8 @@ class Environment:
         if self.spec.obs_keys:
             raise EnvironmentMismatch(
                 f"obs_keys are given, but environment {self.spec.id!r} has no dict observations: "
-                f"leave them out."
+                f"leave them out.",
+                field="environment.obs_keys",
             )
         return env
 
@@ -82,12 +84,14 @@ class _ConcatenateKeys(gym.ObservationWrapper[Any, Any, Any]):
         if not spec.obs_keys:
             raise EnvironmentMismatch(
                 f"Environment {spec.id!r} has dict observations ({', '.join(parts)}): name those "
-                f"to concatenate with --obs-keys (in a study: environment.obs_keys)."
+                f"to concatenate with --obs-keys (in a study: environment.obs_keys).",
+                field="environment.obs_keys",
             )
         for key in spec.obs_keys:
             if key not in parts:
                 raise EnvironmentMismatch(
-                    f"Environment {spec.id!r} has no observation {key!r}. {suggestion(key, parts)}"
+                    f"Environment {spec.id!r} has no observation {key!r}. {suggestion(key, parts)}",
+                    field="environment.obs_keys",
                 )
         self._keys = spec.obs_keys
         self._parts = parts
@@ -95,7 +99,8 @@ class _ConcatenateKeys(gym.ObservationWrapper[Any, Any, Any]):
         if not all(isinstance(space, spaces.Box) for space in flat):
             raise EnvironmentMismatch(
                 f"The observations {', '.join(spec.obs_keys)} of environment {spec.id!r} cannot "
-                f"be concatenated into one vector."
+                f"be concatenated into one vector.",
+                field="environment.obs_keys",
             )
         boxes = [cast("spaces.Box", space) for space in flat]
         dtype = np.result_type(*(box.dtype for box in boxes))
@@ -166,11 +171,14 @@ def _make_gym(spec: EnvironmentSpec) -> GymEnv:
         else:
             env = gym.make(spec.id, disable_env_checker=True, **cast("dict[str, Any]", spec.kwargs))
     except gym.error.Error as error:
-        raise UnknownName(f"There is no environment {spec.id!r}: {error}") from None
+        raise UnknownName(
+            f"There is no environment {spec.id!r}: {error}", field="environment.id"
+        ) from None
     except Exception as error:
         raise EnvironmentMismatch(
             f"Environment {spec.id!r} cannot be made with {spec.kwargs or 'its defaults'}: "
-            f"{type(error).__name__}: {error}"
+            f"{type(error).__name__}: {error}",
+            field="environment.id",
         ) from None
     if not isinstance(env, gym.Env):
         raise EnvironmentMismatch(
@@ -214,12 +222,14 @@ def _check_array(key: str, array: NDArray[Any], space: spaces.Space[Any], name: 
     if array.shape[1:] != shape:
         raise EnvironmentMismatch(
             f"{key} has shape {array.shape[1:]} for each frame, but environment {name!r} expects "
-            f"{shape}: {space}."
+            f"{shape}: {space}.",
+            field="environment.id",
         )
     if not np.can_cast(array.dtype, dtype, casting="same_kind"):
         raise EnvironmentMismatch(
             f"{key} has dtype {array.dtype}, which cannot be cast to {dtype} of environment "
-            f"{name!r} ({space}). Convert it before saving."
+            f"{name!r} ({space}). Convert it before saving.",
+            field="environment.id",
         )
     if isinstance(space, spaces.Box):
         return
@@ -227,7 +237,8 @@ def _check_array(key: str, array: NDArray[Any], space: spaces.Space[Any], name: 
     if len(array) and ((array < low) | (array > high)).any():
         raise EnvironmentMismatch(
             f"{key} has values from {array.min()} to {array.max()}, but environment {name!r} "
-            f"expects {space}."
+            f"expects {space}.",
+            field="environment.id",
         )
 
 

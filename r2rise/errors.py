@@ -28,7 +28,16 @@ class R2RiseError(Exception):
 
 
 class InputError(R2RiseError, ValueError):
-    """What was given cannot be used."""
+    """What was given cannot be used.
+
+    Attributes:
+        field: The field of a study that it is about, such as `masking.block_size`; empty where it
+            is about something else.
+    """
+
+    def __init__(self, text: str = "", *, field: str = "") -> None:
+        super().__init__(text)
+        self.field = field
 
 
 class DemonstrationsError(InputError):

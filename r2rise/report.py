@@ -52,11 +52,35 @@ _TRUST = ((0.9, "reliable"), (0.7, "fairly reliable"), (0.5, "not very reliable"
 AnyResult = TypeVar("AnyResult", bound=Result)
 
 
-def write_report(directory: str | Path) -> Path:
+class Commands(NamedTuple):
+    """What the page tells to type for what was not asked yet."""
+
+    plan: str
+    certify: str
+    curate: str
+    compare: str
+    transfer: str
+
+    @classmethod
+    def of(cls, output: OutputDirectory) -> "Commands":
+        """Return the commands for an output directory."""
+        own = shlex.quote(str(output.path))
+        out = shlex.quote(str(output.path / Comparison.file_name))
+        return cls(
+            plan=f"r2rise plan {own}/demonstrations.npz --study {own}/study.yaml --out {own}",
+            certify=f"r2rise certify {own}",
+            curate=f"r2rise curate {own} --out better.npz",
+            compare=f"r2rise compare {own} OTHER --out {out}",
+            transfer=f"r2rise transfer {own} OTHER",
+        )
+
+
+def write_report(directory: str | Path, *, commands: Commands | None = None) -> Path:
     """Write `report.html` from all results in an output directory.
 
     Args:
         directory: What `explain` wrote, with whatever other results lie beside the map.
+        commands: What the page tells to type, if not what is right for the directory.
 
     Returns:
         The file written: one page with everything in it, that asks nothing of any server.
@@ -72,7 +96,8 @@ def write_report(directory: str | Path) -> Path:
             f"There is no {ImportanceMap.file_name} in {output.path}: give the directory that "
             f"`r2rise explain ... --out` wrote, or run that first."
         )
-    page = _template().render(_contents(output))
+    contents = _contents(output) | {"commands": commands or Commands.of(output)}
+    page = _template().render(contents)
     target = output.path / FILE_NAME
     with atomic_file(target) as file:
         file.write(page.encode())
@@ -139,8 +164,6 @@ def _contents(output: OutputDirectory) -> dict[str, Any]:
         "map": found,
         "figures": _figures(found, results),
         "captions": CAPTIONS,
-        "directory": shlex.quote(str(output.path)),
-        "comparison_file": shlex.quote(str(output.path / Comparison.file_name)),
         "unit": unit_words(found.estimator.unit),
         "signed": signed,
         "rows": _rows(found, range(len(found))),

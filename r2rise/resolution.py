@@ -95,7 +95,8 @@ def check_hash(study: Study, demonstrations: Demonstrations) -> None:
         raise StudyError(
             f"The study is about the demonstrations {asked}, but got "
             f"{demonstrations.content_hash}: give the file it was made for, or remove "
-            f"'demonstrations' from the study."
+            f"'demonstrations' from the study.",
+            field="demonstrations",
         )
 
 
@@ -103,7 +104,8 @@ def _check_until(study: Study) -> None:
     if study.until.verdicts and study.estimator.startswith("rise"):
         raise StudyError(
             f"until.verdicts cannot be reached: the estimator {study.estimator!r} knows an order "
-            f"only. Use another estimator, or until.reliability."
+            f"only. Use another estimator, or until.reliability.",
+            field="until.verdicts",
         )
 
 
@@ -130,12 +132,14 @@ def _resolve_masking(study: Study, n_segments: int) -> Masking:
     if design == "foldover" and (block_size < smallest or block_size & (block_size - 1)):
         raise StudyError(
             f"masking.block_size {block_size} does not fit a foldover design of {n_segments} "
-            f"segments: expected a power of two of at least {smallest}, or none."
+            f"segments: expected a power of two of at least {smallest}, or none.",
+            field="masking.block_size",
         )
     if design == "balanced" and block_size % 2:
         raise StudyError(
             f"masking.block_size {block_size} does not fit a balanced design: expected an even "
-            f"number (masks keep more and fewer segments in turn)."
+            f"number (masks keep more and fewer segments in turn).",
+            field="masking.block_size",
         )
     return masking.model_copy(update={"design": design, "block_size": block_size})
 
@@ -175,7 +179,8 @@ def _resolve_estimator(study: Study, masking: Masking, n_segments: int) -> Estim
         raise StudyError(
             f"The difference estimator needs blocks of at least {n_segments + 2} masks for "
             f"{n_segments} segments, but masking.block_size is {block_size}: use longer blocks or "
-            f"estimator 'ridge'."
+            f"estimator 'ridge'.",
+            field="estimator",
         )
     return study.estimator
 
@@ -196,6 +201,7 @@ def _resolve_shard_size(study: Study, masking: Masking, wanted: int) -> int:
     if not pairs or (block_size % size and size % block_size):
         raise StudyError(
             f"execution.shard_size {size} does not fit blocks of {block_size} masks: expected a "
-            f"divisor or a multiple{'' if pairs else ', and an even number'}."
+            f"divisor or a multiple{'' if pairs else ', and an even number'}.",
+            field="execution.shard_size",
         )
     return size

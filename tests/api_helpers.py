@@ -8,11 +8,13 @@ from pathlib import Path
 from starlette.testclient import TestClient
 
 from r2rise import Demonstrations, Study
+from r2rise.engines.pool import run_packed
 from r2rise.resolution import resolve
 from r2rise.runner import Runner
 from r2rise.tasks import study_tasks
 from r2rise_service.api.app import create_app
 from r2rise_service.models import JobInfo
+from r2rise_service.queue.admission import admitted
 from r2rise_service.queue.load import Load
 from r2rise_service.settings import Settings
 from r2rise_service.storage.files import DatasetFiles
@@ -95,6 +97,27 @@ class Server:
         self.store.add_records(job.id, records()[:n_records])
         if n_records is None:
             self.store.set_status(job.id, "succeeded", only_from=("running",))
+
+    def explained(self, **study) -> JobInfo:
+        """A job that has a map, of which all was done here."""
+        assert self.upload().status_code in (200, 201)
+        body = {**STUDY, **study, "demonstrations": cartpole().content_hash}
+        return self.done(self.submit(study=body).json()["id"])
+
+    def done(self, job_id: str) -> JobInfo:
+        """Do all that a queued job asks for, in this process."""
+        job = self.store.start_job(job_id)
+        work = admitted(job, self.store, self.files)
+        while not work.answered:
+            work.ask()
+            self.store.grow_total(job_id, work.total)
+            while work.has_more:
+                own, shard = work.take_shard()
+                found = run_packed(own, shard, False)
+                self.store.add_records(job_id, found, part=work.part_of(shard))
+                work.give_back(shard, found)
+        self.store.finish(job_id, work.result.to_json() if work.result else None)
+        return self.store.job("local", job_id)
 
 
 @contextmanager

@@ -60,7 +60,8 @@ def load_implementation(spec: AlgorithmSpec) -> Any:
     if spec.name not in _installed():
         raise UnknownName(
             f"There is no algorithm {spec.name!r}. {suggestion(spec.name, algorithm_names())} "
-            f"Your own is named module:object."
+            f"Your own is named module:object.",
+            field="algorithm.name",
         )
     return _installed()[spec.name].load()
 
@@ -83,19 +84,22 @@ def check_algorithm(spec: AlgorithmSpec) -> AlgorithmSpec:
     if not trains and (inspect.isclass(implementation) or not callable(implementation)):
         raise StudyError(
             f"{spec.name!r} is not an algorithm: expected a function, or a class with a method "
-            f"train(transitions, environment, seed, *, progress), got {implementation!r}."
+            f"train(transitions, environment, seed, *, progress), got {implementation!r}.",
+            field="algorithm.name",
         )
     if not isinstance(implementation, type) and trains and spec.settings:
         raise StudyError(
             f"{spec.name!r} is an instance, which has its settings already: leave "
-            f"algorithm.settings out, or give the class."
+            f"algorithm.settings out, or give the class.",
+            field="algorithm.settings",
         )
     model = settings_model(implementation)
     try:
         settings = model.model_validate(spec.settings)
     except ValidationError as error:
         raise StudyError(
-            f"The settings of algorithm {spec.name!r} cannot be used:\n{describe(error, model)}"
+            f"The settings of algorithm {spec.name!r} cannot be used:\n{describe(error, model)}",
+            field="algorithm.settings",
         ) from None
     if not isinstance(implementation, type):
         return spec

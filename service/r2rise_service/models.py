@@ -201,6 +201,15 @@ class JobEvent(Answer):
         return JobProgress.model_validate(self.data) if self.type == "job.progress" else None
 
 
+class ComparisonRequest(Question):
+    """Two jobs of the kind `explain` whose maps are to be compared."""
+
+    model_config = _example({"a": "job_1", "b": "job_2"})
+
+    a: str
+    b: str
+
+
 class ComparisonInfo(Answer):
     """Two maps compared; `a` and `b` are ids of jobs."""
 

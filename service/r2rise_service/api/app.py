@@ -9,6 +9,7 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from r2rise_service.api import (
     catalogue,
+    comparisons,
     datasets,
     docs,
     events,
@@ -17,12 +18,14 @@ from r2rise_service.api import (
     jobs,
     keys,
     pictures,
+    results,
 )
 from r2rise_service.api.access import PREFIX, Gate, needed_scope
 from r2rise_service.api.answers import problem_answers
 from r2rise_service.api.context import Context, Reconciles
 from r2rise_service.api.maps import Maps
 from r2rise_service.api.metrics import Metrics
+from r2rise_service.api.outcomes import Outcomes
 from r2rise_service.api.problems import add_problems
 from r2rise_service.api.watch import Watch
 from r2rise_service.models import Problem
@@ -54,7 +57,9 @@ def create_app(
         operator_token: Opens everything to commands on this machine; None: nothing does.
     """
     metrics = Metrics()
-    context = Context(settings, store, files, reconciler, Maps(store, files), metrics)
+    maps = Maps(store, files)
+    outcomes = Outcomes(store, files, maps)
+    context = Context(settings, store, files, reconciler, maps, outcomes, metrics)
     metrics.add_state(lambda: health.state_of(context))
 
     @asynccontextmanager
@@ -73,7 +78,9 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.context = context
-    for module in (datasets, pictures, catalogue, jobs, events, importance, health, keys):
+    for module in (
+        datasets, pictures, catalogue, jobs, events, importance, results, comparisons, health, keys,
+    ):  # fmt: skip
         app.include_router(module.router, prefix=PREFIX, responses=problem_answers())
     app.include_router(docs.router)
     app.mount(docs.ASSETS, docs.assets())

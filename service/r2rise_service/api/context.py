@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from r2rise_service.api.access import Caller
 from r2rise_service.api.maps import Maps
 from r2rise_service.api.metrics import Metrics
+from r2rise_service.api.outcomes import Outcomes
 from r2rise_service.api.problems import ProblemError
 from r2rise_service.queue.load import Load
 from r2rise_service.settings import Settings
@@ -43,6 +44,7 @@ class Context:
         files: Demonstrations by their content.
         reconciler: What moves jobs on.
         maps: Importance maps, each computed once.
+        outcomes: Results of other kinds of jobs, and reports.
         metrics: What is counted.
         stopping: Set when the server shuts down; event streams end then.
     """
@@ -52,6 +54,7 @@ class Context:
     files: DatasetFiles
     reconciler: Reconciles
     maps: Maps
+    outcomes: Outcomes
     metrics: Metrics
     stopping: threading.Event = field(default_factory=threading.Event)
 

@@ -73,18 +73,25 @@ def retrainings(
     kind: Kind = "design",
     page_size: Annotated[int, Query(ge=1, le=500)] = 50,
     page_token: Annotated[int, Query(ge=0, lt=2**63)] = 0,
+    part: Annotated[int, Query(ge=0, lt=1000, description="Learner of a transfer.")] = 0,
     format: Literal["json", "npz"] = "json",  # noqa: A002
 ) -> Any:
     """Return the ledger: a page of records by index, or the whole file (`format=npz`)."""
-    ledger = context.maps.ledger(known_job(context, owner, job_id))
+    job = known_job(context, owner, job_id)
+    n_parts = max(len(job.based_on), 1)
+    if part >= n_parts:
+        raise ProblemError(404, "not-found", f"Job {job_id} has {n_parts} parts, counted from 0.")
+    ledger = context.maps.ledger(job, part)
     if format == "npz":
         return Response(_ledger_file(ledger), media_type=MEDIA_TYPES[".npz"])
     left = [record for record in ledger.records(kind) if record.index >= page_token]
     page = left[:page_size]
-    more = len(left) > len(page)
+    rest = left[page_size:]
+    while rest and rest[0].index == page[-1].index:  # a page has all records of its indices
+        page.append(rest.pop(0))
     return RetrainingPage(
         data=tuple(Retraining.model_validate(record.to_json()) for record in page),
-        next_page_token=str(left[page_size].index) if more else None,
+        next_page_token=str(rest[0].index) if rest else None,
     )
 
 
@@ -131,6 +138,9 @@ def _map(
     ending: str,
     if_none_match: str | None,
 ) -> Response:
+    if job.kind != "explain":
+        detail = f"Job {job.id} has no map of its own: see those that it is based on."
+        raise ProblemError(404, "no-such-result", detail)
     # The version, too: baselines and retrainings tried again change a map of the same revision.
     name = estimator or job.study.estimator
     etag = f'W/"{job.revision}-{job.version}-{name}-{ending[1:]}"'

@@ -4,30 +4,30 @@ from typing import Annotated, Any, NoReturn
 
 from fastapi import APIRouter, Header, Query, Response
 
-from r2rise.resolution import Resolved
 from r2rise.study import json_hash
+from r2rise_service.api.accepting import accept, check_fields
 from r2rise_service.api.access import PREFIX
 from r2rise_service.api.context import JSON_ONLY, Context, InContext, Owner
 from r2rise_service.api.problems import RETRY_SECONDS, ProblemError
-from r2rise_service.api.studies import (
-    check_study,
-    n_retrainings,
-    parse_study,
-    refused,
-    resolve_within,
-)
+from r2rise_service.api.studies import check_json
 from r2rise_service.models import (
-    ENDED,
-    Cost,
-    DatasetInfo,
     DryRun,
     JobChange,
     JobInfo,
+    JobKind,
     JobPage,
     JobRequest,
     JobStatus,
 )
-from r2rise_service.storage.store import Conflict, NewJob
+from r2rise_service.storage.store import Conflict
+
+RESULTS: dict[JobKind, tuple[str, ...]] = {
+    "explain": ("importance",),
+    "certify": ("certificate",),
+    "curate": ("curation", "curated.npz"),
+    "transfer": ("transfer",),
+}
+"""What can come of a job, beside its report."""
 
 router = APIRouter(tags=["jobs"])
 IfMatch = Annotated[str | None, Header()]
@@ -50,33 +50,20 @@ def create(
     idempotency_key: IdempotencyKey = None,
 ) -> Any:
     """Ask for a job. With `dry_run`, say what it would be: nothing is stored or retrained."""
-    if asked.kind != "explain" or asked.study is None:
-        raise ProblemError(422, "invalid", "Expected the kind explain with a study.")
-    dataset, resolved = _accepted(context, owner, asked)
+    check_fields(asked)
+    check_json(asked.study or {})
+    once = (idempotency_key, json_hash(asked.model_dump(mode="json"))) if idempotency_key else None
+    earlier = context.store.replayed(owner, once) if once and not dry_run else None
+    if earlier is not None:
+        return told(earlier, response)
+    new, cost = accept(context, owner, asked)
     if dry_run:
-        response.status_code = 200
-        return _as_response(_dry_run(resolved), response)
-    _check_live(context, owner)
-    new = NewJob(
-        owner=owner,
-        kind=asked.kind,
-        dataset_id=dataset.id,
-        study=resolved.study,
-        total=n_retrainings(resolved.study),
-        warnings=resolved.notices,
-        name=asked.name,
-        labels=asked.labels,
-        priority=asked.priority,
-    )
-    body = json_hash(asked.model_dump(mode="json"))
-    try:
-        job, is_new = context.store.add_job(
-            new, idempotency=(idempotency_key, body) if idempotency_key else None
-        )
-    except Conflict as error:
-        if context.store.dataset(owner, dataset.id) is None:
-            raise  # it was removed meanwhile
-        raise ProblemError(422, "idempotency-key-reused", str(error)) from None
+        study = new.study
+        warnings = new.warnings
+        told_ = DryRun(study=study, study_hash=study.study_hash, warnings=warnings, cost=cost)
+        return Response(told_.model_dump_json(), media_type="application/json")
+    most = context.settings.max_live_jobs
+    job, is_new = context.store.add_job(new, idempotency=once, max_live=most)
     if is_new:
         context.reconciler.wake()
     return told(job, response)
@@ -173,11 +160,8 @@ def cancel(job_id: str, response: Response, context: InContext, owner: Owner) ->
 @router.post("/jobs/{job_id}/retry", status_code=202)
 def retry(job_id: str, response: Response, context: InContext, owner: Owner) -> JobInfo:
     """Do what an ended job lacks: retrainings that failed or were never done."""
-    known_job(context, owner, job_id)
-    _check_live(context, owner)
-    found = context.store.set_status(job_id, "queued", only_from=ENDED, reason="Tried again.")
-    if found is None:
-        raise Conflict(f"Job {job_id} is live: wait for its end, or cancel it first.")
+    most = context.settings.max_live_jobs
+    found = context.store.retry_job(owner, job_id, max_live=most) or _unknown(job_id)
     context.reconciler.wake()
     return told(found, response)
 
@@ -203,7 +187,8 @@ def told(job: JobInfo, response: Response) -> JobInfo:
 def with_links(job: JobInfo) -> JobInfo:
     """Return a job that says where its parts are."""
     own = f"{PREFIX}/jobs/{job.id}"
-    links = {name: f"{own}/{name}" for name in ("events", "retrainings", "importance")}
+    names = ("events", "retrainings", "report", *RESULTS[job.kind])
+    links = {name: f"{own}/{name}" for name in names}
     links |= {"self": own, "dataset": f"{PREFIX}/datasets/{job.dataset_id}"}
     return job.model_copy(update={"links": links})
 
@@ -212,44 +197,6 @@ def matches(header: str | None, etag: str) -> bool:
     """Whether If-Match or If-None-Match names an ETag, weak or not."""
     tags = [tag.strip().removeprefix("W/") for tag in (header or "").split(",")]
     return "*" in tags or etag.removeprefix("W/") in tags
-
-
-def _accepted(context: Context, owner: str, asked: JobRequest) -> tuple[DatasetInfo, Resolved]:
-    """Return the dataset and the resolved study of a request."""
-    study = parse_study(asked.study or {})
-    check_study(study, context.settings)
-    found = context.store.datasets(owner, sha256=study.demonstrations)
-    if not found:
-        raise refused(
-            ["demonstrations"],
-            f"you have no dataset {study.demonstrations!r}: upload it first (POST /datasets)",
-        )
-    path = context.files.path(found[0].sha256)
-    return found[0], resolve_within(study, path, context.settings)
-
-
-def _dry_run(resolved: Resolved) -> DryRun:
-    study, total = resolved.study, n_retrainings(resolved.study)
-    episodes = total * study.evaluation.n_episodes
-    cost = Cost(
-        retrainings=total,
-        episodes=episodes,
-        most_steps=episodes * (study.evaluation.max_steps or 0),
-    )
-    return DryRun(study=study, study_hash=study.study_hash, warnings=resolved.notices, cost=cost)
-
-
-def _as_response(answer: DryRun, response: Response) -> Response:
-    return Response(
-        answer.model_dump_json(), response.status_code or 200, media_type="application/json"
-    )
-
-
-def _check_live(context: Context, owner: str) -> None:
-    n_live, most = context.store.n_live_jobs(owner), context.settings.max_live_jobs
-    if n_live >= most:
-        detail = f"You have {n_live} live jobs; {most} are allowed. Wait for one to end."
-        raise ProblemError(429, "too-many-jobs", detail, headers={"Retry-After": "30"})
 
 
 def _label(text: str | None) -> tuple[str, str] | None:

@@ -12,11 +12,13 @@ from r2rise.errors import InputError, NotReady, R2RiseError
 from r2rise_service.models import Problem, ProblemPart
 from r2rise_service.storage.files import TooLarge
 from r2rise_service.storage.inspect_upload import BadUpload
-from r2rise_service.storage.store import Conflict
+from r2rise_service.storage.store import Conflict, KeyReused, TooManyLive
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = "2"
 """When it is worth asking again about something that changes by itself."""
+
+_WAITS = {"not-ready": RETRY_SECONDS, "too-many-jobs": "30"}
 
 _CODES = {
     400: "bad-request",
@@ -32,6 +34,8 @@ _ANSWERS: dict[type[Exception], tuple[int, str]] = {
     TooLarge: (413, "too-large"),
     BadUpload: (422, "bad-demonstrations"),
     NotReady: (409, "not-ready"),
+    KeyReused: (422, "idempotency-key-reused"),
+    TooManyLive: (429, "too-many-jobs"),
     Conflict: (409, "conflict"),
     InputError: (422, "refused"),
 }
@@ -99,8 +103,16 @@ def _problem_of(error: Exception) -> ProblemError:
     status, code = next(
         (answer for kind, answer in _ANSWERS.items() if isinstance(error, kind)), (409, "refused")
     )
-    headers = {"Retry-After": RETRY_SECONDS} if code == "not-ready" else None
-    return ProblemError(status, code, str(error), headers=headers)
+    headers = {"Retry-After": _WAITS[code]} if code in _WAITS else None
+    return ProblemError(status, code, str(error), headers=headers, parts=_field_of(error))
+
+
+def _field_of(error: Exception) -> list[ProblemPart]:
+    """Return the field of the study that an error is about, where it says so."""
+    if not isinstance(error, InputError) or not error.field:
+        return []
+    pointer = pointer_to(["study", *error.field.split(".")])
+    return [ProblemPart(pointer=pointer, detail=_plain(str(error)), code="refused")]
 
 
 def _of_framework(error: HTTPException) -> ProblemError:

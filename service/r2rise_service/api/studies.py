@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -14,11 +14,19 @@ from r2rise.algorithms import algorithm_names
 from r2rise.errors import suggestion
 from r2rise.resolution import Resolved, resolve
 from r2rise_service.api.problems import ProblemError, in_words, pointer_to
-from r2rise_service.models import ProblemPart
+from r2rise_service.models import Cost, ProblemPart
 from r2rise_service.settings import Settings
+from r2rise_service.storage.store import NewJob
 
 ENVIRONMENT_ID = re.compile(r"([\w-]+/)?[\w.-]+-v\d+", re.ASCII)
 """Other ids make gymnasium import a module."""
+
+
+class Accepted(NamedTuple):
+    """A job that may be stored, and what it would take at most."""
+
+    new: NewJob
+    cost: Cost
 
 
 def parse_study(fields: Mapping[str, Any]) -> Study:
@@ -27,7 +35,7 @@ def parse_study(fields: Mapping[str, Any]) -> Study:
     Raises:
         ProblemError: With a pointer to each wrong field.
     """
-    _check_json(fields)
+    check_json(fields)
     preset = fields.get("preset")
     if preset is not None and not isinstance(preset, str):
         raise refused(["preset"], f"expected the name of a preset, got {preset!r}")
@@ -88,10 +96,19 @@ def resolve_within(study: Study, path: Path, settings: Settings) -> Resolved:
     if total > most:
         raise refused(
             ["budget", "retrainings"],
-            f"expected at most {most} retrainings in one job, baselines included, got {total}",
+            f"expected at most {most} retrainings in one job, baselines included, got {total}"
+            f"{_rounded(study, resolved.study)}",
         )
     check_steps(resolved.study, total, settings)
     return resolved
+
+
+def _rounded(asked: Study, resolved: Study) -> str:
+    """Return how a budget was rounded up, where it was."""
+    before, after = asked.budget.retrainings, resolved.budget.retrainings
+    if before == after:
+        return ""
+    return f" ({before} were rounded up to {after}: whole blocks of {resolved.masking.block_size})"
 
 
 def check_steps(study: Study, n_retrainings: int, settings: Settings) -> None:
@@ -113,6 +130,15 @@ def check_steps(study: Study, n_retrainings: int, settings: Settings) -> None:
 def most_steps(study: Study, n_retrainings: int) -> int:
     """Return the environment steps of a resolved study if no episode ended before its limit."""
     return n_retrainings * study.evaluation.n_episodes * (study.evaluation.max_steps or 0)
+
+
+def cost_of(parts: Sequence[tuple[Study, int]]) -> Cost:
+    """Return what so many retrainings of resolved studies take."""
+    return Cost(
+        retrainings=sum(n for _, n in parts),
+        episodes=sum(n * study.evaluation.n_episodes for study, n in parts),
+        most_steps=sum(most_steps(study, n) for study, n in parts),
+    )
 
 
 def n_retrainings(study: Study) -> int:
@@ -137,8 +163,12 @@ def refused(names: Sequence[str | int], detail: str) -> ProblemError:
     return ProblemError(422, "invalid-study", text, parts=[part])
 
 
-def _check_json(fields: Mapping[str, Any]) -> None:
-    """Refuse what Python reads but JSON does not have: NaN, and halves of characters."""
+def check_json(fields: Mapping[str, Any]) -> None:
+    """Refuse what Python reads but JSON does not have: NaN, and halves of characters.
+
+    Raises:
+        ProblemError: When there is such a thing.
+    """
     try:
         json.dumps(fields, allow_nan=False, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:

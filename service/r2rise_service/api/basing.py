@@ -1,0 +1,138 @@
+"""Jobs that are based on the maps of others: what may be asked of these, and what it will cost."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from r2rise.curation import MOST_CONFIRMING
+from r2rise.errors import MapError, R2RiseError
+from r2rise.importance import ImportanceMap
+from r2rise.ledger import Ledger
+from r2rise.segments import Segments
+from r2rise.tasks import Key
+from r2rise_service.api.context import Context
+from r2rise_service.api.problems import ProblemError
+from r2rise_service.api.studies import Accepted, check_study, cost_of
+from r2rise_service.models import Cost, JobInfo, JobRequest, ProblemPart
+from r2rise_service.queue.questions import question_about_maps
+from r2rise_service.queue.stored import Missing, StoredRunner
+from r2rise_service.settings import Settings
+from r2rise_service.storage.store import NewJob, Source
+
+REPETITIONS = 20
+
+
+def accept_basis(context: Context, owner: str, asked: JobRequest) -> Accepted:
+    """Return a job that is based on maps.
+
+    Raises:
+        ProblemError: When it cannot be done, or is more than this server does for one job.
+    """
+    jobs = [explained(context, owner, job_id) for job_id in asked.based_on]
+    for job in jobs:
+        _check_succeeded(job)
+        check_study(job.study, context.settings)  # what is allowed may have changed
+    repetitions = None if asked.kind == "curate" else asked.repetitions or REPETITIONS
+    try:
+        maps = dict(zip(_names(jobs), (context.maps.map(job) for job in jobs), strict=True))
+    except R2RiseError as error:
+        raise _refused(str(error)) from None
+    runners = [_runner(context, asked, part, job) for part, job in enumerate(jobs)]
+    cost = _cost(asked, runners, maps, repetitions)
+    _check_size(asked, cost, context.settings)
+    new = NewJob(
+        owner=owner,
+        kind=asked.kind,
+        dataset_id=jobs[0].dataset_id,
+        study=jobs[0].study,
+        total=sum(len(runner.asked) for runner in runners),
+        name=asked.name,
+        labels=asked.labels,
+        priority=asked.priority,
+        sources=tuple(map(_source, jobs, maps, maps.values())),
+        repetitions=repetitions,
+    )
+    return Accepted(new, cost)
+
+
+def explained(context: Context, owner: str, job_id: str, field: str = "based_on") -> JobInfo:
+    """Return one of the owner's jobs that compute maps.
+
+    Raises:
+        ProblemError: When there is none of this id, or it is of another kind.
+    """
+    job = context.store.job(owner, job_id)
+    if job is None:
+        raise _refused(f"you have no job {job_id!r}", field)
+    if job.kind != "explain":
+        raise _refused(f"expected a job of the kind explain, {job_id} is of {job.kind}", field)
+    return job
+
+
+def _check_succeeded(job: JobInfo) -> None:
+    if job.status != "succeeded":
+        detail = f"Job {job.id} is {job.status}: its map can be used once it has succeeded."
+        raise ProblemError(409, "not-finished", detail)
+
+
+def _names(jobs: Sequence[JobInfo]) -> list[str]:
+    """Return what the maps are called: as their jobs, where these have names that differ."""
+    for names in ([job.name for job in jobs], [job.study.algorithm.name for job in jobs]):
+        if all(names) and len(set(names)) == len(jobs):
+            return names
+    return [job.id for job in jobs]
+
+
+def _runner(context: Context, asked: JobRequest, part: int, job: JobInfo) -> StoredRunner:
+    """Return a runner that has what the new job will have at its beginning."""
+    theirs = context.maps.ledger(job)
+    lengths = np.array(theirs.header.lengths, dtype=np.int64)
+    copied = Ledger(theirs.header)
+    if asked.kind != "curate":
+        copied.add([*theirs.records("random_policy"), *theirs.records("baseline")])
+    return StoredRunner(part, job.study, Segments.of(lengths, job.study.masking), copied)
+
+
+def _cost(
+    asked: JobRequest,
+    runners: Sequence[StoredRunner],
+    maps: Mapping[str, ImportanceMap],
+    repetitions: int | None,
+) -> Cost:
+    """Return what is to be retrained at most, after asking for it.
+
+    Raises:
+        ProblemError: When the maps do not allow what is asked.
+    """
+    lacking = {runner.part: set[Key]() for runner in runners}
+    try:
+        question_about_maps(asked.kind, runners, maps, repetitions)()
+    except Missing as missing:
+        for runner, tasks in missing.wanted:
+            lacking[runner.part] |= {task.key for task in tasks if runner.lacks(task)}
+    except MapError as error:
+        code = "not-comparable" if asked.kind == "transfer" else "refused"
+        raise _refused(str(error), code=code) from None
+    except R2RiseError as error:
+        raise _refused(str(error)) from None
+    more = MOST_CONFIRMING if asked.kind == "curate" and lacking[0] else 0
+    return cost_of([(runner.study, len(lacking[runner.part]) + more) for runner in runners])
+
+
+def _check_size(asked: JobRequest, cost: Cost, settings: Settings) -> None:
+    field = "based_on" if asked.repetitions is None else "repetitions"
+    for name, amount, most in (
+        ("retrainings", cost.retrainings, settings.max_retrainings),
+        ("environment steps", cost.most_steps, settings.max_steps),
+    ):
+        if amount > most:
+            raise _refused(f"expected at most {most} {name} in one job, got {amount}", field)
+
+
+def _source(job: JobInfo, name: str, map_: ImportanceMap) -> Source:
+    return Source(job.id, name, map_.to_json())
+
+
+def _refused(detail: str, field: str = "based_on", code: str = "refused") -> ProblemError:
+    part = ProblemPart(pointer=f"#/{field}", detail=detail, code=code)
+    return ProblemError(422, code, f"This job cannot be done: {detail}", parts=[part])

@@ -1,0 +1,45 @@
+"""`/comparisons`: two maps compared, without retraining."""
+
+from fastapi import APIRouter, Response
+
+from r2rise import compare
+from r2rise.errors import MapError
+from r2rise_service.api.access import PREFIX
+from r2rise_service.api.basing import explained
+from r2rise_service.api.context import JSON_ONLY, InContext, Owner
+from r2rise_service.api.problems import RETRY_SECONDS, ProblemError
+from r2rise_service.models import ComparisonInfo, ComparisonRequest
+
+router = APIRouter(tags=["comparisons"])
+
+
+@router.post("/comparisons", status_code=201, dependencies=JSON_ONLY)
+def create(
+    asked: ComparisonRequest, response: Response, context: InContext, owner: Owner
+) -> ComparisonInfo:
+    """Compare the maps of two jobs of the kind `explain`."""
+    jobs = [
+        explained(context, owner, job_id, field)
+        for field, job_id in (("a", asked.a), ("b", asked.b))
+    ]
+    for job in jobs:
+        if job.is_live:
+            detail = f"Job {job.id} is {job.status}: its map can be compared when it has ended."
+            raise ProblemError(409, "not-ready", detail, headers={"Retry-After": RETRY_SECONDS})
+    first, second = (context.maps.map(job) for job in jobs)
+    try:
+        found = compare(first, second)
+    except MapError as error:
+        raise ProblemError(422, "not-comparable", str(error)) from None
+    stored = context.store.add_comparison(owner, asked.a, asked.b, found)
+    response.headers["Location"] = f"{PREFIX}/comparisons/{stored.id}"
+    return stored
+
+
+@router.get("/comparisons/{comparison_id}")
+def comparison(comparison_id: str, context: InContext, owner: Owner) -> ComparisonInfo:
+    """Return a comparison; the jobs may be gone."""
+    found = context.store.comparison(owner, comparison_id)
+    if found is None:
+        raise ProblemError(404, "not-found", f"You have no comparison {comparison_id!r}.")
+    return found

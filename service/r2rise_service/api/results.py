@@ -1,0 +1,127 @@
+"""What came of a job: `/certificate`, `/curation`, `/transfer`, `/curated.npz`, `/report`."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Response
+
+from r2rise_service.api.context import Context, InContext, Owner
+from r2rise_service.api.jobs import RESULTS, known_job, matches
+from r2rise_service.api.outcomes import NoResult
+from r2rise_service.api.problems import RETRY_SECONDS, ProblemError
+from r2rise_service.models import JobInfo, JobKind
+
+router = APIRouter(tags=["results"])
+IfNoneMatch = Annotated[str | None, Header()]
+
+_TYPES = {".json": "application/json", ".png": "image/png", ".svg": "image/svg+xml"}
+_NPZ, _HTML = "application/x-npz", "text/html; charset=utf-8"
+_UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "It is the one you have."}}
+
+
+def _described(*types: str) -> dict[int | str, dict[str, Any]]:
+    content: dict[str, Any] = {kind: {} for kind in types}
+    return {200: {"description": "What came of the job.", "content": content}, **_UNCHANGED}
+
+
+@router.get("/jobs/{job_id}/curated.npz", response_class=Response, responses=_described(_NPZ))
+def curated(
+    job_id: str, context: InContext, owner: Owner, if_none_match: IfNoneMatch = None
+) -> Response:
+    """Return the demonstrations without what hurts; only where a gain was confirmed."""
+    job = _ended(context, owner, job_id, "curate", "curated.npz")
+    etag = f'W/"{job.version}-curated"'
+    return _answer(etag, if_none_match, _NPZ, lambda: context.outcomes.curated(job))
+
+
+@router.get("/jobs/{job_id}/report", response_class=Response, responses=_described(_HTML))
+def report(
+    job_id: str, context: InContext, owner: Owner, if_none_match: IfNoneMatch = None
+) -> Response:
+    """Return one page with all that is known, that needs no other file.
+
+    Of a map: with the newest results that are based on it. Of another job: its result and the map
+    that it is based on.
+    """
+    job = _ended(context, owner, job_id, None, "report")
+    told = context.outcomes.told_in_report(job)
+    tags = (f"{other.id}.{other.version}" for other in told)
+    etag = f'W/"{"-".join([str(job.version), "report", *tags])}"'
+    return _answer(etag, if_none_match, _HTML, lambda: context.outcomes.report(job, told))
+
+
+def _add(kind: JobKind) -> None:
+    """Add the paths of the result of a kind of job."""
+    name = RESULTS[kind][0]
+
+    def result(
+        job_id: str, context: InContext, owner: Owner, if_none_match: IfNoneMatch = None
+    ) -> Response:
+        return _result(context, _ended(context, owner, job_id, kind, name), ".json", if_none_match)
+
+    def file(
+        job_id: str,
+        ending: str,
+        context: InContext,
+        owner: Owner,
+        if_none_match: IfNoneMatch = None,
+    ) -> Response:
+        if ending not in _TYPES:
+            detail = f"A {name} ends in {', '.join(_TYPES)}, not in {ending!r}."
+            raise ProblemError(404, "not-found", detail)
+        return _result(context, _ended(context, owner, job_id, kind, name), ending, if_none_match)
+
+    result.__doc__ = f"Return the {name}: `r2rise.{name}` is its JSON schema."
+    file.__doc__ = f"Return the {name} in the format of the ending: .json, .png or .svg."
+    for path, function, types in (
+        (name, result, [".json"]), (name + "{ending}", file, list(_TYPES)),
+    ):  # fmt: skip
+        router.add_api_route(
+            f"/jobs/{{job_id}}/{path}",
+            function,
+            name=f"{name} {function.__name__}",
+            response_class=Response,
+            responses=_described(*(_TYPES[ending] for ending in types)),
+        )
+
+
+for _kind in ("certify", "curate", "transfer"):
+    _add(_kind)
+
+
+def _result(context: Context, job: JobInfo, ending: str, if_none_match: str | None) -> Response:
+    etag = f'W/"{job.version}-{ending[1:]}"'
+    found = lambda: context.outcomes.drawn(job, ending)  # noqa: E731
+    return _answer(etag, if_none_match, _TYPES[ending], found)
+
+
+def _ended(context: Context, owner: str, job_id: str, kind: JobKind | None, name: str) -> JobInfo:
+    """Return one of the owner's jobs that has come to its end.
+
+    Raises:
+        ProblemError: When it is of another kind than asked for, is live, or has no result.
+    """
+    job = known_job(context, owner, job_id)
+    if kind is not None and job.kind != kind:
+        known = ", ".join((*RESULTS[job.kind], "report"))
+        detail = f"Job {job_id} is of the kind {job.kind}: it has no {name}, but {known}."
+        raise ProblemError(404, "no-such-result", detail)
+    if job.is_live:
+        detail = f"Job {job_id} is {job.status}: ask again when it has ended."
+        raise ProblemError(409, "not-ready", detail, headers={"Retry-After": RETRY_SECONDS})
+    if job.status != "succeeded" and job.kind != "explain":
+        detail = f"Job {job_id} is {job.status}, so that nothing came of it: try it again."
+        raise ProblemError(404, "no-such-result", detail)
+    return job
+
+
+def _answer(
+    etag: str, if_none_match: str | None, media_type: str, compute: Callable[[], bytes]
+) -> Response:
+    headers = {"ETag": etag}
+    if matches(if_none_match, etag):
+        return Response(status_code=304, headers=headers)
+    try:
+        return Response(compute(), headers=headers, media_type=media_type)
+    except NoResult as error:
+        raise ProblemError(404, "no-such-result", str(error)) from None
