@@ -8,8 +8,8 @@ from pathlib import Path
 from starlette.testclient import TestClient
 
 from r2rise import Demonstrations, Study
-from r2rise.engines.pool import run_packed
 from r2rise.resolution import resolve
+from r2rise.retraining import unpack_retrainer
 from r2rise.runner import Runner
 from r2rise.tasks import study_tasks
 from r2rise_service.api.app import create_app
@@ -113,7 +113,7 @@ class Server:
             self.store.grow_total(job_id, work.total)
             while work.has_more:
                 own, shard = work.take_shard()
-                found = run_packed(own, shard, False)
+                found = unpack_retrainer(own.packed).run(shard, lambda _: None)
                 self.store.add_records(job_id, found, part=work.part_of(shard))
                 work.give_back(shard, found)
         self.store.finish(job_id, work.result.to_json() if work.result else None)

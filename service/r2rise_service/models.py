@@ -204,7 +204,7 @@ class JobEvent(Answer):
 class ComparisonRequest(Question):
     """Two jobs of the kind `explain` whose maps are to be compared."""
 
-    model_config = _example({"a": "job_1", "b": "job_2"})
+    model_config = example({"a": "job_1", "b": "job_2"})
 
     a: str
     b: str
