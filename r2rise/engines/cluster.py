@@ -94,10 +94,15 @@ def connect(scheduler: Scheduler) -> Any:
             set_as_default=False,
         )
     except OSError as error:
-        reason = error.__cause__ or error
         raise SchedulerLost(
-            f"the Dask scheduler at {scheduler.address} does not answer: {reason}"
+            f"the Dask scheduler at {scheduler.address} does not answer: {reason_of(error)}"
         ) from None
+
+
+def reason_of(error: BaseException) -> str:
+    """Return why Dask could not connect, without the objects of its own that it names."""
+    text = str(error.__cause__ or error).rpartition(">: ")[2]
+    return text or type(error).__name__
 
 
 def start_local(n_workers: int, *, nice: int = 0, allowed_failures: int) -> Any:

@@ -13,6 +13,7 @@ from r2rise_service.api.outcomes import Outcomes
 from r2rise_service.api.problems import ProblemError
 from r2rise_service.queue.load import Load
 from r2rise_service.settings import Settings
+from r2rise_service.storage.contents import remove_unused
 from r2rise_service.storage.exclusive import Exclusive
 from r2rise_service.storage.files import DatasetFiles
 from r2rise_service.storage.store import Store
@@ -65,9 +66,7 @@ class Context:
 
     def remove_unused(self, sha256: str) -> None:
         """Remove the file of a content that no dataset and no job is about any more."""
-        with self.content:
-            if not self.store.content_is_used(sha256):
-                self.files.remove(sha256)
+        remove_unused(self.store, self.files, sha256)
 
 
 def _context(request: Request) -> Context:

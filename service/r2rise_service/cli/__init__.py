@@ -20,6 +20,7 @@ from r2rise_service.cli import (
     serving,
     showing,
     transferring,
+    working,
 )
 
 EXIT_FAILED, EXIT_USAGE, EXIT_CANNOT_REACH, EXIT_TIMEOUT, EXIT_INTERRUPTED = 1, 2, 3, 4, 130
@@ -75,6 +76,7 @@ app.command("report")(reporting.report)
 app.command("algorithms")(listing.algorithms)
 app.command("environments")(listing.environments)
 app.command("serve")(serving.serve)
+app.command("worker")(working.worker)
 app.add_typer(keeping.keys, name="keys")
 app.add_typer(keeping.db, name="db")
 app.add_typer(remote.datasets, name="datasets")

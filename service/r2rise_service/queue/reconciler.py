@@ -14,10 +14,12 @@ from r2rise.engines.pool import DaskPool, Done
 from r2rise.errors import R2RiseError, StudyFailed
 from r2rise_service.models import JobInfo
 from r2rise_service.queue.admission import admitted
+from r2rise_service.queue.expiry import remove_expired
 from r2rise_service.queue.load import Load
 from r2rise_service.queue.work import JobWork, clear_flags
 from r2rise_service.storage import Store
 from r2rise_service.storage.files import DatasetFiles
+from r2rise_service.storage.rows import utc_now
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +29,9 @@ _STANDBY_SECONDS = 0.5
 
 _NEWS_SECONDS = 1.0
 """How often jobs are looked at: another process may have accepted or changed some."""
+
+_EXPIRY_SECONDS = 300.0
+"""How often old jobs are looked for."""
 
 _LOOK_SECONDS = 0.2
 _JOBS_AT_ONCE = 8
@@ -61,6 +66,7 @@ class Reconciler:
         self._news = threading.Event()
         self._stopping = threading.Event()
         self._pool: DaskPool | None = None
+        self._expires_at = 0.0
         self._trouble = "workers have not started yet"
         self._thread = threading.Thread(target=self._run, name="reconciler", daemon=True)
 
@@ -115,9 +121,15 @@ class Reconciler:
             try:
                 while self._lock.is_held() and not self._stopping.is_set():
                     self._trouble = pool.trouble
+                    self._expire()
                     self._step(pool)
             finally:
                 self._pool = None
+
+    def _expire(self) -> None:
+        if time.monotonic() >= self._expires_at:
+            self._expires_at = time.monotonic() + _EXPIRY_SECONDS
+            remove_expired(self._store, self._files, utc_now(), keep_days=self._keep_days)
 
     def _step(self, pool: DaskPool) -> None:
         """Look for jobs, fill the window, take in what came back; repeat until news comes."""

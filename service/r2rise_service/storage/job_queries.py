@@ -1,7 +1,7 @@
 """What is asked and changed of jobs, within a transaction."""
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, get_args
 
 from sqlalchemy import Select, delete, event, exists, func, select
@@ -61,9 +61,9 @@ def remembered(session: Session, owner: str, idempotency: tuple[str, str]) -> Jo
     return session.get(Job, earlier.job_id)
 
 
-def forget_old_keys(session: Session) -> None:
+def forget_old_keys(session: Session, now: datetime) -> None:
     """Remove the Idempotency-Keys that are older than 24 hours."""
-    session.execute(delete(Idempotency).where(Idempotency.created_at < utc_now() - REMEMBERED))
+    session.execute(delete(Idempotency).where(Idempotency.created_at < now - REMEMBERED))
 
 
 def store_job(session: Session, new: NewJob, idempotency: tuple[str, str] | None) -> Job:
@@ -190,6 +190,15 @@ def check_ended(job: Job) -> None:
     """
     if job.status in LIVE:
         raise Conflict(f"Job {job.id} is {job.status}: cancel it and wait for its end first.")
+
+
+def remove_ended(session: Session, before: datetime, at_most: int) -> dict[str, str | None]:
+    """Remove jobs that ended before a time; return their ids and what they were about."""
+    ended = select(Job).where(Job.status.in_(ENDED), Job.finished_at < before)
+    jobs = session.scalars(ended.order_by(Job.id).limit(at_most).with_for_update()).all()
+    for job in jobs:
+        session.delete(job)
+    return {job.id: job.sha256 for job in jobs}
 
 
 def live() -> Select[Job]:

@@ -1,6 +1,7 @@
 """Jobs of the store, and what happens to them."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
@@ -9,7 +10,7 @@ from r2rise_service.models import EventType, JobEvent, JobInfo, JobPage, JobStat
 from r2rise_service.storage import job_queries, result_queries
 from r2rise_service.storage.database import Database
 from r2rise_service.storage.new import NewJob
-from r2rise_service.storage.rows import Conflict, event_info, job_info
+from r2rise_service.storage.rows import Conflict, event_info, job_info, utc_now
 from r2rise_service.storage.tables import Event, Job
 
 
@@ -47,7 +48,7 @@ class JobStore:
                 earlier = job_queries.remembered(session, new.owner, idempotency)
                 if earlier is not None:
                     return job_info(earlier), False
-                job_queries.forget_old_keys(session)
+                job_queries.forget_old_keys(session, utc_now())
             job_queries.check_live(session, new.owner, max_live)
             job = job_queries.store_job(session, new, idempotency)
             for part, source in enumerate(new.sources):
@@ -129,6 +130,24 @@ class JobStore:
             job_queries.check_ended(job)
             session.delete(job)
             return True
+
+    def remove_ended(self, before: datetime, *, at_most: int = 100) -> dict[str, str | None]:
+        """Remove jobs that ended before a time, with their records and events.
+
+        Args:
+            before: The time.
+            at_most: How many in one transaction; ask again until none is left.
+
+        Returns:
+            Ids of the removed jobs, and the content that each was about.
+        """
+        with self._database.writing() as session:
+            return job_queries.remove_ended(session, before, at_most)
+
+    def forget_old_keys(self, now: datetime) -> None:
+        """Forget the Idempotency-Keys that are a day old."""
+        with self._database.writing() as session:
+            job_queries.forget_old_keys(session, now)
 
     def n_live_jobs(self, owner: str) -> int:
         """Return how many of the owner's jobs are live."""

@@ -1,0 +1,112 @@
+"""Worker processes for a Dask scheduler: they come back when killed, and when it comes back."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from r2rise.engines.cluster import CONNECT_SECONDS, WORKER_NICE, Scheduler, reason_of
+from r2rise.engines.priority import LowPriority
+
+_RETRY_SECONDS = 1.0
+_CLOSE_SECONDS = 1.0
+"""A worker that has not ended by itself after this time is killed."""
+
+_START_SECONDS = 60.0
+
+Say = Callable[[str], None]
+
+
+def run(scheduler: Scheduler, n_workers: int, *, say: Say) -> None:
+    """Keep one-thread worker processes at work for a scheduler until SIGTERM or Ctrl-C.
+
+    Nobody has to be told of them: the scheduler gives them tasks once they are connected. While it
+    cannot be reached they wait for it.
+
+    Args:
+        scheduler: Where they work.
+        n_workers: Worker processes.
+        say: Is told what happens.
+    """
+    asyncio.run(_run(scheduler, n_workers, say))
+
+
+async def _run(scheduler: Scheduler, n_workers: int, say: Say) -> None:
+    stopping = asyncio.Event()
+    for sent in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(sent, stopping.set)
+    security = scheduler.security()
+    workers = [
+        asyncio.create_task(_Worker(scheduler, security, number + 1, say).keep())
+        for number in range(n_workers)
+    ]
+    await stopping.wait()
+    for worker in workers:
+        worker.cancel()
+    await asyncio.gather(*workers, return_exceptions=True)
+
+
+class _Worker:
+    """One worker process and the nanny that starts it again when it was killed."""
+
+    def __init__(self, scheduler: Scheduler, security: Any, number: int, say: Say) -> None:
+        self._address, self._security, self._number = scheduler.address, security, number
+        self._say: Say = lambda text: say(f"worker {number}: {text}")
+        self._trouble = ""
+
+    async def keep(self) -> None:
+        """Work whenever the scheduler is there; never ends by itself."""
+        while True:
+            try:
+                await self._reach()
+                await self._work()
+                self._say(f"the scheduler at {self._address} is gone")
+            except (OSError, RuntimeError) as error:  # lost while the worker started
+                self._complain(error)
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _reach(self) -> None:
+        """Check that the scheduler answers.
+
+        Raises:
+            OSError: When it does not.
+        """
+        from distributed import Security
+        from distributed.comm.core import connect
+
+        tls = (self._security or Security()).get_connection_args("worker")
+        comm = await connect(self._address, timeout=CONNECT_SECONDS, **tls)
+        await comm.close()
+
+    async def _work(self) -> None:
+        """Work until the scheduler is gone."""
+        from distributed import Nanny
+        from distributed.comm.addressing import get_address_host
+        from distributed.utils import get_ip
+
+        nanny = Nanny(
+            self._address,
+            nthreads=1,
+            memory_limit=0,
+            host=get_ip(get_address_host(self._address)),  # not on all networks of this machine
+            security=self._security,
+            dashboard_address="127.0.0.1:0",  # its status pages: any port, for this machine
+            death_timeout=_START_SECONDS,
+            silence_logs=logging.CRITICAL,
+            plugins=(LowPriority(WORKER_NICE),),
+        )
+        try:
+            await nanny
+            self._say(f"ready, at {nanny.worker_address}")
+            self._trouble = ""
+            await nanny.finished()
+        finally:
+            await nanny.close(timeout=_CLOSE_SECONDS)
+
+    def _complain(self, error: Exception) -> None:
+        """Say what is wrong, once."""
+        trouble = reason_of(error)
+        if trouble != self._trouble:
+            self._trouble = trouble
+            self._say(f"waiting for the scheduler at {self._address}: {trouble}")
