@@ -17,7 +17,7 @@ DASK = Path(sys.executable).with_name("dask")
 
 def certificate(folder: Path) -> Path:
     """Make a certificate with the command of the docs; return the folder of the files."""
-    page = (ROOT / "docs" / "service.md").read_text()
+    page = (ROOT / "docs" / "scale-out.md").read_text().replace("\\\n", " ")
     command = next(line for line in page.splitlines() if line.startswith("openssl req"))
     folder.mkdir(parents=True, exist_ok=True)
     subprocess.run(shlex.split(command), cwd=folder, check=True, capture_output=True)
@@ -28,20 +28,22 @@ def tls_options(folder: Path | None) -> list[str]:
     """The options of `r2rise serve` and `r2rise worker` for a certificate."""
     if folder is None:
         return []
-    cert, key = str(folder / "cert.pem"), str(folder / "key.pem")
+    cert, key = str(folder / "cluster_certificate"), str(folder / "cluster_key")
     return ["--tls-ca", cert, "--tls-cert", cert, "--tls-key", key]
 
 
 class Process:
     """A process that says something on standard error before it is ready."""
 
-    def __init__(self, command: list[str], log: Path, ready: str, cwd: Path | None = None) -> None:
+    def __init__(self, command: list[str], log: Path, ready: str) -> None:
         self.log = log
         begin = log.stat().st_size if log.exists() else 0
+        path = os.pathsep.join([str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
         with log.open("a") as out:
             self.process = subprocess.Popen(
-                command, stdout=out, stderr=out, start_new_session=True, cwd=cwd
-            )
+                command, stdout=out, stderr=out, start_new_session=True,
+                env={**os.environ, "PYTHONPATH": path},
+            )  # fmt: skip
         self.found = self.wait_for(ready, begin)
 
     def wait_for(self, pattern: str, begin: int = 0) -> re.Match[str]:
@@ -83,8 +85,7 @@ class SchedulerProcess(Process):
         kind = "tcp" if tls is None else "tls"
         options = ["--host", "127.0.0.1", "--port", str(port), "--protocol", kind]
         if tls is not None:
-            cert = ["--tls-ca-file", str(tls / "cert.pem"), "--tls-cert", str(tls / "cert.pem")]
-            options += [*cert, "--tls-key", str(tls / "key.pem")]
+            options += ["--tls-ca-file" if o == "--tls-ca" else o for o in tls_options(tls)]
         command = [str(DASK), "scheduler", *options, "--dashboard-address", "127.0.0.1:0"]
         super().__init__(command, folder / "scheduler.log", r"Scheduler at:\s+(\S+:(\d+))")
         self.folder, self.tls = folder, tls

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,8 +24,13 @@ DEMONSTRATIONS = toys.demonstrations()
 class Bench:
     """A store, files and a reconciler on them."""
 
-    def __init__(self, folder: Path) -> None:
-        self.store = Store(f"sqlite:///{folder / 'r2rise.sqlite'}")
+    def __init__(
+        self,
+        folder: Path,
+        make_pool: Callable[[], DaskPool] = lambda: DaskPool(2),
+        url: str | None = None,
+    ) -> None:
+        self.store = Store(url or f"sqlite:///{folder / 'r2rise.sqlite'}")
         self.store.migrate()
         self.files = DatasetFiles(folder / "datasets")
         path = folder / "upload.npz"
@@ -34,7 +39,7 @@ class Bench:
         self.dataset, _ = self.store.add_dataset(
             NewDataset("me", DEMONSTRATIONS.content_hash, (40, 40), (1,), (1,))
         )
-        self.reconciler = Reconciler(self.store, self.files, lambda: DaskPool(2))
+        self.reconciler = Reconciler(self.store, self.files, make_pool)
 
     def submit(self, priority: int = 0, **fields) -> JobInfo:
         study = study_of(**fields)

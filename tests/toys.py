@@ -131,6 +131,44 @@ def hangs_without_first_frame(transitions, environment, seed, *, progress):
     return Constant(float(len(transitions)))
 
 
+class Together:
+    """An algorithm that trains many masks at once, to constants."""
+
+    def masks_at_once(self, n_frames, environment):
+        return 64
+
+    def warm_up(self, environment):
+        return [Constant(0.0)]
+
+    def train(self, transitions, environment, seed, *, progress):
+        return Constant(float(len(transitions)))
+
+    def train_many(self, demonstrations, kept, environment, seed, *, threads, progress):
+        return [Constant(float(n)) for n in kept.sum(axis=1)]
+
+
+class HangsTogether(Together):
+    """Hangs in the worker process itself, deaf to a cancel."""
+
+    def train_many(self, demonstrations, kept, environment, seed, *, threads, progress):
+        if not kept.all():
+            time.sleep(120)
+        return super().train_many(
+            demonstrations, kept, environment, seed, threads=threads, progress=progress
+        )
+
+
+class DiesTogether(Together):
+    """Kills the worker process itself."""
+
+    def train_many(self, demonstrations, kept, environment, seed, *, threads, progress):
+        if not kept.all():
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().train_many(
+            demonstrations, kept, environment, seed, threads=threads, progress=progress
+        )
+
+
 def dies_without_first_frame(transitions, environment, seed, *, progress):
     if transitions.frame[0] != 0:
         os.kill(os.getpid(), signal.SIGKILL)
