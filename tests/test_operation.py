@@ -17,7 +17,7 @@ from r2rise_service import Client
 from r2rise_service.cli import app
 from r2rise_service.client import NotAllowed
 from r2rise_service.keys import new_secret
-from r2rise_service.opening import upgraded
+from r2rise_service.opening import alone, upgraded
 from r2rise_service.settings import Settings
 
 DEMOS = Path(__file__).parent.parent / "examples" / "cartpole.npz"
@@ -78,6 +78,19 @@ def test_keys_are_made_and_revoked_while_the_server_runs(tmp_path):
     with Server(data):
         assert json.loads(path.read_text())["token"] != token
     assert not path.exists()
+
+
+def test_a_server_that_just_starts_or_stops_has_no_way_in(tmp_path):
+    settings = Settings.read(data=tmp_path)
+    with alone(settings):  # as a server does, which has not written its file yet
+        _, err = command("keys", "create", "--data", str(tmp_path), status=1)
+        assert f"A server is running on {tmp_path}" in err
+        _, err = command("db", "upgrade", "--data", str(tmp_path), status=1)
+        assert f"A server is running on {tmp_path}" in err
+    out, _ = command("db", "check", "--data", str(tmp_path), status=1)
+    assert "has the schema of nothing" in out
+    assert "Upgraded from nothing to" in command("db", "upgrade", "--data", str(tmp_path))[0]
+    assert "newest schema" in command("db", "check", "--data", str(tmp_path))[0]
 
 
 def test_the_first_key_comes_from_a_file(tmp_path, monkeypatch):

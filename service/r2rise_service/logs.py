@@ -17,20 +17,26 @@ _AS_THEY_COME = {"version": 1, "incremental": True, "disable_existing_loggers": 
 def configure(level: str) -> None:
     """Log what is ours from a level on, and the warnings of everybody else.
 
-    Call it before `distributed` is imported, which else logs to handlers of its own.
+    Call it before `distributed` is imported, which else logs to handlers of its own. Worker
+    processes that this one starts log in the same way.
 
     Args:
         level: `debug`, `info` or `warning`.
     """
     import dask
 
-    dask.config.set({"logging": _AS_THEY_COME})
+    dask.config.set({"logging": _AS_THEY_COME, "distributed.worker.preload": [__name__]})
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter(on_terminal=sys.stderr.isatty()))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.captureWarnings(True)
     for name in _OURS:
         logging.getLogger(name).setLevel(level.upper())
+
+
+def dask_setup(_worker: object) -> None:
+    """Set up the logs of a worker process; Dask calls this in each that preloads this module."""
+    configure("warning")
 
 
 def formatter(*, on_terminal: bool) -> logging.Formatter:

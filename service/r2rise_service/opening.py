@@ -136,6 +136,13 @@ def shown_url(settings: Settings) -> str:
     return make_url(settings.database or settings.database_url).render_as_string()
 
 
+def key_command(settings: Settings) -> str:
+    """Return the command that makes a key for a server."""
+    if settings.on_sqlite:
+        return f"r2rise keys create --data {settings.data}"
+    return f"r2rise keys create --database {shown_url(settings)}"
+
+
 def add_first_key(settings: Settings, store: "Store") -> None:
     """Store the key of `first_key_file`, where no key was ever made.
 

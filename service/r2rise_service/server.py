@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from r2rise.errors import InputError
 from r2rise_service.addresses import is_loopback
-from r2rise_service.opening import add_first_key, make_folder, opened
+from r2rise_service.opening import add_first_key, key_command, make_folder, opened
 from r2rise_service.operator_file import announced
 from r2rise_service.settings import Settings
 
@@ -50,8 +50,7 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
         _listening(settings, store) as sock,
         _for_operator(settings, sock) as token,
     ):
-        folder = settings.datasets.absolute()  # workers elsewhere have it at the same path
-        files = DatasetFiles(folder, shared=not settings.on_sqlite)
+        files = DatasetFiles(settings.datasets, shared=not settings.on_sqlite)
         reconciler = Reconciler(store, files, pool_of(settings), keep_days=settings.keep_days)
         reconciler.start()
         try:
@@ -85,8 +84,8 @@ def _listening(settings: Settings, store: "Store") -> Iterator[socket.socket]:
     if not is_loopback(host) and not store.keys():
         raise InputError(
             f"Listening on {host} needs API keys, or anyone could use this server. Make one with "
-            f"`r2rise keys create --data {settings.data}`, name a file with one in "
-            "R2RISE_FIRST_KEY_FILE, or listen on 127.0.0.1."
+            f"`{key_command(settings)}`, name a file with one in R2RISE_FIRST_KEY_FILE, or listen "
+            "on 127.0.0.1."
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:

@@ -158,7 +158,7 @@ class Settings(BaseSettings):
     @property
     def datasets(self) -> Path:
         """Folder of the demonstrations, named by their content; workers know it by this path."""
-        return self.data.resolve() / "datasets"
+        return self.data.absolute() / "datasets"
 
 
 def read_secret(path: Path, purpose: str) -> str:

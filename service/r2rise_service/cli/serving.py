@@ -1,12 +1,9 @@
 """`r2rise serve`: runs the server."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from r2rise_service.settings import Settings
 
 
 def serve(
@@ -55,6 +52,7 @@ def serve(
     check_installed()
     from r2rise_service import server
     from r2rise_service.logs import configure
+    from r2rise_service.opening import key_command
     from r2rise_service.settings import Settings
 
     settings = Settings.read(
@@ -75,17 +73,8 @@ def serve(
         typer.echo(
             f"R2RISE answers at {url} (Ctrl-C stops it).\n"
             f"Data: {settings.data.resolve()}\n"
-            f"Keys: {_make_a_key(settings)}"
+            f"Keys: {key_command(settings)}"
         )
 
     configure(settings.log_level)
     server.serve(settings, ready=ready)
-
-
-def _make_a_key(settings: "Settings") -> str:
-    """Return the command that makes a key for a server."""
-    if settings.on_sqlite:
-        return f"r2rise keys create --data {settings.data}"
-    from r2rise_service.opening import shown_url
-
-    return f"r2rise keys create --database {shown_url(settings)}"
