@@ -1,14 +1,24 @@
 """The examples of scaling out: they name what exists, and the scripts for SLURM run."""
 
 import ast
+import os
 import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 import yaml
 from deployment import ROOT, check_command, environment, last, make_secrets
+from stack import free_ports
 
 from r2rise.engines.pool import DEATHS_ALLOWED, ISOLATED_TRIES
+from r2rise_service import Client
 from r2rise_service.settings import Settings
 
 FOLDER = ROOT / "examples" / "scale-out"
@@ -120,3 +130,56 @@ def test_the_program_for_dask_jobqueue_uses_the_clusters_options():
 
     assert calls["Security"] <= set(Security.__slots__)
     assert {"cores", "processes", "memory", "walltime", "security"} <= calls["SLURMCluster"]
+
+
+@pytest.mark.slow
+def test_the_scripts_for_slurm_start_a_server_and_workers_that_make_a_map(tmp_path):
+    scheduler, api = free_ports(2)
+    shared, address = tmp_path / "shared", f"127.0.0.1:{scheduler}"
+    variables = {**os.environ, "R2RISE_PORT": str(api), "SLURM_CPUS_PER_TASK": "2"}
+    commands = [
+        ["bash", FOLDER / "slurm-server.sh", shared, tmp_path / "local", address],
+        ["bash", FOLDER / "slurm-workers.sh", shared],
+    ]
+    log = (tmp_path / "log").open("a")
+    started: list[subprocess.Popen[bytes]] = []
+    with log:
+        try:
+            for command in commands:
+                process = subprocess.Popen(
+                    command, env=variables, stdout=log, stderr=log, start_new_session=True
+                )
+                started.append(process)
+                wait_until((shared / "scheduler").exists, process, tmp_path / "log")
+            url = f"http://127.0.0.1:{api}"
+            wait_until(lambda: answers(f"{url}/api/v1/readyz"), started[0], tmp_path / "log")
+            key = (shared / "first_key").read_text().strip()
+            with Client(url=url, api_key=key) as client:
+                dataset = client.datasets.upload(ROOT / "examples" / "cartpole.npz")
+                job = client.jobs.create(dataset, environment="CartPole-v1", retrainings=64)
+                assert len(job.wait(timeout=300).importance().importance) == 50
+            assert [path for path in shared.iterdir() if path.stat().st_mode & 0o077] == []
+            os.kill(started[1].pid, signal.SIGTERM)  # as SLURM does at the time limit
+            os.killpg(started[0].pid, signal.SIGINT)  # as Ctrl-C does
+            assert [process.wait(60) for process in started] == [0, 0]
+        finally:
+            for process in started:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def answers(url: str) -> bool:
+    with suppress(OSError), urlopen(url, timeout=10) as answer:
+        return bool(answer.status == 200)
+    return False
+
+
+def wait_until(
+    condition: Callable[[], bool], process: "subprocess.Popen[bytes]", log: Path
+) -> None:
+    give_up = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < give_up, log.read_text()
+        time.sleep(0.2)

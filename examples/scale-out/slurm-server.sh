@@ -12,7 +12,9 @@ umask 077
 shared=$(realpath "${1:?"Usage: bash slurm-server.sh SHARED LOCAL [HOST:PORT]"}")
 local=$(realpath "${2:?"Usage: bash slurm-server.sh SHARED LOCAL [HOST:PORT]"}")
 address=${3:-$(hostname):8786}
-mkdir -p "$shared" "$local"
+mkdir -p "$shared/data" "$local"
+database=$shared/data/r2rise.sqlite
+[ -e "$database" ] || [ -L "$database" ] || ln -s "$local/r2rise.sqlite" "$database"
 
 if [ ! -f "$shared/cluster_key" ]; then
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 \
@@ -27,10 +29,10 @@ dask scheduler --protocol tls --host "${address%:*}" --port "${address##*:}" \
   --tls-ca-file "$shared/cluster_certificate" --tls-cert "$shared/cluster_certificate" \
   --tls-key "$shared/cluster_key" --no-dashboard --dashboard-address 127.0.0.1:0 &
 scheduler=$!
-trap 'kill "$scheduler" 2> /dev/null; wait "$scheduler"' EXIT
+trap 'kill "$scheduler" 2> /dev/null || true; wait "$scheduler" || true' EXIT
 echo "tls://$address" > "$shared/scheduler"
 
 R2RISE_FIRST_KEY_FILE=$shared/first_key r2rise serve --data "$shared/data" \
-  --database "sqlite:///$local/r2rise.sqlite" --scheduler "tls://$address" \
+  --scheduler "tls://$address" \
   --tls-ca "$shared/cluster_certificate" --tls-cert "$shared/cluster_certificate" \
   --tls-key "$shared/cluster_key"
