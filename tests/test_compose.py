@@ -74,7 +74,7 @@ def secrets(tmp_path_factory):
     return make_secrets(tmp_path_factory.mktemp("secrets"))
 
 
-@pytest.mark.parametrize("name", ["api", "scheduler", "migrate"])
+@pytest.mark.parametrize("name", OURS)
 def test_commands_are_ones_that_the_program_has(name, secrets):
     check_command([word.replace("/run/secrets", str(secrets)) for word in argv(OURS[name])])
 
