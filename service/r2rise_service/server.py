@@ -3,6 +3,7 @@
 import logging
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger(__name__)
+
+SWITCH_SECONDS = 0.001
+"""How long a busy thread, such as that which moves jobs on, may hold up requests."""
 
 
 def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
@@ -50,6 +54,7 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
         _listening(settings, store) as sock,
         _for_operator(settings, sock) as token,
     ):
+        sys.setswitchinterval(SWITCH_SECONDS)
         files = DatasetFiles(settings.datasets, shared=not settings.on_sqlite)
         reconciler = Reconciler(store, files, pool_of(settings), keep_days=settings.keep_days)
         reconciler.start()

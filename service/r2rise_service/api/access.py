@@ -117,16 +117,16 @@ class Gate:
         secret = secret.strip() if scheme.lower() == "bearer" else ""
         if is_loopback(client) and self._is_operator(secret):
             return Caller("operator", ("read", "submit", "admin"))
+        key = self._store.key_of(digest_of(secret)) if secret else None
+        if key is not None:
+            return Caller(key.owner, key.scopes)
         if not self._store.has_keys():
             if is_loopback(client):
                 return Caller("local", ("read", "submit", "admin"))
             raise _unauthorized("The server has no keys yet and answers its own machine only.")
         if not secret:
             raise _unauthorized("Expected the header `Authorization: Bearer r2k_...`.")
-        key = self._store.key_of(digest_of(secret))
-        if key is None:
-            raise _unauthorized("This key is unknown or was revoked.")
-        return Caller(key.owner, key.scopes)
+        raise _unauthorized("This key is unknown or was revoked.")
 
     def _is_operator(self, secret: str) -> bool:
         token = self._operator_token

@@ -86,7 +86,7 @@ def create_app(
     app.mount(docs.ASSETS, docs.assets())
     add_problems(app)
     _describe(app)
-    app.add_middleware(GZipMiddleware, minimum_size=1000)
+    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=4)
     app.add_middleware(Gate, settings=settings, store=store, operator_token=operator_token)
     app.add_middleware(Watch, metrics=metrics)
     return app

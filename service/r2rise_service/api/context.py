@@ -69,17 +69,18 @@ class Context:
         remove_unused(self.store, self.files, sha256)
 
 
-def _context(request: Request) -> Context:
+# Each `async`, as FastAPI would hand a plain function to another thread.
+async def _context(request: Request) -> Context:
     context: Context = request.app.state.context
     return context
 
 
-def _owner(request: Request) -> str:
+async def _owner(request: Request) -> str:
     caller: Caller = request.state.caller
     return caller.owner
 
 
-def _json_only(request: Request) -> None:
+async def _json_only(request: Request) -> None:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         detail = f"Expected application/json, got {kind or 'no type'!r}."

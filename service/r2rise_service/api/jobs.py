@@ -1,8 +1,10 @@
 """`/jobs`: asked for, found, changed, stopped and tried again."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, NoReturn
 
 from fastapi import APIRouter, Header, Query, Response
+from pydantic import BaseModel
 
 from r2rise.study import json_hash
 from r2rise_service.api.accepting import accept, check_fields
@@ -61,7 +63,7 @@ def create(
         study = new.study
         warnings = new.warnings
         told_ = DryRun(study=study, study_hash=study.study_hash, warnings=warnings, cost=cost)
-        return Response(told_.model_dump_json(), media_type="application/json")
+        return _as_response(told_)
     most = context.settings.max_live_jobs
     job, is_new = context.store.add_job(new, idempotency=once, max_live=most)
     if is_new:
@@ -69,7 +71,7 @@ def create(
     return told(job, response)
 
 
-@router.get("/jobs")
+@router.get("/jobs", response_model=JobPage)
 def jobs(
     context: InContext,
     owner: Owner,
@@ -78,7 +80,7 @@ def jobs(
     label: Annotated[str | None, Query(description="name=value")] = None,
     page_size: Annotated[int, Query(ge=1, le=500)] = 50,
     page_token: str | None = None,
-) -> JobPage:
+) -> Response:
     """List your jobs, newest first."""
     try:
         page = context.store.jobs(
@@ -91,7 +93,7 @@ def jobs(
         )
     except ValueError as error:
         raise ProblemError(422, "bad-page-token", str(error)) from None
-    return page.model_copy(update={"data": tuple(map(with_links, page.data))})
+    return _as_response(page.model_copy(update={"data": tuple(map(with_links, page.data))}))
 
 
 @router.get("/jobs/{job_id}", response_model=JobInfo)
@@ -101,12 +103,12 @@ def job(
     context: InContext,
     owner: Owner,
     if_none_match: Annotated[str | None, Header()] = None,
-) -> Any:
+) -> Response:
     """Return a job; its ETag is its version."""
     found = known_job(context, owner, job_id)
     if matches(if_none_match, _etag(found)):
         return Response(status_code=304, headers={"ETag": _etag(found)})
-    return told(found, response)
+    return _as_response(told(found, response), response.headers)
 
 
 @router.patch("/jobs/{job_id}", dependencies=JSON_ONLY)
@@ -197,6 +199,11 @@ def matches(header: str | None, etag: str) -> bool:
     """Whether If-Match or If-None-Match names an ETag, weak or not."""
     tags = [tag.strip().removeprefix("W/") for tag in (header or "").split(",")]
     return "*" in tags or etag.removeprefix("W/") in tags
+
+
+def _as_response(answer: BaseModel, headers: Mapping[str, str] | None = None) -> Response:
+    """Return an answer as it is sent; FastAPI would check it again, in another thread."""
+    return Response(answer.model_dump_json(), 200, headers, media_type="application/json")
 
 
 def _label(text: str | None) -> tuple[str, str] | None:
