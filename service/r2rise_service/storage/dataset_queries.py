@@ -45,11 +45,11 @@ def page(
     Raises:
         ValueError: When the token is none that a page gave.
     """
-    own = select(Dataset).where(Dataset.owner == owner)
+    own = select(Dataset.id, Dataset).where(Dataset.owner == owner)
     if sha256 is not None:
         own = own.where(Dataset.sha256 == sha256)
-    shown, following = page_of(session, own, Dataset, size, token)
-    return DatasetPage(data=tuple(map(dataset_info, shown)), next_page_token=following)
+    shown, following = page_of(session, own, Dataset.id, size, token)
+    return DatasetPage(data=tuple(dataset_info(row) for _, row in shown), next_page_token=following)
 
 
 def remove(session: Session, owner: str, dataset_id: str) -> DatasetInfo | None:

@@ -7,14 +7,12 @@ from typing import Any, get_args
 from sqlalchemy import Select, delete, event, exists, func, select
 from sqlalchemy.orm import Session
 
-from r2rise_service.models import ENDED, LIVE, EventType, JobPage, JobStatus
+from r2rise_service.models import ENDED, LIVE, EventType, JobStatus
 from r2rise_service.storage.new import NewJob
-from r2rise_service.storage.pages import page_of
 from r2rise_service.storage.rows import (
     Conflict,
     KeyReused,
     TooManyLive,
-    job_info,
     new_id,
     storable,
     utc_now,
@@ -109,16 +107,6 @@ def store_job(session: Session, new: NewJob, idempotency: tuple[str, str] | None
         )
     store_event(session, job.id, "job.status", {"status": "queued", "status_reason": ""})
     return job
-
-
-def page(session: Session, statement: Select[Job], size: int, token: str | None) -> JobPage:
-    """Return a page of jobs, newest first.
-
-    Raises:
-        ValueError: When the token is none that a page gave.
-    """
-    shown, following = page_of(session, statement, Job, size, token)
-    return JobPage(data=tuple(map(job_info, shown)), next_page_token=following)
 
 
 def has_label(dialect: str, key: str, value: str) -> Any:

@@ -9,7 +9,9 @@ from sqlalchemy import select
 from r2rise_service.models import EventType, JobEvent, JobInfo, JobPage, JobStatus
 from r2rise_service.storage import job_queries, result_queries
 from r2rise_service.storage.database import Database
+from r2rise_service.storage.known_jobs import KnownJobs
 from r2rise_service.storage.new import NewJob
+from r2rise_service.storage.pages import page_of
 from r2rise_service.storage.rows import Conflict, event_info, job_info, utc_now
 from r2rise_service.storage.tables import Event, Job
 
@@ -18,6 +20,7 @@ class JobStore:
     """Jobs and their events."""
 
     _database: Database
+    _known_jobs: KnownJobs
 
     def add_job(
         self,
@@ -86,7 +89,7 @@ class JobStore:
         Raises:
             ValueError: When the token is none that a page gave.
         """
-        statement = select(Job).where(Job.owner == owner)
+        statement = select(Job.id, Job.version).where(Job.owner == owner)
         if status is not None:
             statement = statement.where(Job.status == status)
         if dataset_id is not None:
@@ -94,7 +97,9 @@ class JobStore:
         if label is not None:
             statement = statement.where(job_queries.has_label(self._database.dialect, *label))
         with self._database.reading() as session:
-            return job_queries.page(session, statement, page_size, page_token)
+            shown, following = page_of(session, statement, Job.id, page_size, page_token)
+            jobs = self._known_jobs.of(session, [(row.id, row.version) for row in shown])
+            return JobPage(data=tuple(jobs), next_page_token=following)
 
     def change_job(
         self, owner: str, job_id: str, changes: dict[str, Any], *, version: int | None = None

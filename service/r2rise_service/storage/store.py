@@ -11,6 +11,7 @@ from r2rise_service.storage.dataset_store import DatasetStore
 from r2rise_service.storage.exclusive import Exclusive
 from r2rise_service.storage.job_store import JobStore
 from r2rise_service.storage.key_store import KeyStore
+from r2rise_service.storage.known_jobs import KnownJobs
 from r2rise_service.storage.new import NewDataset, NewJob, Source
 from r2rise_service.storage.record_store import RecordStore
 from r2rise_service.storage.result_store import ResultStore
@@ -28,6 +29,7 @@ class Store(KeyStore, DatasetStore, JobStore, RecordStore, ResultStore):
 
     def __init__(self, url: str) -> None:
         self._database = Database(url)
+        self._known_jobs = KnownJobs()
 
     def migrate(self) -> None:
         """Bring the database to the newest schema (Alembic)."""
