@@ -201,7 +201,7 @@ def event(number: int, kind: str) -> JobEvent:
 def test_a_silent_stream_shows_that_it_lives():
     looks = []
 
-    def look(last):
+    async def look(last):
         looks.append(last)
         return len(looks) == 8, [event(1, "job.status")] if len(looks) == 1 else []
 

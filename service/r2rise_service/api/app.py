@@ -77,7 +77,7 @@ def create_app(
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    app.state.context = context
+    app.state.context, app.state.looks = context, events.Looks(store)
     for module in (
         datasets, pictures, catalogue, jobs, events, importance, results, comparisons, health, keys,
     ):  # fmt: skip

@@ -1,7 +1,8 @@
 """`/jobs/{id}/events`: what happens to a job, as a stream or as a list."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request
@@ -10,17 +11,21 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
 from r2rise_service.api.answers import EventList
-from r2rise_service.api.context import Context, InContext, Owner
+from r2rise_service.api.context import InContext, Owner
 from r2rise_service.api.jobs import known_job
 from r2rise_service.models import JobEvent
+from r2rise_service.storage.store import Store
 
 router = APIRouter(tags=["jobs"])
 
 LOOK_SECONDS = 0.5
 HEARTBEAT_SECONDS = 15.0
 
-Look = Callable[[int], tuple[bool, list[JobEvent]]]
-"""From the last event known: whether the job had ended, and the events after it."""
+Found = tuple[bool, list[JobEvent]]
+"""Whether the job had ended, and the events after the last one known."""
+
+Look = Callable[[int], Awaitable[Found]]
+"""From the last event known to what is new."""
 
 
 @router.get(
@@ -42,7 +47,12 @@ async def events(
     if "text/event-stream" not in request.headers.get("accept", ""):
         found = await run_in_threadpool(context.store.events, job_id, after=last)
         return EventList(data=tuple(found))
-    lines = stream(_look(context, owner, job_id), last, context.stopping.is_set)
+    looks: Looks = request.app.state.looks
+
+    async def look(last: int) -> Found:
+        return await looks.look(owner, job_id, last)
+
+    lines = stream(look, last, context.stopping.is_set)
     counted = _counted(lines, context.metrics.streams)
     return StreamingResponse(counted, media_type="text/event-stream")
 
@@ -66,7 +76,7 @@ async def stream(
     """
     silent = 0.0
     while not is_stopping():
-        has_ended, new = await run_in_threadpool(look, last)
+        has_ended, new = await look(last)
         if new:
             last, silent = new[-1].id, 0.0
             for event in thinned(new):
@@ -95,11 +105,33 @@ def thinned(new: Sequence[JobEvent]) -> list[JobEvent]:
     return [e for e in new if e.type not in overtaken or e.id == latest[e.type]]
 
 
-def _look(context: Context, owner: str, job_id: str) -> Look:
-    def look(last: int) -> tuple[bool, list[JobEvent]]:
-        # The job first: when it had ended by then, no event can follow those found now.
-        job = context.store.job(owner, job_id)
-        has_ended = job is None or not job.is_live
-        return has_ended, context.store.events(job_id, after=last)
+class Looks:
+    """Looks into the store for all streams: those that know equally much share one.
 
-    return look
+    Args:
+        store: What is looked into.
+        every: Seconds for which what was found is good enough.
+    """
+
+    def __init__(self, store: Store, every: float = LOOK_SECONDS / 2) -> None:
+        self._store, self._every = store, every
+        self._newest: dict[tuple[str, str, int], tuple[float, asyncio.Task[Found]]] = {}
+
+    async def look(self, owner: str, job_id: str, last: int) -> Found:
+        """Return what happened to a job after the last event known."""
+        now = time.monotonic()
+        for key, (began, _) in list(self._newest.items()):
+            if now - began <= self._every:
+                break  # the older ones come first
+            del self._newest[key]
+        key = owner, job_id, last
+        if key not in self._newest:
+            task = asyncio.create_task(run_in_threadpool(self._look, *key))
+            self._newest[key] = now, task
+        return await asyncio.shield(self._newest[key][1])
+
+    def _look(self, owner: str, job_id: str, last: int) -> Found:
+        # The job first: when it had ended by then, no event can follow those found now.
+        job = self._store.job(owner, job_id)
+        has_ended = job is None or not job.is_live
+        return has_ended, self._store.events(job_id, after=last)

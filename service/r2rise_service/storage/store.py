@@ -30,6 +30,7 @@ class Store(KeyStore, DatasetStore, JobStore, RecordStore, ResultStore):
     def __init__(self, url: str) -> None:
         self._database = Database(url)
         self._known_jobs = KnownJobs()
+        self._known_keys = {}
 
     def migrate(self) -> None:
         """Bring the database to the newest schema (Alembic)."""
