@@ -22,7 +22,8 @@ def say_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]])
     """Print a table."""
     table = Table(title=Text(title, style="table.title"), title_justify="left")
     for column in columns:
-        table.add_column(Text(column), justify="right", no_wrap=column == "id")  # to be copied
+        whole = column == "id"  # to be copied from here
+        table.add_column(Text(column), justify="right", no_wrap=whole, overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     Console(width=WIDTH, highlight=False).print(table)

@@ -22,6 +22,8 @@ def print_job(job: "Job", *, json: bool) -> None:
     typer.echo(f"{info.id} {info.status}")
     failed = f", {progress.failed} failed" if progress.failed else ""
     typer.echo(f"{progress.done} of {progress.total} retrainings done{failed}")
+    if info.based_on:
+        typer.echo(f"Based on {', '.join(info.based_on)}")
     for text in (info.status_reason, info.error):
         if text:
             typer.echo(text)

@@ -20,7 +20,7 @@ Labels = Annotated[
 ]
 Priority = Annotated[int, typer.Option(min=-100, max=100, help="Higher goes first.")]
 JobIds = Annotated[
-    list[str], typer.Argument(metavar="JOB JOB...", help="Ids of two or more jobs with a map.")
+    list[str], typer.Argument(metavar="JOB", help="Ids of two or more jobs with a map.")
 ]
 
 

@@ -90,9 +90,12 @@ def _show_bar(job: "Job") -> None:
 
 def _line(event: "JobEvent") -> str:
     """Return an event as a line of text."""
-    progress = event.progress
-    if progress is not None:
-        text = f"{progress.done} of {progress.total} retrainings"
+    told = event.progress
+    if told is not None:
+        failed = f", {told.failed} failed" if told.failed else ""
+        text = f"{told.done} of {told.total} retrainings{failed}"
+    elif event.type == "job.importance":
+        text = f"a map of {event.data['revision']} retrainings"
     else:
-        text = ", ".join(f"{name} {value}" for name, value in event.data.items() if value)
+        text = ", ".join(str(value) for value in event.data.values() if value)
     return f"{event.created_at:%T} {event.type.removeprefix('job.')}: {text}"
