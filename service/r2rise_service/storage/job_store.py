@@ -56,6 +56,7 @@ class JobStore:
             job = job_queries.store_job(session, new, idempotency)
             for part, source in enumerate(new.sources):
                 result_queries.store_source(session, job, part, source)
+            session.flush()
             return job_info(job), True
 
     def replayed(self, owner: str, idempotency: tuple[str, str]) -> JobInfo | None:
