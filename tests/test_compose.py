@@ -46,8 +46,16 @@ def test_volumes_that_services_name_exist_and_all_are_used():
 
 def test_server_and_workers_see_the_data_at_the_same_path():
     assert "data:/data" in SERVICES["api"]["volumes"]
-    assert "data:/data" in SERVICES["worker"]["volumes"]
+    assert "data:/data:ro" in SERVICES["worker"]["volumes"]
     assert "--data=/data" in SERVICES["api"]["command"]
+
+
+@pytest.mark.parametrize("name", ["api", "worker"])
+def test_compiled_loops_have_a_place_and_only_workers_share_theirs(name):
+    service, place = SERVICES[name], environment()["NUMBA_CACHE_DIR"].rpartition("/")[0]
+    shared = [mount for mount in service["volumes"] if mount.split(":")[1] == place]
+    assert shared == (["cache:/cache"] if name == "worker" else [])
+    assert shared or place in service["tmpfs"]
 
 
 def test_a_service_waits_only_for_what_can_come():
