@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import stat
 import threading
 import time
@@ -194,6 +195,19 @@ def test_log_lines(tmp_path, monkeypatch):
     assert not [line for line in others if line["level"] in ("debug", "info")]
     assert lines[-1]["event"].startswith("stopped")
     assert server.process.stdout.closed
+
+
+def test_a_client_that_goes_away_is_no_failure_of_the_server(tmp_path):
+    with Server(tmp_path / "data") as server:
+        with socket.create_connection(("127.0.0.1", server.port)) as half:
+            half.sendall(
+                b"POST /api/v1/datasets HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n"
+                b"Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n"
+            )
+        while not (found := [one for one in log_lines(server) if one.get("method") == "POST"]):
+            time.sleep(0.1)
+        assert (found[0]["status"], found[0]["path"]) == (None, "/api/v1/datasets")
+    assert "Traceback" not in server.log.read_text()
 
 
 def job_events(server: Server, job_id: str):

@@ -7,6 +7,7 @@ import uuid
 from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from r2rise_service.api.access import NOBODY, PREFIX
@@ -55,6 +56,8 @@ class Watch:
         except ProblemError as error:
             response = problem_response(error, scope["path"], request_id)
             await response(scope, receive, send_marked)
+        except ClientDisconnect:
+            pass  # nobody is left to be answered; the line in the log has no status
         except Exception:
             logger.exception("request %s failed", request_id)
             if status is not None:
