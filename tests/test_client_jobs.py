@@ -310,7 +310,7 @@ def test_records_are_fetched_when_they_are_needed():
     assert len(answers.requests) == 2
     assert [one.index for one in found] == [1]
     pages = [dict(request.url.params) for request in answers.requests[1:]]
-    assert pages[0] == {"kind": "design", "page_size": "500"}
+    assert pages[0] == {"kind": "design", "part": "0", "page_size": "500"}
     assert pages[1] == pages[0] | {"page_token": "1"}
 
 

@@ -86,6 +86,10 @@ def test_transfer_between_two_jobs(client, explained, tmp_path):
     assert job.info.based_on == tuple(one.id for one in explained)
     found = job.transfer()
     assert len(found.names) == 2
+    parts = [list(job.retrainings(part=part)) for part in (0, 1)]
+    assert all(part and part[0].kind == "certify" for part in parts)
+    ledger = r2rise.Ledger.load(job.ledger(tmp_path / "ledger.npz", part=1))
+    assert len(ledger.records("certify")) == len(parts[1])
     assert r2rise.Transfer.load(job.download(tmp_path / "transfer.json")) == found
 
 

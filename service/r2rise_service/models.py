@@ -257,29 +257,6 @@ class DryRun(Answer):
     cost: Cost
 
 
-class Retraining(Answer):
-    """A record of the ledger; `mask` has 8 segments a byte as hexadecimal digits."""
-
-    kind: str
-    index: int
-    mask: str
-    training_seed: int
-    evaluation_seed: int
-    returns: tuple[float, ...]
-    status: Literal["ok", "failed"]
-    reason: str
-    seconds: float
-    attempts: int
-    evaluation_seconds: float
-
-
-class RetrainingPage(Answer):
-    """Records by index, and where the next page starts."""
-
-    data: tuple[Retraining, ...]
-    next_page_token: str | None = None
-
-
 class ProblemPart(Answer):
     """One of several things wrong with a request body."""
 

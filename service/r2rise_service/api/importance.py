@@ -12,7 +12,8 @@ from r2rise.study_parts import EstimatorName
 from r2rise_service.api.context import Context, InContext, Owner
 from r2rise_service.api.jobs import known_job, matches
 from r2rise_service.api.problems import ProblemError
-from r2rise_service.models import JobInfo, Retraining, RetrainingPage
+from r2rise_service.models import JobInfo
+from r2rise_service.records import Retraining, RetrainingPage
 
 router = APIRouter(tags=["results"])
 

@@ -9,7 +9,8 @@ from r2rise.files import atomic_file
 from r2rise.ledger import Record
 from r2rise.seeds import Kind
 from r2rise_service.client.transport import Transport
-from r2rise_service.models import JobInfo, RetrainingPage
+from r2rise_service.models import JobInfo
+from r2rise_service.records import RetrainingPage
 
 PAGE_SIZE = 500
 """Records fetched at once."""
@@ -82,15 +83,17 @@ class Results:
         """Return what a job of the kind `transfer` found; see `certificate` for errors."""
         return Transfer.from_json(self._text("transfer.json"))
 
-    def retrainings(self, *, kind: Kind | None = None) -> Iterator[Record]:
+    def retrainings(self, *, kind: Kind | None = None, part: int = 0) -> Iterator[Record]:
         """Yield the job's records by index, asking for further pages when they are needed.
 
         Args:
             kind: `design`, `baseline`, `random_policy`, `certify`, `curate` or `confirm`; None
                 for what the job mainly does.
+            part: Of a transfer: whose retrainings, counted from 0 as in `info.based_on`.
         """
         params: dict[str, str | int] = {
             "kind": kind or RECORDS[self.info.kind],
+            "part": part,
             "page_size": PAGE_SIZE,
         }
         while True:
@@ -102,8 +105,12 @@ class Results:
                 return
             params["page_token"] = page.next_page_token
 
-    def ledger(self, path: str | Path) -> Path:
+    def ledger(self, path: str | Path, *, part: int = 0) -> Path:
         """Write all records to a file that `r2rise.Ledger.load` reads, and return its path.
+
+        Args:
+            path: Its name ends in .npz.
+            part: As in `retrainings`.
 
         Raises:
             InputError: When the name does not end in .npz.
@@ -111,7 +118,7 @@ class Results:
         path = Path(path)
         if path.suffix.lower() != ".npz":
             raise InputError(f"A ledger is downloaded as .npz, not as {path.name!r}.")
-        return self._file(path, "retrainings", {"format": "npz"})
+        return self._file(path, "retrainings", {"format": "npz", "part": str(part)})
 
     def download(self, path: str | Path, *, estimator: str | None = None) -> Path:
         """Write the result to a file and return its path; the file is whole or not there.

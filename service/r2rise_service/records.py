@@ -1,0 +1,28 @@
+"""Records of a ledger as they travel over HTTP."""
+
+from typing import Literal
+
+from r2rise_service.models import Answer
+
+
+class Retraining(Answer):
+    """A record of the ledger; `mask` has 8 segments a byte as hexadecimal digits."""
+
+    kind: str
+    index: int
+    mask: str
+    training_seed: int
+    evaluation_seed: int
+    returns: tuple[float, ...]
+    status: Literal["ok", "failed"]
+    reason: str
+    seconds: float
+    attempts: int
+    evaluation_seconds: float
+
+
+class RetrainingPage(Answer):
+    """Records by index, and where the next page starts."""
+
+    data: tuple[Retraining, ...]
+    next_page_token: str | None = None
