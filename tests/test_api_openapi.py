@@ -24,8 +24,11 @@ def test_every_route_says_that_it_may_answer_a_problem():
     described = json.loads(PATH.read_text(encoding="utf-8"))
     for path, methods in described["paths"].items():
         for method, operation in methods.items():
-            default = operation["responses"]["default"]["content"]
-            assert list(default) == ["application/problem+json"], (method, path)
+            problems = {s: a for s, a in operation["responses"].items() if int(s) >= 400}
+            assert {"421", "500"} <= problems.keys(), (method, path)
+            assert ("401" in problems) == bool(operation["security"]), (method, path)
+            for answer in problems.values():
+                assert list(answer["content"]) == ["application/problem+json"], (method, path)
     assert described["components"]["schemas"]["Problem"]["properties"]["errors"]
     assert "HTTPValidationError" not in described["components"]["schemas"]
 

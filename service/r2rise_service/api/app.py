@@ -27,6 +27,7 @@ from r2rise_service.api.maps import Maps
 from r2rise_service.api.metrics import Metrics
 from r2rise_service.api.outcomes import Outcomes
 from r2rise_service.api.problems import add_problems
+from r2rise_service.api.statuses import describe_problems
 from r2rise_service.api.watch import Watch
 from r2rise_service.models import Problem
 from r2rise_service.settings import Settings
@@ -107,6 +108,7 @@ def _describe(app: FastAPI) -> None:
             for method, operation in operations.items():
                 needed = needed_scope(method.upper(), path)
                 operation["security"] = [] if needed is None else [{"key": [needed]}]
+        describe_problems(schema, PREFIX)
         return schema
 
     app.openapi = openapi  # type: ignore[method-assign]

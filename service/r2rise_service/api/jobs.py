@@ -96,7 +96,11 @@ def jobs(
     return _as_response(page.model_copy(update={"data": tuple(map(with_links, page.data))}))
 
 
-@router.get("/jobs/{job_id}", response_model=JobInfo)
+@router.get(
+    "/jobs/{job_id}",
+    response_model=JobInfo,
+    responses={304: {"description": "The job is at the version you have."}},
+)
 def job(
     job_id: str,
     response: Response,
@@ -144,7 +148,11 @@ def remove(job_id: str, context: InContext, owner: Owner) -> None:
     context.remove_unused(found.study.demonstrations or "")
 
 
-@router.post("/jobs/{job_id}/cancel", status_code=202)
+@router.post(
+    "/jobs/{job_id}/cancel",
+    status_code=202,
+    responses={200: {"model": JobInfo, "description": "It had ended already."}},
+)
 def cancel(job_id: str, response: Response, context: InContext, owner: Owner) -> JobInfo:
     """Stop a job; what was retrained is kept. 200 when it has ended already."""
     known_job(context, owner, job_id)
