@@ -81,11 +81,15 @@ def test_what_may_pass_is_tried_again(status, waits):
     assert 0 <= waits[1] <= 1
 
 
-def test_the_server_says_how_long_to_wait(waits):
+def test_the_server_says_how_long_to_wait(waits, caplog):
     slow = [problem(429, **{"Retry-After": "7"}), problem(503, **{"Retry-After": "9999"})]
     answers = Answers(*slow, httpx2.Response(200, json=job()))
     answers.client().jobs.get("job_1")
     assert waits == [7.0, transport.LONGEST_RETRY_AFTER]
+    assert [record.getMessage() for record in caplog.records] == [
+        "This is so. Trying again in 7 s.",
+        "This is so. Trying again in 60 s.",
+    ]
 
 
 def test_a_date_in_retry_after_is_waited_for_as_if_it_were_not_there(waits):

@@ -1,6 +1,7 @@
 """Requests to the server: the key, what is tried again, and what a problem becomes."""
 
 import ipaddress
+import logging
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -14,11 +15,15 @@ from r2rise.errors import InputError
 from r2rise_service.client.errors import ApiError, CannotReach, error_of
 from r2rise_service.models import Problem
 
+logger = logging.getLogger(__name__)
+
 PREFIX = "/api/v1"
 FIRST_ATTEMPTS, ATTEMPTS = 3, 9
 """Attempts at a server that never answered so far, and at one that did: it may be restarting."""
 FIRST_DELAY, LONGEST_DELAY = 0.5, 10.0
 LONGEST_RETRY_AFTER = 60.0
+LONG_DELAY = 5.0
+"""Seconds that nobody should wait without knowing what for."""
 TRY_AGAIN = {408, 429, 500, 502, 503, 504}
 REPEATABLE = {"GET", "DELETE"}
 
@@ -157,7 +162,10 @@ class Transport:
             if last or response.status_code not in TRY_AGAIN:
                 raise _problem(response)
             may_be_done = may_be_done or response.status_code >= 500
-            time.sleep(_delay(attempt, response.headers.get("Retry-After")))
+            delay = _delay(attempt, response.headers.get("Retry-After"))
+            if delay >= LONG_DELAY:
+                logger.warning("%s Trying again in %g s.", _problem(response).detail, delay)
+            time.sleep(delay)
 
     @property
     def _attempts(self) -> int:
