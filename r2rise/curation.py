@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 CHOOSING_REPETITIONS = 16
 CONFIRMING_REPETITIONS = 40
 
-MOST_CONFIRMING = 3 * CONFIRMING_REPETITIONS
-"""Retrainings to confirm a choice: on all frames, without those chosen, without random ones."""
-
 MOST_DROPPED = 0.4
 """Share of the segments beyond which nothing is tried."""
 
@@ -178,7 +175,6 @@ def curate(
         NotReady: When fewer than 2 repetitions succeed.
         StudyFailed: When more retrainings fail than the study allows.
     """
-    check_signs(importance_map)
     runner = Runner(
         importance_map.study,
         demonstrations,
@@ -192,25 +188,13 @@ def curate(
 
 
 def curation(runner: RunsTasks, importance_map: ImportanceMap) -> Curation:
-    """Curate with the algorithm of a runner; see `curate`.
-
-    What is retrained to confirm depends on what was found by choosing: the runner is asked twice.
-    """
-    check_signs(importance_map)
-    return _Curator(runner, importance_map).curation()
-
-
-def check_signs(importance_map: ImportanceMap) -> None:
-    """Check that a map tells what hurts.
-
-    Raises:
-        MapError: When it knows an order only.
-    """
+    """Curate with the algorithm of a runner, asked to choose and then to confirm: see `curate`."""
     if importance_map.estimator.sign == "order_only":
         raise MapError(
             f"The estimator {importance_map.estimator.name!r} knows an order only, not what hurts: "
             f"explain again with another --estimator (nothing is retrained for that)."
         )
+    return _Curator(runner, importance_map).curation()
 
 
 class _Curator:
@@ -296,9 +280,8 @@ class _Curator:
         verdicts = self._map.verdicts
         edits = []
         for index in np.flatnonzero(self._ranking.bottom(k)).tolist():
-            reason = (
-                f"importance {self._map.importance[index]:+.4g} +- {self._map.std_error[index]:.2g}"
-            )
+            value, error = self._map.importance[index], self._map.std_error[index]
+            reason = f"importance {value:+.4g} +- {error:.2g}"
             if verdicts is not None:
                 reason = f"{verdicts.verdict[index]}: {reason}"
             edits.append(Edit(**self._map.segment(index)._asdict(), reason=reason))

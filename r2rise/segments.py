@@ -62,14 +62,16 @@ class Segments:
         if len(starts) != len(lengths):
             raise StudyError(
                 f"masking.boundaries names {len(starts)} demonstrations, but there are "
-                f"{len(lengths)}: give the starts of the segments of each one."
+                f"{len(lengths)}: give the starts of the segments of each one.",
+                field="masking.boundaries",
             )
         for number, (own, length) in enumerate(zip(starts, lengths, strict=True)):
             ascending = all(a < b for a, b in pairwise(own))
             if not own or own[0] != 0 or not ascending or own[-1] >= length:
                 raise StudyError(
                     f"masking.boundaries of demonstration {number}: expected ascending starts "
-                    f"from 0 to at most {length - 1}, got {list(own)}."
+                    f"from 0 to at most {length - 1}, got {list(own)}.",
+                    field="masking.boundaries",
                 )
         stops = [(*own[1:], int(length)) for own, length in zip(starts, lengths, strict=True)]
         return cls(

@@ -214,3 +214,31 @@ def test_unexpected_errors_tell_nothing_but_their_number(tmp_path, caplog):
 def test_problems_are_plain_json(server):
     answer = server.client.get("/jobs/%ED%A0%80")
     assert json.loads(answer.content)["status"] == 404
+
+
+@pytest.mark.parametrize(
+    ("wrong", "pointer"),
+    [
+        ({"environment": "r2rise/None-v0"}, "#/study/environment/id"),
+        ({"environment": "Pendulum-v1"}, "#/study/environment/id"),
+        ({"environment": {"id": "CartPole-v1", "obs_keys": ["a"]}}, "#/study/environment/obs_keys"),
+        ({"algorithm": {"name": "bc", "settings": {"x": 1}}}, "#/study/algorithm/settings"),
+        ({"masking": {"design": "foldover", "block_size": 24}}, "#/study/masking/block_size"),
+        ({"masking": {"design": "balanced", "block_size": 9}}, "#/study/masking/block_size"),
+        ({"masking": {"boundaries": [[0]], "segment_length": None}}, "#/study/masking/boundaries"),
+        ({"execution": {"shard_size": 3}}, "#/study/execution/shard_size"),
+        ({"estimator": "rise", "until": {"verdicts": True}}, "#/study/until/verdicts"),
+        ({"evaluation": {"backend": "batched", "score": "info:x"}}, "#/study/evaluation/backend"),
+    ],
+)
+def test_what_does_not_fit_is_pointed_at_too(server, wrong, pointer):
+    problem = check(server.client.post("/jobs", **study(**wrong)), 422, "refused")
+    assert [part.pointer for part in problem.errors] == [pointer]
+
+
+def test_a_budget_that_was_rounded_up_over_the_limit_says_so(tmp_path):
+    with running(tmp_path, max_retrainings=100) as server:
+        server.upload()
+        asked = study(budget={"retrainings": 97, "baseline_retrainings": 2})
+        problem = check(server.client.post("/jobs", **asked), 422, "invalid-study")
+        assert "got 115 (97 were rounded up to 112: whole blocks of 16)" in problem.detail

@@ -30,12 +30,14 @@ def resolve_backend(evaluation: Evaluation, environment: EnvironmentSpec) -> Bac
     if evaluation.backend == "batched" and not batched:
         raise StudyError(
             f"evaluation.backend 'batched' is for {', '.join(DYNAMICS)} without kwargs and with "
-            f"score 'return', not for {environment.id!r}: use 'gymnasium'."
+            f"score 'return', not for {environment.id!r}: use 'gymnasium'.",
+            field="evaluation.backend",
         )
     if evaluation.backend == "envpool" and not (plain and environment.id in _pool_ids()):
         raise StudyError(
             f"envpool has no environment {environment.id!r} without kwargs: use "
-            f"evaluation.backend 'gymnasium'."
+            f"evaluation.backend 'gymnasium'.",
+            field="evaluation.backend",
         )
     return evaluation.backend
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from r2rise.curation import MOST_CONFIRMING
+from r2rise.curation import CONFIRMING_REPETITIONS
 from r2rise.errors import MapError, R2RiseError
 from r2rise.importance import ImportanceMap
 from r2rise.ledger import Ledger
@@ -20,6 +20,8 @@ from r2rise_service.settings import Settings
 from r2rise_service.storage.store import NewJob, Source
 
 REPETITIONS = 20
+_CONFIRMING = 3 * CONFIRMING_REPETITIONS
+"""Retrainings to confirm a choice: on all frames, without what was chosen, without random ones."""
 
 
 def accept_basis(context: Context, owner: str, asked: JobRequest) -> Accepted:
@@ -115,7 +117,7 @@ def _cost(
         raise _refused(str(error), code=code) from None
     except R2RiseError as error:
         raise _refused(str(error)) from None
-    more = MOST_CONFIRMING if asked.kind == "curate" and lacking[0] else 0
+    more = _CONFIRMING if asked.kind == "curate" and lacking[0] else 0
     return cost_of([(runner.study, len(lacking[runner.part]) + more) for runner in runners])
 
 
