@@ -7,6 +7,8 @@ import logging
 import numpy as np
 import pytest
 from api_helpers import CARTPOLE, STUDY, cartpole, running
+from sqlalchemy import create_engine
+from sqlalchemy import text as sql
 
 from r2rise_service.models import Problem
 
@@ -242,3 +244,18 @@ def test_a_budget_that_was_rounded_up_over_the_limit_says_so(tmp_path):
         asked = study(budget={"retrainings": 97, "baseline_retrainings": 2})
         problem = check(server.client.post("/jobs", **asked), 422, "invalid-study")
         assert "got 115 (97 were rounded up to 112: whole blocks of 16)" in problem.detail
+
+
+def test_a_database_that_is_gone_is_no_fault_of_the_request(tmp_path, postgres_url):
+    with running(tmp_path, database=postgres_url) as server:
+        assert server.client.get("/jobs").status_code == 200
+        base, _, name = postgres_url.rpartition("/")
+        engine = create_engine(f"{base}/postgres", isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(sql(f"DROP DATABASE {name} WITH (FORCE)"))
+        engine.dispose()
+        for path in ("/jobs", "/jobs/job_x", "/datasets", "/metrics"):
+            answer = server.client.get(path)
+            check(answer, 503, "database-unavailable")
+            assert answer.headers["retry-after"] == "2"
+        assert server.client.get("/healthz").status_code == 200

@@ -245,3 +245,11 @@ def test_progress_bar_starts_anew_with_each_stage(folder):
     assert "at most" not in text
     # 16 repetitions of all frames and 3 trials, then 40 of three arms
     assert 0 < text.index("/64") < text.index("/120")
+
+
+def test_a_reader_that_has_enough_is_no_error():
+    command = command_line("environments")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 1

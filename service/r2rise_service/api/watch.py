@@ -6,13 +6,14 @@ import time
 import uuid
 from urllib.parse import quote
 
+from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from r2rise_service.api.access import NOBODY, PREFIX
 from r2rise_service.api.metrics import Metrics
-from r2rise_service.api.problems import ProblemError, problem_response
+from r2rise_service.api.problems import RETRY_SECONDS, ProblemError, problem_response
 
 logger = logging.getLogger(__name__)
 
@@ -58,14 +59,11 @@ class Watch:
             await response(scope, receive, send_marked)
         except ClientDisconnect:
             pass  # nobody is left to be answered; the line in the log has no status
-        except Exception:
+        except Exception as error:
             logger.exception("request %s failed", request_id)
             if status is not None:
                 raise
-            detail = f"The server failed; its log has more at request {request_id}."
-            response = problem_response(
-                ProblemError(500, "internal", detail), scope["path"], request_id
-            )
+            response = problem_response(_unexpected(error, request_id), scope["path"], request_id)
             await response(scope, receive, send_marked)
         finally:
             self._note(scope, status, time.perf_counter() - started)
@@ -83,6 +81,16 @@ class Watch:
             "owner": scope["state"]["caller"].owner,
         }
         logger.info("request", extra=facts)
+
+
+def _unexpected(error: Exception, request_id: str) -> ProblemError:
+    """Return what is answered where the server failed: the database may come back by itself."""
+    log = f"the server's log has more at request {request_id}"
+    if isinstance(error, OperationalError | InterfaceError | TimeoutError):
+        detail = f"The database does not answer; try again in a while ({log})."
+        headers = {"Retry-After": RETRY_SECONDS}
+        return ProblemError(503, "database-unavailable", detail, headers=headers)
+    return ProblemError(500, "internal", f"The server failed; {log}.")
 
 
 def _request_id(headers: Headers) -> str:

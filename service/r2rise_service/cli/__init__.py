@@ -1,5 +1,6 @@
 """The command line `r2rise`. Each command imports what it needs when it runs."""
 
+import os
 import sys
 from typing import Any
 
@@ -36,6 +37,9 @@ class ReportingGroup(TyperGroup):
         except KeyboardInterrupt:
             message = "Stopped. What was retrained is kept; the same command goes on from there."
             status = EXIT_INTERRUPTED
+        except BrokenPipeError:  # whoever read has enough, as `head` does
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(EXIT_FAILED)
         except Exception as error:
             status = _exit_status(error)
             message = str(error)
