@@ -6,7 +6,8 @@ import time
 import uuid
 from urllib.parse import quote
 
-from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnection
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -86,7 +87,7 @@ class Watch:
 def _unexpected(error: Exception, request_id: str) -> ProblemError:
     """Return what is answered where the server failed: the database may come back by itself."""
     log = f"the server's log has more at request {request_id}"
-    if isinstance(error, OperationalError | InterfaceError | TimeoutError):
+    if isinstance(error, OperationalError | InterfaceError | NoConnection):
         detail = f"The database does not answer; try again in a while ({log})."
         headers = {"Retry-After": RETRY_SECONDS}
         return ProblemError(503, "database-unavailable", detail, headers=headers)
