@@ -96,7 +96,7 @@ class Settings(BaseSettings):
     first_key_file: Path | None = None
     keep_days: PositiveFloat | None = None
     environments: Names = (
-        "CartPole-v1", "Pendulum-v1", "MountainCar-v0", "Acrobot-v1", "Hopper-v4", "r2rise/*",
+        "CartPole-v1", "Pendulum-v1", "MountainCar-v0", "Hopper-v4", "r2rise/*",
     )  # fmt: skip
     max_upload_bytes: PositiveInt = 512 * MEBIBYTE
     max_array_bytes: PositiveInt = 2048 * MEBIBYTE
