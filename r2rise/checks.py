@@ -65,7 +65,8 @@ def _check_lengths(lengths: NDArray[Any]) -> None:
 
 
 def _check_rows(demonstrations: "Demonstrations") -> None:
-    n_frames, n_demos = int(demonstrations.lengths.sum()), len(demonstrations.lengths)
+    n_frames = sum(demonstrations.lengths.tolist())  # in Python, where no sum wraps around
+    n_demos = len(demonstrations.lengths)
     rows = {
         "obs": n_frames + n_demos,
         "acts": n_frames,

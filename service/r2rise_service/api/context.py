@@ -4,6 +4,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import Annotated, Protocol
 
+from anyio import CapacityLimiter
 from fastapi import Depends, Request
 
 from r2rise_service.api.access import Caller
@@ -35,6 +36,10 @@ class Reconciles(Protocol):
         """Return what it has to do with, and to do."""
 
 
+INSPECTIONS = 2
+"""Uploads that are looked into at once, each in a process of its own; the others wait."""
+
+
 @dataclass(frozen=True)
 class Context:
     """The parts of the service.
@@ -47,6 +52,7 @@ class Context:
         maps: Importance maps, each computed once.
         outcomes: Results of other kinds of jobs, and reports.
         metrics: What is counted.
+        inspections: Lets few uploads be looked into at once.
         stopping: Set when the server shuts down; event streams end then.
     """
 
@@ -58,6 +64,7 @@ class Context:
     outcomes: Outcomes
     metrics: Metrics
     stopping: threading.Event = field(default_factory=threading.Event)
+    inspections: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(INSPECTIONS))
 
     @property
     def content(self) -> Exclusive:

@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterator
 from typing import IO, Annotated, Any, NoReturn
 
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query, Request, Response
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
 from r2rise_service.api.access import MAX_FORM_BYTES, PREFIX
@@ -59,7 +59,9 @@ async def upload(
             detail = f"Expected the parts `file` (and `metadata`), got {sorted(form)}."
             raise ProblemError(422, "invalid", detail)
         metadata = _metadata(form.get("metadata"))
-        info, is_new = await run_in_threadpool(_store, context, owner, file.file, metadata)
+        info, is_new = await run_sync(
+            _store, context, owner, file.file, metadata, limiter=context.inspections
+        )
     context.metrics.uploads.labels(str(is_new).lower()).inc()
     response.status_code = 201 if is_new else 200
     response.headers["Location"] = f"{PREFIX}/datasets/{info.id}"

@@ -8,6 +8,7 @@ import json
 import logging
 import math
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -24,6 +25,9 @@ from r2rise_service.storage.files import UNFINISHED
 GIBIBYTE = 2**30
 MOST_DEMONSTRATIONS = 100_000
 """Demonstrations in one file; every answer about a dataset lists their lengths."""
+
+_NICE = 10
+_DICT_PART = r"obs\..+\.npy"
 
 logger = logging.getLogger(__name__)
 
@@ -113,6 +117,7 @@ def _facts(child: subprocess.CompletedProcess[bytes]) -> Facts:
 
 def main(path: str, max_array_bytes: str, seconds: str, max_memory: str) -> None:
     """Parse a file, as the child; the answer is JSON on stdout."""
+    os.nice(_NICE)  # requests go first
     _limit(resource.RLIMIT_AS, int(max_memory))
     _limit(resource.RLIMIT_CPU, math.ceil(float(seconds)))
     _limit(resource.RLIMIT_CORE, 0)
@@ -124,7 +129,7 @@ def main(path: str, max_array_bytes: str, seconds: str, max_memory: str) -> None
         answer = {"refused": str(error).replace(path, "The file")}
     except MemoryError:
         answer = {"refused": "The file needs too much memory: upload fewer demonstrations."}
-    except OSError:
+    except (OSError, ImportError):  # no memory or no disk, even for a module
         raise
     except Exception as error:  # NumPy, zipfile and zlib each raise their own on damaged files
         answer = {"refused": f"The file is damaged: {error!r}.".replace(path, "the file")}
@@ -141,6 +146,7 @@ def _parse(path: Path, max_array_bytes: int) -> Facts:
     claimed = 0
     with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
         claimed = sum(info.file_size for info in archive.infolist())
+        _refuse_dicts(archive.namelist())
     if claimed > max_array_bytes:
         raise BadUpload(
             f"The arrays of the file are {claimed} bytes in all, expected at most "
@@ -158,6 +164,17 @@ def _parse(path: Path, max_array_bytes: int) -> Facts:
         demonstrations.obs.shape[1:],
         demonstrations.acts.shape[1:],
     )
+
+
+def _refuse_dicts(names: list[str]) -> None:
+    """Refuse dict observations: a dataset is one array of observations, known by its hash."""
+    keys = [name[len("obs.") : -len(".npy")] for name in names if re.fullmatch(_DICT_PART, name)]
+    if keys and "obs.npy" not in names:
+        raise BadUpload(
+            f"The file holds dict observations ({', '.join(sorted(keys)[:20])}): upload them "
+            f"concatenated, as the array obs. `r2rise datasets upload --obs-keys` does that; "
+            f"environment.obs_keys of the study names the same keys for the environment."
+        )
 
 
 if __name__ == "__main__":
