@@ -344,7 +344,7 @@ def measure(data: Path, folder: Path, *, quick: bool) -> dict[str, Any]:
         while client.jobs.get(long.id).info.is_live:
             time.sleep(0.2)
         note("map", lambda: map_download(plain, large))
-        note("overhead", lambda: overhead(client, *((1, 6_400) if quick else (3, 48_000))))
+        note("overhead", lambda: overhead(client, *((1, 6_400) if quick else (3, 32_000))))
     return result
 
 
