@@ -1,4 +1,4 @@
-"""A service that is killed again and again ends with the map of an undisturbed run."""
+"""Service, workers and scheduler are killed again and again; the map is that of a quiet run."""
 
 import json
 import random
@@ -7,74 +7,144 @@ from pathlib import Path
 
 import psutil
 import pytest
-from servers import Server
+from clusters import SchedulerProcess, WorkerProcesses, certificate, tls_options
+from servers import Server, run
+from sqlalchemy import create_engine, text
 
 import r2rise
 from r2rise_service import Client
+from r2rise_service.client import Job
+
+pytestmark = pytest.mark.slow
 
 DEMOS = r2rise.Demonstrations.load(Path(__file__).parent.parent / "examples" / "cartpole.npz")
 STUDY = r2rise.Study(
     environment="CartPole-v1",
-    algorithm={"name": "bc", "settings": {"n_epochs": 150}},
-    execution={"shard_size": 8},
+    algorithm={"name": "bc", "settings": {"n_epochs": 400}},
+    execution={"shard_size": 4},
     budget=512,
 )
-KILLS = 10
+KILLS, SCHEDULER_KILLS = 10, 3
 
 
-def without_times(found: r2rise.ImportanceMap) -> dict:
+def without_times(found: r2rise.ImportanceMap) -> str:
     fields = json.loads(found.to_json())
     del fields["created_at"]
-    return fields
+    return json.dumps(fields)
 
 
 @pytest.fixture(scope="module")
-def undisturbed() -> dict:
-    return without_times(r2rise.explain(DEMOS, STUDY))
+def undisturbed(tmp_path_factory) -> str:
+    """The map of the library, and of a server that nobody kills."""
+    library = without_times(r2rise.explain(DEMOS, STUDY, workers=2))
+    data = tmp_path_factory.mktemp("quiet") / "data"
+    with Server(data) as server, Client(url=server.url) as client:
+        job = client.jobs.create(client.datasets.upload(DEMOS), study=STUDY)
+        assert without_times(job.wait(timeout=300).importance()) == library
+    return library
 
 
-def workers_of(server: Server) -> list[psutil.Process]:
-    """The processes that retrain: those that have loaded torch, and so a lot of memory."""
+class Chaos:
+    """A job on a server that can be killed, and what was acknowledged of it."""
+
+    def __init__(self, folder: Path, url: str, *options: str) -> None:
+        self.url = url
+        self._data, self._options = folder / "data", list(options)
+        if url.startswith("postgresql"):
+            run("db", "upgrade", "--database", url)
+            self._options += ["--database", url]
+        self.server = Server(self._data, *self._options)
+        self._client = Client(url=self.server.url)
+        self.job: Job = self._client.jobs.create(self._client.datasets.upload(DEMOS), study=STUDY)
+        self.done = 0
+        self.hits = 0
+
+    def kill_server(self) -> None:
+        """Kill it while the job is live, and start another at the same address."""
+        self._hit()
+        self.server.kill()
+        self.server = Server(self._data, *self._options, port=self.server.port)
+
+    def hit(self, kill) -> None:
+        """Kill something else while the job is live."""
+        self._hit()
+        kill()
+
+    def _hit(self) -> None:
+        self.progressed(self.done)
+        assert self.job.info.is_live
+        self.hits += 1
+
+    def progressed(self, done: int) -> None:
+        """Wait until there is more; what was there once is there still."""
+        deadline = time.monotonic() + 120
+        while (found := self.job.refresh().progress.done) <= done and self.job.info.is_live:
+            assert found >= self.done
+            assert time.monotonic() < deadline, self.server.log.read_text()[-5000:]
+            time.sleep(0.05)
+        self.done = found
+
+    def ends_like(self, undisturbed: str) -> None:
+        """Check that nothing was lost and nothing counted twice."""
+        assert without_times(self.job.wait(timeout=300).importance()) == undisturbed
+        progress = self.job.progress
+        assert (progress.done, progress.failed) == (progress.total, 0)
+        with create_engine(self.url).connect() as connection:
+            assert connection.scalar(text("SELECT count(*) FROM records")) == progress.total
+            connection.engine.dispose()
+        self._client.close()
+        self.server.stop()
+        print(f"{self.hits} kills hit the live job")
+
+
+def retraining(process: psutil.Process) -> list[psutil.Process]:
+    """The processes below one that retrain: those that have loaded torch, and so a lot."""
     found = []
-    for process in psutil.Process(server.process.pid).children(recursive=True):
+    for child in process.children(recursive=True):
         try:
-            if process.memory_info().rss > 150 * 2**20:
-                found.append(process)
+            if child.memory_info().rss > 150 * 2**20:
+                found.append(child)
         except psutil.NoSuchProcess:
             continue
     return found
 
 
-@pytest.mark.slow
-def test_the_server_is_killed_ten_times(tmp_path, undisturbed):
+def test_the_server_is_killed_ten_times(tmp_path, url, undisturbed):
     chance = random.Random(0)
-    server = Server(tmp_path / "data")
-    with Client(url=server.url) as client:
-        job = client.jobs.create(client.datasets.upload(DEMOS), study=STUDY)
-        acknowledged = 0
-        for _ in range(KILLS):
-            time.sleep(chance.uniform(3.0, 5.0))
-            acknowledged = job.refresh().progress.done
-            server.kill()
-            server = Server(tmp_path / "data", port=server.port)
-            assert job.refresh().progress.done >= acknowledged
-        with server:
-            assert without_times(job.wait(timeout=300).importance()) == undisturbed
-            assert (job.progress.done, job.progress.failed) == (job.progress.total, 0)
-    assert acknowledged > 0
+    chaos = Chaos(tmp_path, url)
+    for _ in range(KILLS):
+        time.sleep(chance.uniform(0.0, 1.5))
+        chaos.kill_server()
+    assert chaos.hits == KILLS
+    chaos.ends_like(undisturbed)
 
 
-@pytest.mark.slow
-def test_workers_are_killed_ten_times(tmp_path, undisturbed):
+def test_workers_are_killed_ten_times(tmp_path, url, undisturbed):
     chance = random.Random(1)
-    with Server(tmp_path / "data") as server, Client(url=server.url) as client:
-        job = client.jobs.create(client.datasets.upload(DEMOS), study=STUDY)
-        killed = 0
-        while killed < KILLS and job.refresh().info.is_live:
-            time.sleep(chance.uniform(1.0, 3.0))
-            if workers := workers_of(server):
-                chance.choice(workers).kill()
-                killed += 1
-        assert killed > 0
-        assert without_times(job.wait(timeout=300).importance()) == undisturbed
-        assert (job.progress.done, job.progress.failed) == (job.progress.total, 0)
+    chaos = Chaos(tmp_path, url)
+    process = psutil.Process(chaos.server.process.pid)
+    for _ in range(KILLS):
+        while not (workers := retraining(process)):
+            time.sleep(0.05)
+        chaos.hit(chance.choice(workers).kill)
+        time.sleep(chance.uniform(0.0, 1.5))
+    assert chaos.hits == KILLS
+    chaos.ends_like(undisturbed)
+
+
+def test_the_scheduler_is_killed_three_times(tmp_path, url, undisturbed):
+    chance = random.Random(2)
+    tls = certificate(tmp_path / "tls")
+    scheduler = SchedulerProcess(tmp_path, tls)
+    with WorkerProcesses(tmp_path, scheduler.address, tls):
+        chaos = Chaos(tmp_path, url, "--scheduler", scheduler.address, *tls_options(tls))
+        for _ in range(SCHEDULER_KILLS):
+            time.sleep(chance.uniform(0.0, 3.0))
+            chaos.hit(scheduler.kill)
+            killed = time.monotonic()
+            scheduler = SchedulerProcess(tmp_path, tls, scheduler.port)  # as `restart: always`
+            chaos.progressed(chaos.done)
+            print(f"new records {time.monotonic() - killed:.1f} s after the scheduler was killed")
+        assert chaos.hits == SCHEDULER_KILLS
+        chaos.ends_like(undisturbed)
+    scheduler.stop()
