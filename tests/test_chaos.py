@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 DEMOS = r2rise.Demonstrations.load(Path(__file__).parent.parent / "examples" / "cartpole.npz")
 STUDY = r2rise.Study(
     environment="CartPole-v1",
-    algorithm={"name": "bc", "settings": {"n_epochs": 400}},
+    algorithm={"name": "bc", "settings": {"n_epochs": 200}},
     execution={"shard_size": 4},
     budget=512,
 )

@@ -86,6 +86,8 @@ def connect(scheduler: Scheduler) -> Any:
     """
     from distributed import Client
 
+    # a lost connection is told once and in words, by what uses the client
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     try:
         return Client(
             scheduler.address,

@@ -65,9 +65,12 @@ def train(
         )  # fmt: skip
 
     starts = range(0, len(parameters), MASKS_AT_ONCE)
-    with ThreadPoolExecutor(threads) as pool:
+    pool = ThreadPoolExecutor(threads)
+    try:
         for done, _ in enumerate(pool.map(train_some, starts), start=1):
             progress(done / len(starts))
+    finally:
+        pool.shutdown(cancel_futures=True)  # those of a canceled shard are not waited for
 
 
 def input_rows(network: Network, features: NDArray[Any]) -> NDArray[Any]:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 
+from r2rise.engines.cluster import SchedulerLost
 from r2rise.engines.pool import DaskPool, Done
 from r2rise.errors import R2RiseError, StudyFailed
 from r2rise_service.models import JobInfo
@@ -105,6 +106,9 @@ class Reconciler:
                 if self._lock.acquire(wait=False):
                     self._lead()
                 self._trouble = ""  # another process does the work
+            except SchedulerLost as error:
+                self._trouble = str(error)
+                logger.warning("%s", error)
             except Exception as error:  # whatever it is: the store knows where to go on
                 self._trouble = str(error) or type(error).__name__
                 logger.exception("the reconciler has to start again")
