@@ -109,6 +109,13 @@ def retraining(process: psutil.Process) -> list[psutil.Process]:
     return found
 
 
+def kill_one(server: psutil.Process, chance: random.Random) -> None:
+    """Kill one of a server's workers; those killed before may be starting still."""
+    while not (workers := retraining(server)):
+        time.sleep(0.05)
+    chance.choice(workers).kill()
+
+
 def test_the_server_is_killed_ten_times(tmp_path, url, undisturbed):
     chance = random.Random(0)
     chaos = Chaos(tmp_path, url)
@@ -124,9 +131,7 @@ def test_workers_are_killed_ten_times(tmp_path, url, undisturbed):
     chaos = Chaos(tmp_path, url)
     process = psutil.Process(chaos.server.process.pid)
     for _ in range(KILLS):
-        while not (workers := retraining(process)):
-            time.sleep(0.05)
-        chaos.hit(chance.choice(workers).kill)
+        chaos.hit(lambda: kill_one(process, chance))
         time.sleep(chance.uniform(0.0, 1.5))
     assert chaos.hits == KILLS
     chaos.ends_like(undisturbed)
