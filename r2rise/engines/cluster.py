@@ -87,7 +87,7 @@ def connect(scheduler: Scheduler) -> Any:
     from distributed import Client
 
     # a lost connection is told once and in words, by what uses the client
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     try:
         return Client(
             scheduler.address,
