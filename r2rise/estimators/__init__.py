@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from threadpoolctl import threadpool_limits
+
 from r2rise.errors import NotReady
 from r2rise.estimators.difference import difference
 from r2rise.estimators.ridge import ridge
@@ -28,7 +30,10 @@ def estimate(name: EstimatorName, sample: MaskedReturns) -> Estimate:
             f"An importance map needs at least 2 successful retrainings, there are "
             f"{len(sample.returns)}."
         )
-    return ESTIMATORS[name](sample)
+    # One thread: the same bits on any number of cores, and on a busy machine 9 times as fast for
+    # 2000 segments, where threads of a decomposition wait for each other.
+    with threadpool_limits(1):
+        return ESTIMATORS[name](sample)
 
 
 __all__ = ["ESTIMATORS", "Estimate", "MaskedReturns", "estimate"]
