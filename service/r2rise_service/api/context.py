@@ -36,6 +36,9 @@ class Reconciles(Protocol):
         """Return what it has to do with, and to do."""
 
 
+QUICK = 2
+"""Threads for quick questions: more of them would only wait for each other."""
+
 INSPECTIONS = 2
 """Uploads that are looked into at once, each in a process of its own; the others wait."""
 
@@ -52,6 +55,7 @@ class Context:
         maps: Importance maps, each computed once.
         outcomes: Results of other kinds of jobs, and reports.
         metrics: What is counted.
+        quick: Lets few threads answer what is asked often and found at once.
         inspections: Lets few uploads be looked into at once.
         stopping: Set when the server shuts down; event streams end then.
     """
@@ -64,6 +68,7 @@ class Context:
     outcomes: Outcomes
     metrics: Metrics
     stopping: threading.Event = field(default_factory=threading.Event)
+    quick: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(QUICK))
     inspections: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(INSPECTIONS))
 
     @property

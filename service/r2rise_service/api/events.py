@@ -79,8 +79,10 @@ async def stream(
         has_ended, new = await look(last)
         if new:
             last, silent = new[-1].id, 0.0
-            for event in thinned(new):
-                yield f"id: {event.id}\nevent: {event.type}\ndata: {event.model_dump_json()}\n\n"
+            yield "".join(
+                f"id: {event.id}\nevent: {event.type}\ndata: {event.model_dump_json()}\n\n"
+                for event in thinned(new)
+            )
             continue
         if has_ended:
             return

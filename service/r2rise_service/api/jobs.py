@@ -1,8 +1,10 @@
 """`/jobs`: asked for, found, changed, stopped and tried again."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any, NoReturn
 
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Header, Query, Response
 from pydantic import BaseModel
 
@@ -72,7 +74,7 @@ def create(
 
 
 @router.get("/jobs", response_model=JobPage)
-def jobs(
+async def jobs(
     context: InContext,
     owner: Owner,
     status: JobStatus | None = None,
@@ -83,7 +85,8 @@ def jobs(
 ) -> Response:
     """List your jobs, newest first."""
     try:
-        page = context.store.jobs(
+        asked = partial(
+            context.store.jobs,
             owner,
             status=status,
             dataset_id=dataset_id,
@@ -91,6 +94,7 @@ def jobs(
             page_size=page_size,
             page_token=page_token,
         )
+        page = await run_sync(asked, limiter=context.quick)
     except ValueError as error:
         raise ProblemError(422, "bad-page-token", str(error)) from None
     return _as_response(page.model_copy(update={"data": tuple(map(with_links, page.data))}))
@@ -101,7 +105,7 @@ def jobs(
     response_model=JobInfo,
     responses={304: {"description": "The job is at the version you have."}},
 )
-def job(
+async def job(
     job_id: str,
     response: Response,
     context: InContext,
@@ -109,7 +113,7 @@ def job(
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Return a job; its ETag is its version."""
-    found = known_job(context, owner, job_id)
+    found = await run_sync(known_job, context, owner, job_id, limiter=context.quick)
     if matches(if_none_match, _etag(found)):
         return Response(status_code=304, headers={"ETag": _etag(found)})
     return _as_response(told(found, response), response.headers)
