@@ -164,3 +164,22 @@ def test_what_a_server_left_is_done_by_the_next_one(tmp_path):
     done = second.wait(job, "succeeded")
     assert second.importance(done) == without_times(r2rise.explain(DEMONSTRATIONS, done.study))
     second.stop()
+
+
+def test_workers_that_do_not_come_back_are_started_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr("r2rise.engines.pool._RESTART_SECONDS", 2.0)
+    pools = []
+
+    def make_pool():
+        pools.append(DaskPool(1))
+        return pools[-1]
+
+    bench = Bench(tmp_path, make_pool)
+    bench.reconciler.start()
+    job = bench.submit(algorithm=slow(0.02))
+    bench.wait(job, "running")
+    pools[0]._cluster.sync(next(iter(pools[0]._cluster.workers.values())).close)
+    done = bench.wait(job, "succeeded", "failed")
+    assert (done.progress.done, done.progress.failed) == (68, 0)
+    assert len(pools) == 2
+    bench.stop()

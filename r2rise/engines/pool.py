@@ -27,6 +27,9 @@ GRACE_SECONDS = 2.5
 _LOOK_SECONDS = 1.0
 """How often scheduler and workers are looked at."""
 
+_RESTART_SECONDS = 20.0
+"""A nanny whose worker is killed while it starts can give up: then it does not come back."""
+
 _FETCH_SECONDS = 10
 _TROUBLE_SECONDS = 10.0
 """How long what a worker reported counts as trouble."""
@@ -94,7 +97,9 @@ class DaskPool:
         self._given_up: dict[str, float] = {}
         self._n_keys = 0
         self._blind = (-_TROUBLE_SECONDS, "")
+        self._n_started = 0 if isinstance(workers, Scheduler) else workers
         self._looked, self.n_workers = 0.0, 0
+        self._complete = time.monotonic()
         self._look()
 
     @property
@@ -106,6 +111,11 @@ class DaskPool:
     def n_in_flight(self) -> int:
         """Shards that have not come back yet."""
         return len(self._submitted)
+
+    @property
+    def is_short(self) -> bool:
+        """Whether started workers ended and did not come back."""
+        return time.monotonic() - self._complete > _RESTART_SECONDS
 
     @property
     def trouble(self) -> str:
@@ -187,6 +197,10 @@ class DaskPool:
             self.n_workers = sum(self._client.nthreads().values())
         except OSError as error:
             raise SchedulerLost(f"the Dask scheduler was lost: {error}") from None
+        if self.n_workers >= self._n_started:
+            self._complete = time.monotonic()
+        elif self.n_workers == 0 and self.is_short:
+            raise SchedulerLost("all worker processes ended and did not come back")
         # again and again: a client that had to connect again has lost its subscriptions
         self._client.subscribe_topic(self._topic, lambda event: self._news.put(event[1]))
         self._client.subscribe_topic("all", lambda event: self._news.put(event[1]))

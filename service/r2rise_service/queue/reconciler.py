@@ -124,6 +124,8 @@ class Reconciler:
             self._pool = pool
             try:
                 while self._lock.is_held() and not self._stopping.is_set():
+                    if pool.is_short:
+                        raise SchedulerLost("worker processes did not come back; starting others")
                     self._trouble = pool.trouble
                     self._expire()
                     self._step(pool)
