@@ -32,6 +32,7 @@ format: install
 bench: install
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/scaling.py
+	$(BIN)/python benchmarks/service_load.py
 	$(BIN)/python benchmarks/performance_page.py
 	$(BIN)/python benchmarks/statistics_check.py
 	$(BIN)/python benchmarks/fidelity.py

@@ -47,6 +47,32 @@ Where the settings agree the mathematics are the same: from the same initial wei
 {sizes}
 
 Slopes of log time against log size: {slope_by_masks} for masks, {slope_by_frames} for frames; 1 is a straight line through the origin.
+{service}"""
+
+SERVICE = """
+## The service
+
+`python benchmarks/service_load.py`: one `r2rise serve` with 2 workers on 2 cores, 500 jobs in its database, a job running all the time; the load comes from processes on other cores. 200 requests a second at fixed times, a quarter of them lists of 50 jobs; latency counts from the time planned. Load average of the machine at the end: {load_average[0]:.1f}.
+
+| 200 requests a second | median | 99 % | of jobs | of lists |
+|---|---|---|---|---|
+{latencies}
+
+| what | measured |
+|---|---|
+| event streams that told every change of state | {streams[complete_streams]} of {streams[streams]} |
+| 20 uploads of 50 MB at once | answers {uploads[uploads][statuses]}, {uploads[uploads][seconds]} s |
+| resident memory of the server before, at most | {uploads[memory_mb_before]} MB, {uploads[memory_mb_peak]} MB |
+| left on disk besides the datasets | {left} |
+| a map of 20 x 1000 frames, 2000 segments: {map[bytes]} bytes, {map[bytes_sent]} sent | {map[warm_ms]} ms warm, {map[after_a_change_ms]} ms after a change, {map[not_modified_ms]} ms for 304 |
+| the same while a job runs | {map_while_running[warm_ms]} ms, {map_while_running[after_a_change_ms]} ms, {map_while_running[not_modified_ms]} ms |
+| 50 clients at once after a change, the last one's answer | {map[fifty_clients_after_a_change_ms]} ms |
+| a job against `r2rise.explain(..., workers=2)`, medians of {overhead[repetitions]} | {overhead[service_per_second]:.0f} and {overhead[library_per_second]:.0f} retrainings a second: {overhead[overhead]:.1%} overhead |
+
+- A page of jobs reads ended ones from the database once. Routes that are asked often hand work to another thread once, as each time waits for Python's lock.
+- Event streams of a job that know equally much share one look into the database.
+- Uploads are parsed in child processes, two at once, behind everything else.
+- A map is computed once for each state of its job, however many ask.
 """
 
 
@@ -76,6 +102,26 @@ def sizes(scaling: dict[str, Any]) -> str:
     )
 
 
+def service() -> str:
+    """Return the section about the service, once it was measured."""
+    result = HERE / "results" / "service_load.json"
+    if not result.exists():
+        return ""
+    found = json.loads(result.read_text())
+    loads = {
+        "nothing else": found["requests"],
+        f"{found['streams']['streams']} open event streams": found["streams"],
+        "20 uploads at once": found["uploads"]["requests"],
+    }
+    latencies = "\n".join(
+        f"| with {name} | {own['p50_ms']:.1f} ms | **{own['p99_ms']:.0f} ms** | "
+        f"{own['job_p99_ms']:.0f} ms | {own['list_p99_ms']:.0f} ms |"
+        for name, own in loads.items()
+    )
+    left = ", ".join(found["uploads"]["left_on_disk"]) or "nothing"
+    return SERVICE.format(latencies=latencies, left=left, **found)
+
+
 def page() -> str:
     """Return the page."""
     speed = json.loads((HERE / "results" / "speed.json").read_text())
@@ -83,6 +129,7 @@ def page() -> str:
     return TEXT.format(
         rows=rows(speed["studies"]),
         sizes=sizes(scaling),
+        service=service(),
         overhead=scaling["overhead_share"],
         memory=scaling["peak_memory_mb_700_masks_20000_frames"],
         **{name: speed[name] for name in ("processes", "repetitions", "peak_memory_mb")},
