@@ -9,7 +9,7 @@ import psutil
 import pytest
 from clusters import SchedulerProcess, WorkerProcesses, certificate, tls_options
 from servers import Server, run
-from sqlalchemy import create_engine, text
+from sqlalchemy import NullPool, create_engine, text
 
 import r2rise
 from r2rise_service import Client
@@ -89,9 +89,8 @@ class Chaos:
         assert without_times(self.job.wait(timeout=300).importance()) == undisturbed
         progress = self.job.progress
         assert (progress.done, progress.failed) == (progress.total, 0)
-        with create_engine(self.url).connect() as connection:
+        with create_engine(self.url, poolclass=NullPool).connect() as connection:
             assert connection.scalar(text("SELECT count(*) FROM records")) == progress.total
-            connection.engine.dispose()
         self._client.close()
         self.server.stop()
         print(f"{self.hits} kills hit the live job")
