@@ -14,6 +14,7 @@ from r2rise.engines.pool import DaskPool
 from r2rise.resolution import resolve
 from r2rise.tasks import study_tasks
 from r2rise_service.models import JobInfo
+from r2rise_service.queue import reconciler
 from r2rise_service.queue.reconciler import Reconciler
 from r2rise_service.storage import NewDataset, NewJob, Store
 from r2rise_service.storage.files import DatasetFiles
@@ -119,6 +120,30 @@ def test_two_jobs_share_the_workers_and_priority_goes_first(bench):
     bench.wait(high, "succeeded")
     assert bench.store.job("me", low.id).status == "running"
     assert bench.wait(low, "succeeded").progress.done == 68
+
+
+def test_the_first_job_by_priority_never_waits_for_others_to_end(bench):
+    low = [bench.submit(algorithm=slow(), seed=seed) for seed in range(10, 20)]
+    bench.wait(low[0], "running")
+    high = bench.submit(priority=5, seed=20)
+    bench.wait(high, "succeeded")
+    states = [bench.store.job("me", job.id).status for job in low]
+    assert "succeeded" not in states
+    assert states.count("running") == 8
+    for job in low:
+        bench.store.set_status(job.id, "canceling", only_from=("queued", "running"))
+    bench.reconciler.wake()
+    for job in low:
+        bench.wait(job, "canceled")
+
+
+def test_no_job_waits_while_a_worker_is_idle(bench, monkeypatch):
+    monkeypatch.setattr(reconciler, "_JOBS_AT_ONCE", 1)
+    long = bench.submit(algorithm=slow(0.2), execution={"shard_size": 64}, seed=30)
+    bench.wait(long, "running")
+    bench.wait(bench.submit(seed=31), "succeeded")
+    assert bench.store.job("me", long.id).status == "running"
+    assert bench.wait(long, "succeeded").progress.done == 68
 
 
 def test_cancel_ends_a_black_box_that_hangs_and_leaves_other_jobs_alone(bench):

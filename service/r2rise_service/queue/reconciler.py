@@ -36,7 +36,7 @@ _EXPIRY_SECONDS = 300.0
 
 _LOOK_SECONDS = 0.2
 _JOBS_AT_ONCE = 8
-"""Jobs whose demonstrations are held open; the others wait their turn."""
+"""Jobs whose demonstrations are held open; the others wait their turn, or for idle workers."""
 
 
 class Reconciler:
@@ -152,14 +152,19 @@ class Reconciler:
                 self._news.wait(_LOOK_SECONDS)
 
     def _look_at_jobs(self, pool: DaskPool) -> None:
-        for job in self._store.live_jobs():
+        for rank, job in enumerate(self._store.live_jobs()):
             work = self._works.get(job.id)
             if job.status == "canceling":
                 self._cancel(pool, job, work)
             elif work is not None:
                 work.priority = job.priority
-            elif len(self._works) < _JOBS_AT_ONCE:
+            elif rank < _JOBS_AT_ONCE or self._has_idle_workers(pool):
                 self._admit(job)
+
+    def _has_idle_workers(self, pool: DaskPool) -> bool:
+        """Say whether all that can be submitted is, and workers are left."""
+        to_come = any(work.has_more or work.is_idle for work in self._works.values())
+        return not to_come and pool.n_in_flight < pool.n_workers
 
     def _admit(self, job: JobInfo) -> None:
         """Start or resume a job; what cannot be started fails with its reason."""
