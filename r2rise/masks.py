@@ -35,8 +35,13 @@ class Design(Protocol):
     def mask(self, index: int) -> Mask:
         """Return mask `index`, (n_segments,) bool, True = kept."""
 
+    def masks(self, indices: NDArray[np.int64]) -> Mask:
+        """Return the masks of `indices`, (n_masks, n_segments) bool."""
+        rows = [self.mask(int(index)) for index in indices]
+        return np.array(rows, dtype=bool).reshape(len(rows), self.n_segments)
 
-class Foldover:
+
+class Foldover(Design):
     """Blocks of n masks: the rows of H and of -H, H a Hadamard matrix of order n/2.
 
     Segments are random columns of H (never the constant one) with random signs. Main effects are
@@ -56,16 +61,24 @@ class Foldover:
         return columns, generator.integers(0, 2, size=self.n_segments).astype(bool)
 
     def mask(self, index: int) -> Mask:
-        """Return mask `index`; entry j is the sign 1 - 2 (popcount(row & column j) & 1)."""
-        block, position = divmod(index, self.block_size)
-        columns, flipped = self._columns(block)
-        row, complement = divmod(position, 2)
-        negative = (np.bitwise_count(np.int64(row) & columns) & 1).astype(bool)
-        kept: Mask = negative ^ flipped ^ (complement == 0)
-        return kept
+        """Return mask `index`."""
+        mask: Mask = self.masks(np.array([index]))[0]
+        return mask
+
+    def masks(self, indices: NDArray[np.int64]) -> Mask:
+        """Return masks; entry j of one is the sign 1 - 2 (popcount(row & column j) & 1)."""
+        blocks, positions = np.divmod(indices, self.block_size)
+        rows, complements = np.divmod(positions, 2)
+        masks = np.zeros((len(indices), self.n_segments), dtype=bool)
+        for block in np.unique(blocks):
+            own = blocks == block
+            columns, flipped = self._columns(int(block))
+            negative = (np.bitwise_count(rows[own, None] & columns) & 1).astype(bool)
+            masks[own] = negative ^ flipped ^ (complements[own, None] == 0)
+        return masks
 
 
-class Balanced:
+class Balanced(Design):
     """Blocks in which all segments are kept equally often while the number kept varies.
 
     Mask i keeps k_i = round(p d +- sqrt(p (1-p) d)) segments, signs alternating, dealt from one
@@ -107,7 +120,7 @@ class Balanced:
         return mask
 
 
-class Bernoulli:
+class Bernoulli(Design):
     """Independent entries, each kept with the keep probability."""
 
     def __init__(
@@ -156,5 +169,4 @@ def foldover_block_size(n_segments: int) -> int:
 
 def stacked(design: Design, indices: Iterable[int]) -> NDArray[np.bool_]:
     """Return the masks of `indices`, (n_masks, n_segments) bool."""
-    rows = [design.mask(index) for index in indices]
-    return np.array(rows, dtype=bool).reshape(len(rows), design.n_segments)
+    return design.masks(np.fromiter(indices, dtype=np.int64))

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from r2rise.masks import make_design
+from r2rise.masks import make_design, stacked
 from r2rise.seeds import Kind, Seeds, retraining_seeds
 from r2rise.study import Study
 
 Key = tuple[Kind, int, bytes, int, int]
+
+_MASKS_AT_ONCE = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,11 +77,14 @@ def baseline_tasks(study: Study, n_segments: int, count: int) -> list[Task]:
 def design_tasks(study: Study, n_segments: int, indices: Iterable[int]) -> list[Task]:
     """Return the tasks of some masks of the design; those of a block share their seeds."""
     design = make_design(study.masking, n_segments, study.seed)
-    size = design.block_size
-    return [
-        _task("design", i, design.mask(i), retraining_seeds(study.seed, "design", i // size))
-        for i in indices
-    ]
+    wanted, tasks = list(indices), []
+    for start in range(0, len(wanted), _MASKS_AT_ONCE):
+        some = wanted[start : start + _MASKS_AT_ONCE]
+        packed = np.packbits(stacked(design, some), axis=1)
+        for index, mask in zip(some, packed, strict=True):
+            seeds = retraining_seeds(study.seed, "design", index // design.block_size)
+            tasks.append(Task("design", index, mask.tobytes(), *seeds))
+    return tasks
 
 
 def crossed_tasks(

@@ -13,7 +13,7 @@ import r2rise
 from r2rise import ImportanceMap, importance_map
 from r2rise.ledger import Ledger, LedgerHeader
 from r2rise.stopping import ended
-from r2rise_service.api.events import stream, thinned
+from r2rise_service.api.events import News, rendered, stream, thinned
 from r2rise_service.api.importance import accepted
 from r2rise_service.api.maps import Once
 from r2rise_service.api.problems import ProblemError
@@ -199,19 +199,22 @@ def event(number: int, kind: str) -> JobEvent:
 
 
 def test_a_silent_stream_shows_that_it_lives():
-    looks = []
+    waits = []
 
-    async def look(last):
-        looks.append(last)
-        return len(looks) == 8, [event(1, "job.status")] if len(looks) == 1 else []
+    async def wait(last, at_once):
+        waits.append((last, at_once))
+        if len(waits) == 2:
+            await asyncio.sleep(100)
+        return News(rendered([event(1, "job.status")]), 1, has_ended=len(waits) == 3)
 
     async def all_lines():
-        return [line async for line in stream(look, 0, lambda: False, every=0.001, heartbeat=0.003)]
+        return [line async for line in stream(wait, 0, heartbeat=0.003)]
 
     lines = asyncio.run(all_lines())
-    assert lines[0].startswith("id: 1\nevent: job.status\n")
-    assert lines[1:] == [": still here\n\n"]
-    assert looks == [0, *[1] * 7]
+    assert [line.partition(b"\ndata")[0] for line in lines] == [
+        b"id: 1\nevent: job.status", b": still here\n\n", b"id: 1\nevent: job.status",
+    ]  # fmt: skip
+    assert waits == [(0, True), (1, False), (1, False)]
 
 
 def test_progress_that_was_overtaken_is_left_out():

@@ -42,7 +42,7 @@ def test_fifty_clients_at_once_cost_one_computation_a_revision(server, monkeypat
 
 def test_streams_that_know_equally_much_share_a_look(server):
     job = server.job()
-    looks, seen = Looks(server.store), Counter()
+    looks, seen = Looks(server.store, lambda: False, every=0.001), Counter()
     look = looks._look
 
     def counted(owner, job_id, last):
@@ -52,15 +52,43 @@ def test_streams_that_know_equally_much_share_a_look(server):
     looks._look = counted
 
     async def follow():
-        return await asyncio.gather(
-            *(looks.look("local", job.id, last) for last in (0, 0, 10**6) * N_CLIENTS)
+        first = await asyncio.gather(
+            *(looks.news("local", job.id, 0, True) for _ in range(N_CLIENTS))
         )
+        (last,) = {news.last for news in first}
+        waiting = [
+            asyncio.create_task(looks.news("local", job.id, last, False)) for _ in range(N_CLIENTS)
+        ]
+        while seen[last] < 3:
+            await asyncio.sleep(0.001)
+        server.store.set_status(job.id, "canceled", only_from=("queued",))
+        return first, await asyncio.gather(*waiting)
 
-    found = asyncio.run(follow())
-    assert seen == {0: 1, 10**6: 1}
-    assert [event.type for event in found[0][1]] == ["job.status"]
-    assert found[1] == found[0]
-    assert found[2] == (False, [])
+    first, second = asyncio.run(follow())
+    assert seen[0] == 1
+    assert len({id(news) for news in first}) == len({id(news) for news in second}) == 1
+    assert b'"queued"' in first[0].text
+    assert not first[0].has_ended
+    assert b'"canceled"' in second[0].text
+    assert not looks._tasks
+    assert not looks._waiting
+
+
+def test_nobody_looks_for_streams_that_were_closed(server):
+    job = server.job()
+    looks = Looks(server.store, lambda: False, every=0.001)
+
+    async def follow():
+        waiting = asyncio.create_task(looks.news("local", job.id, 10**6, False))
+        await asyncio.sleep(0.01)
+        assert len(looks._tasks) == 1
+        waiting.cancel()
+        while looks._tasks:
+            await asyncio.sleep(0.001)
+        return waiting.cancelled()
+
+    assert asyncio.run(follow())
+    assert not looks._waiting
 
 
 def test_a_list_shows_ended_jobs_as_they_are_now(server):

@@ -78,7 +78,8 @@ def create_app(
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    app.state.context, app.state.looks = context, events.Looks(store)
+    app.state.context = context
+    app.state.looks = events.Looks(store, context.stopping.is_set)
     for module in (
         datasets, pictures, catalogue, jobs, events, importance, results, comparisons, health, keys,
     ):  # fmt: skip

@@ -1,9 +1,10 @@
 """`/jobs/{id}/events`: what happens to a job, as a stream or as a list."""
 
 import asyncio
-import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Header, Query, Request
 from prometheus_client import Gauge
@@ -21,11 +22,26 @@ router = APIRouter(tags=["jobs"])
 LOOK_SECONDS = 0.5
 HEARTBEAT_SECONDS = 15.0
 
-Found = tuple[bool, list[JobEvent]]
-"""Whether the job had ended, and the events after the last one known."""
+PAGE = 500
+"""Events read at a time."""
 
-Look = Callable[[int], Awaitable[Found]]
-"""From the last event known to what is new."""
+
+class News(NamedTuple):
+    """What happened to a job since an event.
+
+    Attributes:
+        text: The events as they are sent; one piece for all streams that wait for them.
+        last: Number of the newest event known now.
+        has_ended: Whether no event will follow.
+    """
+
+    text: bytes
+    last: int
+    has_ended: bool
+
+
+Wait = Callable[[int, bool], Awaitable[News]]
+"""From the last event known, and whether to look at once, to what is new."""
 
 
 @router.get(
@@ -49,51 +65,37 @@ async def events(
         return EventList(data=tuple(found))
     looks: Looks = request.app.state.looks
 
-    async def look(last: int) -> Found:
-        return await looks.look(owner, job_id, last)
-
-    lines = stream(look, last, context.stopping.is_set)
+    lines = stream(partial(looks.news, owner, job_id), last)
     counted = _counted(lines, context.metrics.streams)
     return StreamingResponse(counted, media_type="text/event-stream")
 
 
 async def stream(
-    look: Look,
-    last: int,
-    is_stopping: Callable[[], bool],
-    *,
-    every: float = LOOK_SECONDS,
-    heartbeat: float = HEARTBEAT_SECONDS,
-) -> AsyncIterator[str]:
+    wait: Wait, last: int, *, heartbeat: float = HEARTBEAT_SECONDS
+) -> AsyncIterator[bytes]:
     """Yield server-sent events until the last one of an ended job, or until the server stops.
 
     Args:
-        look: Finds what is new.
+        wait: Waits for what is new.
         last: Number of the last event that is known.
-        is_stopping: Whether the server shuts down.
-        every: Seconds between looks.
         heartbeat: Seconds of silence after which a comment shows that the stream lives.
     """
-    silent = 0.0
-    while not is_stopping():
-        has_ended, new = await look(last)
-        if new:
-            last, silent = new[-1].id, 0.0
-            yield "".join(
-                f"id: {event.id}\nevent: {event.type}\ndata: {event.model_dump_json()}\n\n"
-                for event in thinned(new)
-            )
+    at_once = True
+    while True:
+        try:
+            async with asyncio.timeout(heartbeat):
+                news = await wait(last, at_once)
+        except TimeoutError:
+            yield b": still here\n\n"
             continue
-        if has_ended:
+        if news.text:
+            yield news.text
+        if news.has_ended:
             return
-        if silent >= heartbeat:
-            silent = 0.0
-            yield ": still here\n\n"
-        await asyncio.sleep(every)
-        silent += every
+        last, at_once = news.last, False
 
 
-async def _counted(lines: AsyncIterator[str], streams: Gauge) -> AsyncIterator[str]:
+async def _counted(lines: AsyncIterator[bytes], streams: Gauge) -> AsyncIterator[bytes]:
     """Yield the lines of a stream that counts as open meanwhile."""
     with streams.track_inprogress():
         async for line in lines:
@@ -107,33 +109,71 @@ def thinned(new: Sequence[JobEvent]) -> list[JobEvent]:
     return [e for e in new if e.type not in overtaken or e.id == latest[e.type]]
 
 
+def rendered(events: Sequence[JobEvent]) -> bytes:
+    """Return events as a stream sends them."""
+    return "".join(
+        f"id: {event.id}\nevent: {event.type}\ndata: {event.model_dump_json()}\n\n"
+        for event in events
+    ).encode()
+
+
 class Looks:
-    """Looks into the store for all streams: those that know equally much share one.
+    """Looks into the store for all streams: those that know equally much wait for one task.
+
+    A stream that waits costs nothing: the task looks, and renders what is new once for all.
 
     Args:
         store: What is looked into.
-        every: Seconds for which what was found is good enough.
+        is_stopping: Whether the server shuts down.
+        every: Seconds between looks.
     """
 
-    def __init__(self, store: Store, every: float = LOOK_SECONDS / 2) -> None:
-        self._store, self._every = store, every
-        self._newest: dict[tuple[str, str, int], tuple[float, asyncio.Task[Found]]] = {}
+    def __init__(
+        self, store: Store, is_stopping: Callable[[], bool], every: float = LOOK_SECONDS
+    ) -> None:
+        self._store, self._is_stopping, self._every = store, is_stopping, every
+        self._tasks: dict[tuple[str, str, int, bool], asyncio.Task[News]] = {}
+        self._waiting: Counter[tuple[str, str, int, bool]] = Counter()
 
-    async def look(self, owner: str, job_id: str, last: int) -> Found:
-        """Return what happened to a job after the last event known."""
-        now = time.monotonic()
-        for key, (began, _) in list(self._newest.items()):
-            if now - began <= self._every:
-                break  # the older ones come first
-            del self._newest[key]
-        key = owner, job_id, last
-        if key not in self._newest:
-            task = asyncio.create_task(run_in_threadpool(self._look, *key))
-            self._newest[key] = now, task
-        return await asyncio.shield(self._newest[key][1])
+    async def news(self, owner: str, job_id: str, last: int, at_once: bool) -> News:
+        """Wait for what happens to a job after the last event known.
 
-    def _look(self, owner: str, job_id: str, last: int) -> Found:
+        Args:
+            owner: Whose job it is.
+            job_id: The job.
+            last: Number of the last event that is known.
+            at_once: Whether to look before waiting for the first time.
+        """
+        key = owner, job_id, last, at_once
+        task = self._tasks.get(key)
+        if task is None:
+            task = self._tasks[key] = asyncio.create_task(self._found(*key))
+        self._waiting[key] += 1
+        try:
+            return await asyncio.shield(task)
+        finally:
+            self._waiting[key] -= 1
+            if not self._waiting[key]:
+                del self._waiting[key], self._tasks[key]
+                task.cancel()  # nobody waits for it any more
+
+    async def _found(self, owner: str, job_id: str, last: int, at_once: bool) -> News:
+        if not at_once:
+            await asyncio.sleep(self._every)
+        while not self._is_stopping():
+            news = await run_in_threadpool(self._look, owner, job_id, last)
+            if news.text or news.has_ended:
+                return news
+            await asyncio.sleep(self._every)
+        return News(b"", last, has_ended=True)
+
+    def _look(self, owner: str, job_id: str, last: int) -> News:
         # The job first: when it had ended by then, no event can follow those found now.
         job = self._store.job(owner, job_id)
         has_ended = job is None or not job.is_live
-        return has_ended, self._store.events(job_id, after=last)
+        new: list[JobEvent] = []
+        while page := self._store.events(job_id, after=last, limit=PAGE):
+            new, last = thinned([*new, *page]), page[-1].id
+            if len(page) < PAGE:
+                break
+        return News(rendered(new), last, has_ended)
