@@ -105,6 +105,7 @@ def test_without_workers_nothing_fails(cluster):
     assert bench.importance(done) == library(done)
 
 
+@pytest.mark.slow
 def test_cancel_ends_a_hung_worker_and_leaves_the_other_alone(cluster):
     bench = cluster.bench
     cluster.health("ok")
@@ -137,6 +138,7 @@ def test_a_killed_worker_comes_back_and_costs_nothing(cluster):
     assert bench.importance(done) == library(done)
 
 
+@pytest.mark.slow
 def test_a_shard_that_kills_every_worker_fails_with_its_reason(cluster):
     bench = cluster.bench
     together = {"algorithm": {"name": "toys:DiesTogether"}, "execution": {"shard_size": 64}}
@@ -174,6 +176,7 @@ def test_workers_wait_for_their_scheduler_and_end_when_told(tmp_path, tls):
     assert "Traceback" not in workers.log.read_text()
 
 
+@pytest.mark.slow
 def test_a_worker_that_does_not_see_the_data_says_so(tmp_path, caplog):
     with (
         SchedulerProcess(tmp_path, None) as scheduler,

@@ -197,7 +197,7 @@ def same_map_and_ledger(folder: Path, *names: str) -> bool:
     return len(maps) == 1 and all(ledger == ledgers[0] for ledger in ledgers)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_run_killed_twice_ends_with_the_same_map(tmp_path, workers):
     toys.demonstrations().save(tmp_path / "demos.npz")
     (tmp_path / "study.yaml").write_text(SLOW_STUDY)

@@ -138,6 +138,7 @@ def test_a_study_that_has_no_more_time_ends_after_a_block(bench):
     assert r2rise.importance_map(ledger, job.study).stopped.reason == "time"
 
 
+@pytest.mark.slow
 def test_what_a_server_left_in_the_second_stage_is_done_by_the_next_one(tmp_path, monkeypatch):
     monkeypatch.setenv("WORTH_SECONDS", "0.02")  # for workers that are started from here on
     first = Bench(tmp_path)

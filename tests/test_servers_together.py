@@ -45,6 +45,7 @@ def test_one_reconciler_of_two_works_and_the_other_takes_over(tmp_path, postgres
     first.store.close()
 
 
+@pytest.mark.slow
 def test_a_server_takes_over_from_one_that_is_killed(tmp_path, postgres_url):
     run("db", "upgrade", "--database", postgres_url)
     options = ("--database", postgres_url)

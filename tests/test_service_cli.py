@@ -277,7 +277,7 @@ def larger() -> tuple[r2rise.Study, r2rise.ImportanceMap]:
     return study, r2rise.explain(DEMOS, study)
 
 
-@pytest.mark.parametrize("end", [Server.kill, Server.stop])
+@pytest.mark.parametrize("end", [Server.kill, pytest.param(Server.stop, marks=pytest.mark.slow)])
 def test_a_job_goes_on_after_the_server_was_killed_or_stopped(tmp_path, larger, end):
     study, want = larger
     server = Server(tmp_path / "data")
@@ -312,16 +312,23 @@ def test_a_failed_job_is_told(client, tmp_path, dataset):
 PAGES = {path.name: path.read_text() for path in [ROOT / "README.md", *ROOT.glob("docs/*.md")]}
 
 
-def blocks(language: str) -> list:
-    return [
-        pytest.param(block, id=f"{name}-{i}")
-        for name, text in PAGES.items()
-        for i, block in enumerate(re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL))
-        if language == "py" or "curl" in block
-    ]
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
 
 
-@pytest.mark.parametrize("program", blocks("py"))
+PROGRAMS = [
+    pytest.param(program, id=f"{name}-{i}")
+    for name, text in PAGES.items()
+    for i, program in enumerate(blocks(text, "py"))
+]
+SCRIPTS = [  # a page's lines go on with what those before them have set
+    pytest.param("".join(own), id=name)
+    for name, text in PAGES.items()
+    if (own := [block for block in blocks(text, "sh") if "curl" in block])
+]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
 def test_programs_in_the_docs_run_against_a_server(server, tmp_path, program):
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     (tmp_path / "program.py").write_text(program)
@@ -333,7 +340,7 @@ def test_programs_in_the_docs_run_against_a_server(server, tmp_path, program):
     assert found.returncode == 0, found.stderr
 
 
-@pytest.mark.parametrize("script", blocks("sh"))
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_curl_lines_in_the_docs_run_against_a_server(server, tmp_path, script):
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     script = script.replace("http://127.0.0.1:8000", server.url)
