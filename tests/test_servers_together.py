@@ -2,6 +2,7 @@
 
 import time
 
+import pytest
 import toys
 from servers import Server, run
 from test_chaos import DEMOS, without_times
