@@ -80,8 +80,8 @@ def create_app(
     )
     app.state.context = context
     app.state.looks = events.Looks(store, context.stopping.is_set)
-    for module in (
-        datasets, pictures, catalogue, jobs, events, importance, results, comparisons, health, keys,
+    for module in (  # what is asked most is found first
+        jobs, events, importance, results, datasets, pictures, catalogue, comparisons, health, keys,
     ):  # fmt: skip
         app.include_router(module.router, prefix=PREFIX, responses=problem_answers())
     app.include_router(docs.router)

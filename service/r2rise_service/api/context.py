@@ -1,15 +1,18 @@
 """What every request can use."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Protocol
+from typing import Annotated, Protocol, TypeVar
 
 from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 from fastapi import Depends, Request
 
 from r2rise_service.api.access import Caller
 from r2rise_service.api.maps import Maps
 from r2rise_service.api.metrics import Metrics
+from r2rise_service.api.once import Once
 from r2rise_service.api.outcomes import Outcomes
 from r2rise_service.api.problems import ProblemError
 from r2rise_service.queue.load import Load
@@ -18,6 +21,8 @@ from r2rise_service.storage.contents import remove_unused
 from r2rise_service.storage.exclusive import Exclusive
 from r2rise_service.storage.files import DatasetFiles
 from r2rise_service.storage.store import Store
+
+Answered = TypeVar("Answered")
 
 
 class Reconciles(Protocol):
@@ -39,6 +44,9 @@ class Reconciles(Protocol):
 QUICK = 2
 """Threads for quick questions: more of them would only wait for each other."""
 
+ENDED_KEPT = 2048
+"""Ended jobs that are kept as they are sent."""
+
 INSPECTIONS = 2
 """Uploads that are looked into at once, each in a process of its own; the others wait."""
 
@@ -57,6 +65,7 @@ class Context:
         metrics: What is counted.
         quick: Lets few threads answer what is asked often and found at once.
         inspections: Lets few uploads be looked into at once.
+        ended: Ended jobs as they are sent.
         stopping: Set when the server shuts down; event streams end then.
     """
 
@@ -69,7 +78,17 @@ class Context:
     metrics: Metrics
     stopping: threading.Event = field(default_factory=threading.Event)
     quick: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(QUICK))
+    ended: Once = field(default_factory=lambda: Once(ENDED_KEPT))
     inspections: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(INSPECTIONS))
+
+    async def quickly(self, ask: Callable[[], Answered]) -> Answered:
+        """Return the answer to a quick question of the store.
+
+        SQLite has it sooner than another thread would be woken; PostgreSQL is waited for in one.
+        """
+        if self.settings.on_sqlite:
+            return ask()
+        return await run_sync(ask, limiter=self.quick)
 
     @property
     def content(self) -> Exclusive:

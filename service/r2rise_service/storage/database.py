@@ -26,7 +26,7 @@ from r2rise_service.storage.tables import Table
 if TYPE_CHECKING:
     from alembic.config import Config
 
-N_READERS = 4
+N_READERS = 8
 BUSY_MILLISECONDS = 30_000
 SCRIPTS = "r2rise_service.storage:migrations"
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from r2rise_service.models import EventType, JobEvent, JobInfo, JobPage, JobStatus
 from r2rise_service.storage import job_queries, result_queries
@@ -14,6 +14,11 @@ from r2rise_service.storage.new import NewJob
 from r2rise_service.storage.pages import page_of
 from r2rise_service.storage.rows import Conflict, event_info, job_info, utc_now
 from r2rise_service.storage.tables import Event, Job
+
+_VERSION = select(Job.id, Job.version).where(
+    Job.id == bindparam("job_id"), Job.owner == bindparam("owner")
+)
+"""Made once, as it is asked with every request about a job."""
 
 
 class JobStore:
@@ -72,8 +77,9 @@ class JobStore:
     def job(self, owner: str, job_id: str) -> JobInfo | None:
         """Return one of the owner's jobs."""
         with self._database.reading() as session:
-            job = session.scalar(select(Job).where(Job.id == job_id, Job.owner == owner))
-            return None if job is None else job_info(job)
+            rows = session.execute(_VERSION, {"job_id": job_id, "owner": owner})
+            found = self._known_jobs.of(session, [(row.id, row.version) for row in rows])
+            return found[0] if found else None
 
     def jobs(
         self,
