@@ -37,6 +37,9 @@ def test_fifty_clients_at_once_cost_one_computation_a_revision(server, monkeypat
         server.work(job, n_records)
         with ThreadPoolExecutor(N_CLIENTS) as pool:
             assert len(set(pool.map(ask, range(N_CLIENTS)))) == 1
+    before = server.client.get(f"/jobs/{job.id}/importance.json").headers["etag"]
+    server.client.patch(f"/jobs/{job.id}", json={"name": "new", "priority": 3})
+    assert server.client.get(f"/jobs/{job.id}/importance.json").headers["etag"] == before
     assert list(computed.values()) == [1, 1], computed
 
 

@@ -11,6 +11,7 @@ from r2rise.seeds import Kind
 from r2rise.study_parts import EstimatorName
 from r2rise_service.api.context import Context, InContext, Owner
 from r2rise_service.api.jobs import known_job, matches
+from r2rise_service.api.maps import state_of
 from r2rise_service.api.problems import ProblemError
 from r2rise_service.models import JobInfo
 from r2rise_service.records import Retraining, RetrainingPage
@@ -142,9 +143,8 @@ def _map(
     if job.kind != "explain":
         detail = f"Job {job.id} has no map of its own: see those that it is based on."
         raise ProblemError(404, "no-such-result", detail)
-    # The version, too: baselines and retrainings tried again change a map of the same revision.
     name = estimator or job.study.estimator
-    etag = f'W/"{job.revision}-{job.version}-{name}-{ending[1:]}"'
+    etag = f'W/"{state_of(job)}-{name}-{ending[1:]}"'
     headers = {"ETag": etag, "Vary": "Accept, Accept-Encoding"}
     if matches(if_none_match, etag):
         return Response(status_code=304, headers=headers)

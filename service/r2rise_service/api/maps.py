@@ -16,8 +16,8 @@ from r2rise_service.storage.store import Store
 class Maps:
     """Importance maps of jobs.
 
-    What is kept goes by the version of a job, not by its revision alone: baselines and retrainings
-    that were tried again change a map, too.
+    What is kept goes by the state of a job, not by its revision alone: baselines and retrainings
+    that were tried again change a map, too. Another name or priority does not.
     """
 
     def __init__(self, store: Store, files: DatasetFiles) -> None:
@@ -38,7 +38,7 @@ class Maps:
         Raises:
             NotReady: When there are too few successful retrainings.
         """
-        key = job.id, job.version, estimator or job.study.estimator
+        key = job.id, state_of(job), estimator or job.study.estimator
         found = self._maps.get(key, lambda: self._estimated(job, estimator))
         return cast("ImportanceMap", found)
 
@@ -54,7 +54,7 @@ class Maps:
         Raises:
             NotReady: When there are too few successful retrainings.
         """
-        key = job.id, job.version, estimator or job.study.estimator, ending
+        key = job.id, state_of(job), estimator or job.study.estimator, ending
         return cast(
             "bytes", self._drawn.get(key, lambda: as_file(self.map(job, estimator), ending))
         )
@@ -63,3 +63,10 @@ class Maps:
         """Return the frames of each demonstration; the dataset itself may have been deleted."""
         demonstrations = Demonstrations.load(self._files.path(sha256), obs_keys=obs_keys)
         return tuple(demonstrations.lengths.tolist())
+
+
+def state_of(job: JobInfo) -> str:
+    """Return what changes whenever the map of a job does: what is stored of it, and its end."""
+    progress = job.progress
+    ended = "" if job.finished_at is None else f"-{job.finished_at.timestamp():.6f}"
+    return f"{job.revision}-{progress.done}-{progress.failed}-{job.status}{ended}"
