@@ -25,33 +25,34 @@ _PLAIN = (
     "attempts",
     "evaluation_seconds",
 )
+_ASKED_AT_ONCE = 10_000
 _BASELINES = ("random_policy", "baseline")
 
 
 def store_records(
-    session: Session, job: Job, part: int, records: Sequence[Record], unless_there: Any
+    session: Session, job: Job, part: int, records: Sequence[Record], write: Any
 ) -> None:
     """Store records that are not there or failed, and count what was really stored.
 
     Args:
-        session: A writing transaction that holds the job.
+        session: A writing transaction that holds the job, so that nobody else adds records to it.
         job: Whose records they are.
         part: Number of the learner within the job.
         records: What came; of several for one task the first counts, unless it failed.
-        unless_there: An INSERT into the records that knows ON CONFLICT.
+        write: `writing_over_failures` of the database.
     """
-    if not records:
+    came = _distinct(records)
+    held = _held(session, job, part, list(came))
+    new = {task: one for task, one in came.items() if held.get(task, "failed") == "failed"}
+    if not new:
         return
-    before = _failures_held(session, job, part, records)
-    rows = [_row(job.id, part, task, record) for task, record in _distinct(records).items()]
-    written = session.execute(_unless_done(unless_there), rows).all()
-    if not written:
-        return
-    added = [kind for kind, task, _ in written if task not in before]
-    mended = len(written) - len(added)
+    rows = [_row(job.id, part, task, record) for task, record in new.items()]
+    session.connection().execute(write, rows)
+    added = [record.kind for task, record in new.items() if task not in held]
+    mended = len(new) - len(added)
     job.done += len(added)
-    job.done_since += len(written)
-    job.failed += sum(status == "failed" for *_, status in written) - mended
+    job.done_since += len(new)
+    job.failed += sum(record.status == "failed" for record in new.values()) - mended
     new_design = added.count("design")
     job.revision += new_design
     session.flush()
@@ -60,17 +61,16 @@ def store_records(
         store_event(session, job.id, "job.importance", {"revision": job.revision})
 
 
-def _failures_held(session: Session, job: Job, part: int, records: Sequence[Record]) -> set[str]:
-    """Return which of these tasks failed before; the others that get written are new."""
-    indices = [record.index for record in records]
-    failures = select(RecordRow.task).where(
-        RecordRow.job_id == job.id,
-        RecordRow.part == part,
-        RecordRow.kind.in_({record.kind for record in records}),
-        RecordRow.index.between(min(indices), max(indices)),
-        RecordRow.status == "failed",
+def _held(session: Session, job: Job, part: int, tasks: Sequence[str]) -> dict[str, str]:
+    """Return the states of those of these tasks that there are records of, by the primary key."""
+    own = select(RecordRow.task, RecordRow.status).where(
+        RecordRow.job_id == job.id, RecordRow.part == part
     )
-    return set(session.scalars(failures))
+    held: dict[str, str] = {}
+    for start in range(0, len(tasks), _ASKED_AT_ONCE):
+        some = RecordRow.task.in_(tasks[start : start + _ASKED_AT_ONCE])
+        held |= {row.task: row.status for row in session.execute(own.where(some))}
+    return held
 
 
 def _distinct(records: Iterable[Record]) -> dict[str, Record]:
@@ -83,15 +83,17 @@ def _distinct(records: Iterable[Record]) -> dict[str, Record]:
     return kept
 
 
-def _unless_done(insert: Any) -> Any:
-    """Return the INSERT that leaves a record that did not fail; it returns what it wrote."""
-    changed = {name: insert.excluded[name] for name in (*_PLAIN[2:], "returns")}
-    statement = insert.on_conflict_do_update(
+def writing_over_failures(insert: Any) -> Any:
+    """Return the statement that writes records, also over those that failed.
+
+    Args:
+        insert: An INSERT into the records that knows ON CONFLICT.
+    """
+    return insert.on_conflict_do_update(
         index_elements=["job_id", "part", "task"],
-        set_=changed,
+        set_={name: insert.excluded[name] for name in (*_PLAIN[2:], "returns")},
         where=RecordRow.status == "failed",
     )
-    return statement.returning(RecordRow.kind, RecordRow.task, RecordRow.status)
 
 
 def _row(job_id: str, part: int, task: str, record: Record) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """Records of the store."""
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import Any
 
 from r2rise.ledger import Ledger, Record
 from r2rise_service.models import JobInfo
@@ -14,6 +16,10 @@ class RecordStore:
     """Records of retrainings, and how long they took."""
 
     _database: Database
+
+    @cached_property
+    def _write_records(self) -> Any:
+        return record_queries.writing_over_failures(self._database.insert(RecordRow))
 
     def add_records(
         self, job_id: str, records: Iterable[Record], *, part: int = 0
@@ -32,12 +38,11 @@ class RecordStore:
             The job, or None when there is no such job any more.
         """
         came = list(records)
-        insert = self._database.insert(RecordRow)
         with self._database.writing() as session:
             job = job_queries.locked(session, job_id)
             if job is None:
                 return None
-            record_queries.store_records(session, job, part, came, insert)
+            record_queries.store_records(session, job, part, came, self._write_records)
             return job_info(job)
 
     def ledger(
