@@ -1,5 +1,6 @@
 """Settings of the server: arguments, environment variables, defaults, and what is wrong."""
 
+import os
 import re
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from typer.testing import CliRunner
 
 from r2rise.errors import InputError
 from r2rise_service.cli import app
-from r2rise_service.settings import Settings, read_secret
+from r2rise_service.settings import Settings, read_secret, unknown_variables
 
 
 def test_arguments_come_before_the_environment_and_that_before_defaults(monkeypatch):
@@ -46,6 +47,8 @@ def test_lists_are_names_with_commas(monkeypatch):
         ("scheduler", "host:8786", "expected something like tls://host:8786"),
         ("keep_days", "-1", "greater than 0"),
         ("max_steps", "0", "greater than 0"),
+        ("environments", "robots:Arm-v0", r"expected ids such as CartPole-v1 or r2rise/\*"),
+        ("environments", "CartPole", "expected ids such as CartPole-v1"),
     ],
 )
 def test_wrong_values_say_what_was_expected_what_came_and_where(monkeypatch, name, value, said):
@@ -55,6 +58,16 @@ def test_wrong_values_say_what_was_expected_what_came_and_where(monkeypatch, nam
     monkeypatch.setenv(variable, value)
     with pytest.raises(InputError, match=rf"^{variable}: .*{said}"):
         Settings.read()
+
+
+def test_variables_that_are_no_settings_are_named(monkeypatch):
+    for name in [name for name in os.environ if name.startswith("R2RISE_")]:
+        monkeypatch.delenv(name)
+    for name in ("R2RISE_PORT", "R2RISE_URL", "R2RISE_WORKRS"):
+        monkeypatch.setenv(name, "1")
+    assert unknown_variables() == [
+        "R2RISE_WORKRS is no setting and was ignored. Did you mean 'R2RISE_WORKERS'?"
+    ]
 
 
 def test_a_wrong_url_is_told_without_its_password():

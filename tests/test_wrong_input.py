@@ -206,6 +206,23 @@ TABLE = [
     Wrong("an owner that is no name", "keys create --owner a/b", "owner: String should match"),
     Wrong("keys of no server", "keys list --data nothing", "There is no folder nothing"),
     Wrong("the database of no server", "db check --data nothing", "There is no folder nothing"),
+    Wrong("a certificate without its key", "serve --tls-ca ca.pem", "all of tls_ca, tls_cert and"),
+    Wrong("a worker without a scheduler", "worker", "Missing option '--scheduler'"),
+    Wrong("a scheduler without its port", "worker --scheduler gpu", "Expected tls://HOST:PORT or"),
+    Wrong("an upload of no file", "datasets upload nothing.npz", "There is no file nothing.npz"),
+    Wrong("an upload of dict observations", "datasets upload dict.npz", "--obs-keys"),
+    Wrong("a job of no environment", "jobs submit demos.npz", "Which environment?"),
+    Wrong(
+        "a label without a value",
+        f"jobs submit demos.npz {CARTPOLE} --label robot", "should be name=value, got 'robot'",
+    ),
+    Wrong("a priority out of range", f"jobs submit demos.npz {CARTPOLE} --priority 101", "to 100"),
+    Wrong("a state that is none", "jobs list --status done", "should be a state of a job"),
+    Wrong("a server that is no URL", "jobs list --url gpu:8000", "look like http://127.0.0.1:8000"),
+    Wrong("a job that certifies once", "jobs certify job_1 --repetitions 1", "than or equal to 2"),
+    Wrong("a limit that is no time", "jobs wait job_1 --timeout soon", "5m or 2h, got 'soon'"),
+    Wrong("a download to a folder", "jobs download job_1 --out done", "done is a directory"),
+    Wrong("no server", "jobs list --url http://127.0.0.1:9", "Start one with `r2rise serve`", 3),
     Wrong("an unknown command", "explian demos.npz", "explain"),
 ]  # fmt: skip
 

@@ -107,9 +107,10 @@ def _header(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Hea
             }[version]
             shape, _, dtype = read(file)
             header_bytes = file.tell()
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError):
             raise DemonstrationsError(
-                f"{path}: {name} is not a NumPy array of a known version ({error})."
+                f"{path}: {name} is not a NumPy array of a known version: write it with "
+                f"numpy.savez."
             ) from None
     header = _Header(shape, dtype)
     if any(length < 0 for length in shape):

@@ -1,4 +1,4 @@
-"""Whether the optional packages of the server are installed."""
+"""Whether the optional packages of the service are installed."""
 
 from importlib.util import find_spec
 
@@ -18,11 +18,14 @@ _NEEDED = (
 )
 
 
-def check_installed() -> None:
-    """Check that the server's optional packages are installed.
+def check_installed(what: str) -> None:
+    """Check that the service's optional packages are installed.
+
+    Args:
+        what: What needs them.
 
     Raises:
         MissingExtra: When one is not.
     """
     if any(find_spec(name) is None for name in _NEEDED):
-        raise MissingExtra("The server", "service,dask")
+        raise MissingExtra(what, "service,dask")

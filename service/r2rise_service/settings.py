@@ -19,10 +19,12 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from r2rise.errors import InputError
+from r2rise.errors import InputError, suggestion
 
 MEBIBYTE = 2**20
 PREFIX = "R2RISE_"
+_OF_OTHERS = {"R2RISE_API_KEY", "R2RISE_CACHE", "R2RISE_URL"}
+"""Variables that the client and the library read."""
 
 
 def _listed(value: object) -> object:
@@ -30,6 +32,14 @@ def _listed(value: object) -> object:
     if isinstance(value, str):
         return tuple(name.strip() for name in value.split(",") if name.strip())
     return value
+
+
+def _patterns(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Check that environments are named by ids: others would make gymnasium import a module."""
+    for name in names:
+        if not re.fullmatch(r"([\w-]+/)?[\w.-]*(-v\d+|\*)", name, re.ASCII):
+            raise ValueError(f"expected ids such as CartPole-v1 or r2rise/*, not {name}")
+    return names
 
 
 def _like(example: str, pattern: str) -> AfterValidator:
@@ -95,7 +105,7 @@ class Settings(BaseSettings):
     tls_key: Path | None = None
     first_key_file: Path | None = None
     keep_days: PositiveFloat | None = None
-    environments: Names = (
+    environments: Annotated[Names, AfterValidator(_patterns)] = (
         "CartPole-v1", "Pendulum-v1", "MountainCar-v0", "Hopper-v4", "r2rise/*",
     )  # fmt: skip
     max_upload_bytes: PositiveInt = 512 * MEBIBYTE
@@ -159,6 +169,16 @@ class Settings(BaseSettings):
     def datasets(self) -> Path:
         """Folder of the demonstrations, named by their content; workers know it by this path."""
         return self.data.absolute() / "datasets"
+
+
+def unknown_variables() -> list[str]:
+    """Return what is wrong with each variable that looks like a setting and is none."""
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | _OF_OTHERS
+    return [
+        f"{name} is no setting and was ignored. {suggestion(name, known)}"
+        for name in sorted(os.environ)
+        if name.startswith(PREFIX) and name not in known
+    ]
 
 
 def read_secret(path: Path, purpose: str) -> str:

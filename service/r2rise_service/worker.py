@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Callable
 from typing import Any
 
 from r2rise.engines.cluster import CONNECT_SECONDS, WORKER_NICE, Scheduler, reason_of
@@ -15,10 +14,10 @@ _CLOSE_SECONDS = 1.0
 
 _START_SECONDS = 60.0
 
-Say = Callable[[str], None]
+logger = logging.getLogger(__name__)
 
 
-def run(scheduler: Scheduler, n_workers: int, *, say: Say) -> None:
+def run(scheduler: Scheduler, n_workers: int) -> None:
     """Keep one-thread worker processes at work for a scheduler until SIGTERM or Ctrl-C.
 
     Nobody has to be told of them: the scheduler gives them tasks once they are connected. While it
@@ -27,18 +26,17 @@ def run(scheduler: Scheduler, n_workers: int, *, say: Say) -> None:
     Args:
         scheduler: Where they work.
         n_workers: Worker processes.
-        say: Is told what happens.
     """
-    asyncio.run(_run(scheduler, n_workers, say))
+    asyncio.run(_run(scheduler, n_workers))
 
 
-async def _run(scheduler: Scheduler, n_workers: int, say: Say) -> None:
+async def _run(scheduler: Scheduler, n_workers: int) -> None:
     stopping = asyncio.Event()
     for sent in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(sent, stopping.set)
     security = scheduler.security()
     workers = [
-        asyncio.create_task(_Worker(scheduler, security, number + 1, say).keep())
+        asyncio.create_task(_Worker(scheduler, security, number + 1).keep())
         for number in range(n_workers)
     ]
     await stopping.wait()
@@ -50,9 +48,8 @@ async def _run(scheduler: Scheduler, n_workers: int, say: Say) -> None:
 class _Worker:
     """One worker process and the nanny that starts it again when it was killed."""
 
-    def __init__(self, scheduler: Scheduler, security: Any, number: int, say: Say) -> None:
+    def __init__(self, scheduler: Scheduler, security: Any, number: int) -> None:
         self._address, self._security, self._number = scheduler.address, security, number
-        self._say: Say = lambda text: say(f"worker {number}: {text}")
         self._trouble = ""
 
     async def keep(self) -> None:
@@ -61,7 +58,7 @@ class _Worker:
             try:
                 await self._reach()
                 await self._work()
-                self._say(f"the scheduler at {self._address} is gone")
+                self._log(f"the scheduler at {self._address} is gone")
             except (OSError, RuntimeError) as error:  # lost while the worker started
                 self._complain(error)
             await asyncio.sleep(_RETRY_SECONDS)
@@ -98,7 +95,7 @@ class _Worker:
         )
         try:
             await nanny
-            self._say(f"ready, at {nanny.worker_address}")
+            self._log(f"ready, at {nanny.worker_address}")
             self._trouble = ""
             await nanny.finished()
         finally:
@@ -109,4 +106,7 @@ class _Worker:
         trouble = reason_of(error)
         if trouble != self._trouble:
             self._trouble = trouble
-            self._say(f"waiting for the scheduler at {self._address}: {trouble}")
+            self._log(f"waiting for the scheduler at {self._address}: {trouble}")
+
+    def _log(self, event: str) -> None:
+        logger.info(event, extra={"worker": self._number})

@@ -102,7 +102,8 @@ class Gate:
         if caller is None:
             caller = await run_in_threadpool(self._caller, scope, headers)
         if not caller.may(needed):
-            detail = f"This needs a key with the scope {needed!r}; this one has: {caller.scopes}."
+            has = ", ".join(caller.scopes)
+            detail = f"This needs a key with the scope {needed}; this one has {has}."
             raise ProblemError(403, "scope-missing", detail)
         return caller
 
@@ -110,7 +111,10 @@ class Gate:
         """Refuse names that are not ours: a page elsewhere may have pointed its name at us."""
         host = headers.get("host", "")
         if _host_name(f"//{host}") not in self._hosts:
-            detail = f"Expected the host {', '.join(sorted(self._hosts))}, got {host!r}."
+            detail = (
+                f"Expected the host {', '.join(sorted(self._hosts))}, got {host!r}. An operator "
+                "adds names with `r2rise serve --allow-host` or R2RISE_HOSTS."
+            )
             raise ProblemError(421, "wrong-host", detail)
 
     def _known(self, headers: Headers) -> Caller | None:

@@ -11,7 +11,7 @@ from r2rise.ledger import Ledger
 from r2rise.segments import Segments
 from r2rise.tasks import Key
 from r2rise_service.api.context import Context
-from r2rise_service.api.problems import ProblemError
+from r2rise_service.api.problems import ProblemError, sentence
 from r2rise_service.api.studies import Accepted, check_study, cost_of
 from r2rise_service.models import Cost, JobInfo, JobRequest, ProblemPart
 from r2rise_service.queue.questions import question_about_maps
@@ -65,9 +65,9 @@ def explained(context: Context, owner: str, job_id: str, field: str = "based_on"
     """
     job = context.store.job(owner, job_id)
     if job is None:
-        raise _refused(f"you have no job {job_id!r}", field)
+        raise _refused(f"you have no job {job_id!r}: `r2rise jobs list` lists them", field)
     if job.kind != "explain":
-        raise _refused(f"expected a job of the kind explain, {job_id} is of {job.kind}", field)
+        raise _refused(f"expected a job of the kind explain, but {job_id} is of {job.kind}", field)
     return job
 
 
@@ -137,4 +137,4 @@ def _source(job: JobInfo, name: str, map_: ImportanceMap) -> Source:
 
 def _refused(detail: str, field: str = "based_on", code: str = "refused") -> ProblemError:
     part = ProblemPart(pointer=f"#/{field}", detail=detail, code=code)
-    return ProblemError(422, code, f"This job cannot be done: {detail}", parts=[part])
+    return ProblemError(422, code, sentence(detail), parts=[part])

@@ -140,6 +140,11 @@ def pointer_to(names: Sequence[str | int]) -> str:
     return "/".join(["#", *escaped])
 
 
+def sentence(text: str) -> str:
+    """Return a reason as a sentence, with a capital letter and a full stop."""
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '?')) else '.'}"
+
+
 def in_words(problem: Mapping[str, Any]) -> str:
     """Return what pydantic found wrong, without the marks it puts around our own words."""
     reason = problem.get("ctx", {}).get("error", "") if problem["type"] == "json_invalid" else ""

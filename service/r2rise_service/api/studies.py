@@ -13,7 +13,7 @@ from r2rise import Demonstrations, Study
 from r2rise.algorithms import algorithm_names
 from r2rise.errors import suggestion
 from r2rise.resolution import Resolved, resolve
-from r2rise_service.api.problems import ProblemError, in_words, pointer_to
+from r2rise_service.api.problems import ProblemError, in_words, pointer_to, sentence
 from r2rise_service.models import Cost, ProblemPart
 from r2rise_service.settings import Settings
 from r2rise_service.storage.store import NewJob
@@ -159,7 +159,7 @@ def is_allowed(environment_id: str, patterns: Sequence[str]) -> bool:
 def refused(names: Sequence[str | int], detail: str) -> ProblemError:
     """Return the problem of one field of a study."""
     part = ProblemPart(pointer=pointer_to(["study", *names]), detail=detail, code="refused")
-    text = f"This study cannot be used: {'.'.join(map(str, names))}: {detail}."
+    text = sentence(f"This study cannot be used: {'.'.join(map(str, names))}: {detail}")
     return ProblemError(422, "invalid-study", text, parts=[part])
 
 

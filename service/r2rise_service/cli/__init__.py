@@ -24,6 +24,13 @@ from r2rise_service.cli import (
     working,
 )
 
+_STOPPED = {
+    **dict.fromkeys(
+        ("plan", "explain", "certify", "curate", "transfer"),
+        "Stopped. What was retrained is kept; the same command goes on from there.",
+    ),
+    "jobs": "Stopped. What was asked for may have reached the server: see `r2rise jobs list`.",
+}
 EXIT_FAILED, EXIT_USAGE, EXIT_CANNOT_REACH, EXIT_TIMEOUT, EXIT_INTERRUPTED = 1, 2, 3, 4, 130
 
 
@@ -35,7 +42,7 @@ class ReportingGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            message = "Stopped. What was retrained is kept; the same command goes on from there."
+            message = _STOPPED.get(ctx.invoked_subcommand, "Stopped.")
             status = EXIT_INTERRUPTED
         except BrokenPipeError:  # whoever read has enough, as `head` does
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

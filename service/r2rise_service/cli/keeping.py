@@ -132,7 +132,7 @@ def check(data: Data = None, database: Database = None) -> None:
 def _settings(data: Path | None, database: str | None) -> "Settings":
     from r2rise_service.installed import check_installed
 
-    check_installed()
+    check_installed("The server")
     from r2rise_service.settings import Settings
 
     return Settings.read(data=data, database=database)

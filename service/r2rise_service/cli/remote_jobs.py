@@ -68,7 +68,10 @@ def cancel(job: JobId, url: Url = None, json: Json = False) -> None:
     Example: r2rise jobs cancel job_123
     """
     with connect(url) as client:
-        print_job(client.jobs.get(job).cancel(), json=json)
+        found = client.jobs.get(job).cancel()
+        if found.status == "succeeded":
+            typer.echo("There was nothing to stop: the job has succeeded.", err=True)
+        print_job(found, json=json)
 
 
 @jobs.command("retry")

@@ -1,5 +1,6 @@
 """`r2rise serve`: runs the server."""
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -49,11 +50,11 @@ def serve(
     """
     from r2rise_service.installed import check_installed
 
-    check_installed()
+    check_installed("The server")
     from r2rise_service import server
     from r2rise_service.logs import configure
     from r2rise_service.opening import key_command
-    from r2rise_service.settings import Settings
+    from r2rise_service.settings import Settings, unknown_variables
 
     settings = Settings.read(
         data=data,
@@ -77,4 +78,6 @@ def serve(
         )
 
     configure(settings.log_level)
+    for warning in unknown_variables():
+        logging.getLogger(__name__).warning(warning)
     server.serve(settings, ready=ready)

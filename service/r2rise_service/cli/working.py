@@ -1,6 +1,5 @@
 """`r2rise worker`: worker processes on this machine for the servers that use a scheduler."""
 
-import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -23,12 +22,12 @@ def worker(
 
     Example: r2rise worker --scheduler tcp://127.0.0.1:8786 --workers 2
     """
-    from r2rise.algorithms.registry import require
+    from r2rise_service.installed import check_installed
 
-    require("distributed", "Running on worker processes", "dask")
+    check_installed("A worker")
     from r2rise.engines.cluster import Scheduler
+    from r2rise_service.logs import configure
     from r2rise_service.worker import run
 
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
-    where = Scheduler(scheduler, tls_ca, tls_cert, tls_key)
-    run(where, workers, say=lambda text: typer.echo(text, err=True))
+    configure("info")
+    run(Scheduler(scheduler, tls_ca, tls_cert, tls_key), workers)

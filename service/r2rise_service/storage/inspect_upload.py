@@ -126,14 +126,20 @@ def main(path: str, max_array_bytes: str, seconds: str, max_memory: str) -> None
     except (BadUpload, DemonstrationsError) as error:
         if isinstance(error.__context__, OSError):
             raise  # no memory or no disk: for the log, as it names the server's folders
-        answer = {"refused": str(error).replace(path, "The file")}
+        answer = {"refused": _named(str(error), path)}
     except MemoryError:
         answer = {"refused": "The file needs too much memory: upload fewer demonstrations."}
     except (OSError, ImportError):  # no memory or no disk, even for a module
         raise
     except Exception as error:  # NumPy, zipfile and zlib each raise their own on damaged files
-        answer = {"refused": f"The file is damaged: {error!r}.".replace(path, "the file")}
+        reason = str(error.args[0] if error.args else type(error).__name__)
+        answer = {"refused": f"The file is damaged: {_named(reason, path)}."}
     sys.stdout.write(json.dumps(answer))
+
+
+def _named(text: str, path: str) -> str:
+    """Return a message without the name that the file has on the server."""
+    return text.replace(f" {path}", " the file").replace(path, "The file")
 
 
 def _limit(what: int, value: int) -> None:

@@ -20,7 +20,7 @@ def store_key(
         id=new_id("key"),
         owner=owner,
         name=name,
-        scopes=list(scopes),
+        scopes=list(dict.fromkeys(scopes)),
         digest=digest,
         created_at=utc_now(),
     )
