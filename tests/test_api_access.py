@@ -93,6 +93,7 @@ def test_hosts(server, host, status):
     assert answer.status_code == status
     if status != 200:
         assert answer.json()["code"] == "wrong-host"
+        assert "--allow-host` or R2RISE_HOSTS" in answer.json()["detail"]
 
 
 def test_the_host_that_is_listened_on_is_ours(tmp_path):

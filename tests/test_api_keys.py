@@ -55,7 +55,7 @@ def test_what_each_scope_allows(server, needed, method, path):
         assert refused != allowed, (scope, answer.text)
         if refused:
             assert answer.json()["code"] == "scope-missing"
-            assert repr(needed) in answer.json()["detail"]
+            assert f"the scope {needed};" in answer.json()["detail"]
     without = server.connect().request(method, path)
     assert (without.status_code == 401) == (needed != "none")
 

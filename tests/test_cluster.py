@@ -1,5 +1,6 @@
 """Jobs on the workers of a Dask scheduler, whatever happens to it and to them."""
 
+import json
 import signal
 import time
 from pathlib import Path
@@ -173,7 +174,9 @@ def test_workers_wait_for_their_scheduler_and_end_when_told(tmp_path, tls):
         assert workers.process.wait(10) == 0
     _, alive = psutil.wait_procs(children, timeout=10)
     assert [child for child in alive if child.status() != psutil.STATUS_ZOMBIE] == []
-    assert "Traceback" not in workers.log.read_text()
+    lines = [json.loads(line) for line in workers.log.read_text().splitlines()]
+    assert {line["worker"] for line in lines if line["logger"] == "r2rise_service.worker"} == {1}
+    assert [line for line in lines if "exception" in line] == []
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -183,9 +184,32 @@ def test_the_commands_do_a_job(server, tmp_path):
     ask("jobs", "download", job, "--out", str(tmp_path / "map.json"))
     want = r2rise.explain(DEMOS, SMALL.model_copy(update={"seed": 3}))
     assert_same(r2rise.ImportanceMap.load(tmp_path / "map.json"), want)
-    ask("jobs", "cancel", job)  # it has ended already: nothing happens
+    ended = run("jobs", "cancel", job, "--url", server.url)[1]
+    assert "There was nothing to stop: the job has succeeded." in ended
     ask("jobs", "delete", job)
     assert "Error: " in run("jobs", "show", job, "--url", server.url, status=2)[1]
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["jobs", "submit", str(DEMOS), "--env", "CartPole-v1"], "see `r2rise jobs list`"),
+        (["datasets", "list"], "Stopped."),
+    ],
+)
+def test_ctrl_c_while_the_server_is_asked_promises_nothing_of_retrainings(command, said):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        asking = subprocess.Popen(
+            [str(R2RISE), *command, "--url", url], stderr=subprocess.PIPE, text=True
+        )
+        with silent.accept()[0] as connection:
+            connection.recv(1)
+            asking.send_signal(signal.SIGINT)
+            _, err = asking.communicate(timeout=60)
+    assert asking.returncode == 130
+    assert said in err
+    assert "retrained" not in err
 
 
 def test_waiting_ends_with_4_when_the_time_is_over_and_ctrl_c_stops_the_waiting_only(

@@ -36,6 +36,11 @@ def configure(level: str) -> None:
 
 def dask_setup(_worker: object) -> None:
     """Set up the logs of a worker process; Dask calls this in each that preloads this module."""
+    for name in ("distributed", "distributed.client"):  # it was imported first in this process
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.setLevel(logging.NOTSET)
+        logger.propagate = True
     configure("warning")
 
 

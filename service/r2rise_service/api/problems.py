@@ -147,6 +147,8 @@ def sentence(text: str) -> str:
 
 def in_words(problem: Mapping[str, Any]) -> str:
     """Return what pydantic found wrong, without the marks it puts around our own words."""
+    if problem["type"] == "extra_forbidden":
+        return "unknown field"
     reason = problem.get("ctx", {}).get("error", "") if problem["type"] == "json_invalid" else ""
     message = str(problem["msg"]).removeprefix("Value error, ")
     return _plain(f"{message}: {reason}" if reason else message)

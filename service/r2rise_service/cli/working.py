@@ -25,9 +25,10 @@ def worker(
     from r2rise_service.installed import check_installed
 
     check_installed("A worker")
-    from r2rise.engines.cluster import Scheduler
     from r2rise_service.logs import configure
-    from r2rise_service.worker import run
 
     configure("info")
+    from r2rise.engines.cluster import Scheduler
+    from r2rise_service.worker import run
+
     run(Scheduler(scheduler, tls_ca, tls_cert, tls_key), workers)
