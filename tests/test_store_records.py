@@ -25,6 +25,7 @@ from stores import (
 
 from r2rise.ledger import Ledger, LedgerHeader, Record
 from r2rise.tasks import baseline_tasks
+from r2rise_service.models import LIVE
 from r2rise_service.storage import NewDataset
 
 
@@ -147,9 +148,12 @@ def test_the_rate_is_that_since_the_newest_start(store, job, url):
 
 def test_events_are_read_in_order_from_anywhere(store, job, dataset):
     other = submit(store, dataset)
-    added = [store.add_event(job.id, "job.error", {"n": n, "x": [None, 0.5]}) for n in range(5)]
-    store.add_event(other.id, "job.error", {})
-    assert store.events(job.id)[1:] == added
+    for number in range(5):
+        store.set_status(job.id, "running", only_from=LIVE, reason=f"reason {number}")
+        store.set_status(other.id, "running", only_from=LIVE)
+    added = store.events(job.id)[1:]
+    assert [event.data["status_reason"] for event in added] == [f"reason {n}" for n in range(5)]
+    assert [event.id for event in added] == sorted({event.id for event in added})
     assert store.events(job.id, after=added[1].id) == added[2:]
     assert store.events(job.id, after=added[1].id, limit=2) == added[2:4]
     assert store.events(job.id, after=added[-1].id) == []

@@ -67,7 +67,11 @@ def importance_file(
     return _map(context, found, estimator, ending, if_none_match)
 
 
-@router.get("/jobs/{job_id}/retrainings", response_model=RetrainingPage)
+@router.get(
+    "/jobs/{job_id}/retrainings",
+    response_model=RetrainingPage,
+    responses={200: {"content": {MEDIA_TYPES[".npz"]: {}}}},
+)
 def retrainings(
     job_id: str,
     context: InContext,

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, select
 
-from r2rise_service.models import EventType, JobEvent, JobInfo, JobPage, JobStatus
+from r2rise_service.models import JobEvent, JobInfo, JobPage, JobStatus
 from r2rise_service.storage import job_queries, result_queries
 from r2rise_service.storage.database import Database
 from r2rise_service.storage.known_jobs import KnownJobs
@@ -161,11 +161,6 @@ class JobStore:
         with self._database.writing() as session:
             job_queries.forget_old_keys(session, now)
 
-    def n_live_jobs(self, owner: str) -> int:
-        """Return how many of the owner's jobs are live."""
-        with self._database.reading() as session:
-            return job_queries.count_live(session, owner)
-
     def totals(self) -> tuple[dict[str, int], dict[str, int]]:
         """Return how many jobs have each status, and how many of all retrainings have each."""
         with self._database.reading() as session:
@@ -242,13 +237,6 @@ class JobStore:
                 return None
             job_queries.move_on(session, job, status, reason, error)
             return job_info(job)
-
-    def add_event(self, job_id: str, type_: EventType, data: dict[str, Any]) -> JobEvent:
-        """Store an event."""
-        with self._database.writing() as session:
-            if job_queries.locked(session, job_id) is None:
-                raise Conflict(f"There is no job {job_id}.")
-            return event_info(job_queries.store_event(session, job_id, type_, data))
 
     def events(self, job_id: str, *, after: int = 0, limit: int = 500) -> list[JobEvent]:
         """Return events of a job with a higher number, in order."""
