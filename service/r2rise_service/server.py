@@ -1,5 +1,6 @@
 """The server: what runs in one process, what starts first and what stops last."""
 
+import gc
 import logging
 import signal
 import socket
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger(__name__)
+
+COLLECTIONS = (5_000, 20, 1_000)
+"""Thresholds of Python's garbage collector: with the tasks of long jobs in memory, a look at all
+objects holds every request up for half a second, so that it is rare."""
 
 SWITCH_SECONDS = 0.001
 """How long a busy thread, such as that which moves jobs on, may hold up requests."""
@@ -55,6 +60,7 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
         _for_operator(settings, sock) as token,
     ):
         sys.setswitchinterval(SWITCH_SECONDS)
+        gc.set_threshold(*COLLECTIONS)
         files = DatasetFiles(settings.datasets, shared=not settings.on_sqlite)
         reconciler = Reconciler(store, files, pool_of(settings), keep_days=settings.keep_days)
         reconciler.start()
