@@ -188,7 +188,7 @@ def under_requests(server: Server, ids: list[str], seconds: float) -> Load:
 def with_streams(server: Server, client: Client, ids: list[str], seconds: float) -> dict[str, Any]:
     """Measure requests while 100 streams follow ten jobs that begin and end meanwhile."""
     dataset = next(iter(client.datasets.list()))
-    own_study = {**LONG, "budget": {"retrainings": 96_000}}
+    own_study = {**LONG, "budget": {"retrainings": 9_600}}
     jobs = [client.jobs.create(dataset, study=own_study, priority=5) for _ in range(10)]
     own = [job.id for job in jobs]
     following = Load("streams", 1, url=server.url, key=KEY, jobs=own, copies=N_STREAMS // 10)
