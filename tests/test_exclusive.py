@@ -89,6 +89,6 @@ def test_who_lost_the_connection_notices(postgres_url):
     assert second.acquire(wait=True)
     assert not first.acquire(wait=False)
     second.release()
-    assert first.acquire(wait=False)
+    assert first.acquire(wait=True)  # the lock is free once the backend of `second` has ended
     first.release()
     store.close()
