@@ -9,6 +9,9 @@ import r2rise
 
 pytest_plugins = ["databases", "stores"]
 
+# What a shell runs in the background ignores Ctrl-C, and so would the commands under test.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # A loaded machine is no failure; CI draws the same examples every time.
 settings.register_profile("ours", deadline=None, derandomize=os.environ.get("CI") == "true")
 settings.load_profile("ours")
