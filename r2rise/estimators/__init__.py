@@ -30,8 +30,8 @@ def estimate(name: EstimatorName, sample: MaskedReturns) -> Estimate:
             f"An importance map needs at least 2 successful retrainings, there are "
             f"{len(sample.returns)}."
         )
-    # One thread: the same bits on any number of cores, and on a busy machine 9 times as fast for
-    # 2000 segments, where threads of a decomposition wait for each other.
+    # One thread: the same bits on any number of cores, and far faster on a busy machine, where
+    # the threads of a decomposition wait for each other.
     with threadpool_limits(1):
         return ESTIMATORS[name](sample)
 
