@@ -7,7 +7,7 @@ from hypothesis import settings
 
 import r2rise
 
-pytest_plugins = ["databases", "stores"]
+pytest_plugins = ["databases", "servers", "stores"]
 
 # What a shell runs in the background ignores Ctrl-C, and so would the commands under test.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -7,6 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from r2rise_service import Client
+
 R2RISE = Path(sys.executable).with_name("r2rise")
 
 
@@ -64,3 +68,16 @@ def run(*command: str, status: int = 0, **env: str) -> tuple[str, str]:
     )
     assert found.returncode == status, found.stdout + found.stderr
     return found.stdout, found.stderr
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A running server, for all tests of a file."""
+    with Server(tmp_path_factory.mktemp("server") / "data") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def client(server):
+    with Client(url=server.url) as found:
+        yield found

@@ -5,7 +5,6 @@ import sys
 import threading
 import time
 
-import pytest
 from sqlalchemy import create_engine, text
 
 from r2rise_service.storage import Store
@@ -18,14 +17,6 @@ assert lock.acquire(wait=False)
 print("held", flush=True)
 time.sleep(60)
 """
-
-
-@pytest.fixture
-def store(url):
-    found = Store(url)
-    found.migrate()
-    yield found
-    found.close()
 
 
 def test_one_has_it_at_a_time(store):

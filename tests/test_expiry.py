@@ -8,19 +8,11 @@ from sqlalchemy import create_engine, text
 from test_reconciler import study_of
 
 from r2rise_service.queue.expiry import remove_expired
-from r2rise_service.storage import NewDataset, NewJob, Store
+from r2rise_service.storage import NewDataset, NewJob
 from r2rise_service.storage.files import DatasetFiles
 from r2rise_service.storage.rows import utc_now
 
 OURS = toys.demonstrations()
-
-
-@pytest.fixture
-def store(url):
-    found = Store(url)
-    found.migrate()
-    yield found
-    found.close()
 
 
 @pytest.fixture

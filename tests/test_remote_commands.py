@@ -22,18 +22,6 @@ NO_SCORE = {
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with Server(tmp_path_factory.mktemp("server") / "data") as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def client(server):
-    with Client(url=server.url) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
 def dataset(client):
     return client.datasets.upload(DEMOS)
 
@@ -152,12 +140,12 @@ def test_labels_from_the_command_line(server, client, tmp_path):
 
 
 def test_watching_shows_a_bar_on_a_terminal(server, client, dataset):
-    study = LONG.model_copy(update={"budget": r2rise.Budget(retrainings=4096), "seed": 5})
+    study = LONG.model_copy(update={"budget": r2rise.Budget(retrainings=12_288), "seed": 5})
     job = client.jobs.create(dataset, study=study)
     shown, status = on_a_terminal("jobs", "watch", job.id, "--url", server.url)
     assert status == 0
-    assert re.search(r"Retraining \S+ \d+/4117 [\d.]+/s 0:00:\d\d left", shown)
-    assert f"{job.id} succeeded 4117 of 4117 retrainings done" in shown
+    assert re.search(r"Retraining \S+ \d+/12309 [\d.]+/s 0:00:\d\d left", shown)
+    assert f"{job.id} succeeded 12309 of 12309 retrainings done" in shown
     assert "most helpful segments" in shown
 
 

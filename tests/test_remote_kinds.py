@@ -4,11 +4,10 @@ import json
 import re
 
 import pytest
-from servers import Server, run
+from servers import run
 from test_service_cli import DEMOS, LONG
 
 import r2rise
-from r2rise_service import Client
 from r2rise_service.client import Conflict, JobCanceled, NotFound, Refused
 
 SMALL = {
@@ -19,18 +18,6 @@ SMALL = {
     "budget": {"retrainings": 128, "baseline_retrainings": 2},
 }
 OTHER = {**SMALL, "algorithm": {"name": "bc", "settings": {"n_epochs": 3}}}
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with Server(tmp_path_factory.mktemp("server") / "data") as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def client(server):
-    with Client(url=server.url) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

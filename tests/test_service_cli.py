@@ -41,18 +41,6 @@ LONG = SMALL.model_copy(
 MAP = ("importance", "std_error", "n_kept", "n_masked")
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with Server(tmp_path_factory.mktemp("server") / "data") as found:
-        yield found
-
-
-@pytest.fixture
-def client(server):
-    with Client(url=server.url) as found:
-        yield found
-
-
 @pytest.fixture
 def dataset(client):
     return client.datasets.upload(DEMOS)

@@ -57,17 +57,15 @@ def alone(settings: Settings) -> Iterator[None]:
     Raises:
         AlreadyRunning: When another process has it.
     """
-    from filelock import FileLock, Timeout
+    from r2rise_service.storage.exclusive import FileExclusive
 
     make_folder(settings)
-    lock = FileLock(settings.data / "server.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
+    lock = FileExclusive(settings.data / "server.lock")
+    if not lock.acquire(wait=False):
         raise AlreadyRunning(
             f"A server is running on {settings.data}. Stop it first (Ctrl-C), or name another "
             "folder with --data."
-        ) from None
+        )
     with lock:
         forget_operator(settings.data)  # nobody had the lock: a crash left the file behind
         yield

@@ -75,13 +75,8 @@ class Datasets:
 
     def _find(self, **params: str) -> Iterator[DatasetInfo]:
         """Yield datasets, asking for further pages when they are needed."""
-        while True:
-            response = self._transport.request("GET", "/datasets", params=params)
-            page = DatasetPage.model_validate_json(response.content)
+        for page in self._transport.pages("/datasets", DatasetPage, params):
             yield from page.data
-            if page.next_page_token is None:
-                return
-            params["page_token"] = page.next_page_token
 
     def _upload_arrays(
         self, demonstrations: Demonstrations, metadata: Mapping[str, Any] | None

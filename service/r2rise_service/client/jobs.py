@@ -183,21 +183,16 @@ class Jobs:
             label: Only those with this name and value among their labels.
             page_size: Jobs fetched at once, at most 500.
         """
-        params: dict[str, Any] = {
+        params = {
             "status": status,
             "dataset_id": dataset.id if isinstance(dataset, DatasetInfo) else dataset,
             "label": "=".join(label) if label else None,
             "page_size": page_size,
         }
-        while True:
-            given = {name: value for name, value in params.items() if value is not None}
-            response = self._transport.request("GET", "/jobs", params=given)
-            page = JobPage.model_validate_json(response.content)
+        given = {name: value for name, value in params.items() if value is not None}
+        for page in self._transport.pages("/jobs", JobPage, given):
             for info in page.data:
                 yield Job(self._transport, info)
-            if page.next_page_token is None:
-                return
-            params["page_token"] = page.next_page_token
 
     def _study(
         self,

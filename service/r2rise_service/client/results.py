@@ -91,19 +91,14 @@ class Results:
                 for what the job mainly does.
             part: Of a transfer: whose retrainings, counted from 0 as in `info.based_on`.
         """
-        params: dict[str, str | int] = {
+        params = {
             "kind": kind or RECORDS[self.info.kind],
             "part": part,
             "page_size": PAGE_SIZE,
         }
-        while True:
-            response = self._transport.request("GET", f"{self._path}/retrainings", params=params)
-            page = RetrainingPage.model_validate_json(response.content)
+        for page in self._transport.pages(f"{self._path}/retrainings", RetrainingPage, params):
             for retraining in page.data:
                 yield Record.from_json(retraining.model_dump())
-            if page.next_page_token is None:
-                return
-            params["page_token"] = page.next_page_token
 
     def ledger(self, path: str | Path, *, part: int = 0) -> Path:
         """Write all records to a file that `r2rise.Ledger.load` reads, and return its path.

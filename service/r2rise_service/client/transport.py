@@ -6,16 +6,19 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import httpx2
 from pydantic import ValidationError
 
 from r2rise.errors import InputError
 from r2rise_service.client.errors import ApiError, CannotReach, error_of
-from r2rise_service.models import Problem
+from r2rise_service.models import DatasetPage, JobPage, Problem
+from r2rise_service.records import RetrainingPage
 
 logger = logging.getLogger(__name__)
+
+Page = TypeVar("Page", DatasetPage, JobPage, RetrainingPage)
 
 PREFIX = "/api/v1"
 FIRST_ATTEMPTS, ATTEMPTS = 3, 9
@@ -89,6 +92,26 @@ class Transport:
             may_repeat=repeatable or method in REPEATABLE or "Idempotency-Key" in headers,
             gone_is_done=method == "DELETE",
         )
+
+    def pages(self, path: str, model: type[Page], params: Mapping[str, Any]) -> Iterator[Page]:
+        """Yield the pages of a list, each asked for when it is needed.
+
+        Args:
+            path: Below `/api/v1`.
+            model: What a page is.
+            params: What is listed.
+
+        Raises:
+            CannotReach: When no server answers.
+            ApiError: When it answers with a problem.
+        """
+        asked = dict(params)
+        while True:
+            page = model.model_validate_json(self.request("GET", path, params=asked).content)
+            yield page
+            if page.next_page_token is None:
+                return
+            asked["page_token"] = page.next_page_token
 
     def download(self, path: str, file: IO[bytes], *, params: Mapping[str, str]) -> None:
         """Write what the server answers to a file, piece by piece; after a lost connection anew.

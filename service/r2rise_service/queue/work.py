@@ -146,8 +146,8 @@ def _shards(wanted: Sequence[Wanted]) -> Iterator[tuple[Shard, _Submitted]]:
     begun: set[tuple[int, Key]] = set()
     for runner, tasks in wanted:
         tally = Tally(runner.study, tasks, runner.ledger)
-        held = [record for task in tasks if (record := runner.ledger.get(task)) is not None]
-        tally.add([record for record in held if record.key in runner.tried])
+        tried = (runner.ledger.get(task) for task in tasks if task.key in runner.tried)
+        tally.add([record for record in tried if record is not None])
         size = runner.study.execution.shard_size or 1
         for shard in missing_shards(runner.ledger, tasks, size):
             keys = {(runner.part, task.key) for task in shard.tasks if runner.lacks(task)}

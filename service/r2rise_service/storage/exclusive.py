@@ -2,7 +2,6 @@
 
 import hashlib
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol, Self
 
 from filelock import FileLock, Timeout
@@ -37,18 +36,13 @@ class Exclusive(Protocol):
         self.acquire(wait=True)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Release it."""
         self.release()
 
 
 class FileExclusive(Exclusive):
-    """A lock on a file, beside a SQLite database."""
+    """A lock on a file."""
 
     def __init__(self, path: Path) -> None:
         self._lock = FileLock(path, thread_local=False)
