@@ -1,6 +1,7 @@
 """Locks that one holder among all processes has; they go with the process that holds them."""
 
 import hashlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -87,7 +88,7 @@ class PostgresExclusive(Exclusive):
             call = "pg_advisory_lock" if wait else "pg_try_advisory_lock"
             got = self._connection.scalar(text(f"SELECT {call}(:number)"), self._number)
         except DBAPIError:
-            self.release()
+            self._close()
             raise
         self._has_it = wait or bool(got)
         return self._has_it
@@ -98,11 +99,18 @@ class PostgresExclusive(Exclusive):
             try:
                 self._connection.execute(text("SELECT 1"))
             except DBAPIError:
-                self.release()
+                self._close()
         return self._has_it
 
     def release(self) -> None:
         """Let the next one have it."""
+        if self._connection is not None and self.is_held():
+            # the server drops the locks of a closed connection some time later only
+            with suppress(DBAPIError):
+                self._connection.execute(text("SELECT pg_advisory_unlock(:number)"), self._number)
+        self._close()
+
+    def _close(self) -> None:
         self._has_it = False
         if self._connection is not None:
             self._connection.close()
