@@ -146,6 +146,32 @@ class Demonstrations:
         """Cut the demonstrations into segments, by default of 10 frames."""
         return Segments.of(self.lengths, masking or Masking())
 
+    def trainable(
+        self, kept: NDArray[np.bool_], *, frame_stack: int = 1, next_obs: bool = False
+    ) -> NDArray[np.bool_]:
+        """Return the kept frames whose transition shows nothing of a masked frame.
+
+        Args:
+            kept: (..., n_frames) bool, frames that masks keep.
+            frame_stack: Frames that an observation shows: its own and those before it.
+            next_obs: Whether the observation that followed is used, too. It belongs to the next
+                frame; that after a demonstration's last frame belongs to none.
+
+        Returns:
+            (..., n_frames) bool.
+        """
+        usable = kept.copy()
+        for back in range(1, frame_stack):
+            usable[..., back:] &= kept[..., :-back] | ~self._same_demonstration(back)
+        if next_obs:
+            usable[..., :-1] &= kept[..., 1:] | ~self._same_demonstration(1)
+        return usable
+
+    def _same_demonstration(self, apart: int) -> NDArray[np.bool_]:
+        """Say of each frame but the first `apart` whether it continues the one so far before."""
+        number = self.frame_demonstration
+        return np.equal(number[apart:], number[:-apart])
+
     def transitions(self, kept: NDArray[np.bool_]) -> Transitions:
         """Return the transitions of the kept frames, (n_frames,) bool; others are left out."""
         frame = np.flatnonzero(kept)

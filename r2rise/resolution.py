@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from r2rise.algorithms import TrainsMany, check_algorithm, make_algorithm
+from r2rise.algorithms import ChecksEnvironment, TrainsMany, check_algorithm, make_algorithm
 from r2rise.demonstrations import Demonstrations
 from r2rise.environments import DEFAULT_MAX_STEPS, Environment, check_demonstrations
 from r2rise.errors import StudyError
@@ -187,6 +187,8 @@ def _resolve_estimator(study: Study, masking: Masking, n_segments: int) -> Estim
 
 def _masks_at_once(spec: AlgorithmSpec, n_frames: int, environment: Environment) -> int:
     algorithm = make_algorithm(spec)
+    if isinstance(algorithm, ChecksEnvironment):
+        algorithm.check_environment(environment)
     if isinstance(algorithm, TrainsMany):
         return algorithm.masks_at_once(n_frames, environment)
     return SHARD_SIZE

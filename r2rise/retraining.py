@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from r2rise.algorithms import Progress, TrainsMany, make_algorithm
+from r2rise.algorithms import Progress, TrainsMany, make_algorithm, uses_next_obs
 from r2rise.demonstrations import Demonstrations, Transitions
 from r2rise.environments import Environment
 from r2rise.errors import Canceled
@@ -61,6 +61,7 @@ class Retrainer:
         self.segments = demonstrations.segments(study.masking)
         self._environment = Environment(study.environment)
         self._algorithm = make_algorithm(study.algorithm)
+        self.uses_next_obs = uses_next_obs(self._algorithm)
         if isinstance(self._algorithm, TrainsMany):
             self._warm_up(self._algorithm)
 
@@ -93,15 +94,16 @@ class Retrainer:
         """Train and evaluate masks that share their seeds at once."""
         started = time.perf_counter()
         found = {task.key: Record.failed(task, EMPTY_MASK) for task in tasks}
-        groups: dict[Seeds, list[Task]] = {}
-        for task in tasks:
-            if any(task.packed_mask):
-                groups.setdefault(task.seeds, []).append(task)
+        kept = self._kept(tasks)
+        groups: dict[Seeds, list[int]] = {}
+        for row, task in enumerate(tasks):
+            if kept[row].any():
+                groups.setdefault(task.seeds, []).append(row)
         evaluation_seconds = 0.0
-        for seeds, own in groups.items():
-            masks = np.array([task.mask(len(self.segments)) for task in own])
+        for seeds, rows in groups.items():
+            own = [tasks[row] for row in rows]
             try:
-                scores, seconds = self._returns_together(masks, seeds, progress)
+                scores, seconds = self._returns_together(kept[rows], seeds, progress)
                 evaluation_seconds += seconds
                 for task, returns in zip(own, scores, strict=True):
                     found[task.key] = Record(*task.key, returns)
@@ -117,11 +119,10 @@ class Retrainer:
         ]
 
     def _returns_together(
-        self, masks: NDArray[np.bool_], seeds: Seeds, progress: Progress
+        self, kept: NDArray[np.bool_], seeds: Seeds, progress: Progress
     ) -> tuple[Returns, float]:
         """Return scores (n_masks, n_episodes) and the seconds that evaluation took."""
         threads = self.study.execution.threads
-        kept = np.repeat(masks, self.segments.n_frames, axis=1)
         with threadpool_limits(threads):
             with seeded_globals(seeds.training, threads):
                 policies = cast("TrainsMany", self._algorithm).train_many(
@@ -144,9 +145,10 @@ class Retrainer:
         """
         started = time.perf_counter()
         record = Record.failed(task, EMPTY_MASK)
-        if task.kind == "random_policy" or any(task.packed_mask):
+        [kept] = self._kept([task])
+        if task.kind == "random_policy" or kept.any():
             try:
-                returns, seconds = self._returns(task, progress)
+                returns, seconds = self._returns(task, kept, progress)
                 record = Record(*task.key, returns, evaluation_seconds=seconds)
             except Canceled:
                 raise
@@ -154,14 +156,25 @@ class Retrainer:
                 record = Record.failed(task, _reason(error))
         return replace(record, seconds=time.perf_counter() - started)
 
-    def _returns(self, task: Task, progress: Progress) -> tuple[Returns, float]:
+    def _kept(self, tasks: Sequence[Task]) -> NDArray[np.bool_]:
+        """Return the frames that each task trains on, (n_tasks, n_frames) bool."""
+        masks = np.array([task.mask(len(self.segments)) for task in tasks])
+        return self._demonstrations.trainable(
+            self.segments.frames(masks),
+            frame_stack=self.study.masking.frame_stack,
+            next_obs=self.uses_next_obs,
+        )
+
+    def _returns(
+        self, task: Task, kept: NDArray[np.bool_], progress: Progress
+    ) -> tuple[Returns, float]:
         """Return scores (n_episodes,) and the seconds that evaluation took."""
         with threadpool_limits(self.study.execution.threads):
             policy = None
             if task.kind != "random_policy":
                 with seeded_globals(task.training_seed, self.study.execution.threads):
                     policy = self._algorithm.train(
-                        self._transitions(task.mask(len(self.segments))),
+                        self._transitions(kept),
                         self._environment,
                         task.training_seed,
                         progress=progress,
@@ -177,8 +190,8 @@ class Retrainer:
                 )
             return returns, time.perf_counter() - started
 
-    def _transitions(self, mask: NDArray[np.bool_]) -> Transitions:
-        kept = self._demonstrations.transitions(self.segments.frames(mask))
+    def _transitions(self, frames: NDArray[np.bool_]) -> Transitions:
+        kept = self._demonstrations.transitions(frames)
         obs_dtype = self._environment.observation_space.dtype
         return replace(
             kept,

@@ -96,9 +96,9 @@ class Segments:
         """Frames of each segment, (n_segments,) int64."""
         return self.stop - self.start
 
-    def frames(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Return the frames that a mask, (n_segments,) bool, keeps: (n_frames,) bool."""
-        return np.repeat(mask, self.n_frames)
+    def frames(self, masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return the frames that masks, (..., n_segments) bool, keep: (..., n_frames) bool."""
+        return np.repeat(masks, self.n_frames, axis=-1)
 
 
 def read_boundaries(path: str | Path) -> tuple[tuple[int, ...], ...]:

@@ -90,6 +90,8 @@ class Masking(StudyPart):
         design: `foldover`, `balanced`, `bernoulli`, or `auto` to let the budget decide.
         keep_probability: Share of the segments that a mask keeps.
         block_size: Masks that share a training seed; filled in by the design when left out.
+        frame_stack: Frames that one observation shows (4 in the paper's Atari games). A frame
+            whose observation shows a masked one is left out, too.
     """
 
     segment_length: int | Literal["all"] | None = 10
@@ -97,6 +99,7 @@ class Masking(StudyPart):
     design: DesignChoice = "auto"
     keep_probability: float = Field(default=0.5, gt=0, lt=1)
     block_size: int | None = Field(default=None, ge=1)
+    frame_stack: int = Field(default=1, ge=1, exclude_if=lambda frames: frames == 1)
 
     @property
     def shares_seeds(self) -> bool:

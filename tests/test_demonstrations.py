@@ -46,6 +46,31 @@ def test_transitions_of_kept_frames():
     assert found.terminal.tolist() == [False, True, False, False, True]
 
 
+@given(
+    st.lists(st.integers(1, 6), min_size=1, max_size=4),
+    st.integers(1, 8),
+    st.booleans(),
+    st.randoms(use_true_random=False),
+)
+def test_trainable_frames_show_no_masked_one(lengths, frame_stack, next_obs, random):
+    numbers = [(demo, time) for demo, length in enumerate(lengths) for time in range(length)]
+    kept = {number: random.random() < 0.7 for number in numbers}
+    ours = Demonstrations(
+        obs=np.zeros((len(numbers) + len(lengths), 1)),
+        acts=np.zeros(len(numbers)),
+        lengths=np.array(lengths),
+    )
+
+    def shows(demo, time):
+        last = time + 1 if next_obs else time
+        return [(demo, t) for t in range(time - frame_stack + 1, last + 1)]
+
+    want = [all(kept.get(frame, True) for frame in shows(*number)) for number in numbers]
+    masks = np.array([list(kept.values()), [True] * len(numbers)])
+    found = ours.trainable(masks, frame_stack=frame_stack, next_obs=next_obs)
+    assert found.tolist() == [want, [True] * len(numbers)]
+
+
 def test_without_terminal_nothing_is_terminal():
     ours = Demonstrations(obs=np.zeros((4, 1)), acts=np.zeros(3), lengths=np.array([3]))
     assert not ours.transitions(np.ones(3, bool)).terminal.any()

@@ -47,6 +47,50 @@ def test_a_record_is_the_return_of_what_the_mask_keeps():
         assert (record.status, record.reason) == ("ok", "")
 
 
+@pytest.mark.parametrize("frame_stack", [1, 4])
+@pytest.mark.parametrize("algorithm", [toys.Additive, toys.AdditiveFromNext])
+def test_what_shows_a_masked_frame_is_left_out_too(algorithm, frame_stack):
+    ours = retrainer(algorithm, masking={"frame_stack": frame_stack})
+    task = toys.task(ours, "design", 1)
+    kept = np.repeat(task.mask(8), 10)
+    whole = np.array(
+        [
+            all(
+                kept[t]
+                for t in range(frame - frame_stack + 1, frame + 1 + ours.uses_next_obs)
+                if t // toys.LENGTH == frame // toys.LENGTH
+            )
+            for frame in range(N_FRAMES)
+        ]
+    )
+    assert ours.uses_next_obs == (algorithm is toys.AdditiveFromNext)
+    assert (whole.sum() < kept.sum()) == (frame_stack > 1 or ours.uses_next_obs)
+    record = ours.retrain(task, keep_going)
+    np.testing.assert_allclose(record.returns, [toys.frame_values(N_FRAMES)[whole].sum()] * 3)
+
+
+@pytest.mark.parametrize("algorithm", ["bc", "imitation-bc"])
+def test_a_mask_that_leaves_nothing_to_train_on_is_an_empty_mask(algorithm):
+    asked = Study(
+        environment=toys.OneStep,
+        algorithm=algorithm,
+        masking={"segment_length": 3, "frame_stack": 15},
+        evaluation={"n_episodes": 2},
+        budget=64,
+    )
+    demonstrations = toys.demonstrations()
+    ours = Retrainer(resolve(asked, demonstrations).study, demonstrations)
+    tasks = toys.tasks(ours, "design", range(4))
+    kept = ours.segments.frames(np.array([task.mask(len(ours.segments)) for task in tasks]))
+    trained = demonstrations.trainable(kept, frame_stack=15).any(axis=1).tolist()
+    records = ours.run(Shard(tasks), keep_going)
+    assert [record.status == "ok" for record in records] == trained
+    assert [record.reason for record in records if record.status == "failed"] == (
+        [EMPTY_MASK] * trained.count(False)
+    )
+    assert False in trained
+
+
 def test_masks_of_a_block_share_their_seeds():
     ours = retrainer()
     seeds = [toys.task(ours, "design", index).seeds for index in range(64)]

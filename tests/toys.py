@@ -102,6 +102,12 @@ class Additive:
         return Constant(float(worth + noise))
 
 
+class AdditiveFromNext(Additive):
+    """The same, but it looks at the observations that followed."""
+
+    uses_next_obs = True
+
+
 def uses_global_generators(transitions, environment, seed, *, progress):
     """Draws from every global generator: differs unless they are seeded."""
     import random

@@ -1,10 +1,23 @@
 """What is retrained: the seam that every algorithm is behind, the registry, the algorithms."""
 
-from r2rise.algorithms.base import Algorithm, NoSettings, Policy, Progress, TrainsMany
-from r2rise.algorithms.registry import algorithm_names, check_algorithm, make_algorithm
+from r2rise.algorithms.base import (
+    Algorithm,
+    ChecksEnvironment,
+    NoSettings,
+    Policy,
+    Progress,
+    TrainsMany,
+)
+from r2rise.algorithms.registry import (
+    algorithm_names,
+    check_algorithm,
+    make_algorithm,
+    uses_next_obs,
+)
 
 __all__ = [
     "Algorithm",
+    "ChecksEnvironment",
     "NoSettings",
     "Policy",
     "Progress",
@@ -12,4 +25,5 @@ __all__ = [
     "algorithm_names",
     "check_algorithm",
     "make_algorithm",
+    "uses_next_obs",
 ]

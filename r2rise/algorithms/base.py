@@ -72,12 +72,27 @@ class TrainsMany(Protocol):
         """
 
 
+@runtime_checkable
+class ChecksEnvironment(Protocol):
+    """An algorithm that knows which environments it can handle."""
+
+    def check_environment(self, environment: Environment) -> None:
+        """Check the spaces, before anything is spent.
+
+        Raises:
+            EnvironmentMismatch: When it cannot handle them.
+        """
+
+
 class Algorithm(Protocol):
     """An imitation-learning algorithm as a black box.
 
     A class with these is built with its settings, `Algorithm(settings)`; one without a `Settings`
     model is built without arguments. A plain function of the signature of `train` is an algorithm
     without settings.
+
+    One that learns from `next_obs` says so with `uses_next_obs = True`: then frames that a masked
+    frame follows are left out, too.
     """
 
     def train(

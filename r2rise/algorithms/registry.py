@@ -23,6 +23,7 @@ class FunctionAlgorithm:
 
     def __init__(self, function: Callable[..., Policy]) -> None:
         self._function = function
+        self.uses_next_obs = uses_next_obs(function)
 
     def train(
         self,
@@ -122,6 +123,11 @@ def make_algorithm(spec: AlgorithmSpec) -> Algorithm:
         return cast("Algorithm", implementation())
     settings = settings_model(implementation).model_validate(spec.settings)
     return cast("Algorithm", implementation(settings))
+
+
+def uses_next_obs(algorithm: Any) -> bool:
+    """Say whether an algorithm learns from the observations that followed the actions."""
+    return bool(getattr(algorithm, "uses_next_obs", False))
 
 
 def require(module: str, purpose: str, extra: str) -> None:

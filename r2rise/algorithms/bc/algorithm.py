@@ -41,6 +41,10 @@ class BC:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         return settings.model_copy(update={"device": device})
 
+    def check_environment(self, environment: Environment) -> None:
+        """Check that a network fits the spaces; see `ChecksEnvironment`."""
+        self._network(environment)
+
     def masks_at_once(self, n_frames: int, environment: Environment) -> int:
         """Return the largest power of two up to 64 whose training costs at most 3e11 operations."""
         network, settings = self._network(environment), self.settings

@@ -24,6 +24,12 @@ SegmentLength = Annotated[str | None, typer.Option(help="Frames masked together,
 OwnSegments = Annotated[
     Path | None, typer.Option(help="Your own segments: CSV of demonstration, start, stop.")
 ]
+FrameStack = Annotated[
+    int | None,
+    typer.Option(
+        help="Frames that one observation shows; those that show a masked one are left out, too."
+    ),
+]
 ObsKeys = Annotated[str | None, typer.Option(help="Keys of a dict observation to use: a,b,c.")]
 StudyFile = Annotated[
     Path | None, typer.Option(help="Study as YAML; the options here win over it.")
@@ -60,12 +66,19 @@ def _goal(text: str) -> dict[str, Any]:
     raise StudyError(f"--until should be reliability=NUMBER or verdicts, got {text!r}.{hint}")
 
 
-def masking_fields(segment_length: str | None, segments: Path | None) -> dict[str, Any]:
+def masking_fields(
+    segment_length: str | None, segments: Path | None, frame_stack: int | None
+) -> dict[str, Any]:
     """Return the fields of `study.masking` that options name.
 
     Raises:
         StudyError: When they contradict each other, or the file of segments cannot be used.
     """
+    stacked = {} if frame_stack is None else {"frame_stack": frame_stack}
+    return _segment_fields(segment_length, segments) | stacked
+
+
+def _segment_fields(segment_length: str | None, segments: Path | None) -> dict[str, Any]:
     from r2rise.errors import StudyError
     from r2rise.segments import read_boundaries
 

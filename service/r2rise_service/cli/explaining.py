@@ -21,6 +21,7 @@ def explain(
     max_time: asking.MaxTime = None,
     segment_length: asking.SegmentLength = None,
     segments: asking.OwnSegments = None,
+    frame_stack: asking.FrameStack = None,
     obs_keys: asking.ObsKeys = None,
     estimator: Annotated[
         str | None, typer.Option(help="difference, ridge, rise or rise_normalized.")
@@ -48,7 +49,7 @@ def explain(
         {
             "environment": asking.environment_fields(env, obs_keys),
             "algorithm": {"name": algorithm},
-            "masking": asking.masking_fields(segment_length, segments),
+            "masking": asking.masking_fields(segment_length, segments, frame_stack),
             "budget": {"retrainings": retrainings},
             "until": asking.until_fields(until or (), max_time),
             "estimator": estimator,

@@ -26,6 +26,7 @@ def plan(
     ] = None,
     segment_length: asking.SegmentLength = None,
     segments: asking.OwnSegments = None,
+    frame_stack: asking.FrameStack = None,
     obs_keys: asking.ObsKeys = None,
     study: asking.StudyFile = None,
     seed: asking.Seed = None,
@@ -46,7 +47,7 @@ def plan(
         {
             "environment": asking.environment_fields(env, obs_keys),
             "algorithm": {"name": algorithm},
-            "masking": asking.masking_fields(segment_length, segments),
+            "masking": asking.masking_fields(segment_length, segments, frame_stack),
             "until": asking.until_fields(until or (), max_time),
             "seed": seed,
         },

@@ -33,6 +33,7 @@ def submit(
     max_time: asking.MaxTime = None,
     segment_length: asking.SegmentLength = None,
     segments: asking.OwnSegments = None,
+    frame_stack: asking.FrameStack = None,
     obs_keys: asking.ObsKeys = None,
     study: asking.StudyFile = None,
     seed: asking.Seed = None,
@@ -54,7 +55,7 @@ def submit(
         {
             "environment": asking.environment_fields(env, obs_keys),
             "algorithm": {"name": algorithm},
-            "masking": asking.masking_fields(segment_length, segments),
+            "masking": asking.masking_fields(segment_length, segments, frame_stack),
             "budget": {"retrainings": retrainings},
             "until": asking.until_fields(until or (), max_time),
             "seed": seed,
