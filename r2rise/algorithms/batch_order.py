@@ -5,9 +5,12 @@ the order of their keys: two masks see the frames that both keep in the same ord
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from r2rise.demonstrations import Transitions
 
 
 def epoch_order(frame: NDArray[np.int64], seed: int, epoch: int) -> NDArray[np.int64]:
@@ -36,3 +39,30 @@ def epoch_batches(
     order = epoch_order(frame, seed, epoch)
     for start in range(0, len(order) - size + 1, size):
         yield order[start : start + size]
+
+
+class SharedOrder:
+    """Transitions as `imitation` takes them: batches, each full pass the next epoch.
+
+    Attributes:
+        size: Frames of a batch, at most those kept.
+        per_epoch: Batches of an epoch.
+    """
+
+    def __init__(self, transitions: Transitions, seed: int, batch_size: int) -> None:
+        self._transitions = transitions
+        self._seed = seed
+        self._epoch = 0
+        self.size = min(batch_size, len(transitions))
+        self.per_epoch = len(transitions) // self.size
+
+    def __iter__(self) -> Iterator[dict[str, NDArray[Any]]]:
+        kept = self._transitions
+        for batch in epoch_batches(kept.frame, self._seed, self._epoch, self.size):
+            yield {
+                "obs": kept.obs[batch],
+                "acts": kept.acts[batch],
+                "next_obs": kept.next_obs[batch],
+                "dones": kept.terminal[batch],
+            }
+        self._epoch += 1  # not reached when `imitation` peeks at the first batch

@@ -1,15 +1,13 @@
 """Behavioural cloning as the `imitation` library does it."""
 
 import warnings
-from collections.abc import Iterator
 from typing import Any, Literal, cast
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from r2rise.algorithms.base import Policy, Progress
-from r2rise.algorithms.batch_order import epoch_batches
+from r2rise.algorithms.batch_order import SharedOrder
 from r2rise.algorithms.registry import require
 from r2rise.demonstrations import Transitions
 from r2rise.environments import Environment
@@ -63,7 +61,7 @@ class ImitationBC:
         from stable_baselines3.common.logger import Logger
 
         settings = self.settings
-        batches = _SharedOrder(transitions, seed, settings.batch_size)
+        batches = SharedOrder(transitions, seed, settings.batch_size)
         n_updates = settings.n_epochs * batches.per_epoch
         trainer = BC(
             observation_space=environment.observation_space,
@@ -102,23 +100,6 @@ class ImitationBC:
             net_arch=list(self.settings.hidden_sizes),
             activation_fn=activation,
         )
-
-
-class _SharedOrder:
-    """An iterable of batches; each full pass is the next epoch of the block's shared order."""
-
-    def __init__(self, transitions: Transitions, seed: int, batch_size: int) -> None:
-        self._transitions = transitions
-        self._seed = seed
-        self._epoch = 0
-        self.size = min(batch_size, len(transitions))
-        self.per_epoch = len(transitions) // self.size
-
-    def __iter__(self) -> Iterator[dict[str, NDArray[Any]]]:
-        kept = self._transitions
-        for batch in epoch_batches(kept.frame, self._seed, self._epoch, self.size):
-            yield {"obs": kept.obs[batch], "acts": kept.acts[batch]}
-        self._epoch += 1  # not reached when `imitation` peeks at the first batch
 
 
 def _reporter(progress: Progress, n_updates: int) -> Any:

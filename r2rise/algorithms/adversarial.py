@@ -1,0 +1,233 @@
+"""Generative adversarial imitation learning and adversarial inverse reinforcement learning.
+
+As the `imitation` library does them, with PPO of Stable-Baselines3 as the generator.
+"""
+
+from typing import TYPE_CHECKING, Any, Self, cast
+
+from gymnasium import spaces
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from r2rise.algorithms.base import Policy, Progress
+from r2rise.algorithms.batch_order import SharedOrder
+from r2rise.algorithms.registry import require
+from r2rise.algorithms.rl_spaces import check_spaces, refuse, takes_cnn
+from r2rise.demonstrations import Transitions
+from r2rise.environments import Environment
+
+if TYPE_CHECKING:
+    from imitation.algorithms.adversarial.common import AdversarialTrainer
+    from imitation.rewards.reward_nets import RewardNet
+    from stable_baselines3 import PPO
+    from stable_baselines3.common.vec_env import VecEnv
+
+_ACTIONS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
+_CHANNELS = (32, 64, 64)
+_DOWNSAMPLING = {"kernel_size": 3, "stride": 2, "padding": 1}
+
+
+class AdversarialSettings(BaseModel):
+    """Settings of `gail` and `airl`.
+
+    A round: PPO acts for `n_envs` x `n_steps` steps, rewarded by the reward network, and is
+    updated; then the reward network is updated `n_disc_updates` times.
+
+    Attributes:
+        total_steps: Environment steps of a training, rounded down to whole rounds.
+        n_envs: Environments that step together.
+        n_steps: Steps of each environment in a round.
+        demo_batch_size: Frames of the demonstrations in an update of the reward network, and as
+            many of the generator's; fewer where fewer are kept.
+        n_disc_updates: Updates of the reward network in a round.
+        disc_learning_rate: Adam's step size for the reward network.
+        reward_hidden_sizes: Units of each hidden layer of the reward network (vectors only; for
+            images it is a CNN of three layers).
+        shaped: Whether the reward is shaped by a potential of the state (Fu et al. 2018).
+        hidden_sizes: Units of each hidden layer of the policy (for images after the CNN).
+        learning_rate: Adam's step size for the policy.
+        n_epochs: PPO's passes over the steps of a round.
+        batch_size: Steps in an update of PPO; a divisor of `n_envs` x `n_steps`.
+        gamma: Discount of a step.
+        gae_lambda: Decay of PPO's advantages.
+        ent_coef: Weight of PPO's entropy bonus.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    total_steps: int = Field(default=100_000, ge=1)
+    n_envs: int = Field(default=8, ge=1)
+    n_steps: int = Field(default=128, ge=1)
+    demo_batch_size: int = Field(default=256, ge=1)
+    n_disc_updates: int = Field(default=4, ge=1)
+    disc_learning_rate: float = Field(default=1e-3, gt=0)
+    reward_hidden_sizes: tuple[int, ...] = (32, 32)
+    shaped: bool = False
+    hidden_sizes: tuple[int, ...] = (64, 64)
+    learning_rate: float = Field(default=3e-4, gt=0)
+    n_epochs: int = Field(default=10, ge=1)
+    batch_size: int = Field(default=64, ge=2)
+    gamma: float = Field(default=0.99, gt=0, le=1)
+    gae_lambda: float = Field(default=0.95, ge=0, le=1)
+    ent_coef: float = Field(default=0.0, ge=0)
+
+    @property
+    def round_steps(self) -> int:
+        """Environment steps of a round."""
+        return self.n_envs * self.n_steps
+
+    @model_validator(mode="after")
+    def _whole_rounds(self) -> Self:
+        if self.round_steps % self.batch_size:
+            raise ValueError(
+                f"batch_size {self.batch_size} does not divide the {self.round_steps} steps of a "
+                f"round (n_envs x n_steps)"
+            )
+        if self.total_steps < self.round_steps:
+            raise ValueError(
+                f"total_steps {self.total_steps} is less than one round of {self.round_steps} "
+                f"(n_envs x n_steps)"
+            )
+        return self
+
+
+class _Adversarial:
+    """The alternation that both algorithms share; they differ in what the reward is."""
+
+    uses_next_obs = True
+    name: str
+
+    def __init__(self, settings: AdversarialSettings) -> None:
+        require("imitation", f"The algorithm {self.name!r}", "imitation")
+        self.settings = settings
+
+    def check_environment(self, environment: Environment) -> None:
+        """Check that PPO and the reward network can handle the spaces.
+
+        Raises:
+            EnvironmentMismatch: When they cannot.
+        """
+        check_spaces(self.name, environment, _ACTIONS)
+        images, acted = takes_cnn(environment.observation_space), environment.action_space
+        if images and not isinstance(acted, spaces.Discrete):
+            refuse(self.name, environment, f"images need Discrete actions, got {acted}")
+
+    def train(
+        self,
+        transitions: Transitions,
+        environment: Environment,
+        seed: int,
+        *,
+        progress: Progress,
+    ) -> Policy:
+        """Train on the kept transitions; see `Algorithm.train`."""
+        from r2rise.algorithms import rl_parts as parts
+
+        settings = self.settings
+        n_rounds = settings.total_steps // settings.round_steps
+        report = parts.Report(progress, n_rounds * settings.round_steps)
+        report.tell()
+        with parts.opened(environment, settings.n_envs, seed) as venv:
+            seen = parts.as_seen(transitions, environment)
+            generator = self._generator(venv)
+            report.watch(generator)
+            trainer = self._trainer(
+                demonstrations=SharedOrder(seen, seed, settings.demo_batch_size),
+                demo_batch_size=min(settings.demo_batch_size, len(seen)),
+                venv=venv,
+                gen_algo=generator,
+                reward_net=self._reward_network(venv),
+                n_disc_updates_per_round=settings.n_disc_updates,
+                disc_opt_kwargs={"lr": settings.disc_learning_rate},
+                allow_variable_horizon=True,
+                custom_logger=parts.Silence(),
+            )
+            trainer.gen_callback = cast("Any", report)  # instead of one that logs
+            _alternate(trainer, n_rounds, report)
+        progress(1.0)
+        policy: Policy = parts.only_what_acts(generator.policy)
+        return policy
+
+    def _trainer(self, **arguments: Any) -> "AdversarialTrainer":
+        raise NotImplementedError
+
+    def _generator(self, venv: "VecEnv") -> "PPO":
+        from stable_baselines3 import PPO
+
+        from r2rise.algorithms.rl_parts import policy_arguments
+
+        settings = self.settings
+        return PPO(
+            **policy_arguments(venv.observation_space, settings.hidden_sizes),
+            env=venv,
+            n_steps=settings.n_steps,
+            batch_size=settings.batch_size,
+            n_epochs=settings.n_epochs,
+            learning_rate=settings.learning_rate,
+            gamma=settings.gamma,
+            gae_lambda=settings.gae_lambda,
+            ent_coef=settings.ent_coef,
+            device="cpu",
+        )
+
+    def _reward_network(self, venv: "VecEnv") -> "RewardNet":
+        from imitation.rewards import reward_nets as nets
+
+        from r2rise.algorithms.rl_parts import ClippedNorm
+
+        observed, acted = venv.observation_space, venv.action_space
+        base: RewardNet
+        potential: Any
+        if takes_cnn(observed):
+            cnn: dict[str, Any] = {**_DOWNSAMPLING, "hwc_format": False}
+            base = nets.CnnRewardNet(observed, acted, hid_channels=_CHANNELS, **cnn)
+            potential = nets.BasicPotentialCNN(observed, _CHANNELS, **cnn)
+        else:
+            sizes = self.settings.reward_hidden_sizes
+            mlp: dict[str, Any] = {"hid_sizes": sizes, "normalize_input_layer": ClippedNorm}
+            base = nets.BasicRewardNet(observed, acted, **mlp)
+            potential = nets.BasicPotentialMLP(observed, **mlp)
+        if not self.settings.shaped:
+            return base
+        return nets.ShapedRewardNet(base, potential, self.settings.gamma)
+
+
+def _alternate(trainer: "AdversarialTrainer", n_rounds: int, report: Any) -> None:
+    """Do what `trainer.train` does, without its progress bar, and tell the report."""
+    from imitation.util.networks import training
+
+    for _ in range(n_rounds):
+        trainer.train_gen()
+        for _ in range(trainer.n_disc_updates_per_round):
+            with training(trainer.reward_train):
+                trainer.train_disc()
+            report.tell()
+
+
+class GAIL(_Adversarial):
+    """Generative adversarial imitation learning (Ho and Ermon 2016)."""
+
+    name = "gail"
+
+    class Settings(AdversarialSettings):
+        """Settings of `gail`."""
+
+    def _trainer(self, **arguments: Any) -> "AdversarialTrainer":
+        from imitation.algorithms.adversarial import gail
+
+        return gail.GAIL(**arguments)
+
+
+class AIRL(_Adversarial):
+    """Adversarial inverse reinforcement learning (Fu et al. 2018)."""
+
+    name = "airl"
+
+    class Settings(AdversarialSettings):
+        """Settings of `airl`."""
+
+        shaped: bool = True
+
+    def _trainer(self, **arguments: Any) -> "AdversarialTrainer":
+        from imitation.algorithms.adversarial import airl
+
+        return airl.AIRL(**arguments)

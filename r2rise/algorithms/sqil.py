@@ -1,0 +1,162 @@
+"""Soft Q imitation learning, as the `imitation` library does it."""
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast
+
+import numpy as np
+from gymnasium import spaces
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from r2rise.algorithms.base import Policy, Progress
+from r2rise.algorithms.registry import require
+from r2rise.algorithms.rl_spaces import check_spaces
+from r2rise.demonstrations import Transitions
+from r2rise.environments import Environment
+
+if TYPE_CHECKING:
+    from imitation.algorithms import sqil
+    from imitation.data.types import Transitions as ImitationTransitions
+    from stable_baselines3.common.vec_env import VecEnv
+
+
+class SQIL:
+    """Soft Q imitation learning (Reddy et al. 2020): reward 1 for the expert's steps, else 0.
+
+    The learner is DQN for Discrete actions and SAC for Box actions; half of each batch is from
+    the demonstrations.
+    """
+
+    uses_next_obs = True
+
+    class Settings(BaseModel):
+        """Settings of `sqil`.
+
+        Attributes:
+            total_steps: Environment steps of a training.
+            learning_starts: Steps of random actions before the first update.
+            train_every: Steps between updates.
+            n_updates: Updates each time.
+            batch_size: Frames in an update, half of them from the demonstrations.
+            buffer_size: The learner's latest steps that are kept.
+            hidden_sizes: Units of each hidden layer (for images after the CNN).
+            learning_rate: Adam's step size.
+            gamma: Discount of a step.
+            tau: Share by which the target network moves after each step.
+            exploration: Share of random actions in the end (Discrete actions only).
+            exploration_share: Share of the training over which it falls from 1 to that.
+            ent_coef: Weight of the entropy, or `auto` (Box actions only).
+        """
+
+        model_config = ConfigDict(frozen=True, extra="forbid")
+
+        total_steps: int = Field(default=20_000, ge=1)
+        learning_starts: int = Field(default=100, ge=1)
+        train_every: int = Field(default=1, ge=1)
+        n_updates: int = Field(default=1, ge=1)
+        batch_size: int = Field(default=64, ge=2)
+        buffer_size: int = Field(default=50_000, ge=1)
+        hidden_sizes: tuple[int, ...] = (64, 64)
+        learning_rate: float = Field(default=1e-3, gt=0)
+        gamma: float = Field(default=0.99, gt=0, le=1)
+        tau: float = Field(default=0.005, gt=0, le=1)
+        exploration: float = Field(default=0.05, ge=0, le=1)
+        exploration_share: float = Field(default=0.1, gt=0, le=1)
+        ent_coef: Literal["auto"] | Annotated[float, Field(ge=0)] = "auto"
+
+        @model_validator(mode="after")
+        def _starts_before_the_end(self) -> Self:
+            if self.learning_starts >= self.total_steps:
+                raise ValueError(
+                    f"learning_starts {self.learning_starts} leaves none of the total_steps "
+                    f"{self.total_steps} to learn"
+                )
+            return self
+
+    def __init__(self, settings: Settings) -> None:
+        require("imitation", "The algorithm 'sqil'", "imitation")
+        self.settings = settings
+
+    def check_environment(self, environment: Environment) -> None:
+        """Check that DQN or SAC can handle the spaces.
+
+        Raises:
+            EnvironmentMismatch: When neither can.
+        """
+        check_spaces("sqil", environment, (spaces.Discrete, spaces.Box))
+
+    def train(
+        self,
+        transitions: Transitions,
+        environment: Environment,
+        seed: int,
+        *,
+        progress: Progress,
+    ) -> Policy:
+        """Train on the kept transitions; see `Algorithm.train`."""
+        from r2rise.algorithms import rl_parts as parts
+
+        report = parts.Report(progress, self.settings.total_steps)
+        report.tell()
+        with parts.opened(environment, 1, seed) as venv:
+            seen = parts.as_seen(transitions, environment)
+            trainer = self._trainer(venv, _for_imitation(seen, environment))
+            trainer.rl_algo.set_logger(parts.Silence())
+            report.watch(trainer.rl_algo)
+            trainer.train(total_timesteps=self.settings.total_steps, callback=report)
+        progress(1.0)
+        policy: Policy = parts.only_what_acts(trainer.policy)
+        return policy
+
+    def _trainer(self, venv: "VecEnv", expert: "ImitationTransitions") -> "sqil.SQIL":
+        from imitation.algorithms import sqil
+        from stable_baselines3 import DQN, SAC
+
+        from r2rise.algorithms.rl_parts import Silence, policy_arguments
+
+        settings, discrete = self.settings, isinstance(venv.action_space, spaces.Discrete)
+        arguments = policy_arguments(venv.observation_space, settings.hidden_sizes)
+        trainer = sqil.SQIL(
+            venv=venv,
+            demonstrations=expert,
+            policy=arguments["policy"],
+            custom_logger=Silence(),
+            rl_algo_class=DQN if discrete else SAC,
+            rl_kwargs={
+                "policy_kwargs": arguments["policy_kwargs"],
+                "learning_starts": settings.learning_starts,
+                "train_freq": settings.train_every,
+                "gradient_steps": settings.n_updates,
+                "batch_size": settings.batch_size,
+                "buffer_size": min(settings.buffer_size, settings.total_steps),
+                "learning_rate": settings.learning_rate,
+                "gamma": settings.gamma,
+                "tau": settings.tau,
+                "target_update_interval": 1,
+                "device": "cpu",
+                **(self._of_dqn() if discrete else {"ent_coef": settings.ent_coef}),
+            },
+        )
+        # imitation puts the expert's buffer on a GPU where there is one
+        cast("Any", trainer.rl_algo.replay_buffer).expert_buffer.device = trainer.rl_algo.device
+        return trainer
+
+    def _of_dqn(self) -> dict[str, Any]:
+        return {
+            "exploration_final_eps": self.settings.exploration,
+            "exploration_fraction": self.settings.exploration_share,
+        }
+
+
+def _for_imitation(seen: Transitions, environment: Environment) -> "ImitationTransitions":
+    """Return the expert's transitions as a replay buffer of the learner keeps its own."""
+    from imitation.data.types import Transitions as ImitationTransitions
+
+    from r2rise.algorithms.rl_parts import scaled
+
+    space = environment.action_space
+    return ImitationTransitions(
+        obs=seen.obs,
+        acts=scaled(seen.acts, space) if isinstance(space, spaces.Box) else seen.acts,
+        infos=np.array([{}] * len(seen)),
+        next_obs=seen.next_obs,
+        dones=seen.terminal,
+    )
