@@ -1,5 +1,6 @@
 """One contract for every algorithm, and what is particular to each."""
 
+import itertools
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -9,27 +10,20 @@ import pytest
 import toys
 from hypothesis import given
 from hypothesis import strategies as st
+from quick_algorithms import QUICK, learnt, quick, spec_of, train
 
 from r2rise import Demonstrations, Study
-from r2rise.algorithms import algorithm_names, check_algorithm, make_algorithm
+from r2rise.algorithms import algorithm_names, make_algorithm, uses_next_obs
 from r2rise.algorithms.batch_order import epoch_batches, epoch_order
 from r2rise.environments import Environment
 from r2rise.errors import Canceled, MissingExtra, StudyError, UnknownName
-from r2rise.retraining import keep_going, seeded_globals
-from r2rise.study_parts import AlgorithmSpec, EnvironmentSpec
+from r2rise.ledger import EMPTY_MASK
+from r2rise.resolution import resolve
+from r2rise.retraining import Retrainer, Shard, keep_going, seeded_globals
+from r2rise.study_parts import EnvironmentSpec
+from r2rise.tasks import pack_mask
 
 CARTPOLE = Path(__file__).parent.parent / "examples" / "cartpole.npz"
-
-
-def spec_of(name) -> AlgorithmSpec:
-    return check_algorithm(AlgorithmSpec.model_validate(name))
-
-
-def train(name, transitions, environment, seed, progress=keep_going):
-    with seeded_globals(seed, 1):
-        return make_algorithm(spec_of(name)).train(
-            transitions, environment, seed, progress=progress
-        )
 
 
 @pytest.fixture(scope="module")
@@ -48,73 +42,156 @@ def observations():
     return np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
 
 
-def probabilities(policy, observations) -> np.ndarray:
-    """Anything that shows small differences between policies, else the actions."""
-    import torch
+@pytest.fixture(scope="module")
+def demonstrations():
+    return Demonstrations.load(CARTPOLE)
 
-    if hasattr(policy, "get_distribution"):
-        with torch.no_grad():
-            return policy.get_distribution(
-                torch.as_tensor(observations)
-            ).distribution.logits.numpy()
-    return policy.predict(observations)[0]
+
+def usable(name, demonstrations, kept, frame_stack=1):
+    """The transitions that a mask of frames leaves to an algorithm."""
+    next_obs = uses_next_obs(make_algorithm(spec_of(quick(name))))
+    return demonstrations.transitions(
+        demonstrations.trainable(kept, frame_stack=frame_stack, next_obs=next_obs)
+    )
+
+
+def poisoned(demonstrations, kept, frame_stack):
+    """Other actions in masked frames, and other observations where they are shown."""
+    shown = np.zeros(len(demonstrations.obs), bool)
+    for number, (first, length) in enumerate(
+        zip(demonstrations.first_frame, demonstrations.lengths, strict=True)
+    ):
+        for time in range(length + 1):
+            window = range(max(time - frame_stack + 1, 0), min(time + 1, length))
+            shown[first + number + time] = any(not kept[first + t] for t in window)
+    return Demonstrations(
+        obs=np.where(shown[:, None], demonstrations.obs + 100, demonstrations.obs),
+        acts=np.where(kept, demonstrations.acts, 1 - demonstrations.acts),
+        lengths=demonstrations.lengths,
+    )
+
+
+def retrainer(name, demonstrations) -> Retrainer:
+    study = Study(
+        environment="CartPole-v1",
+        algorithm=quick(name),
+        evaluation={"n_episodes": 1, "max_steps": 5},
+        budget=128,
+    )
+    return Retrainer(resolve(study, demonstrations).study, demonstrations)
+
+
+def test_every_installed_algorithm_is_tested_with_quick_settings():
+    assert QUICK.keys() == set(algorithm_names())
 
 
 @pytest.mark.parametrize("name", algorithm_names())
 class TestEveryAlgorithm:
     def test_the_same_seed_gives_the_same_policy_another_a_different_one(
-        self, name, kept, environment, observations
+        self, name, kept, environment
     ):
-        first, again, other = (train(name, kept, environment, seed) for seed in (1, 1, 2))
-        assert (probabilities(first, observations) == probabilities(again, observations)).all()
-        assert (probabilities(first, observations) != probabilities(other, observations)).any()
+        first, again, other = (
+            learnt(train(quick(name), kept, environment, seed)) for seed in (1, 1, 2)
+        )
+        assert (first == again).all()
+        assert (first != other).any()
 
     def test_predicts_in_batches(self, name, kept, environment, observations):
-        policy = train(name, kept, environment, 1)
+        policy = train(quick(name), kept, environment, 1)
         actions, _ = policy.predict(observations, deterministic=True)
         alone = [policy.predict(own[None], deterministic=True)[0][0] for own in observations]
         assert actions.tolist() == [int(action) for action in alone]
 
-    def test_masked_frames_change_nothing(self, name, environment, observations):
-        demos = Demonstrations.load(CARTPOLE)
-        mask = np.arange(500) % 20 < 10
-        acts = np.where(mask, demos.acts, 1 - demos.acts)
-        poisoned = Demonstrations(obs=demos.obs, acts=acts, lengths=demos.lengths)
-        first = train(name, demos.transitions(mask), environment, 1)
-        second = train(name, poisoned.transitions(mask), environment, 1)
-        assert (probabilities(first, observations) == probabilities(second, observations)).all()
+    @pytest.mark.parametrize("frame_stack", [1, 3])
+    def test_masked_frames_change_nothing(self, name, frame_stack, demonstrations, environment):
+        mask = np.arange(500) // 10 % 3 != 1
+        other = poisoned(demonstrations, mask, frame_stack)
+        first, second = (
+            train(quick(name), usable(name, demos, mask, frame_stack), environment, 1)
+            for demos in (demonstrations, other)
+        )
+        assert (learnt(first) == learnt(second)).all()
+
+    def test_frames_that_are_kept_matter(self, name, demonstrations, environment):
+        mask = np.ones(500, bool)
+        other = poisoned(demonstrations, np.arange(500) < 250, 1)
+        first, second = (
+            train(quick(name), usable(name, demos, mask), environment, 1)
+            for demos in (demonstrations, other)
+        )
+        assert (learnt(first) != learnt(second)).any()
+
+    def test_the_action_space_does_not_shrink_with_the_mask(self, name, kept, environment):
+        """Kept frames all of one action leave policies that can take every action."""
+        alike = np.flatnonzero(kept.acts == 1)
+        fields = {field: getattr(kept, field)[alike] for field in vars(kept)}
+        policy = train(quick(name), replace(kept, **fields), environment, 1)
+        anywhere = np.random.default_rng(0).normal(scale=100, size=(200, 4)).astype(np.float32)
+        with seeded_globals(0, 1):
+            acts = [policy.predict(anywhere, deterministic=False)[0] for _ in range(20)]
+        assert learnt(policy).shape == learnt(train(quick(name), kept, environment, 1)).shape
+        assert np.unique(acts).tolist() == [0, 1]
+
+    def test_survives_one_segment_and_none(self, name, demonstrations):
+        ours = retrainer(name, demonstrations)
+        one = np.arange(len(ours.segments)) == 7
+        alone, none = (
+            replace(toys.task(ours, "design", 0), packed_mask=pack_mask(mask))
+            for mask in (one, one & False)
+        )
+        records = ours.run(Shard((alone, none)), keep_going)
+        assert [record.status for record in records] == ["ok", "failed"]
+        assert records[1].reason == EMPTY_MASK
 
     def test_survives_a_single_frame(self, name, kept, environment, observations):
         fields = {field: getattr(kept, field)[:1] for field in vars(kept)}
-        train(name, replace(kept, **fields), environment, 1).predict(observations)
+        train(quick(name), replace(kept, **fields), environment, 1).predict(observations)
 
-    def test_reports_progress_and_stops_when_told_to(self, name, kept, environment):
+    def test_reports_progress(self, name, kept, environment):
         told = []
-        train(name, kept, environment, 1, told.append)
+        train(quick(name), kept, environment, 1, told.append)
         assert told == sorted(told)
+        assert told[0] >= 0
         assert told[-1] == 1.0
 
-        def stop(fraction):
-            raise Canceled
+    def test_stops_when_told_to(self, name, kept, environment):
+        """At any call; between two calls little more than one update of a network happens."""
+        told = []
+        train(quick(name), kept, environment, 1, told.append)
+        for last in {1, 2, len(told) // 2, len(told)}:
+            calls = itertools.count(1)
 
-        with pytest.raises(Canceled):
-            train(name, kept, environment, 1, stop)
+            def stop(fraction, calls=calls, last=last):
+                if next(calls) == last:
+                    raise Canceled
+
+            with pytest.raises(Canceled):
+                train(quick(name), kept, environment, 1, stop)
 
     def test_settings_are_filled_in_and_unknown_ones_refused(self, name):
         assert spec_of(name).settings
-        with pytest.raises(StudyError, match="n_epoch: unknown field. Did you mean 'n_epochs'"):
-            spec_of({"name": name, "settings": {"n_epoch": 3}})
+        with pytest.raises(StudyError, match="n_thing: unknown field"):
+            spec_of({"name": name, "settings": {"n_thing": 3}})
 
-    def test_policies_pickle(self, name, kept, environment, observations):
-        policy = train(name, kept, environment, 1)
-        copy = pickle.loads(pickle.dumps(policy))
-        assert (probabilities(copy, observations) == probabilities(policy, observations)).all()
+    def test_policies_pickle_and_act_without_their_environment(
+        self, name, kept, environment, observations
+    ):
+        policy = train(quick(name), kept, environment, 1)
+        packed = pickle.dumps(policy)
+        assert len(packed) < 100_000
+        actions = policy.predict(observations)[0]
+        assert (pickle.loads(packed).predict(observations)[0] == actions).all()
+
+    def test_writes_and_prints_nothing(self, name, kept, environment, tmp_path, monkeypatch, capfd):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+        train(quick(name), kept, environment, 1)
+        assert list(tmp_path.iterdir()) == []
+        assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad")
-def test_imitation_bc_equals_imitation_with_the_same_weights_and_order(
-    kept, environment, observations
-):
+def test_imitation_bc_equals_imitation_with_the_same_weights_and_order(kept, environment):
     from imitation.algorithms.bc import BC
     from imitation.util.logger import HierarchicalLogger
     from stable_baselines3.common.logger import Logger
@@ -138,7 +215,7 @@ def test_imitation_bc_equals_imitation_with_the_same_weights_and_order(
         )
         theirs.train(n_epochs=10, progress_bar=False)
     ours = train("imitation-bc", kept, environment, 1)
-    assert (probabilities(ours, observations) == probabilities(theirs.policy, observations)).all()
+    assert (learnt(ours) == learnt(theirs.policy)).all()
 
 
 @given(st.sets(st.integers(0, 300), min_size=2), st.integers(0, 2**31), st.integers(0, 50))
