@@ -12,7 +12,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from r2rise.demonstrations import Demonstrations
-from r2rise.errors import EnvironmentMismatch, UnknownName, suggestion
+from r2rise.errors import EnvironmentMismatch, MissingExtra, UnknownName, suggestion
 from r2rise.study_parts import EnvironmentSpec
 
 DEFAULT_MAX_STEPS = 10_000
@@ -35,6 +35,7 @@ class Environment:
     Raises:
         UnknownName: When no environment has this name.
         EnvironmentMismatch: When it cannot be made, or its spaces are of an unsupported kind.
+        MissingExtra: When an optional package that it needs is not installed.
     """
 
     def __init__(self, spec: EnvironmentSpec) -> None:
@@ -170,6 +171,8 @@ def _make_gym(spec: EnvironmentSpec) -> GymEnv:
             env = maker(**spec.kwargs)
         else:
             env = gym.make(spec.id, disable_env_checker=True, **cast("dict[str, Any]", spec.kwargs))
+    except MissingExtra:
+        raise
     except gym.error.Error as error:
         raise UnknownName(
             f"There is no environment {spec.id!r}: {error}", field="environment.id"

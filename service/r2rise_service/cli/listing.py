@@ -36,11 +36,17 @@ def environments(
     ] = "",
     json: AsJson = False,
 ) -> None:
-    """List the environment ids that gymnasium knows.
+    """List the environment ids that gymnasium knows, and what some of them need first.
 
     Example: r2rise environments cartpole
     """
     from r2rise.environments import environment_ids
+    from r2rise_envs import needed_extra
 
     ids = [name for name in environment_ids() if contains.lower() in name.lower()]
-    typer.echo(json_module.dumps(ids, indent=2) if json else "\n".join(ids))
+    if json:
+        typer.echo(json_module.dumps(ids, indent=2))
+        return
+    for name in ids:
+        extra = needed_extra(name)
+        typer.echo(f'{name}  needs: pip install "r2rise[{extra}]"' if extra else name)

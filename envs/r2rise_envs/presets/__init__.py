@@ -1,0 +1,96 @@
+"""Presets: environments that people use, under ids that carry their wrappers.
+
+Registering imports nothing and works whatever is installed; making asks for the packages.
+"""
+
+import importlib
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import gymnasium as gym
+
+from r2rise.algorithms.registry import require
+from r2rise.errors import MissingExtra
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What is behind an id.
+
+    Attributes:
+        maker: `module:name` of the class or function that makes the environment.
+        extra: The extra of R2RISE that installs what it needs.
+        packages: Modules that have to be installed.
+        max_episode_steps: Steps after which an episode is cut.
+        settings: Arguments of the maker.
+    """
+
+    maker: str
+    extra: str
+    packages: tuple[str, ...]
+    max_episode_steps: int
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def check_installed(self, name: str) -> None:
+        """Check that the packages of this environment are installed.
+
+        Raises:
+            MissingExtra: With the line that installs them.
+        """
+        for package in self.packages:
+            require(package, f"The environment {name!r}", self.extra)
+
+
+def _minatar(game: str) -> Preset:
+    maker = "r2rise_envs.presets.minatar:MinAtar"
+    return Preset(maker, "minatar", ("minatar",), 2500, {"game": game})
+
+
+PRESETS = {
+    "r2rise/MinAtar-Asterix-v0": _minatar("asterix"),
+    "r2rise/MinAtar-Breakout-v0": _minatar("breakout"),
+    "r2rise/MinAtar-Freeway-v0": _minatar("freeway"),
+    "r2rise/MinAtar-Seaquest-v0": _minatar("seaquest"),
+    "r2rise/MinAtar-SpaceInvaders-v0": _minatar("space_invaders"),
+}
+"""Every preset by its id."""
+
+
+def register() -> None:
+    """Register all presets with gymnasium, those whose packages are missing included."""
+    for name, preset in PRESETS.items():
+        if name not in gym.registry:
+            gym.register(
+                name,
+                entry_point=f"{__name__}:make",
+                max_episode_steps=preset.max_episode_steps,
+                kwargs={"preset": name},
+            )
+
+
+def make(preset: str, render_mode: str | None = None) -> gym.Env[Any, Any]:
+    """Return the environment of a preset, without its step limit.
+
+    Args:
+        preset: Its id.
+        render_mode: `rgb_array` for pictures.
+
+    Raises:
+        MissingExtra: When a package that it needs is not installed.
+    """
+    found = PRESETS[preset]
+    found.check_installed(preset)
+    module, _, name = found.maker.partition(":")
+    maker = getattr(importlib.import_module(module), name)
+    return cast("gym.Env[Any, Any]", maker(**found.settings, render_mode=render_mode))
+
+
+def needed_extra(name: str) -> str | None:
+    """Return the extra that has to be installed before an environment can be made, or None."""
+    if name not in PRESETS:
+        return None
+    try:
+        PRESETS[name].check_installed(name)
+    except MissingExtra:
+        return PRESETS[name].extra
+    return None
