@@ -189,8 +189,8 @@ def test_bc_is_explained_on_every_preset(name):
         environment=name,
         algorithm={"name": "bc", "settings": {"n_epochs": 1}},
         evaluation={"n_episodes": 1, "max_steps": 8},
-        masking={"segment_length": 10},
+        masking={"segment_length": 3},
         budget={"retrainings": 16, "baseline_retrainings": 1},
     )
     found = r2rise.explain(demonstrations_of(name), study)
-    assert found.n_failed == 0
+    assert found.retrainings.failed == 0
