@@ -5,6 +5,7 @@ from pathlib import Path
 
 from r2rise.demonstrations import Demonstrations
 from r2rise.engines import Engine
+from r2rise.formats import read_demonstrations
 from r2rise.importance import ImportanceMap
 from r2rise.mapping import importance_map
 from r2rise.output import OutputDirectory
@@ -51,7 +52,7 @@ def explain(
         directory.check()
     if not isinstance(demonstrations, Demonstrations):
         keys = study.environment.obs_keys
-        demonstrations = Demonstrations.load(demonstrations, obs_keys=keys)
+        demonstrations = read_demonstrations(demonstrations, obs_keys=keys)
     resolved = resolve(study, demonstrations)
     if not study.until.may_end_early:
         logger.info("%s", resolved.power.describe())

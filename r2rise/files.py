@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from r2rise.errors import InputError
+
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[IO[bytes]]:
@@ -33,6 +35,23 @@ def move_folder(source: Path, target: Path) -> None:
     except OSError:
         if not target.exists():
             raise
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Make a folder that is at `path` only when the block ends well.
+
+    Raises:
+        InputError: When something is there already.
+    """
+    if path.exists():
+        raise InputError(f"{path} is there already: choose another name, or remove it.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
+        folder = Path(scratch) / path.name
+        folder.mkdir()
+        yield folder
+        folder.rename(path)
 
 
 def cache_folder() -> Path:

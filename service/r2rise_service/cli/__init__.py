@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from r2rise_service.cli import (
     certifying,
     comparing,
+    converting,
     curating,
     explaining,
     keeping,
@@ -83,6 +84,7 @@ app.command("certify")(certifying.certify)
 app.command("curate")(curating.curate)
 app.command("compare")(comparing.compare)
 app.command("transfer")(transferring.transfer)
+app.command("convert")(converting.convert)
 app.command("report")(reporting.report)
 app.command("algorithms")(listing.algorithms)
 app.command("environments")(listing.environments)

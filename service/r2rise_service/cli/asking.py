@@ -10,7 +10,17 @@ import typer
 if TYPE_CHECKING:
     from r2rise import Study
 
-Demos = Annotated[Path, typer.Argument(metavar="DEMOS", help="Demonstrations, .npz.")]
+Demos = Annotated[
+    Path,
+    typer.Argument(metavar="DEMOS", help="Demonstrations: .npz, or what `r2rise convert` reads."),
+]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        help="Format of what is read, if it cannot be told: npz, csv, robomimic, d4rl, minari or "
+        "imitation."
+    ),
+]
 Env = Annotated[str | None, typer.Option(help="Gymnasium id, module:Env-v0 or module:factory.")]
 Algorithm = Annotated[str | None, typer.Option(help="Installed algorithm, or module:object.")]
 Goals = Annotated[

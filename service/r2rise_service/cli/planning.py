@@ -38,6 +38,7 @@ def plan(
     Example: r2rise plan demos.npz --env CartPole-v1 --until reliability=0.9 --out out/
     """
     import r2rise
+    from r2rise.formats import read_demonstrations
     from r2rise.study import MOST_RETRAININGS
     from r2rise_service.cli.progress import progress_bar
 
@@ -52,7 +53,7 @@ def plan(
             "seed": seed,
         },
     )
-    loaded = r2rise.Demonstrations.load(demonstrations, obs_keys=question.environment.obs_keys)
+    loaded = read_demonstrations(demonstrations, obs_keys=question.environment.obs_keys)
     with progress_bar("Pilot") as on_progress:
         found = r2rise.plan(
             loaded,

@@ -64,16 +64,17 @@ def labels_of(texts: Iterable[str] | None) -> dict[str, str]:
 def upload(
     demonstrations: asking.Demos,
     obs_keys: asking.ObsKeys = None,
+    format: asking.Format = None,  # noqa: A002
     url: Url = None,
     json: Json = False,
 ) -> None:
-    """Upload demonstrations, unless the server has them.
+    """Upload demonstrations, unless the server has them; other formats are converted here.
 
     Example: r2rise datasets upload demos.npz
     """
     with connect(url) as client:
         keys = obs_keys.split(",") if obs_keys else ()
-        found = client.datasets.upload(demonstrations, obs_keys=keys)
+        found = client.datasets.upload(demonstrations, obs_keys=keys, format=format)
     _print_dataset(found, json=json)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from r2rise.demonstrations import Demonstrations
+from r2rise.formats import read_demonstrations, recognise
 from r2rise_service.client.transport import Transport
 from r2rise_service.models import DatasetInfo, DatasetPage
 
@@ -23,14 +24,17 @@ class Datasets:
         demonstrations: str | Path | Demonstrations,
         *,
         obs_keys: Sequence[str] = (),
+        format: str | None = None,  # noqa: A002
         metadata: Mapping[str, Any] | None = None,
     ) -> DatasetInfo:
         """Upload demonstrations, unless the server has them.
 
         Args:
-            demonstrations: An `.npz` file or the demonstrations themselves.
+            demonstrations: A file or folder of any format that `r2rise convert` reads, which is
+                converted here, or the demonstrations themselves. The server takes `.npz` alone.
             obs_keys: For a file with dict observations: the keys to concatenate, as in the
                 study's environment.
+            format: Of the file, if it cannot be told from what it holds.
             metadata: Whatever you want to say about them, JSON-ready; not looked at when the
                 server has them.
 
@@ -41,8 +45,10 @@ class Datasets:
         if isinstance(demonstrations, Demonstrations):
             loaded, path = demonstrations, None
         else:
-            loaded = Demonstrations.load(demonstrations, obs_keys=tuple(obs_keys))
-            path = None if obs_keys else Path(demonstrations)
+            source = Path(demonstrations)
+            name = format or recognise(source)
+            loaded = read_demonstrations(source, format=name, obs_keys=obs_keys)
+            path = source if name == "npz" and not obs_keys else None
         known = self._known(loaded.content_hash)
         if known is not None:
             return known

@@ -1,0 +1,213 @@
+"""Episodes one after another become demonstrations; large ones by way of files on the disk."""
+
+import logging
+import math
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from r2rise.demonstrations import Demonstrations
+from r2rise.errors import DemonstrationsError, suggestion
+from r2rise.files import cache_folder
+from r2rise.formats.npz import MEMORY_MAP_BYTES
+from r2rise.wording import counted
+
+logger = logging.getLogger(__name__)
+
+
+class Episode(NamedTuple):
+    """One episode as a reader finds it.
+
+    Attributes:
+        obs: (T + 1, *obs_shape), or (T, *obs_shape) where the file lacks what followed the last
+            action: then that action is left out.
+        acts: (T, *act_shape).
+        rews: (T,) or None.
+        terminal: Whether it ended in a terminal state; None where the file does not say.
+        frames: (T, H, W, 3) uint8 pictures or None.
+    """
+
+    obs: NDArray[Any]
+    acts: NDArray[Any]
+    rews: NDArray[Any] | None = None
+    terminal: bool | None = None
+    frames: NDArray[Any] | None = None
+
+
+class _Rows:
+    """Rows that episodes add; in memory, or in a file that is memory-mapped in the end."""
+
+    def __init__(self, key: str, folder: Path | None) -> None:
+        self._key = key
+        self._parts: list[NDArray[Any]] = []
+        self._path = folder / f"{key}.bin" if folder else None
+        self._n_rows = 0
+        self._shape: tuple[int, ...] = ()
+        self._dtype = np.dtype(np.float64)
+
+    def add(self, part: NDArray[Any], number: int) -> None:
+        """Add the rows of episode `number`."""
+        if not self._n_rows:
+            self._shape, self._dtype = part.shape[1:], part.dtype
+        if (part.shape[1:], part.dtype) != (self._shape, self._dtype):
+            raise DemonstrationsError(
+                f"demonstration {number} has {self._key} of shape {part.shape[1:]} {part.dtype}, "
+                f"those before it {self._shape} {self._dtype}: all should be alike."
+            )
+        self._n_rows += len(part)
+        if self._path is None:
+            self._parts.append(part)
+        else:
+            with self._path.open("ab") as file:
+                file.write(np.ascontiguousarray(part).tobytes())
+
+    def joined(self) -> NDArray[Any]:
+        """Return all rows."""
+        if self._path is None:
+            return np.concatenate(self._parts)
+        shape = (self._n_rows, *self._shape)
+        if math.prod(shape) == 0:
+            return np.zeros(shape, self._dtype)  # an empty file cannot be mapped
+        return np.memmap(self._path, dtype=self._dtype, mode="r", shape=shape)
+
+
+def join(
+    path: Path, episodes: Iterable[Episode], *, n_bytes: int, meta: Mapping[str, Any]
+) -> Demonstrations:
+    """Return demonstrations of episodes, which are taken one at a time.
+
+    Args:
+        path: Where they come from, for messages.
+        episodes: The episodes.
+        n_bytes: About how large they are in all: large ones are memory-mapped, as `.npz` files.
+        meta: What is known of them.
+
+    Raises:
+        DemonstrationsError: When they do not fit each other, or there is none.
+    """
+    try:
+        if n_bytes <= MEMORY_MAP_BYTES:
+            return _joined(path, episodes, meta, None)
+        cache = cache_folder()
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as scratch:
+            whole = _joined(path, episodes, meta, Path(scratch))
+            return Demonstrations.open(whole.unpack(cache))
+    except DemonstrationsError as error:
+        told = str(error).startswith(str(path))
+        raise DemonstrationsError(str(error) if told else f"{path}: {error}") from None
+
+
+def _joined(
+    path: Path, episodes: Iterable[Episode], meta: Mapping[str, Any], folder: Path | None
+) -> Demonstrations:
+    rows: dict[str, _Rows] = {}
+    lengths: list[int] = []
+    terminal: list[bool | None] = []
+    n_cut = 0
+    for number, given in enumerate(episodes):
+        episode = _without_open_end(given, number)
+        n_cut += episode is not given
+        if not len(episode.acts):
+            raise DemonstrationsError(
+                f"demonstration {number} has no frame with a next observation: leave it out."
+            )
+        for key in ("obs", "acts", "rews", "frames"):
+            part = getattr(episode, key)
+            if part is not None:
+                rows.setdefault(key, _Rows(key, folder)).add(part, number)
+        lengths.append(len(episode.acts))
+        terminal.append(episode.terminal)
+    if not lengths:
+        raise DemonstrationsError(f"{path} holds no demonstration.")
+    if n_cut:
+        logger.warning(
+            "%s holds no observation after the last action of %s: these last frames are left out.",
+            path, counted(n_cut, "demonstration"),
+        )  # fmt: skip
+    known = [ended for ended in terminal if ended is not None]
+    return Demonstrations(
+        **{key: own.joined() for key, own in rows.items()},
+        lengths=np.array(lengths, dtype=np.int64),
+        terminal=np.array(known) if len(known) == len(terminal) else None,
+        meta=meta,
+    )
+
+
+def _without_open_end(episode: Episode, number: int) -> Episode:
+    """Return the episode without a last action whose next observation is missing."""
+    n_obs, n_acts = len(episode.obs), len(episode.acts)
+    for key in ("rews", "frames"):
+        part = getattr(episode, key)
+        if part is not None and len(part) != n_acts:
+            raise DemonstrationsError(
+                f"demonstration {number} has {n_acts} actions, but {len(part)} {key}."
+            )
+    if n_obs == n_acts + 1:
+        return episode
+    if n_obs != n_acts:
+        raise DemonstrationsError(
+            f"demonstration {number} has {n_acts} actions and {n_obs} observations: expected "
+            f"{n_acts + 1}, or {n_acts} where the last one is missing."
+        )
+    cut = {key: getattr(episode, key)[:-1] for key in ("acts", "rews", "frames")
+           if getattr(episode, key) is not None}  # fmt: skip
+    ended = None if episode.terminal is None else False  # the terminal state is not in the file
+    return episode._replace(**cut, terminal=ended)
+
+
+def chosen_keys(path: Path, known: Iterable[str], obs_keys: tuple[str, ...]) -> list[str]:
+    """Return the keys of a dict observation to concatenate; a single key needs no choice.
+
+    Raises:
+        DemonstrationsError: When a choice is needed, or a key is unknown.
+    """
+    names = list(known)
+    if not obs_keys and len(names) == 1:
+        return names
+    if not obs_keys:
+        raise DemonstrationsError(
+            f"{path} holds dict observations ({', '.join(sorted(names))}): name those to "
+            f"concatenate with --obs-keys (in a study: environment.obs_keys)."
+        )
+    for key in obs_keys:
+        if key not in names:
+            raise DemonstrationsError(
+                f"{path} has no observation {key!r}. {suggestion(key, names)}"
+            )
+    return list(obs_keys)
+
+
+def concatenated(parts: list[NDArray[Any]]) -> NDArray[Any]:
+    """Return the observations of several keys as one, (rows, values); a single one as it is."""
+    if len(parts) == 1:
+        return parts[0]
+    rows = {len(part) for part in parts}
+    if len(rows) > 1:
+        raise DemonstrationsError(f"dict observations have different numbers of rows: {rows}.")
+    return np.concatenate(
+        [part.reshape(len(part), math.prod(part.shape[1:])) for part in parts], axis=1
+    )
+
+
+def episodes_of(demonstrations: Demonstrations) -> Iterable[Episode]:
+    """Yield the demonstrations one by one, as views of their arrays."""
+    starts = demonstrations.first_frame.tolist()
+    for number, (start, length) in enumerate(
+        zip(starts, demonstrations.lengths.tolist(), strict=True)
+    ):
+        frames = slice(start, start + length)
+        first = start + number  # every demonstration before has one observation more
+        yield Episode(
+            obs=demonstrations.obs[first : first + length + 1],
+            acts=demonstrations.acts[frames],
+            rews=None if demonstrations.rews is None else demonstrations.rews[frames],
+            terminal=(
+                None if demonstrations.terminal is None else bool(demonstrations.terminal[number])
+            ),
+            frames=None if demonstrations.frames is None else demonstrations.frames[frames],
+        )

@@ -1,0 +1,139 @@
+"""Trajectories that the `imitation` library saved: a folder of the `datasets` library.
+
+The layout is that of imitation 1.0.1 (`imitation/data/huggingface_utils.py`): a row for each
+trajectory with obs, acts, infos, terminal and perhaps rews. `infos` is text from which jsonpickle
+would make any Python object: it is never looked at.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from r2rise.algorithms.registry import require
+from r2rise.demonstrations import Demonstrations
+from r2rise.errors import DemonstrationsError
+from r2rise.files import new_folder
+from r2rise.formats import arrow
+from r2rise.formats.episodes import Episode, episodes_of, join
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+STATE, INFO = "state.json", "dataset_info.json"
+_COLUMNS = ("obs", "acts", "terminal")
+
+
+def read(path: Path, *, obs_keys: tuple[str, ...] = ()) -> Demonstrations:  # noqa: ARG001
+    """Read a folder of trajectories. Neither `imitation` nor `datasets` is needed.
+
+    Args:
+        path: The folder.
+        obs_keys: Not used: imitation saves no dict observations.
+
+    Raises:
+        DemonstrationsError: With the exact reason why the folder cannot be used.
+        MissingExtra: When pyarrow is not installed.
+    """
+    require("pyarrow", f"Reading {path}", "parquet")
+    files = _data_files(path)
+    meta = _meta(path)
+    size = sum(file.stat().st_size for file in files)
+    with arrow.refusing(path):
+        return join(path, _episodes(files), n_bytes=size, meta=meta)
+
+
+def write(demonstrations: Demonstrations, path: Path) -> list[str]:
+    """Write a folder of trajectories for `imitation.data.serialize.load`.
+
+    Args:
+        demonstrations: What to write.
+        path: The folder; it must not be there yet.
+
+    Returns:
+        What it cannot hold.
+
+    Raises:
+        MissingExtra: When the `datasets` library is not installed.
+    """
+    require("datasets", f"Writing {path}", "formats")
+    import datasets
+
+    columns: dict[str, list[Any]] = {key: [] for key in ("obs", "acts", "infos", "terminal")}
+    for episode in episodes_of(demonstrations):
+        columns["obs"].append(np.ascontiguousarray(episode.obs))
+        columns["acts"].append(np.ascontiguousarray(episode.acts))
+        columns["infos"].append(["{}"] * len(episode.acts))
+        columns["terminal"].append(bool(episode.terminal))
+        if episode.rews is not None:
+            columns.setdefault("rews", []).append(np.ascontiguousarray(episode.rews))
+    # A description of the data is what the format has a place for; ours is JSON.
+    info = datasets.DatasetInfo(description=json.dumps({"r2rise": dict(demonstrations.meta)}))
+    with new_folder(path) as folder:
+        table = datasets.Dataset.from_dict(columns, info=info)
+        bars = datasets.is_progress_bar_enabled()
+        datasets.disable_progress_bars()
+        try:
+            table.save_to_disk(str(folder))
+        finally:
+            if bars:
+                datasets.enable_progress_bars()
+    return _left_out(demonstrations)
+
+
+def _left_out(demonstrations: Demonstrations) -> list[str]:
+    notes = []
+    if demonstrations.frames is not None:
+        notes.append("pictures: imitation cannot hold them")
+    if demonstrations.terminal is None:
+        notes.append("that it is unknown how demonstrations ended: written as cut off")
+    return notes
+
+
+def _data_files(path: Path) -> list[Path]:
+    state = arrow.read_json(path / STATE)
+    named = state.get("_data_files")
+    entries = named if isinstance(named, list) else []
+    names = [str(entry.get("filename")) for entry in entries if isinstance(entry, dict)]
+    if not names:
+        raise DemonstrationsError(f"{path / STATE} should name the data files.")
+    for name in names:
+        if Path(name).name != name:
+            raise DemonstrationsError(f"{path / STATE} names a file outside the folder: {name!r}.")
+    return [path / name for name in names]
+
+
+def _meta(path: Path) -> dict[str, Any]:
+    """Return what is known of the trajectories: what `write` put into the description."""
+    info = arrow.read_json(path / INFO) if (path / INFO).exists() else {}
+    try:
+        found = json.loads(info.get("description") or "{}")
+    except (TypeError, ValueError, RecursionError):
+        found = {}
+    own = found.get("r2rise") if isinstance(found, dict) else None
+    return own if isinstance(own, dict) else {"source": "imitation"}
+
+
+def _episodes(files: list[Path]) -> Iterator[Episode]:
+    for file in files:
+        for batch in arrow.batches(file):
+            missing = [name for name in _COLUMNS if name not in batch.schema.names]
+            if missing:
+                raise DemonstrationsError(
+                    f"the columns {', '.join(missing)} are missing; found "
+                    f"{', '.join(batch.schema.names)}."
+                )
+            for row in range(batch.num_rows):
+                yield _episode(batch, row)
+
+
+def _episode(batch: "pa.RecordBatch", row: int) -> Episode:
+    has_rews = "rews" in batch.schema.names
+    return Episode(
+        obs=arrow.item(batch, "obs", row),
+        acts=arrow.item(batch, "acts", row),
+        rews=arrow.item(batch, "rews", row) if has_rews else None,
+        terminal=bool(batch.column("terminal")[row].as_py()),
+    )

@@ -1,0 +1,179 @@
+"""What a map says of each frame, for LeRobot: weights to sample or to train with, ranges to cut.
+
+LeRobot weights samples by a parquet file with a row for each frame of the dataset. Two columns
+are read by two of its weighters:
+
+- `progress_sparse`, by RA-BC (`lerobot/utils/rabc.py` of 0.4.4, `lerobot/rewards/sarm/rabc.py`
+  since): the weight of frame t comes from progress[t + chunk] - progress[t]. Written here is the
+  importance summed over the frames before t, so that this difference is the importance of the
+  chunk of actions that is learned at t: it counts fully where it helps, not at all where it hurts.
+- `weight`, by the weighter `static` (huggingface/lerobot#4222, not merged yet).
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from r2rise.algorithms.registry import require
+from r2rise.demonstrations import Demonstrations
+from r2rise.errors import MapError
+from r2rise.files import atomic_file
+from r2rise.formats.pieces import check_same
+from r2rise.importance import ImportanceMap
+from r2rise.segments import Segment
+
+UNKNOWN_WEIGHT = 1.0
+"""Of frames whose importance was not estimated."""
+
+
+def frame_weights(importance: ImportanceMap) -> NDArray[np.float64]:
+    """Return the weight of each frame, (n_frames,): twice the probability that it helps.
+
+    1 where nothing is known, 0 where it surely hurts, 2 where it surely helps. The probability is
+    that of Student's t around the importance with its standard error, under a flat prior.
+
+    Raises:
+        MapError: When the map knows an order only.
+    """
+    _check_signs(importance)
+    from scipy.special import ndtr, stdtr
+
+    value, error = importance.importance, importance.std_error
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z = np.where(error > 0, value / error, np.sign(value) * np.inf)
+    z = np.where(np.isfinite(value) & np.isfinite(error) & ~np.isnan(z), z, 0.0)
+    degrees = importance.degrees_of_freedom
+    helps = ndtr(z) if degrees is None else stdtr(degrees, z)
+    weights = np.where(np.isfinite(value), 2 * helps, UNKNOWN_WEIGHT)
+    return np.repeat(weights, importance.segments.stop - importance.segments.start)
+
+
+def frame_progress(importance: ImportanceMap) -> NDArray[np.float32]:
+    """Return the importance summed over the frames before each one, (n_frames,), within 0 to 1.
+
+    A segment's importance is spread evenly over its frames; one that was not estimated counts as
+    0. All demonstrations share one scale.
+
+    Raises:
+        MapError: When the map knows an order only.
+    """
+    _check_signs(importance)
+    table = importance.segments
+    per_frame = np.nan_to_num(importance.importance) / (table.stop - table.start)
+    frames = np.repeat(per_frame, table.stop - table.start)
+    sums = [
+        np.concatenate([[0.0], np.cumsum(own)[:-1]])
+        for own in np.split(frames, np.cumsum(importance.dataset.lengths)[:-1])
+    ]
+    scale = max(float(np.ptp(own)) for own in sums) or 1.0
+    progress = np.concatenate([(own - own.min()) / scale for own in sums])
+    return progress.astype(np.float32)
+
+
+def write_weights(
+    demonstrations: Demonstrations, path: Path, *, importance: ImportanceMap
+) -> list[str]:
+    """Write a row for each frame: index, episode_index, frame_index, weight, progress_sparse.
+
+    Args:
+        demonstrations: Those that the map is about; demonstration i is episode i of LeRobot.
+        path: The file, `.parquet`.
+        importance: The map.
+
+    Returns:
+        What the file cannot hold: nothing of a weight.
+
+    Raises:
+        MapError: When the map is of other demonstrations, or knows an order only.
+        MissingExtra: When pyarrow is not installed.
+    """
+    check_same(demonstrations, importance)
+    require("pyarrow", f"Writing {path}", "parquet")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    episode = demonstrations.frame_demonstration
+    index = np.arange(demonstrations.n_frames)
+    table = pa.table(
+        {
+            "index": pa.array(index),
+            "episode_index": pa.array(episode),
+            "frame_index": pa.array(index - demonstrations.first_frame[episode]),
+            "weight": pa.array(frame_weights(importance)),
+            "progress_sparse": pa.array(frame_progress(importance)),
+        }
+    )
+    table = table.replace_schema_metadata({"r2rise_study_hash": importance.study_hash})
+    with atomic_file(path) as file:
+        pq.write_table(table, file)
+    return []
+
+
+def trims(importance: ImportanceMap) -> list[Segment]:
+    """Return the frames to cut: what hurts, neighbours joined.
+
+    Raises:
+        MapError: When the map knows an order only.
+    """
+    _check_signs(importance)
+    if importance.verdicts is None:
+        raise MapError("The map has no verdicts: compute it again with this version.")
+    cuts: list[Segment] = []
+    for number, verdict in enumerate(importance.verdicts.verdict):
+        if verdict != "hurts":
+            continue
+        demonstration, start, stop = importance.segment(number)
+        if cuts and (cuts[-1].demonstration, cuts[-1].stop) == (demonstration, start):
+            start = cuts.pop().start
+        cuts.append(Segment(demonstration, start, stop))
+    return cuts
+
+
+def write_trims(
+    demonstrations: Demonstrations, path: Path, *, importance: ImportanceMap
+) -> list[str]:
+    """Write which frames of which episodes to cut, and which to keep, as JSON.
+
+    Args:
+        demonstrations: Those that the map is about; demonstration i is episode i of LeRobot.
+        path: The file, `.json`.
+        importance: The map.
+
+    Returns:
+        What the file cannot hold: nothing of a range.
+
+    Raises:
+        MapError: When the map is of other demonstrations, or knows an order only.
+    """
+    check_same(demonstrations, importance)
+    cuts = trims(importance)
+    episodes = [
+        _trim(number, length, [(cut.start, cut.stop) for cut in cuts if cut[0] == number])
+        for number, length in enumerate(demonstrations.lengths.tolist())
+    ]
+    fields = {
+        "schema": "r2rise.trims",
+        "schema_version": "1.0",
+        "dataset": importance.dataset.sha256,
+        "delete_episodes": [one["episode_index"] for one in episodes if not one["keep"]],
+        "episodes": [one for one in episodes if one["cut"]],
+    }
+    with atomic_file(path) as file:
+        file.write(json.dumps(fields, indent=2).encode() + b"\n")
+    return []
+
+
+def _trim(number: int, length: int, cut: list[tuple[int, int]]) -> dict[str, object]:
+    starts, stops = [0, *(stop for _, stop in cut)], [*(start for start, _ in cut), length]
+    keep = [(a, b) for a, b in zip(starts, stops, strict=True) if a < b]
+    return {"episode_index": number, "length": length, "cut": cut, "keep": keep}
+
+
+def _check_signs(importance: ImportanceMap) -> None:
+    if importance.estimator.sign == "order_only":
+        raise MapError(
+            f"The estimator {importance.estimator.name!r} knows an order only, not which frames "
+            f"help or hurt: estimate again with 'difference' or 'ridge'."
+        )

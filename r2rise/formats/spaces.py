@@ -1,0 +1,80 @@
+"""Spaces as Minari writes them in a dataset's `metadata.json` (minari/serialization.py)."""
+
+import json
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from r2rise.errors import DemonstrationsError
+
+_SMALLEST_PICTURE = 32
+"""Minari encodes no smaller pictures as JPEG (minari/dataset/minari_storage.py)."""
+
+
+def space_of(values: NDArray[Any]) -> str:
+    """Return, as JSON, a space that holds these values; the environment's own may be narrower."""
+    dtype = values.dtype
+    if values.ndim == 1 and dtype.kind in "iu":
+        start = min(0, int(values.min()))
+        space: dict[str, Any] = {
+            "type": "Discrete", "dtype": "int64",
+            "start": start, "n": int(values.max()) - start + 1,
+        }  # fmt: skip
+        return json.dumps(space)
+    low, high = _bounds(dtype)
+    shape = values.shape[1:]
+    return json.dumps(
+        {
+            "type": "Box",
+            "dtype": str(dtype),
+            "shape": list(shape),
+            "low": np.full(shape, low).tolist(),
+            "high": np.full(shape, high).tolist(),
+        }
+    )
+
+
+def _bounds(dtype: np.dtype[Any]) -> tuple[Any, Any]:
+    if dtype.kind == "b":
+        return False, True
+    if dtype.kind == "f":
+        return -np.inf, np.inf
+    return np.iinfo(dtype).min, np.iinfo(dtype).max
+
+
+def parsed(text: Any) -> dict[str, Any]:
+    """Return a space from `metadata.json`; empty where the file names none.
+
+    Raises:
+        DemonstrationsError: When it is no space.
+    """
+    try:
+        space = json.loads(text) if isinstance(text, str) else {}
+    except ValueError:
+        space = None
+    if not isinstance(space, dict):
+        raise DemonstrationsError("metadata.json should hold spaces as Minari writes them.")
+    return space
+
+
+def part_of(space: dict[str, Any], key: str) -> dict[str, Any]:
+    """Return a part of a Dict or Tuple space; `key` is `name`, or `_index_<i>` of a Tuple."""
+    parts = space.get("subspaces", {})
+    if isinstance(parts, list):
+        parts = {f"_index_{i}": part for i, part in enumerate(parts)}
+    found = parts.get(key, {})
+    return found if isinstance(found, dict) else {}
+
+
+def is_picture(space: dict[str, Any]) -> bool:
+    """Return whether Minari stores this space as JPEG, unless it was told not to."""
+    shape = space.get("shape", [])
+    return (
+        space.get("type") == "Box"
+        and space.get("dtype") == "uint8"
+        and len(shape) in (2, 3)
+        and min(shape[:2]) >= _SMALLEST_PICTURE
+        and bool(np.all(np.array(space.get("low")) == 0))
+        and bool(np.all(np.array(space.get("high")) == 255))
+    )

@@ -1,0 +1,67 @@
+"""`r2rise convert`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from r2rise_service.cli import asking
+
+if TYPE_CHECKING:
+    from r2rise import Demonstrations
+
+
+def convert(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="File or folder to read.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="File or folder to write.")],
+    format: asking.Format = None,  # noqa: A002
+    to: Annotated[
+        str | None,
+        typer.Option(
+            help="Format of OUT, if its ending does not tell it: npz, csv, robomimic, d4rl, "
+            "minari, imitation, lerobot-weights or lerobot-trims."
+        ),
+    ] = None,
+    obs_keys: asking.ObsKeys = None,
+    map: Annotated[  # noqa: A002
+        Path | None,
+        typer.Option(
+            help="Importance map of IN, or its directory, for the formats of robomimic and LeRobot."
+        ),
+    ] = None,
+) -> None:
+    """Convert demonstrations between file formats; what does not fit is named.
+
+    Example: r2rise convert demos.hdf5 demos.npz --obs-keys object,robot0_eef_pos
+    """
+    from r2rise import ImportanceMap
+    from r2rise.formats import format_to_write, read_demonstrations, write_demonstrations
+
+    _check(source, target)
+    name = to or format_to_write(target)
+    importance = None if map is None else ImportanceMap.load(map)
+    found = read_demonstrations(
+        source, format=format, obs_keys=obs_keys.split(",") if obs_keys else ()
+    )
+    for note in write_demonstrations(found, target, format=name, importance=importance):
+        typer.echo(f"Left out: {note}.", err=True)
+    typer.echo(f"Written: {target}, {name}, {_size(found)}.", err=True)
+
+
+def _check(source: Path, target: Path) -> None:
+    """Check, before anything is read, where the result is to go."""
+    from r2rise.errors import InputError
+    from r2rise_service.cli.common import check_writable
+
+    if target.exists() and source.exists() and source.samefile(target):
+        raise InputError(f"{target} is what is read: give another name to write to.")
+    check_writable(target, "OUT")
+
+
+def _size(demonstrations: "Demonstrations") -> str:
+    from r2rise.wording import counted
+
+    return (
+        f"{counted(len(demonstrations), 'demonstration')}, "
+        f"{counted(demonstrations.n_frames, 'frame')}"
+    )
