@@ -21,7 +21,7 @@ ALLOWED = {
 HEAVY = {
     "torch", "sklearn", "stable_baselines3", "imitation", "matplotlib", "scipy.stats",
     "dask", "distributed", "fastapi", "prometheus_client", "pydantic_settings", "sqlalchemy",
-    "structlog", "uvicorn", "h5py", "pyarrow", "datasets", "PIL",
+    "structlog", "uvicorn", "h5py", "datasets",
 }  # fmt: skip
 
 
