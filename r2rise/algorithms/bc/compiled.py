@@ -5,7 +5,8 @@ same mathematics as `stacked.py`, with the gradient written out.
 """
 
 import math
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,9 @@ jit = njit(
 
 CATEGORICAL, GAUSSIAN = 0, 1
 MASKS_AT_ONCE = 16
+CALL_OPERATIONS = int(2e9)
+"""Of a call of the compiled loop: less than a second, after which it can be canceled."""
+_REPORT_SECONDS = 0.5
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8  # Adam (Kingma and Ba 2015)
 
 
@@ -46,7 +50,7 @@ def train(
         parameters: (n_masks, n_parameters) initial parameters, float32 or float64.
         settings: Loss and step size.
         threads: Threads over masks; they change no bit.
-        progress: Told after every few masks.
+        progress: Told after every few masks, and at least about once a second.
     """
     weights = np.array(
         [settings.learning_rate, settings.l2_weight, settings.ent_weight], parameters.dtype
@@ -56,21 +60,44 @@ def train(
     kind = CATEGORICAL if network.head.kind == "categorical" else GAUSSIAN
     features = input_rows(network, data.features.astype(parameters.dtype, copy=False))
 
-    def train_some(start: int) -> None:
-        rows = slice(start, start + MASKS_AT_ONCE)
-        _train_masks(
-            features, data.targets, data.kept[rows], schedule.order, schedule.batch_size[rows],
-            schedule.n_batches[rows], schedule.n_updates[rows], parameters[rows], weights, shapes,
-            repeats, sizes, kind, network.activation == "tanh",
-        )  # fmt: skip
-
+    size = min(MASKS_AT_ONCE, len(parameters))
+    operations = 6 * size * int(schedule.batch_size.max()) * network.n_products
+    at_once = max(1, CALL_OPERATIONS // operations)
     starts = range(0, len(parameters), MASKS_AT_ONCE)
+    shares, stop = [0.0] * len(starts), Event()
+
+    def train_some(number: int) -> None:
+        rows = slice(starts[number], starts[number] + MASKS_AT_ONCE)
+        state = np.zeros((2, *parameters[rows].shape), parameters.dtype)
+        positions = np.zeros(len(parameters[rows]), np.int64)
+        last = int(schedule.n_updates[rows].max())
+        for update in range(0, last, at_once):
+            if stop.is_set():
+                return
+            _train_masks(
+                features, data.targets, data.kept[rows], schedule.order, schedule.batch_size[rows],
+                schedule.n_batches[rows], schedule.n_updates[rows], parameters[rows], state,
+                positions, update, update + at_once, weights, shapes, repeats, sizes, kind,
+                network.activation == "tanh",
+            )  # fmt: skip
+            shares[number] = min(1.0, (update + at_once) / last)
+
     pool = ThreadPoolExecutor(threads)
     try:
-        for done, _ in enumerate(pool.map(train_some, starts), start=1):
-            progress(done / len(starts))
+        _report([pool.submit(train_some, n) for n in range(len(starts))], shares, progress)
     finally:
-        pool.shutdown(cancel_futures=True)  # those of a canceled shard are not waited for
+        stop.set()  # those of a canceled shard are not waited for
+        pool.shutdown(cancel_futures=True)
+
+
+def _report(running: list[Future[None]], shares: list[float], progress: Progress) -> None:
+    """Report the mean share that is done until all is; raise what was raised."""
+    left = set(running)
+    while left:
+        done, left = wait(left, timeout=_REPORT_SECONDS, return_when=FIRST_COMPLETED)
+        for future in done:
+            future.result()
+        progress(sum(shares) / len(shares))
 
 
 def input_rows(network: Network, features: NDArray[Any]) -> NDArray[Any]:
@@ -286,22 +313,28 @@ def _through_activation(delta: Any, outputs: Any, use_tanh: bool) -> None:
 @jit
 def _train_masks(
     features: Any, targets: Any, kept: Any, order: Any, batch_size: Any, n_batches: Any,
-    n_updates: Any, parameters: Any, weights: Any, shapes: Any, repeats: Any,
-    sizes: Any, kind: int, use_tanh: bool,
+    n_updates: Any, parameters: Any, state: Any, positions: Any, start: int, stop: int,
+    weights: Any, shapes: Any, repeats: Any, sizes: Any, kind: int, use_tanh: bool,
 ) -> None:  # fmt: skip
+    """Do the updates from `start` to `stop` of masks.
+
+    `state` holds Adam's moments, `positions` where each mask is in its epoch: both are 0 before
+    the first update and are kept for the next call.
+    """
     for i in range(parameters.shape[0]):
-        _train_one(
-            features, targets, kept[i], order, batch_size[i], n_batches[i], n_updates[i],
-            parameters[i], weights, shapes, repeats, sizes, kind, use_tanh,
+        positions[i] = _train_one(
+            features, targets, kept[i], order, batch_size[i], n_batches[i], parameters[i],
+            state[0, i], state[1, i], positions[i], start, min(stop, n_updates[i]), weights,
+            shapes, repeats, sizes, kind, use_tanh,
         )  # fmt: skip
 
 
 @jit
 def _train_one(
     features: Any, targets: Any, kept: Any, order: Any, batch_size: int, n_batches: int,
-    n_updates: int, parameters: Any, weights: Any, shapes: Any, repeats: Any,
-    sizes: Any, kind: int, use_tanh: bool,
-) -> None:  # fmt: skip
+    parameters: Any, first: Any, second: Any, position: int, start: int, stop: int,
+    weights: Any, shapes: Any, repeats: Any, sizes: Any, kind: int, use_tanh: bool,
+) -> int:  # fmt: skip
     n = batch_size
     n_values, end = n * repeats[0] * shapes[0, 0], 0
     inputs_end = n_values
@@ -309,14 +342,11 @@ def _train_one(
         n_values += n * repeats[number] * shapes[number, 1]
         end += (shapes[number, 0] + 1) * shapes[number, 1]
     layers, deltas = np.empty(n_values, parameters.dtype), np.empty(n_values, parameters.dtype)
-    gradient, first, second = (
-        np.zeros_like(parameters), np.zeros_like(parameters), np.zeros_like(parameters)
-    )  # fmt: skip
+    gradient = np.zeros_like(parameters)
     batch = np.empty(n, np.int64)
     head = layers[n_values - n * shapes[-1, 1] :].reshape(n, shapes[-1, 1])
     inputs = layers[:inputs_end].reshape(n, features.shape[1])
-    position = 0
-    for update in range(n_updates):
+    for update in range(start, stop):
         if update % n_batches == 0:
             position = 0
         position = _next_batch(kept, order[update // n_batches], position, batch)
@@ -329,3 +359,4 @@ def _train_one(
         )
         _backward(parameters, gradient, layers, deltas, shapes, repeats, n, use_tanh, end)
         _adam(parameters, gradient, first, second, update + 1, weights)
+    return position

@@ -71,7 +71,7 @@ class Head:
         if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating):
             return cls("gaussian", (math.prod(space.shape),))
         raise EnvironmentMismatch(
-            f"The algorithm 'bc' expects Discrete, MultiDiscrete or Box (float) actions, got "
+            f"Behavioural cloning expects Discrete, MultiDiscrete or Box (float) actions, got "
             f"{space}."
         )
 
@@ -101,8 +101,17 @@ class Network:
         observation_space: spaces.Space[Any],
         action_space: spaces.Space[Any],
         settings: BCSettings,
+        *,
+        n_observations: int = 1,
     ) -> "Network":
         """Return the network for an environment.
+
+        Args:
+            observation_space: Space of an observation.
+            action_space: Space of the actions.
+            settings: Kind and width of the network.
+            n_observations: Observations that it sees at once: features of several are joined, of
+                images along the channels.
 
         Raises:
             EnvironmentMismatch: When the spaces do not fit the network.
@@ -116,9 +125,10 @@ class Network:
                 f"(channels, height, width), got {observation_space}."
             )
         convolutions: tuple[Convolution, ...] = ()
-        n_inputs = spaces.flatdim(observation_space)
+        n_inputs = spaces.flatdim(observation_space) * n_observations
         if use_cnn and image is not None:
-            convolutions, n_inputs = _convolutions(image)
+            channels, *sides = image
+            convolutions, n_inputs = _convolutions((channels * n_observations, *sides))
         return cls(
             observation_space,
             action_space,
@@ -153,15 +163,10 @@ class Network:
         Orthogonal weights with gain sqrt(2), 0.01 for the head, zero biases and log deviations:
         as Stable-Baselines3 does.
         """
-        import torch
-
-        generator = torch.Generator().manual_seed(seed)
         parts = []
-        for number, (n_in, n_out) in enumerate(self.shapes):
-            gain = _HEAD_GAIN if number == len(self.shapes) - 1 else _HIDDEN_GAIN
-            weight = torch.empty(n_out, n_in)
-            torch.nn.init.orthogonal_(weight, gain, generator=generator)
-            parts += [weight.T.numpy().ravel(), np.zeros(n_out)]
+        gains = [_HIDDEN_GAIN] * (len(self.shapes) - 1) + [_HEAD_GAIN]
+        for weights in _orthogonal(self.shapes, gains, seed):
+            parts += [weights.ravel(), np.zeros(weights.shape[1])]
         flat = np.zeros(self.n_parameters, dtype=np.float32)
         joined = np.concatenate(parts)
         flat[: len(joined)] = joined
@@ -215,6 +220,22 @@ class Network:
         return (values + self.head.start).astype(self.action_space.dtype)
 
 
+def _orthogonal(shapes: list[tuple[int, int]], gains: list[float], seed: int) -> list[Floats]:
+    """Return orthogonal weights (n_in, n_out), with one thread: their number changes last bits."""
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return [
+            torch.nn.init.orthogonal_(torch.empty(n_out, n_in), gain, generator=generator).T.numpy()
+            for (n_in, n_out), gain in zip(shapes, gains, strict=True)
+        ]
+    finally:
+        torch.set_num_threads(threads)
+
+
 def _choices(space: Any) -> tuple[int, ...]:
     """Return the number of choices of each part of a Discrete or MultiDiscrete space."""
     return (int(space.n),) if isinstance(space, spaces.Discrete) else tuple(space.nvec.ravel())
@@ -237,7 +258,7 @@ def _channels_first(shape: tuple[int, ...]) -> bool:
     return shape[0] < shape[2]
 
 
-def _convolutions(image: tuple[int, int, int]) -> tuple[tuple[Convolution, ...], int]:
+def _convolutions(image: tuple[int, ...]) -> tuple[tuple[Convolution, ...], int]:
     """Return the convolutions for an image and how many numbers come out of them."""
     channels, height, width = image
     large = min(height, width) >= _NATURE_PIXELS

@@ -46,15 +46,24 @@ class Clones(Sequence["Clone"]):
             observations: (n_policies, n, *obs_shape).
             deterministic: Most likely actions; else sampled with torch's global generator.
         """
+        n_policies, n = observations.shape[:2]
+        flat = observations.reshape(n_policies * n, *observations.shape[2:])
+        features = self.network.features(flat)
+        seen = features.reshape(n_policies, n, *features.shape[1:])
+        return self.act(seen, deterministic=deterministic)
+
+    def act(self, features: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
+        """Return actions, (n_policies, n, *act_shape).
+
+        Args:
+            features: (n_policies, n, ...) what the first layer sees of each observation.
+            deterministic: As for `predict_many`.
+        """
         import torch
 
         from r2rise.algorithms.bc.stacked import forward
 
-        n_policies, n = observations.shape[:2]
-        flat = observations.reshape(n_policies * n, *observations.shape[2:])
-        features = self.network.features(flat)
-        stacked = torch.as_tensor(features.reshape(n_policies, n, *features.shape[1:]))
-        parameters = torch.as_tensor(self.parameters)
+        stacked, parameters = torch.as_tensor(features), torch.as_tensor(self.parameters)
         with torch.no_grad():
             outputs = forward(
                 self.network, parameters.to(self.device), stacked.to(self.device)

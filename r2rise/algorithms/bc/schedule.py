@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from r2rise.algorithms.batch_order import epoch_order
 from r2rise.algorithms.bc.settings import BCSettings
 
+_HELD_OUT_EPOCH = 2**32 - 1
+
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
@@ -81,4 +83,8 @@ def hold_out(kept: NDArray[np.bool_], seed: int, share: float) -> NDArray[np.boo
     return held_out
 
 
-_HELD_OUT_EPOCH = 2**32 - 1
+def spread_rows(rows: NDArray[Any], frame: NDArray[np.int64], n_frames: int) -> NDArray[Any]:
+    """Put the rows of some frames where these are among all, (n_frames, ...); others are 0."""
+    spread = np.zeros((n_frames, *rows.shape[1:]), rows.dtype)
+    spread[frame] = rows
+    return spread

@@ -142,7 +142,7 @@ class Trainer:
             for number in range(int(left.max())):
                 rows = np.flatnonzero(left > number)
                 self._update(parameters, state, rows, visits, number)
-            progress((epoch + 1) / n_epochs)
+                progress((epoch + (number + 1) / int(left.max())) / n_epochs)
             if self._data.held_out is not None:
                 stopping.check(parameters, self._validation_losses(parameters))
                 if not stopping.running.any():

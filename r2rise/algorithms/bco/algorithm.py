@@ -1,0 +1,139 @@
+"""Behavioural cloning from observation behind the seam."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from r2rise.algorithms.base import Progress
+from r2rise.algorithms.bc.algorithm import BC
+from r2rise.algorithms.bc.network import Network
+from r2rise.algorithms.bc.policies import Clone, Clones
+from r2rise.algorithms.bc.schedule import spread_rows
+from r2rise.algorithms.bc.training import masks_within, training_operations
+from r2rise.algorithms.bco.cloning import Beginning, Cloning, Pairs, begin, part
+from r2rise.algorithms.bco.interaction import Experience, Interaction
+from r2rise.algorithms.bco.inverse import InverseModel
+from r2rise.algorithms.bco.settings import BCOSettings
+from r2rise.demonstrations import Demonstrations, Transitions
+from r2rise.environments import Environment
+
+STEP_OPERATIONS = int(1e6)
+"""What a step of the environment counts for in the size of a shard."""
+
+
+class BCO:
+    """Behavioural cloning from observation (Torabi, Warnell and Stone 2018, arXiv 1805.01954).
+
+    An inverse dynamics model, learned from the agent's own interaction, labels the demonstrations'
+    pairs of observations with actions; a policy is cloned from them. The demonstrations' own
+    actions are never used.
+    """
+
+    Settings = BCOSettings
+    resolve_settings = staticmethod(BC.resolve_settings)
+    uses_next_obs = True
+
+    def __init__(self, settings: BCOSettings) -> None:
+        self.settings = settings
+        self._beginning: Beginning | None = None
+
+    def check_environment(self, environment: Environment) -> None:
+        """Check that networks fit the spaces; see `ChecksEnvironment`."""
+        self._network(environment)
+
+    def masks_at_once(self, n_frames: int, environment: Environment) -> int:
+        """Return the largest power of two up to 64 whose training costs at most 3e11 operations.
+
+        What all masks share does not count.
+        """
+        settings, network = self.settings, self._network(environment)
+        inverse = self._network(environment, n_observations=2)
+        per_mask = training_operations(network, settings, n_frames)
+        for iteration in range(1, settings.alpha_iterations + 1):
+            n_steps = settings.interactions + iteration * settings.alpha_interactions
+            per_mask += training_operations(network, settings, n_frames)
+            per_mask += training_operations(inverse, settings.inverse, n_steps)
+            per_mask += settings.alpha_interactions * STEP_OPERATIONS
+        return masks_within(per_mask)
+
+    def warm_up(self, environment: Environment) -> Clones:
+        """Compile or load what training needs; see `TrainsMany.warm_up`."""
+        space, actions = environment.observation_space, environment.action_space
+        observation = np.zeros((1, *(space.shape or ())), space.dtype)
+        experience = Experience(observation, np.array([actions.sample()]), observation)
+        model = InverseModel.of(environment, experience, 0, self.settings.inverse)
+        model.trained(experience, 0, lambda _: None).label(observation, observation, lambda _: None)
+        return BC(self.settings).warm_up(environment)
+
+    def train(
+        self,
+        transitions: Transitions,
+        environment: Environment,
+        seed: int,
+        *,
+        progress: Progress,
+    ) -> Clone:
+        """Train one policy; see `Algorithm.train`."""
+        n_frames = int(transitions.frame.max()) + 1
+        kept = np.zeros((1, n_frames), dtype=bool)
+        kept[0, transitions.frame] = True
+        pairs = Pairs(
+            spread_rows(transitions.obs, transitions.frame, n_frames),
+            spread_rows(transitions.next_obs, transitions.frame, n_frames),
+        )
+        return self._train(pairs, kept, environment, seed, 1, progress)[0]
+
+    def train_many(
+        self,
+        demonstrations: Demonstrations,
+        kept: NDArray[np.bool_],
+        environment: Environment,
+        seed: int,
+        *,
+        threads: int,
+        progress: Progress,
+    ) -> Clones:
+        """Train a policy for each mask; see `TrainsMany.train_many`."""
+        every = demonstrations.transitions(np.ones(demonstrations.n_frames, dtype=bool))
+        pairs = Pairs(every.obs, every.next_obs)
+        return self._train(pairs, kept, environment, seed, threads, progress)
+
+    def _network(self, environment: Environment, *, n_observations: int = 1) -> Network:
+        settings = self.settings if n_observations == 1 else self.settings.inverse
+        spaces = environment.observation_space, environment.action_space
+        return Network.of(*spaces, settings, n_observations=n_observations)
+
+    def _train(
+        self,
+        pairs: Pairs,
+        kept: NDArray[np.bool_],
+        environment: Environment,
+        seed: int,
+        threads: int,
+        progress: Progress,
+    ) -> Clones:
+        settings, network = self.settings, self._network(environment)
+        with Interaction(environment) as interaction:
+            beginning = self._begin(interaction, environment, seed, part(progress, 0, 0.3))
+            cloning = Cloning(network, pairs, settings, seed)
+            labels = cloning.labels(beginning.model, part(progress, 0.3, 0.4))
+            rest = part(progress, 0.4, 1)
+            if not settings.alpha_iterations:
+                return cloning.clone(labels, kept, threads=threads, progress=rest)
+            found = [
+                cloning.iterate(
+                    beginning, labels, kept[i : i + 1], interaction,
+                    threads=threads, progress=part(rest, i / len(kept), (i + 1) / len(kept)),
+                )
+                for i in range(len(kept))
+            ]  # fmt: skip
+        parameters = np.concatenate([clones.parameters for clones in found])
+        return Clones(network, parameters, settings.device)
+
+    def _begin(
+        self, interaction: Interaction, environment: Environment, seed: int, progress: Progress
+    ) -> Beginning:
+        """Return what all masks of a block share, kept for the block's next shard."""
+        known = self._beginning
+        if known is None or known.seed != seed or known.environment is not environment:
+            known = self._beginning = begin(interaction, environment, seed, self.settings, progress)
+        return known

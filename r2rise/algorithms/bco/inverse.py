@@ -1,0 +1,97 @@
+"""The inverse dynamics model p(action | observation, the one that followed)."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from r2rise.algorithms.base import Progress
+from r2rise.algorithms.bc.network import Floats, Network
+from r2rise.algorithms.bc.policies import Clones
+from r2rise.algorithms.bc.schedule import TrainingData
+from r2rise.algorithms.bc.settings import BCSettings
+from r2rise.algorithms.bc.training import train_networks
+from r2rise.algorithms.bco.interaction import Experience
+from r2rise.environments import Environment
+
+VECTORS_AT_ONCE, IMAGES_AT_ONCE = 1024, 64
+_CONSTANT = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class InverseModel:
+    """Says which action led from an observation to the one that followed.
+
+    A vector is seen as itself and the change to the next, both standardised; images are stacked
+    along the channels.
+
+    Attributes:
+        network: Layers and head.
+        center: (2, n_inputs) means of what vectors show and of its changes; 0 for all else.
+        scale: (2, n_inputs) their standard deviations; 1 for all else.
+        parameters: (1, n_parameters) float32.
+        settings: Of its training.
+    """
+
+    network: Network
+    center: Floats
+    scale: Floats
+    parameters: Floats
+    settings: BCSettings
+
+    @classmethod
+    def of(
+        cls, environment: Environment, experience: Experience, seed: int, settings: BCSettings
+    ) -> "InverseModel":
+        """Return an untrained model that knows the scale of the experience."""
+        observed = environment.observation_space
+        network = Network.of(observed, environment.action_space, settings, n_observations=2)
+        center, scale = np.zeros((2, 1), np.float32), np.ones((2, 1), np.float32)
+        if isinstance(observed, spaces.Box) and not network.convolutions:
+            now, after = network.features(experience.obs), network.features(experience.next_obs)
+            shown = np.stack([now, after - now]).astype(np.float64)
+            center = shown.mean(axis=1).astype(np.float32)
+            deviation = shown.std(axis=1)
+            scale = np.where(deviation > _CONSTANT, deviation, 1).astype(np.float32)
+        return cls(network, center, scale, network.initial(seed)[None], settings)
+
+    def features(self, obs: NDArray[Any], next_obs: NDArray[Any]) -> Floats:
+        """Return what the first layer sees of pairs (n, *obs_shape): (n, ...) float32."""
+        now, after = self.network.features(obs), self.network.features(next_obs)
+        if not self.network.convolutions:
+            change = after - now
+            now = (now - self.center[0]) / self.scale[0]
+            after = (change - self.center[1]) / self.scale[1]
+        return np.concatenate([now, after], axis=1)
+
+    def trained(self, experience: Experience, seed: int, progress: Progress) -> "InverseModel":
+        """Return the model after more training, on all of the experience."""
+        data = TrainingData(
+            self.features(experience.obs, experience.next_obs),
+            self.network.targets(experience.acts),
+            np.ones((1, len(experience)), dtype=bool),
+        )
+        found = train_networks(
+            self.network, data, seed, self.settings,
+            initial=self.parameters, threads=1, progress=progress,
+        )  # fmt: skip
+        return replace(self, parameters=found.parameters)
+
+    def label(self, obs: NDArray[Any], next_obs: NDArray[Any], progress: Progress) -> NDArray[Any]:
+        """Return the most likely actions, (n, *act_shape), between observations (n, *obs_shape).
+
+        Every product of matrices has the same shape, so that a label depends on its pair and its
+        place alone, to the last bit.
+        """
+        clones = Clones(self.network, self.parameters, self.settings.device)
+        size = IMAGES_AT_ONCE if self.network.convolutions else VECTORS_AT_ONCE
+        found = []
+        for start in range(0, len(obs), size):
+            seen = self.features(obs[start : start + size], next_obs[start : start + size])
+            padded = np.zeros((size, *seen.shape[1:]), np.float32)
+            padded[: len(seen)] = seen
+            found.append(clones.act(padded[None])[0][: len(seen)])
+            progress((start + len(seen)) / len(obs))
+        return np.concatenate(found)
