@@ -22,6 +22,7 @@ ADVERSARIAL = {
 QUICK = {
     "airl": ADVERSARIAL,
     "bc": {"n_epochs": 2, "hidden_sizes": [8]},
+    "bco": {"n_epochs": 2, "hidden_sizes": [8], "interactions": 50, "inverse_epochs": 2},
     "gail": ADVERSARIAL,
     "imitation-bc": {"n_epochs": 2, "hidden_sizes": [8]},
     "sqil": {"total_steps": 40, "learning_starts": 10, "batch_size": 8, "hidden_sizes": [8]},

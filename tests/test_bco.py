@@ -50,6 +50,8 @@ class Walk(gym.Env):
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
         self.time, self.at = 0, self.np_random.uniform(-1, 1, 2)
+        if self.image:
+            self.at = self.at % 10
         return self.seen(), {}
 
     def step(self, action):

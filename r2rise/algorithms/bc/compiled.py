@@ -5,7 +5,8 @@ same mathematics as `stacked.py`, with the gradient written out.
 """
 
 import math
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from threading import Event
 from typing import Any
 
@@ -27,7 +28,6 @@ CATEGORICAL, GAUSSIAN = 0, 1
 MASKS_AT_ONCE = 16
 CALL_OPERATIONS = int(2e9)
 """Of a call of the compiled loop: less than a second, after which it can be canceled."""
-_REPORT_SECONDS = 0.5
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8  # Adam (Kingma and Ba 2015)
 
 
@@ -63,41 +63,44 @@ def train(
     size = min(MASKS_AT_ONCE, len(parameters))
     operations = 6 * size * int(schedule.batch_size.max()) * network.n_products
     at_once = max(1, CALL_OPERATIONS // operations)
-    starts = range(0, len(parameters), MASKS_AT_ONCE)
-    shares, stop = [0.0] * len(starts), Event()
+    chunks = [slice(at, at + MASKS_AT_ONCE) for at in range(0, len(parameters), MASKS_AT_ONCE)]
+    calls = [range(0, int(schedule.n_updates[rows].max()), at_once) for rows in chunks]
+    stop, finished = Event(), SimpleQueue[Exception | None]()
 
-    def train_some(number: int) -> None:
-        rows = slice(starts[number], starts[number] + MASKS_AT_ONCE)
-        state = np.zeros((2, *parameters[rows].shape), parameters.dtype)
-        positions = np.zeros(len(parameters[rows]), np.int64)
-        last = int(schedule.n_updates[rows].max())
-        for update in range(0, last, at_once):
-            if stop.is_set():
-                return
-            _train_masks(
-                features, data.targets, data.kept[rows], schedule.order, schedule.batch_size[rows],
-                schedule.n_batches[rows], schedule.n_updates[rows], parameters[rows], state,
-                positions, update, update + at_once, weights, shapes, repeats, sizes, kind,
-                network.activation == "tanh",
-            )  # fmt: skip
-            shares[number] = min(1.0, (update + at_once) / last)
+    def train_some(rows: slice, updates: range) -> None:
+        try:
+            state = np.zeros((2, *parameters[rows].shape), parameters.dtype)
+            positions = np.zeros(len(parameters[rows]), np.int64)
+            for update in updates:
+                if stop.is_set():
+                    return
+                _train_masks(
+                    features, data.targets, data.kept[rows], schedule.order,
+                    schedule.batch_size[rows], schedule.n_batches[rows], schedule.n_updates[rows],
+                    parameters[rows], state, positions, update, update + at_once, weights, shapes,
+                    repeats, sizes, kind, network.activation == "tanh",
+                )  # fmt: skip
+                finished.put(None)
+        except Exception as error:
+            finished.put(error)
 
     pool = ThreadPoolExecutor(threads)
     try:
-        _report([pool.submit(train_some, n) for n in range(len(starts))], shares, progress)
+        for rows, updates in zip(chunks, calls, strict=True):
+            pool.submit(train_some, rows, updates)
+        _report(finished, sum(map(len, calls)), progress)
     finally:
         stop.set()  # those of a canceled shard are not waited for
         pool.shutdown(cancel_futures=True)
 
 
-def _report(running: list[Future[None]], shares: list[float], progress: Progress) -> None:
-    """Report the mean share that is done until all is; raise what was raised."""
-    left = set(running)
-    while left:
-        done, left = wait(left, timeout=_REPORT_SECONDS, return_when=FIRST_COMPLETED)
-        for future in done:
-            future.result()
-        progress(sum(shares) / len(shares))
+def _report(finished: SimpleQueue[Exception | None], n_calls: int, progress: Progress) -> None:
+    """Report each call of the compiled loop; raise what one raised."""
+    for done in range(1, n_calls + 1):
+        error = finished.get()
+        if error is not None:
+            raise error
+        progress(done / n_calls)
 
 
 def input_rows(network: Network, features: NDArray[Any]) -> NDArray[Any]:
