@@ -5,6 +5,7 @@ same mathematics as `stacked.py`, with the gradient written out.
 """
 
 import math
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from threading import Event
@@ -62,45 +63,56 @@ def train(
 
     size = min(MASKS_AT_ONCE, len(parameters))
     operations = 6 * size * int(schedule.batch_size.max()) * network.n_products
-    at_once = max(1, CALL_OPERATIONS // operations)
-    chunks = [slice(at, at + MASKS_AT_ONCE) for at in range(0, len(parameters), MASKS_AT_ONCE)]
-    calls = [range(0, int(schedule.n_updates[rows].max()), at_once) for rows in chunks]
-    stop, finished = Event(), SimpleQueue[Exception | None]()
 
-    def train_some(rows: slice, updates: range) -> None:
+    def update(rows: slice, state: Any, positions: Any, start: int, stop: int) -> None:
+        _train_masks(
+            features, data.targets, data.kept[rows], schedule.order, schedule.batch_size[rows],
+            schedule.n_batches[rows], schedule.n_updates[rows], parameters[rows], state, positions,
+            start, stop, weights, shapes, repeats, sizes, kind, network.activation == "tanh",
+        )  # fmt: skip
+
+    calls = _Calls(update, parameters, max(1, CALL_OPERATIONS // operations))
+    calls.run(schedule.n_updates, threads, progress)
+
+
+class _Calls:
+    """Calls of the compiled loop, by threads: each does some updates of some masks."""
+
+    def __init__(self, update: Callable[..., None], parameters: Any, at_once: int) -> None:
+        self._update, self._parameters, self._at_once = update, parameters, at_once
+        self._stop, self._finished = Event(), SimpleQueue[Exception | None]()
+
+    def run(self, n_updates: NDArray[np.int64], threads: int, progress: Progress) -> None:
+        """Do all updates, (n_masks,), and report each call; raise what one raised."""
+        starts = range(0, len(n_updates), MASKS_AT_ONCE)
+        chunks = [slice(start, start + MASKS_AT_ONCE) for start in starts]
+        calls = [range(0, int(n_updates[rows].max()), self._at_once) for rows in chunks]
+        n_calls = sum(map(len, calls))
+        pool = ThreadPoolExecutor(threads)
         try:
-            state = np.zeros((2, *parameters[rows].shape), parameters.dtype)
-            positions = np.zeros(len(parameters[rows]), np.int64)
-            for update in updates:
-                if stop.is_set():
+            for rows, updates in zip(chunks, calls, strict=True):
+                pool.submit(self._train_some, rows, updates)
+            for done in range(1, n_calls + 1):
+                error = self._finished.get()
+                if error is not None:
+                    raise error
+                progress(done / n_calls)
+        finally:
+            self._stop.set()  # those of a canceled shard are not waited for
+            pool.shutdown(cancel_futures=True)
+
+    def _train_some(self, rows: slice, updates: range) -> None:
+        try:
+            shape, dtype = self._parameters[rows].shape, self._parameters.dtype
+            state = np.zeros((2, *shape), dtype)
+            positions = np.zeros(shape[0], np.int64)
+            for start in updates:
+                if self._stop.is_set():
                     return
-                _train_masks(
-                    features, data.targets, data.kept[rows], schedule.order,
-                    schedule.batch_size[rows], schedule.n_batches[rows], schedule.n_updates[rows],
-                    parameters[rows], state, positions, update, update + at_once, weights, shapes,
-                    repeats, sizes, kind, network.activation == "tanh",
-                )  # fmt: skip
-                finished.put(None)
+                self._update(rows, state, positions, start, start + self._at_once)
+                self._finished.put(None)
         except Exception as error:
-            finished.put(error)
-
-    pool = ThreadPoolExecutor(threads)
-    try:
-        for rows, updates in zip(chunks, calls, strict=True):
-            pool.submit(train_some, rows, updates)
-        _report(finished, sum(map(len, calls)), progress)
-    finally:
-        stop.set()  # those of a canceled shard are not waited for
-        pool.shutdown(cancel_futures=True)
-
-
-def _report(finished: SimpleQueue[Exception | None], n_calls: int, progress: Progress) -> None:
-    """Report each call of the compiled loop; raise what one raised."""
-    for done in range(1, n_calls + 1):
-        error = finished.get()
-        if error is not None:
-            raise error
-        progress(done / n_calls)
+            self._finished.put(error)
 
 
 def input_rows(network: Network, features: NDArray[Any]) -> NDArray[Any]:

@@ -163,7 +163,7 @@ class Network:
         Orthogonal weights with gain sqrt(2), 0.01 for the head, zero biases and log deviations:
         as Stable-Baselines3 does.
         """
-        parts = []
+        parts: list[NDArray[Any]] = []
         gains = [_HIDDEN_GAIN] * (len(self.shapes) - 1) + [_HEAD_GAIN]
         for weights in _orthogonal(self.shapes, gains, seed):
             parts += [weights.ravel(), np.zeros(weights.shape[1])]
