@@ -12,6 +12,7 @@ from r2rise.importance import ImportanceMap
 from r2rise.ledger import Ledger
 from r2rise.mapping import importance_map
 from r2rise.planning import Plan, plan
+from r2rise.recording import Recording, record
 from r2rise.runner import Progress
 from r2rise.segments import Segment, Segments
 from r2rise.study import Study
@@ -33,6 +34,7 @@ __all__ = [
     "Plan",
     "Progress",
     "R2RiseError",
+    "Recording",
     "Segment",
     "Segments",
     "Study",
@@ -46,5 +48,6 @@ __all__ = [
     "explain",
     "importance_map",
     "plan",
+    "record",
     "transfer",
 ]

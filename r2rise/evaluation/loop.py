@@ -169,7 +169,7 @@ class _Run:
             predicted = policies.predict_many(
                 observations[alive], deterministic=evaluation.deterministic
             )
-            actions[running] = _checked(predicted[running[alive]], len(rows), space)
+            actions[running] = checked_actions(predicted[running[alive]], len(rows), space)
         else:
             self._act_one_by_one(running, observations, actions)
         flat = actions.reshape(running.size, *(space.shape or ()))
@@ -188,7 +188,7 @@ class _Run:
                     observations[number][own], deterministic=self._evaluation.deterministic
                 )
                 space = self._environment.action_space
-                actions[number][own] = _checked(predicted, int(own.sum()), space)
+                actions[number][own] = checked_actions(predicted, int(own.sum()), space)
 
 
 class _RandomActions:
@@ -217,8 +217,12 @@ class _RandomActions:
         return np.random.default_rng(seed), space
 
 
-def _checked(predicted: Any, n: int, space: spaces.Space[Any]) -> NDArray[Any]:
-    """Return actions checked and clipped, (n, *act_shape)."""
+def checked_actions(predicted: Any, n: int, space: spaces.Space[Any]) -> NDArray[Any]:
+    """Return actions checked and clipped, (n, *act_shape).
+
+    Raises:
+        EnvironmentMismatch: When they are of another shape, or not finite numbers.
+    """
     actions = np.asarray(predicted)
     expected = (n, *(space.shape or ()))
     if actions.shape != expected:

@@ -16,6 +16,7 @@ from r2rise_service.cli import (
     keeping,
     listing,
     planning,
+    recording,
     remote,
     remote_jobs,
     reporting,
@@ -30,6 +31,7 @@ _STOPPED = {
         ("plan", "explain", "certify", "curate", "transfer"),
         "Stopped. What was retrained is kept; the same command goes on from there.",
     ),
+    "train-expert": "Stopped. The best expert so far is kept.",
     "jobs": "Stopped. What was asked for may have reached the server: see `r2rise jobs list`.",
 }
 EXIT_FAILED, EXIT_USAGE, EXIT_CANNOT_REACH, EXIT_TIMEOUT, EXIT_INTERRUPTED = 1, 2, 3, 4, 130
@@ -77,6 +79,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.command("train-expert")(recording.train_expert)
+app.command("record")(recording.record)
 app.command("plan")(planning.plan)
 app.command("explain")(explaining.explain)
 app.command("show")(showing.show)

@@ -1,0 +1,80 @@
+"""Settings of PPO for each kind of environment."""
+
+from dataclasses import dataclass, replace
+
+from gymnasium import spaces
+
+from r2rise.environments import Environment
+from r2rise.errors import InputError
+
+LARGE_PIXELS = 36
+"""Side of the smallest image that the network of Atari's agents takes."""
+
+SMALLEST_PIXELS = 3
+"""Side of the smallest image that is worth a convolution."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings of PPO.
+
+    Attributes:
+        steps: Of the environment, in all.
+        n_envs: Environments side by side.
+        n_steps: Of each between two updates.
+        batch_size: Frames per gradient step.
+        n_epochs: Passes over what was collected.
+        learning_rate: Adam's step size at the start; it falls to 0.
+        gamma: Discount.
+        gae_lambda: Of the advantages.
+        ent_coef: Weight of the entropy bonus.
+        clip_range: Of the ratio of probabilities.
+    """
+
+    steps: int
+    n_envs: int
+    n_steps: int
+    batch_size: int
+    n_epochs: int
+    learning_rate: float
+    gamma: float = 0.99
+    gae_lambda: float = 0.95
+    ent_coef: float = 0.0
+    clip_range: float = 0.2
+
+
+VECTORS = Recipe(500_000, 16, 256, 256, 10, 1e-3)
+SMALL_IMAGES = Recipe(2_000_000, 128, 64, 1024, 4, 2.5e-3, ent_coef=0.01)
+LARGE_IMAGES = Recipe(10_000_000, 8, 128, 256, 4, 2.5e-4, ent_coef=0.01, clip_range=0.1)
+"""Those of Schulman et al. 2017 (arXiv 1707.06347) for Atari."""
+
+
+def recipe_for(
+    environment: Environment, *, steps: int | None = None, n_envs: int | None = None
+) -> Recipe:
+    """Return the settings that suit an environment's observations.
+
+    Raises:
+        InputError: When steps or environments are too few.
+    """
+    if min(steps or 1, n_envs or 1) < 1 or 0 in (steps, n_envs):
+        raise InputError(f"steps and envs should be at least 1, got {steps} and {n_envs}.")
+    recipe = VECTORS
+    pixels = image_pixels(environment.observation_space)
+    if pixels is not None:
+        recipe = LARGE_IMAGES if pixels >= LARGE_PIXELS else SMALL_IMAGES
+    return replace(recipe, steps=steps or recipe.steps, n_envs=n_envs or recipe.n_envs)
+
+
+def image_pixels(space: spaces.Space[object]) -> int | None:
+    """Return the shorter side of image observations, or None for others."""
+    if not isinstance(space, spaces.Box) or len(space.shape) != 3:
+        return None
+    shorter = sorted(channels_first(space.shape)[1:])[0]
+    return shorter if shorter >= SMALLEST_PIXELS else None
+
+
+def channels_first(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """Return (channels, height, width); the channels are last unless there are more of them."""
+    a, b, c = shape
+    return (a, b, c) if a < c else (c, a, b)

@@ -1,0 +1,169 @@
+"""`r2rise record` and `r2rise train-expert`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from r2rise_service.cli import asking
+from r2rise_service.cli.common import check_file, get_ready
+
+if TYPE_CHECKING:
+    from r2rise import Demonstrations
+    from r2rise.environments import Environment
+    from r2rise.experts import Expert
+
+WhichEnv = Annotated[
+    str, typer.Option("--env", help="Gymnasium id, module:Env-v0 or module:factory.")
+]
+AnySeed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
+
+
+def record(
+    env: WhichEnv,
+    policy: Annotated[
+        str,
+        typer.Option(
+            metavar="SOURCE",
+            help="Model file of Stable-Baselines3 (.zip; it is unpickled, which runs what code it "
+            "holds: give only files that you trust), module:policy, or 'random'.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="File for the demonstrations, .npz.")],
+    demonstrations: Annotated[int, typer.Option(min=1, help="Episodes to record.")] = 10,
+    max_steps: Annotated[
+        int | None, typer.Option(min=1, help="Frames at most of each; the environment's limit.")
+    ] = None,
+    stochastic: Annotated[
+        bool, typer.Option("--stochastic", help="Sampled actions, not the most likely ones.")
+    ] = False,
+    seed: AnySeed = 0,
+    pictures: Annotated[
+        int | None,
+        typer.Option(metavar="PIXELS", min=1, help="Keep a picture of each frame, so high."),
+    ] = None,
+    worse_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the demonstrations to make worse.")
+    ] = 0.0,
+    worse_epsilon: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of random actions in these.")
+    ] = 0.5,
+    obs_keys: asking.ObsKeys = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Record demonstrations of a policy.
+
+    Example: r2rise record --env CartPole-v1 --policy expert.zip --demonstrations 10 --out demos.npz
+    """
+    import r2rise
+    from r2rise_service.cli.progress import progress_bar
+
+    _check_ending(out, ".npz")
+    get_ready()
+    place = _environment(env, obs_keys)
+    with progress_bar("Recording") as on_progress:
+        found = r2rise.record(
+            place,
+            policy,
+            on_progress=on_progress,
+            n_demonstrations=demonstrations,
+            max_steps=max_steps,
+            stochastic=stochastic,
+            seed=seed,
+            pictures=pictures,
+            worse_share=worse_share,
+            worse_epsilon=worse_epsilon,
+        )
+    found.save(out)
+    _tell_recorded(found, json=json)
+    typer.echo(f"Written: {out}.", err=json)
+
+
+def train_expert(
+    env: WhichEnv,
+    out: Annotated[Path, typer.Option(help="Model file for `r2rise record`, .zip.")],
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Steps of the environment; by its kind.")
+    ] = None,
+    envs: Annotated[
+        int | None, typer.Option(min=1, help="Environments side by side; by its kind.")
+    ] = None,
+    seed: AnySeed = 0,
+    obs_keys: asking.ObsKeys = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Train an expert to record, by PPO; the best so far lies in OUT.
+
+    Example: r2rise train-expert --env CartPole-v1 --steps 100000 --out expert.zip
+    """
+    from r2rise.experts import train_expert as train
+    from r2rise_service.cli.progress import progress_bar
+
+    _check_ending(out, ".zip")
+    get_ready()
+    place = _environment(env, obs_keys)
+    with progress_bar("Training") as on_progress:
+        expert = train(place, out, steps=steps, n_envs=envs, seed=seed, on_progress=on_progress)
+    if json:
+        typer.echo(expert.model_dump_json(indent=2))
+    else:
+        _tell_expert(expert)
+    typer.echo(f"Written: {out}.", err=json)
+
+
+def _check_ending(out: Path, ending: str) -> None:
+    from r2rise.errors import InputError
+
+    if out.suffix != ending:
+        raise InputError(f"--out should end in {ending}, got {out}.")
+    check_file(out)
+
+
+def _environment(env: str, obs_keys: str | None) -> "Environment":
+    from r2rise.environments import Environment
+    from r2rise.study_parts import EnvironmentSpec
+
+    fields = asking.environment_fields(env, obs_keys)
+    return Environment(EnvironmentSpec(**{k: v for k, v in fields.items() if v is not None}))
+
+
+def _tell_recorded(found: "Demonstrations", *, json: bool) -> None:
+    import json as json_module
+
+    import numpy as np
+
+    from r2rise.intervals import mean_interval
+    from r2rise_service.cli.printing import say
+
+    returns, epsilon = np.array(found.meta["returns"]), np.array(found.meta["epsilon"])
+    worse = (epsilon > 0) & (epsilon < 1)
+    if json:
+        summary = {
+            "demonstrations": len(found),
+            "frames": found.n_frames,
+            "returns": mean_interval(returns).model_dump(mode="json"),
+            "content_hash": found.content_hash,
+            "meta": dict(found.meta),
+        }
+        typer.echo(json_module.dumps(summary, indent=2))
+        return
+    say(
+        f"{len(found)} demonstrations, {found.n_frames} frames",
+        f"Mean return: {mean_interval(returns)}",
+    )
+    if worse.any() and not worse.all():
+        say(
+            f"{worse.sum()} made worse: {mean_interval(returns[worse])}; "
+            f"others: {mean_interval(returns[~worse])}"
+        )
+
+
+def _tell_expert(expert: "Expert") -> None:
+    from r2rise_service.cli.printing import say
+
+    say(
+        f"{expert.total_steps} steps in {expert.seconds:.0f} s; the best was found at step "
+        f"{expert.steps}",
+        f"Mean return of {expert.returns.n} episodes: {expert.returns}",
+        f"With sampled actions: {expert.returns_sampled}",
+    )
