@@ -13,6 +13,7 @@ from r2rise.algorithms.base import Policy
 from r2rise.algorithms.registry import require
 from r2rise.environments import Environment, import_object
 from r2rise.errors import EnvironmentMismatch, InputError, UnknownName
+from r2rise.retraining import seeded_globals
 
 if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
@@ -103,9 +104,10 @@ def _load_model(path: Path, environment: Environment) -> Policy:
         kind,
     )
     try:
-        model = getattr(stable_baselines3, kind).load(
-            path, device="cpu", custom_objects=_FOR_TRAINING_ONLY
-        )
+        with seeded_globals(0, threads=1):  # reading a model seeds them
+            model = getattr(stable_baselines3, kind).load(
+                path, device="cpu", custom_objects=_FOR_TRAINING_ONLY
+            )
     except Exception as error:
         raise InputError(
             f"Stable-Baselines3 {stable_baselines3.__version__} cannot read the {kind} model "

@@ -43,7 +43,7 @@ class Recipe:
     clip_range: float = 0.2
 
 
-VECTORS = Recipe(500_000, 16, 256, 256, 10, 1e-3)
+VECTORS = Recipe(1_000_000, 16, 256, 256, 10, 1e-3, gamma=0.995)
 SMALL_IMAGES = Recipe(2_000_000, 128, 64, 1024, 4, 2.5e-3, ent_coef=0.01)
 LARGE_IMAGES = Recipe(10_000_000, 8, 128, 256, 4, 2.5e-4, ent_coef=0.01, clip_range=0.1)
 """Those of Schulman et al. 2017 (arXiv 1707.06347) for Atari."""
