@@ -131,7 +131,7 @@ def _model_class(path: Path) -> str:
         known = False
     if not known:
         raise InputError(
-            f"{path} is not a model of Stable-Baselines3: expected a .zip file that "
+            f"{path} is no model of Stable-Baselines3: expected a .zip file that "
             f"model.save({path.name!r}) or `r2rise train-expert` wrote."
         )
     module = str(dict(data["policy_class"]).get("__module__", ""))

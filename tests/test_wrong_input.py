@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -87,6 +88,8 @@ def write_files(folder: Path) -> None:
     (folder / "long.csv").write_text("demonstration,start,stop\n0,0,50\n0,50,100\n")
     (folder / "map.json").write_text('{"schema": "something else"}')
     (folder / "file").write_text("in the way")
+    with zipfile.ZipFile(folder / "hello.zip", "w") as archive:
+        archive.writestr("hello.txt", "hello")
     (folder / "empty").mkdir()
     write_maps(folder)
 
@@ -198,6 +201,33 @@ TABLE = [
     Wrong("a map that is none", "show map.json", "is not an importance map"),
     Wrong("a map that is demonstrations", "show demos.npz", "is not an importance map"),
     Wrong("two maps where one is missing", "compare map.json nothing.json", "map.json"),
+    Wrong("a policy of no kind", f"record {CARTPOLE} --policy expert --out r.npz", "module:policy"),
+    Wrong("no model file", f"record {CARTPOLE} --policy no.zip --out r.npz", "There is no file no"),
+    Wrong("a model that is none", f"record {CARTPOLE} --policy hello.zip --out r.npz", "no model"),
+    Wrong(
+        "a policy that cannot be imported",
+        f"record {CARTPOLE} --policy nowhere:policy --out r.npz", "Cannot import 'nowhere'",
+    ),
+    Wrong(
+        "a policy that cannot act",
+        f"record {CARTPOLE} --policy toys:N_DEMOS --out r.npz", "is no policy: expected an object",
+    ),
+    Wrong(
+        "a policy of another environment",
+        f"record {CARTPOLE} --policy toys:zero --out r.npz", "actions of shape (1,), got (1, 1)",
+    ),
+    Wrong(
+        "pictures of what cannot be drawn",
+        f"record {TOY} --policy random --pictures 96 --out r.npz", "draws no pictures",
+    ),
+    Wrong(
+        "more than all worse",
+        f"record {CARTPOLE} --policy random --worse-share 2 --out r.npz", "'--worse-share'",
+    ),
+    Wrong("demonstrations as a table", f"record {CARTPOLE} --policy random --out r.csv", ".npz"),
+    Wrong("an expert of no game", "train-expert --env Chess-v9 --out e.zip", "no environment"),
+    Wrong("an expert as a table", f"train-expert {CARTPOLE} --out e.csv", "should end in .zip"),
+    Wrong("an expert in no time", f"train-expert {CARTPOLE} --steps 0 --out e.zip", "'--steps'"),
     Wrong("a database of another kind", "serve --database mysql://db/r2rise", "like postgresql://"),
     Wrong("a scheduler without its protocol", "serve --scheduler gpu:8786", "like tls://host:8786"),
     Wrong("a scheduler without certificates", "serve --scheduler tls://gpu:8786", "needs tls_ca"),

@@ -108,6 +108,9 @@ class AdditiveFromNext(Additive):
     uses_next_obs = True
 
 
+zero = Constant(0.0)
+
+
 def uses_global_generators(transitions, environment, seed, *, progress):
     """Draws from every global generator: differs unless they are seeded."""
     import random
