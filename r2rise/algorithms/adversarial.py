@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from stable_baselines3 import PPO
     from stable_baselines3.common.vec_env import VecEnv
 
-_ACTIONS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
+_ACTIONS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete)
 _CHANNELS = (32, 64, 64)
 _DOWNSAMPLING = {"kernel_size": 3, "stride": 2, "padding": 1}
 
@@ -147,7 +147,9 @@ class _Adversarial:
         policy: Policy = parts.only_what_acts(generator.policy)
         return policy
 
-    def _trainer(self, **arguments: Any) -> "AdversarialTrainer":
+    def _trainer(
+        self, *, gen_algo: "PPO", reward_net: "RewardNet", **arguments: Any
+    ) -> "AdversarialTrainer":
         raise NotImplementedError
 
     def _generator(self, venv: "VecEnv") -> "PPO":
@@ -211,10 +213,12 @@ class GAIL(_Adversarial):
     class Settings(AdversarialSettings):
         """Settings of `gail`."""
 
-    def _trainer(self, **arguments: Any) -> "AdversarialTrainer":
+    def _trainer(
+        self, *, gen_algo: "PPO", reward_net: "RewardNet", **arguments: Any
+    ) -> "AdversarialTrainer":
         from imitation.algorithms.adversarial import gail
 
-        return gail.GAIL(**arguments)
+        return gail.GAIL(gen_algo=gen_algo, reward_net=reward_net, **arguments)
 
 
 class AIRL(_Adversarial):
@@ -227,7 +231,12 @@ class AIRL(_Adversarial):
 
         shaped: bool = True
 
-    def _trainer(self, **arguments: Any) -> "AdversarialTrainer":
+    def _trainer(
+        self, *, gen_algo: "PPO", reward_net: "RewardNet", **arguments: Any
+    ) -> "AdversarialTrainer":
         from imitation.algorithms.adversarial import airl
 
-        return airl.AIRL(**arguments)
+        from r2rise.algorithms.rl_parts import LogitReward
+
+        reward = LogitReward(reward_net, gen_algo)
+        return airl.AIRL(gen_algo=gen_algo, reward_net=reward, **arguments)

@@ -4,11 +4,13 @@ import warnings
 from typing import Any, Literal, cast
 
 import numpy as np
+from gymnasium import spaces
 from pydantic import BaseModel, ConfigDict, Field
 
 from r2rise.algorithms.base import Policy, Progress
 from r2rise.algorithms.batch_order import SharedOrder
 from r2rise.algorithms.registry import require
+from r2rise.algorithms.rl_spaces import check_spaces
 from r2rise.demonstrations import Transitions
 from r2rise.environments import Environment
 
@@ -46,6 +48,15 @@ class ImitationBC:
     def __init__(self, settings: Settings) -> None:
         require("imitation", "The algorithm 'imitation-bc'", "imitation")
         self.settings = settings
+
+    def check_environment(self, environment: Environment) -> None:
+        """Check that the policy can handle the spaces.
+
+        Raises:
+            EnvironmentMismatch: When it cannot.
+        """
+        actions = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete)
+        check_spaces("imitation-bc", environment, actions, bounded=False)
 
     def train(
         self,

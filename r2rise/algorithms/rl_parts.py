@@ -10,12 +10,14 @@ from typing import Any, cast
 import numpy as np
 import torch
 from gymnasium import spaces
+from imitation.rewards.reward_nets import PredictProcessedWrapper, RewardNet
 from imitation.util.logger import HierarchicalLogger
 from imitation.util.networks import RunningNorm
 from numpy.typing import NDArray
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
 from stable_baselines3.common.torch_layers import FlattenExtractor
@@ -53,6 +55,38 @@ class NormalizingExtractor(FlattenExtractor):
         """Return (n, n_features) for (n, *obs_shape)."""
         normalized: torch.Tensor = self.normalize(super().forward(observations))
         return normalized
+
+
+class LogitReward(PredictProcessedWrapper):
+    """The reward of Fu et al. (2018): log D - log(1 - D) = f(s, a, s') - log pi(a | s).
+
+    `imitation` rewards with f alone. That is negative wherever the expert is not certain, so that
+    a generator whose episodes can end learns to end them.
+
+    Args:
+        base: f, the reward network.
+        generator: Whose policy pi is.
+    """
+
+    def __init__(self, base: RewardNet, generator: OnPolicyAlgorithm) -> None:
+        super().__init__(base)
+        self._generator = generator
+
+    def predict_processed(
+        self,
+        state: NDArray[Any],
+        action: NDArray[Any],
+        next_state: NDArray[Any],
+        done: NDArray[Any],
+        **_: Any,
+    ) -> NDArray[Any]:
+        """Return rewards (n,) of steps that the generator took."""
+        reward: NDArray[Any] = self.base.predict_processed(state, action, next_state, done)
+        policy = self._generator.policy
+        with torch.no_grad():
+            taken = policy.evaluate_actions(torch.as_tensor(state), torch.as_tensor(action))
+        reward -= taken[1].numpy()
+        return reward
 
 
 class Silence(HierarchicalLogger):
@@ -115,8 +149,10 @@ def opened(environment: Environment, n_envs: int, seed: int) -> Iterator[VecEnv]
     if _channels_last(venv.observation_space):
         venv = VecTransposeImage(venv)
     with contextlib.closing(venv), warnings.catch_warnings():
-        # imitation logs the loss this way
+        # imitation logs the loss, and looks at Discrete observations, in ways that newer
+        # versions of torch and numpy warn of
         warnings.filterwarnings("ignore", message="Converting a tensor with requires_grad")
+        warnings.filterwarnings("ignore", message="tried to wrap <class 'numpy")
         yield venv
 
 
