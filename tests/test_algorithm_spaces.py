@@ -102,7 +102,6 @@ def test_learns_or_refuses(name, observed, acted):
     demos = demonstrations(environment)
     refused = refusal(study, demos)
     if refused:
-        assert name in refused
         wrong = (environment.observation_space, environment.action_space)
         assert any(str(space) in refused for space in wrong)
         return
