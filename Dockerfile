@@ -14,7 +14,7 @@ COPY service service
 COPY envs envs
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . \
     && pip install --no-cache-dir --constraint constraints.txt \
-    "$(echo /wheels/r2rise-*.whl)[service,dask,envs,envpool,plot,presets,imitation]"
+    "$(echo /wheels/r2rise-*.whl)[all]"
 
 FROM python:3.11-slim-bookworm
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp r2rise \

@@ -4,8 +4,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+NEWEST := .venv-newest
 
-.PHONY: demo serve test test-slow check format bench secrets install clean
+.PHONY: demo serve test test-newest test-slow check format bench secrets install clean
 .DELETE_ON_ERROR:
 
 demo: install
@@ -16,6 +17,11 @@ serve: install
 
 test: check
 	$(BIN)/pytest -n 2
+
+# The newest gymnasium, without the libraries that hold it back; first what that leaves out.
+test-newest: $(NEWEST)/.installed
+	$(NEWEST)/bin/pytest -m imitation --collect-only -qq
+	$(NEWEST)/bin/pytest -n 2 -m "not imitation and not slow"
 
 test-slow: install
 	$(BIN)/pytest -m slow
@@ -67,6 +73,12 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[all,dev]"
 	touch $@
 
+$(NEWEST)/.installed: pyproject.toml constraints.txt
+	test -x $(NEWEST)/bin/python || $(PYTHON) -m venv $(NEWEST)
+	$(NEWEST)/bin/python -m pip install --quiet --constraint constraints.txt \
+	  --editable ".[without-imitation,dev]" "gymnasium>=1.2"
+	touch $@
+
 clean:
-	rm -rf $(VENV) out
+	rm -rf $(VENV) $(NEWEST) out
 	find . -name "*.nbc" -delete -o -name "*.nbi" -delete

@@ -65,10 +65,20 @@ class ResultError(InputError):
 
 
 class MissingExtra(R2RiseError, ImportError):
-    """An optional package is not installed."""
+    """An optional package is not installed.
+
+    Attributes:
+        purpose: What needs it.
+        extra: The extra of R2RISE that installs it.
+    """
 
     def __init__(self, purpose: str, extra: str) -> None:
         super().__init__(f'{purpose} needs an optional package: pip install "r2rise[{extra}]"')
+        self.purpose, self.extra = purpose, extra
+
+    def __reduce__(self) -> tuple[type["MissingExtra"], tuple[str, str]]:
+        """Pickle what it was made from: it may come from a worker process."""
+        return MissingExtra, (self.purpose, self.extra)
 
 
 class LedgerError(R2RiseError):

@@ -1,5 +1,7 @@
 import os
 import signal
+from collections.abc import Iterable
+from importlib.util import find_spec
 
 import pytest
 import toys
@@ -36,6 +38,25 @@ def study() -> r2rise.Study:
         evaluation={"n_episodes": 2, "max_steps": 5},
         budget={"retrainings": 64, "baseline_retrainings": 3},
     )
+
+
+NEED_IMITATION = ("airl", "gail", "imitation-bc", "sqil")
+"""Algorithms that need the extra `imitation`."""
+
+
+def to_train(names: Iterable[str]) -> list:
+    """Algorithms as parameters of tests that train them; see `pytest_runtest_setup`."""
+    return [
+        pytest.param(name, marks=pytest.mark.imitation if name in NEED_IMITATION else ())
+        for name in names
+    ]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What is marked `imitation` is left out where that extra is not: `-m "not imitation"`."""
+    if item.get_closest_marker("imitation"):
+        for package in ("imitation", "stable_baselines3"):
+            require(find_spec(package) is not None, f"{package} is not installed")
 
 
 def require(condition: bool, reason: str) -> None:

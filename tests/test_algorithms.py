@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import toys
+from conftest import to_train
 from hypothesis import given
 from hypothesis import strategies as st
 from quick_algorithms import QUICK, learnt, quick, spec_of, train
@@ -16,7 +17,7 @@ from r2rise import Demonstrations, Study
 from r2rise.algorithms import algorithm_names, make_algorithm, uses_next_obs
 from r2rise.algorithms.batch_order import epoch_batches, epoch_order
 from r2rise.environments import Environment
-from r2rise.errors import Canceled, MissingExtra, StudyError, UnknownName
+from r2rise.errors import Canceled, StudyError, UnknownName
 from r2rise.ledger import EMPTY_MASK
 from r2rise.resolution import resolve
 from r2rise.retraining import Retrainer, Shard, keep_going, seeded_globals
@@ -85,7 +86,7 @@ def test_every_installed_algorithm_is_tested_with_quick_settings():
     assert QUICK.keys() == set(algorithm_names())
 
 
-@pytest.mark.parametrize("name", algorithm_names())
+@pytest.mark.parametrize("name", to_train(algorithm_names()))
 class TestEveryAlgorithm:
     def test_the_same_seed_gives_the_same_policy_another_a_different_one(
         self, name, kept, environment
@@ -191,6 +192,7 @@ class TestEveryAlgorithm:
         assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.imitation
 @pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad")
 def test_imitation_bc_equals_imitation_with_the_same_weights_and_order(kept, environment):
     from imitation.algorithms.bc import BC
@@ -275,12 +277,6 @@ def test_a_class_without_settings_is_built_without_arguments():
 def test_refused_algorithms(algorithm, error, reason):
     with pytest.raises(error, match=reason):
         spec_of(algorithm)
-
-
-def test_a_missing_package_is_reported_with_the_line_that_installs_it(monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(MissingExtra, match=r'pip install "r2rise\[imitation\]"'):
-        make_algorithm(spec_of("imitation-bc"))
 
 
 def test_the_object_behind_a_name_is_neither_saved_nor_hashed():

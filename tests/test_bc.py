@@ -138,6 +138,7 @@ def put_parameters(layers, flat):
             at += n_out
 
 
+@pytest.mark.imitation
 @pytest.mark.parametrize("how", ["compiled", "stacked"])
 @pytest.mark.parametrize("actions", ACTION_SPACES)
 @pytest.mark.parametrize(

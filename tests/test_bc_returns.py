@@ -24,6 +24,7 @@ def retrainer(**algorithm) -> Retrainer:
 
 
 @pytest.mark.slow
+@pytest.mark.imitation
 def test_returns_over_64_seeds_agree_in_distribution_with_imitations():
     found = {}
     for name in ("bc", "imitation-bc"):

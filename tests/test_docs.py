@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import NEED_IMITATION
 from typer.testing import CliRunner
 
 from r2rise_service.cli import app
@@ -38,8 +39,14 @@ def test_the_readmes_program_runs_when_pasted_and_prints_what_it_says(tmp_path):
     assert (tmp_path / "better.npz").exists()
 
 
+def marks(program: str) -> list[pytest.MarkDecorator]:
+    """What a program needs to run: the algorithms that it names."""
+    named = set(re.findall(r'"([\w-]+)"', program))
+    return [pytest.mark.imitation] if named & {*NEED_IMITATION} else []
+
+
 PROGRAMS = [
-    pytest.param(program, id=f"{name}-{i}")
+    pytest.param(program, id=f"{name}-{i}", marks=marks(program))
     for name, text in PAGES.items()
     if name != "README.md"
     for i, program in enumerate(blocks(text, "python"))

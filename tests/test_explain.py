@@ -295,6 +295,7 @@ REAL_STUDY = "environment: CartPole-v1\nalgorithm: imitation-bc\nbudget: {retrai
 
 
 @pytest.mark.slow
+@pytest.mark.imitation
 @pytest.mark.parametrize(("retrainings", "reliability"), [(128, 0.6), (384, 0.9)])
 def test_real_demonstrations_give_the_same_map_whatever_happens(tmp_path, retrainings, reliability):
     r2rise.Demonstrations.load(EXCERPT).save(tmp_path / "demos.npz")

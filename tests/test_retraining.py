@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import toys
+from conftest import to_train
 
 from r2rise import Study
 from r2rise.engines import InlineEngine
@@ -69,7 +70,7 @@ def test_what_shows_a_masked_frame_is_left_out_too(algorithm, frame_stack):
     np.testing.assert_allclose(record.returns, [toys.frame_values(N_FRAMES)[whole].sum()] * 3)
 
 
-@pytest.mark.parametrize("algorithm", ["bc", "imitation-bc"])
+@pytest.mark.parametrize("algorithm", to_train(["bc", "imitation-bc"]))
 def test_a_mask_that_leaves_nothing_to_train_on_is_an_empty_mask(algorithm):
     asked = Study(
         environment=toys.OneStep,

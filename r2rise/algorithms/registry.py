@@ -130,6 +130,17 @@ def uses_next_obs(algorithm: Any) -> bool:
     return bool(getattr(algorithm, "uses_next_obs", False))
 
 
+def needed_extra(name: str) -> str | None:
+    """Return the extra that has to be installed before an algorithm can train, or None."""
+    try:
+        make_algorithm(AlgorithmSpec(name=name))
+    except MissingExtra as error:
+        return error.extra
+    except ValidationError:  # it has settings without defaults: it cannot be asked
+        return None
+    return None
+
+
 def require(module: str, purpose: str, extra: str) -> None:
     """Check that an optional package is installed.
 

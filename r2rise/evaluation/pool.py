@@ -3,6 +3,7 @@
 Equal to gymnasium's in distribution, not step for step: the same seed starts elsewhere.
 """
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -32,9 +33,12 @@ class PoolEpisodes:
         import envpool
 
         seeds = np.tile(self._seeds, n_policies).tolist()
-        self._pool = envpool.make_gymnasium(
-            self._environment.spec.id, num_envs=len(seeds), seed=seeds, num_threads=1
-        )
+        with warnings.catch_warnings():
+            # gymnasium 1.x warns of the float64 bounds that envpool gives its float32 spaces
+            warnings.filterwarnings("ignore", message=".*precision lowered by casting")
+            self._pool = envpool.make_gymnasium(
+                self._environment.spec.id, num_envs=len(seeds), seed=seeds, num_threads=1
+            )
         shown, _ = self._pool.reset()
         if shown.shape[1:] != self.observations.shape[1:]:
             raise EnvironmentMismatch(

@@ -227,11 +227,16 @@ class EnvironmentInfo(Answer):
 
 
 class AlgorithmInfo(Answer):
-    """An installed algorithm and the JSON Schema of its settings."""
+    """An algorithm and the JSON Schema of its settings.
+
+    Attributes:
+        needed_extra: The extra of R2RISE that the server lacks for it; jobs cannot use it then.
+    """
 
     name: str
     summary: str
     settings: dict[str, JsonValue]
+    needed_extra: str | None = None
 
 
 class Cost(Answer):

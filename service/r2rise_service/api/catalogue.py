@@ -5,7 +5,7 @@ import inspect
 from fastapi import APIRouter
 
 from r2rise.algorithms import algorithm_names
-from r2rise.algorithms.registry import load_implementation, settings_model
+from r2rise.algorithms.registry import load_implementation, needed_extra, settings_model
 from r2rise.environments import environment_ids
 from r2rise.errors import suggestion
 from r2rise.study_parts import AlgorithmSpec
@@ -45,4 +45,6 @@ def _describe(name: str) -> AlgorithmInfo:
     implementation = load_implementation(AlgorithmSpec(name=name))
     summary = (inspect.getdoc(implementation) or "").partition("\n")[0]
     schema = settings_model(implementation).model_json_schema()
-    return AlgorithmInfo(name=name, summary=summary, settings=schema)
+    return AlgorithmInfo(
+        name=name, summary=summary, settings=schema, needed_extra=needed_extra(name)
+    )

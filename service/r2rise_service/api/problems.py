@@ -8,7 +8,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from r2rise.errors import InputError, NotReady, R2RiseError
+from r2rise.errors import InputError, MissingExtra, NotReady, R2RiseError
 from r2rise_service.models import Problem, ProblemPart
 from r2rise_service.storage.files import TooLarge
 from r2rise_service.storage.inspect_upload import BadUpload
@@ -38,6 +38,7 @@ _ANSWERS: dict[type[Exception], tuple[int, str]] = {
     TooManyLive: (429, "too-many-jobs"),
     Conflict: (409, "conflict"),
     InputError: (422, "refused"),
+    MissingExtra: (422, "not-installed"),
 }
 
 

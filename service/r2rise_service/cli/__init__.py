@@ -59,14 +59,14 @@ class ReportingGroup(TyperGroup):
 
 def _exit_status(error: Exception) -> int:
     """Return the exit status of an error that is not a bug; re-raise others."""
-    from r2rise.errors import InputError, R2RiseError
+    from r2rise.errors import InputError, MissingExtra, R2RiseError
     from r2rise_service.client.errors import CannotReach, WaitTimeout
 
     if not isinstance(error, R2RiseError | OSError):
         raise error
     if isinstance(error, CannotReach | WaitTimeout):
         return EXIT_CANNOT_REACH if isinstance(error, CannotReach) else EXIT_TIMEOUT
-    return EXIT_USAGE if isinstance(error, InputError) else EXIT_FAILED
+    return EXIT_USAGE if isinstance(error, InputError | MissingExtra) else EXIT_FAILED
 
 
 app = typer.Typer(

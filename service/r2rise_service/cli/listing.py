@@ -9,12 +9,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 
 
 def algorithms(json: AsJson = False) -> None:
-    """List the installed algorithms and their settings.
+    """List the algorithms, what some of them need first, and their settings.
 
     Example: r2rise algorithms
     """
     from r2rise.algorithms import algorithm_names
-    from r2rise.algorithms.registry import load_implementation, settings_model
+    from r2rise.algorithms.registry import load_implementation, needed_extra, settings_model
     from r2rise.study_parts import AlgorithmSpec
 
     schemas: dict[str, dict[str, Any]] = {}
@@ -25,7 +25,7 @@ def algorithms(json: AsJson = False) -> None:
         typer.echo(json_module.dumps(schemas, indent=2))
         return
     for name, schema in schemas.items():
-        typer.echo(name)
+        typer.echo(_with_extra(name, needed_extra(name)))
         for setting, field in schema["properties"].items():
             typer.echo(f"  {setting} = {json_module.dumps(field.get('default'))}")
 
@@ -48,5 +48,8 @@ def environments(
         typer.echo(json_module.dumps(ids, indent=2))
         return
     for name in ids:
-        extra = needed_extra(name)
-        typer.echo(f'{name}  needs: pip install "r2rise[{extra}]"' if extra else name)
+        typer.echo(_with_extra(name, needed_extra(name)))
+
+
+def _with_extra(name: str, extra: str | None) -> str:
+    return f'{name}  needs: pip install "r2rise[{extra}]"' if extra else name
