@@ -46,12 +46,47 @@ def _minatar(game: str) -> Preset:
     return Preset(maker, "minatar", ("minatar",), 2500, {"game": game})
 
 
+def _atari(game: str) -> Preset:
+    maker = "r2rise_envs.presets.atari:Atari"
+    return Preset(maker, "atari", ("ale_py", "cv2"), 27_000, {"game": game})
+
+
+def _mujoco(maker: str) -> Preset:
+    return Preset(f"gymnasium.envs.mujoco.{maker}", "mujoco", ("mujoco", "imageio"), 1000)
+
+
+def _minigrid(task: str, max_episode_steps: int, **settings: int) -> Preset:
+    maker = "r2rise_envs.presets.minigrid:make"
+    settings_of = {"task": task, **settings}
+    return Preset(maker, "minigrid", ("minigrid",), max_episode_steps, settings_of)
+
+
+_LUNAR_LANDER = "r2rise_envs.presets.lunar_lander:LunarLander"
+
 PRESETS = {
+    "r2rise/BeamRider-v0": _atari("beam_rider"),
+    "r2rise/Breakout-v0": _atari("breakout"),
+    "r2rise/Enduro-v0": _atari("enduro"),
+    "r2rise/Pong-v0": _atari("pong"),
+    "r2rise/Qbert-v0": _atari("qbert"),
+    "r2rise/Seaquest-v0": _atari("seaquest"),
+    "r2rise/SpaceInvaders-v0": _atari("space_invaders"),
     "r2rise/MinAtar-Asterix-v0": _minatar("asterix"),
     "r2rise/MinAtar-Breakout-v0": _minatar("breakout"),
     "r2rise/MinAtar-Freeway-v0": _minatar("freeway"),
     "r2rise/MinAtar-Seaquest-v0": _minatar("seaquest"),
     "r2rise/MinAtar-SpaceInvaders-v0": _minatar("space_invaders"),
+    "r2rise/Ant-v0": _mujoco("ant_v4:AntEnv"),
+    "r2rise/HalfCheetah-v0": _mujoco("half_cheetah_v4:HalfCheetahEnv"),
+    "r2rise/Hopper-v0": _mujoco("hopper_v4:HopperEnv"),
+    "r2rise/Walker2d-v0": _mujoco("walker2d_v4:Walker2dEnv"),
+    "r2rise/LunarLander-v0": Preset(_LUNAR_LANDER, "box2d", ("Box2D", "pygame"), 1000),
+    "r2rise/DoorKey-v0": _minigrid("DoorKeyEnv", 250, size=5),
+    "r2rise/DoorKey-6x6-v0": _minigrid("DoorKeyEnv", 360, size=6),
+    "r2rise/Empty-v0": _minigrid("EmptyEnv", 100, size=5),
+    "r2rise/FourRooms-v0": _minigrid("FourRoomsEnv", 100),
+    "r2rise/LavaGap-v0": _minigrid("LavaGapEnv", 100, size=5),
+    "r2rise/Unlock-v0": _minigrid("UnlockEnv", 288),
 }
 """Every preset by its id."""
 
