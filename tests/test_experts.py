@@ -1,11 +1,9 @@
 import json
 import zipfile
-from importlib.util import find_spec
 
 import gymnasium as gym
 import numpy as np
 import pytest
-from conftest import require
 from gymnasium import spaces
 from typer.testing import CliRunner
 
@@ -17,11 +15,7 @@ from r2rise.study_parts import EnvironmentSpec
 from r2rise_service.cli import app
 
 CARTPOLE = Environment(EnvironmentSpec(id="CartPole-v1"))
-
-
-@pytest.fixture(autouse=True)
-def _stable_baselines3():
-    require(find_spec("stable_baselines3") is not None, "stable-baselines3 is not installed")
+pytestmark = pytest.mark.imitation
 
 
 def saved(folder, kind: str, environment: str):
@@ -173,7 +167,7 @@ def test_images_and_vectors_of_all_shapes_are_trained_on_and_recorded(shape, dty
 @pytest.mark.parametrize("shape", [(7, 7, 3), (3, 2)])
 def test_what_decides_is_learned(shape, tmp_path):
     place = Environment(EnvironmentSpec(id="test_experts:Images", kwargs={"shape": list(shape)}))
-    expert = train_expert(place, tmp_path / "a.zip", steps=16_384, n_envs=16)
+    expert = train_expert(place, tmp_path / "a.zip", steps=8192, n_envs=16)
     assert expert.returns.mean == 10
 
 
