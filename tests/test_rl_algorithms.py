@@ -1,5 +1,6 @@
 """What is particular to the algorithms of `imitation` that act: gail, airl and sqil."""
 
+import gc
 from dataclasses import replace
 from pathlib import Path
 
@@ -91,6 +92,21 @@ def test_environments_are_closed(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_what_learns_goes_with_its_buffers_and_not_when_garbage_is_collected(name):
+    from stable_baselines3 import DQN, PPO
+
+    environment, transitions = sides()
+    train(quick(name), transitions, environment, 0)
+    gc.collect()
+    gc.disable()
+    try:
+        train(quick(name), transitions, environment, 0)
+        assert not [one for one in gc.get_objects() if type(one) in (DQN, PPO)]
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_expert_actions_out_of_bounds_count_as_those_at_the_bounds(name):
     environment = Environment(EnvironmentSpec(id="Pendulum-v1"))
     generator = np.random.default_rng(0)
@@ -131,8 +147,7 @@ def test_everything_follows_from_the_seed_given(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_observations_of_another_scale_are_learnt_alike(name):
-    """Features are normalised, and the policy carries how."""
+def test_vectors_are_normalised_by_averages_that_the_policy_carries(name):
     environment = Environment(EnvironmentSpec(id="CartPole-v1"))
     kept = Demonstrations.load(CARTPOLE).transitions(np.arange(500) < 100)
     policy = train(quick(name), kept, environment, 1)

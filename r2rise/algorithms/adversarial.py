@@ -238,5 +238,5 @@ class AIRL(_Adversarial):
 
         from r2rise.algorithms.rl_parts import LogitReward
 
-        reward = LogitReward(reward_net, gen_algo)
+        reward = LogitReward(reward_net, gen_algo.policy)
         return airl.AIRL(gen_algo=gen_algo, reward_net=reward, **arguments)

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
-from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
-from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
 from stable_baselines3.common.torch_layers import FlattenExtractor
 from stable_baselines3.common.utils import set_random_seed
@@ -65,12 +64,12 @@ class LogitReward(PredictProcessedWrapper):
 
     Args:
         base: f, the reward network.
-        generator: Whose policy pi is.
+        pi: The generator's policy.
     """
 
-    def __init__(self, base: RewardNet, generator: OnPolicyAlgorithm) -> None:
+    def __init__(self, base: RewardNet, pi: ActorCriticPolicy) -> None:
         super().__init__(base)
-        self._generator = generator
+        self._evaluate = pi.evaluate_actions  # pi itself would count as part of the reward
 
     def predict_processed(
         self,
@@ -82,10 +81,9 @@ class LogitReward(PredictProcessedWrapper):
     ) -> NDArray[Any]:
         """Return rewards (n,) of steps that the generator took."""
         reward: NDArray[Any] = self.base.predict_processed(state, action, next_state, done)
-        policy = self._generator.policy
         with torch.no_grad():
-            taken = policy.evaluate_actions(torch.as_tensor(state), torch.as_tensor(action))
-        reward -= taken[1].numpy()
+            log_p = self._evaluate(torch.as_tensor(state), torch.as_tensor(action))[1]
+        reward -= log_p.numpy()
         return reward
 
 
@@ -128,9 +126,18 @@ class Report(BaseCallback):
         """Report."""
         self._progress(min(self.num_timesteps / self._total_steps, 1.0))
 
+    def update_locals(self, locals_: dict[str, Any]) -> None:
+        """Keep nothing: what learns must go when it is done, not when garbage is collected."""
+
+    def _on_training_start(self) -> None:
+        self.locals, self.globals = {}, {}
+
     def _on_step(self) -> bool:
         self.tell()
         return True
+
+    def _on_training_end(self) -> None:
+        del self.model
 
 
 def _with_optimizers(policy: BasePolicy) -> list[Any]:
