@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv
 
 _ACTIONS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete)
-_CHANNELS = (32, 64, 64)
+_CHANNELS = (16, 32, 64)
 _DOWNSAMPLING = {"kernel_size": 3, "stride": 2, "padding": 1}
 
 
