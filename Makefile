@@ -20,7 +20,7 @@ test: check
 
 # The newest gymnasium, without the libraries that hold it back; first what that leaves out.
 test-newest: $(NEWEST)/.installed
-	$(NEWEST)/bin/pytest -m imitation --collect-only -qq
+	$(NEWEST)/bin/pytest -m imitation --collect-only -q
 	$(NEWEST)/bin/pytest -n 2 -m "not imitation and not slow"
 
 test-slow: install

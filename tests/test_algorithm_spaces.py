@@ -3,6 +3,7 @@
 import gymnasium as gym
 import numpy as np
 import pytest
+from conftest import to_train
 from gymnasium import spaces
 from quick_algorithms import quick, train
 
@@ -86,7 +87,7 @@ def refusal(study: Study, demos: Demonstrations) -> str:
     return ""
 
 
-@pytest.mark.parametrize("name", algorithm_names())
+@pytest.mark.parametrize("name", to_train(algorithm_names()))
 @pytest.mark.parametrize(("observed", "acted"), CASES)
 def test_learns_or_refuses(name, observed, acted):
     study = Study(
@@ -124,7 +125,7 @@ HANDLED = {
 }
 
 
-@pytest.mark.parametrize("name", HANDLED)
+@pytest.mark.parametrize("name", to_train(HANDLED))
 @pytest.mark.parametrize("acted", ACTIONS)
 def test_action_spaces_of_the_algorithms_on_stable_baselines3(name, acted):
     spec = {"id": "test_algorithm_spaces:Random", "kwargs": {"observed": "bits", "acted": acted}}

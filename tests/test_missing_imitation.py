@@ -6,6 +6,7 @@
 import json
 import pickle
 import sys
+import zipfile
 
 import pytest
 from api_helpers import CARTPOLE, STUDY, cartpole, running
@@ -53,6 +54,20 @@ def test_the_command_line_says_it_before_anything_is_spent(name, tmp_path):
     result = CliRunner().invoke(app, [*command, "--out", str(out)])
     assert (result.exit_code, result.stderr) == (2, f"Error: {text(name)}\n")
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "command", ["train-expert --out new.zip", "record --policy saved.zip --out demos.npz"]
+)
+def test_experts_of_stable_baselines3_need_it_too(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = {"policy_class": {}, "observation_space": {}, "action_space": {}, "clip_range": 0.2}
+    with zipfile.ZipFile("saved.zip", "w") as model:
+        model.writestr("data", json.dumps(settings))
+    result = CliRunner().invoke(app, [*command.split(), "--env", "CartPole-v1"])
+    assert result.exit_code == 2
+    assert result.stderr.endswith(f"needs an optional package: {LINE}\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["saved.zip"]
 
 
 def test_the_list_of_algorithms_says_what_they_need():

@@ -18,6 +18,8 @@ from r2rise.retraining import seeded_globals
 from r2rise.study_parts import EnvironmentSpec
 
 CARTPOLE = Path(__file__).parent.parent / "examples" / "cartpole.npz"
+pytestmark = pytest.mark.imitation
+
 NAMES = ["airl", "gail", "sqil"]
 
 
