@@ -13,12 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import h5py
 import numpy as np
 import pytest
 import toys
 from typer.testing import CliRunner
 
 import r2rise
+from r2rise.formats import write_demonstrations
 from r2rise_service.cli import app
 
 ROOT = Path(__file__).parent.parent
@@ -86,12 +88,29 @@ def write_files(folder: Path) -> None:
         (folder / name).write_text(text)
     (folder / "gap.csv").write_text("demonstration,start,stop\n0,0,50\n0,60,100\n")
     (folder / "long.csv").write_text("demonstration,start,stop\n0,0,50\n0,50,100\n")
+    write_files_of_others(folder)
     (folder / "map.json").write_text('{"schema": "something else"}')
     (folder / "file").write_text("in the way")
     with zipfile.ZipFile(folder / "hello.zip", "w") as archive:
         archive.writestr("hello.txt", "hello")
     (folder / "empty").mkdir()
     write_maps(folder)
+
+
+def write_files_of_others(folder: Path) -> None:
+    """Write files of other formats that cannot be used."""
+    write_demonstrations(toys.demonstrations(), folder / "demos.hdf5", format="robomimic")
+    whole = (folder / "demos.hdf5").read_bytes()
+    (folder / "cut.hdf5").write_bytes(whole[: len(whole) // 2])
+    with h5py.File(folder / "link.hdf5", "w") as file:
+        file["data"] = h5py.ExternalLink("/home/me/other.hdf5", "/data")
+    with h5py.File(folder / "keys.hdf5", "w") as file:
+        for key in ("object", "eef_pos"):
+            file[f"data/demo_0/obs/{key}"] = np.zeros((3, 2))
+        file["data/demo_0/actions"] = np.zeros((3, 1))
+    with h5py.File(folder / "both.hdf5", "w") as file:
+        file["data/demo_0/actions"] = file["observations"] = file["actions"] = np.zeros((3, 1))
+    (folder / "line.csv").write_text("demonstration,time,obs,act\n0,0,1.5,1\n0,2,2.5,\n")
 
 
 def write_maps(folder: Path) -> None:
@@ -228,6 +247,22 @@ TABLE = [
     Wrong("an expert of no game", "train-expert --env Chess-v9 --out e.zip", "no environment"),
     Wrong("an expert as a table", f"train-expert {CARTPOLE} --out e.csv", "should end in .zip"),
     Wrong("an expert in no time", f"train-expert {CARTPOLE} --steps 0 --out e.zip", "'--steps'"),
+    Wrong("a format that is none", "convert demos.npz a.npz --to robomimik", "Did you mean 'robom"),
+    Wrong("an ending that two formats have", "convert demos.npz a.hdf5", "--to robomimic or --to"),
+    Wrong("an ending that no format has", "convert demos.npz a.pkl", "--to npz or --to imitation"),
+    Wrong("a file that could be two", "convert both.hdf5 a.npz", "read as robomimic or d4rl"),
+    Wrong("a file of no known format", "convert broken.yaml a.npz", "none of the known formats"),
+    Wrong("a folder that is there", "convert demos.npz empty --to minari", "is there already"),
+    Wrong("a folder there as a file", "convert demos.npz empty --to csv", "csv is a file, but"),
+    Wrong("a file onto itself", "convert demos.npz ./demos.npz", "is what is read"),
+    Wrong("HDF5 cut off", "convert cut.hdf5 a.npz", "cut.hdf5 is not a whole HDF5 file"),
+    Wrong("HDF5 that links elsewhere", "convert link.hdf5 a.npz", "is a link (ExternalLink)"),
+    Wrong("several observation keys", "convert keys.hdf5 a.npz", "(eef_pos, object): name those"),
+    Wrong("CSV with a gap", "convert line.csv a.npz", "line 3: expected time 1, got '2'"),
+    Wrong("weights without a map", "convert demos.npz a.parquet", "from an importance map"),
+    Wrong("a map of other data", "convert demos.npz a.json --map long", "is about demonstrations"),
+    Wrong("a map that csv cannot use", "convert toy.npz a.csv --map done", "these do: robomimic"),
+    Wrong("an order instead of weights", "convert toy.npz a.parquet --map rise", "an order only"),
     Wrong("a database of another kind", "serve --database mysql://db/r2rise", "like postgresql://"),
     Wrong("a scheduler without its protocol", "serve --scheduler gpu:8786", "like tls://host:8786"),
     Wrong("a scheduler without certificates", "serve --scheduler tls://gpu:8786", "needs tls_ca"),

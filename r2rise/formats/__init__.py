@@ -31,6 +31,7 @@ class Format(NamedTuple):
         reader: `module:function` below `r2rise.formats` that reads it; empty for one-way formats.
         writer: The same that writes it.
         ending: Of names that mean it without being told.
+        folder: Whether it is a folder instead of a file.
         takes_map: Whether the writer can make something of an importance map.
         needs_map: Whether it must have one.
     """
@@ -38,19 +39,22 @@ class Format(NamedTuple):
     reader: str
     writer: str
     ending: str = ""
+    folder: bool = False
     takes_map: bool = False
     needs_map: bool = False
 
 
 FORMATS = {
     "npz": Format("npz:load_npz", "npz:save_npz", ".npz"),
-    "imitation": Format("imitation:read", "imitation:write"),
-    "minari": Format("minari:read", "minari:write"),
+    "imitation": Format("imitation:read", "imitation:write", folder=True),
+    "minari": Format("minari:read", "minari:write", folder=True),
     "robomimic": Format("robomimic:read", "robomimic:write", takes_map=True),
     "d4rl": Format("d4rl:read", "d4rl:write"),
     "csv": Format("csv_table:read", "csv_table:write", ".csv"),
-    "lerobot-weights": Format("", "lerobot:write_weights", ".parquet", True, True),
-    "lerobot-trims": Format("", "lerobot:write_trims", ".json", True, True),
+    "lerobot-weights": Format(
+        "", "lerobot:write_weights", ".parquet", takes_map=True, needs_map=True
+    ),
+    "lerobot-trims": Format("", "lerobot:write_trims", ".json", takes_map=True, needs_map=True),
 }
 """All formats by name."""
 
@@ -110,6 +114,8 @@ def write_demonstrations(
     if name not in FORMATS:
         raise InputError(f"There is no format {name!r}. {suggestion(name, FORMATS)}")
     own = FORMATS[name]
+    if path.is_dir() and not own.folder:
+        raise InputError(f"{name} is a file, but {path} is a folder: choose another name.")
     if own.needs_map and importance is None:
         raise InputError(f"{name} is written from an importance map: give one (--map map.json).")
     if importance is not None and not own.takes_map:

@@ -82,7 +82,7 @@ def child(group: "h5py.Group", name: str) -> Any:
     if not isinstance(link, h5py.HardLink):
         raise DemonstrationsError(
             f"{where} is a link ({type(link).__name__}), which is not followed: it may lead to "
-            f"another file. Copy the file with its links resolved (h5repack, h5copy -f ext)."
+            f"another file. Copy the file with its links resolved (h5copy -f ext)."
         )
     return group[name]
 

@@ -40,8 +40,8 @@ def read(path: Path, *, obs_keys: tuple[str, ...] = ()) -> Demonstrations:  # no
     require("pyarrow", f"Reading {path}", "parquet")
     files = _data_files(path)
     meta = _meta(path)
-    size = sum(file.stat().st_size for file in files)
     with arrow.refusing(path):
+        size = sum(file.stat().st_size for file in files)
         return join(path, _episodes(files), n_bytes=size, meta=meta)
 
 

@@ -55,7 +55,8 @@ def _check(source: Path, target: Path) -> None:
 
     if target.exists() and source.exists() and source.samefile(target):
         raise InputError(f"{target} is what is read: give another name to write to.")
-    check_writable(target, "OUT")
+    if not target.is_dir():  # then it depends on the format
+        check_writable(target, "OUT")
 
 
 def _size(demonstrations: "Demonstrations") -> str:

@@ -132,8 +132,7 @@ def check_d4rl(given, path: Path) -> None:
 
 def check_robomimic(given, path: Path) -> None:
     """robomimic's dataset with each filter key, and its facts of environment and shapes."""
-    import robomimic.utils.file_utils as file_utils
-    import robomimic.utils.obs_utils as obs_utils
+    from robomimic.utils import file_utils, obs_utils
     from robomimic.utils.dataset import SequenceDataset
 
     obs_utils.initialize_obs_utils_with_obs_specs({"obs": {"low_dim": ["obs"]}})
