@@ -43,7 +43,7 @@ def make_ppo(envs: VecEnv, recipe: Recipe, seed: int) -> PPO:
         clip_range=recipe.clip_range,
         policy_kwargs=_network(envs.observation_space),
         seed=seed,
-        device="cpu",
+        device=recipe.device,
     )
 
 
