@@ -46,9 +46,22 @@ class Setting(NamedTuple):
     settings: dict[str, dict[str, Any]]
 
 
+PENDULUM: dict[str, dict[str, Any]] = {
+    "gail": {"total_steps": 100_000, "learning_rate": 3e-4, "n_epochs": 10, "batch_size": 64},
+    "airl": {
+        "total_steps": 100_000,
+        "gamma": 0.9,
+        "n_epochs": 10,
+        "batch_size": 64,
+        "n_disc_updates": 8,
+        "disc_learning_rate": 1e-3,
+        "ent_coef": 0.0,
+    },
+    "sqil": {"total_steps": 5000},
+}
 ENVIRONMENTS = {
     "CartPole-v1": Setting("cartpole.npz", 473.1, 500, {}),
-    "Pendulum-v1": Setting("pendulum.npz", -189.4, 200, {}),
+    "Pendulum-v1": Setting("pendulum.npz", -189.4, 200, PENDULUM),
 }
 ALGORITHMS = ("gail", "airl", "sqil")
 

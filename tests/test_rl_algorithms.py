@@ -11,11 +11,13 @@ from gymnasium import spaces
 from quick_algorithms import QUICK, learnt, quick, spec_of, train
 
 from r2rise import Demonstrations
+from r2rise.algorithms import make_algorithm
 from r2rise.demonstrations import Transitions
 from r2rise.environments import Environment
 from r2rise.errors import StudyError
-from r2rise.retraining import seeded_globals
-from r2rise.study_parts import EnvironmentSpec
+from r2rise.evaluation import evaluate
+from r2rise.retraining import keep_going, seeded_globals
+from r2rise.study_parts import EnvironmentSpec, Evaluation
 
 CARTPOLE = Path(__file__).parent.parent / "examples" / "cartpole.npz"
 pytestmark = pytest.mark.imitation
@@ -138,8 +140,6 @@ def test_everything_follows_from_the_seed_given(name):
     """The global generators, which Retrainer seeds, are seeded again."""
     environment = Environment(EnvironmentSpec(id="CartPole-v1"))
     kept = Demonstrations.load(CARTPOLE).transitions(np.arange(500) < 100)
-    from r2rise.algorithms import make_algorithm
-
     found = []
     for elsewhere in (1, 2):
         with seeded_globals(elsewhere, 1):
@@ -172,3 +172,14 @@ def test_vectors_are_normalised_by_averages_that_the_policy_carries(name):
 def test_settings_that_cannot_be_used_are_refused(name, settings, reason):
     with pytest.raises(StudyError, match=reason):
         spec_of({"name": name, "settings": settings})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["gail", "sqil"])
+def test_defaults_reach_four_fifths_of_the_experts_return_on_cartpole(name):
+    environment = Environment(EnvironmentSpec(id="CartPole-v1"))
+    demos = Demonstrations.load(CARTPOLE.parents[1] / "benchmarks" / "data" / "cartpole.npz")
+    policy = train(name, demos.transitions(np.ones(demos.n_frames, bool)), environment, 0)
+    evaluation = Evaluation(n_episodes=20, max_steps=500)
+    returns = evaluate(policy, environment, evaluation, 0, progress=keep_going)
+    assert returns.mean() >= 0.8 * 473  # the expert's return: benchmarks/imitators.py

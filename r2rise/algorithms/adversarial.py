@@ -54,7 +54,7 @@ class AdversarialSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    total_steps: int = Field(default=100_000, ge=1)
+    total_steps: int = Field(default=50_000, ge=1)
     n_envs: int = Field(default=8, ge=1)
     n_steps: int = Field(default=128, ge=1)
     demo_batch_size: int = Field(default=256, ge=1)
@@ -63,9 +63,9 @@ class AdversarialSettings(BaseModel):
     reward_hidden_sizes: tuple[int, ...] = (32, 32)
     shaped: bool = False
     hidden_sizes: tuple[int, ...] = (64, 64)
-    learning_rate: float = Field(default=3e-4, gt=0)
-    n_epochs: int = Field(default=10, ge=1)
-    batch_size: int = Field(default=64, ge=2)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    n_epochs: int = Field(default=5, ge=1)
+    batch_size: int = Field(default=128, ge=2)
     gamma: float = Field(default=0.99, gt=0, le=1)
     gae_lambda: float = Field(default=0.95, ge=0, le=1)
     ent_coef: float = Field(default=0.0, ge=0)
@@ -229,7 +229,10 @@ class AIRL(_Adversarial):
     class Settings(AdversarialSettings):
         """Settings of `airl`."""
 
+        total_steps: int = Field(default=80_000, ge=1)
+        disc_learning_rate: float = Field(default=3e-4, gt=0)
         shaped: bool = True
+        ent_coef: float = Field(default=0.01, ge=0)
 
     def _trainer(
         self, *, gen_algo: "PPO", reward_net: "RewardNet", **arguments: Any

@@ -48,7 +48,7 @@ class SQIL:
 
         model_config = ConfigDict(frozen=True, extra="forbid")
 
-        total_steps: int = Field(default=20_000, ge=1)
+        total_steps: int = Field(default=10_000, ge=1)
         learning_starts: int = Field(default=100, ge=1)
         train_every: int = Field(default=1, ge=1)
         n_updates: int = Field(default=1, ge=1)
