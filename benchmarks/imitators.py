@@ -47,7 +47,7 @@ class Setting(NamedTuple):
 
 
 PENDULUM: dict[str, dict[str, Any]] = {
-    "gail": {"total_steps": 100_000, "learning_rate": 3e-4, "n_epochs": 10, "batch_size": 64},
+    "gail": {"total_steps": 200_000},
     "airl": {
         "total_steps": 100_000,
         "gamma": 0.9,
