@@ -48,15 +48,7 @@ class Setting(NamedTuple):
 
 PENDULUM: dict[str, dict[str, Any]] = {
     "gail": {"total_steps": 200_000},
-    "airl": {
-        "total_steps": 100_000,
-        "gamma": 0.9,
-        "n_epochs": 10,
-        "batch_size": 64,
-        "n_disc_updates": 8,
-        "disc_learning_rate": 1e-3,
-        "ent_coef": 0.0,
-    },
+    "airl": {"total_steps": 200_000},
     "sqil": {"total_steps": 5000},
 }
 ENVIRONMENTS = {

@@ -227,11 +227,14 @@ class AIRL(_Adversarial):
     name = "airl"
 
     class Settings(AdversarialSettings):
-        """Settings of `airl`."""
+        """Settings of `airl`; its reward changes sign, and asks for a slower generator."""
 
-        total_steps: int = Field(default=80_000, ge=1)
-        disc_learning_rate: float = Field(default=3e-4, gt=0)
+        total_steps: int = Field(default=60_000, ge=1)
+        n_steps: int = Field(default=256, ge=1)
+        demo_batch_size: int = Field(default=1024, ge=1)
         shaped: bool = True
+        learning_rate: float = Field(default=5e-4, gt=0)
+        gamma: float = Field(default=0.95, gt=0, le=1)
         ent_coef: float = Field(default=0.01, ge=0)
 
     def _trainer(
