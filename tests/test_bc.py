@@ -197,6 +197,33 @@ def test_a_mask_does_not_depend_on_the_others_in_its_batch(how):
             np.testing.assert_allclose(alone[0], together[i], atol=1e-9)
 
 
+def test_long_training_is_done_in_calls_that_change_no_bit(monkeypatch):
+    settings = BCSettings(n_epochs=4, device="cpu")
+    space = spaces.Discrete(3)
+    network, in_one_call = ours("compiled", space, settings, np.float32)
+    an_update = 6 * 5 * settings.batch_size * network.n_products
+    monkeypatch.setattr(compiled, "CALL_OPERATIONS", 3 * an_update)
+    told = []
+    monkeypatch.setattr("test_bc.keep_going", told.append)
+    assert (ours("compiled", space, settings, np.float32)[1] == in_one_call).all()
+    n_updates = Schedule.of(example(space)[2], SEED, settings).n_updates.max()
+    assert told == [n / len(told) for n in range(1, len(told) + 1)]
+    assert len(told) == -(-n_updates // 3)
+
+
+def test_initial_parameters_do_not_depend_on_threads():
+    import torch
+
+    network = Network.of(OBSERVATIONS, spaces.Discrete(3), BCSettings(hidden_sizes=(256, 256)))
+    found, before = [], torch.get_num_threads()
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        found.append(network.initial(SEED).tolist())
+        assert torch.get_num_threads() == threads
+    torch.set_num_threads(before)
+    assert found[0] == found[1]
+
+
 IMAGES = {
     "small": (spaces.Box(0, 255, (10, 10, 4), np.uint8), 1),
     "nature": (spaces.Box(0, 255, (2, 40, 40), np.uint8), 3),

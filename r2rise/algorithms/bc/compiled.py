@@ -5,10 +5,6 @@ same mathematics as `stacked.py`, with the gradient written out.
 """
 
 import math
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from queue import SimpleQueue
-from threading import Event
 from typing import Any
 
 import numpy as np
@@ -17,6 +13,7 @@ from numba.extending import overload
 from numpy.typing import NDArray
 
 from r2rise.algorithms.base import Progress
+from r2rise.algorithms.bc.calls import Calls
 from r2rise.algorithms.bc.network import Network
 from r2rise.algorithms.bc.schedule import Schedule, TrainingData
 from r2rise.algorithms.bc.settings import BCSettings
@@ -60,7 +57,6 @@ def train(
     sizes = np.array(network.head.sizes, dtype=np.int64)
     kind = CATEGORICAL if network.head.kind == "categorical" else GAUSSIAN
     features = input_rows(network, data.features.astype(parameters.dtype, copy=False))
-
     size = min(MASKS_AT_ONCE, len(parameters))
     operations = 6 * size * int(schedule.batch_size.max()) * network.n_products
 
@@ -71,48 +67,8 @@ def train(
             start, stop, weights, shapes, repeats, sizes, kind, network.activation == "tanh",
         )  # fmt: skip
 
-    calls = _Calls(update, parameters, max(1, CALL_OPERATIONS // operations))
+    calls = Calls(update, parameters, MASKS_AT_ONCE, max(1, CALL_OPERATIONS // operations))
     calls.run(schedule.n_updates, threads, progress)
-
-
-class _Calls:
-    """Calls of the compiled loop, by threads: each does some updates of some masks."""
-
-    def __init__(self, update: Callable[..., None], parameters: Any, at_once: int) -> None:
-        self._update, self._parameters, self._at_once = update, parameters, at_once
-        self._stop, self._finished = Event(), SimpleQueue[Exception | None]()
-
-    def run(self, n_updates: NDArray[np.int64], threads: int, progress: Progress) -> None:
-        """Do all updates, (n_masks,), and report each call; raise what one raised."""
-        starts = range(0, len(n_updates), MASKS_AT_ONCE)
-        chunks = [slice(start, start + MASKS_AT_ONCE) for start in starts]
-        calls = [range(0, int(n_updates[rows].max()), self._at_once) for rows in chunks]
-        n_calls = sum(map(len, calls))
-        pool = ThreadPoolExecutor(threads)
-        try:
-            for rows, updates in zip(chunks, calls, strict=True):
-                pool.submit(self._train_some, rows, updates)
-            for done in range(1, n_calls + 1):
-                error = self._finished.get()
-                if error is not None:
-                    raise error
-                progress(done / n_calls)
-        finally:
-            self._stop.set()  # those of a canceled shard are not waited for
-            pool.shutdown(cancel_futures=True)
-
-    def _train_some(self, rows: slice, updates: range) -> None:
-        try:
-            shape, dtype = self._parameters[rows].shape, self._parameters.dtype
-            state = np.zeros((2, *shape), dtype)
-            positions = np.zeros(shape[0], np.int64)
-            for start in updates:
-                if self._stop.is_set():
-                    return
-                self._update(rows, state, positions, start, start + self._at_once)
-                self._finished.put(None)
-        except Exception as error:
-            self._finished.put(error)
 
 
 def input_rows(network: Network, features: NDArray[Any]) -> NDArray[Any]:
