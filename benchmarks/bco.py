@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from r2rise import Demonstrations, Study
+from r2rise.algorithms.bco.settings import BCOSettings
 from r2rise.resolution import resolve
 from r2rise.retraining import Retrainer, Shard, keep_going
 from r2rise.tasks import baseline_tasks, design_tasks
@@ -25,7 +26,7 @@ HERE = Path(__file__).parent
 EXCERPT = HERE.parent / "examples" / "cartpole.npz"
 N_SEEDS, N_ALONE, SHARD = 10, 4, 64
 CASES: dict[str, dict[str, Any]] = {
-    "bc": {"name": "bc", "settings": {"n_epochs": 20}},
+    "bc": {"name": "bc", "settings": {"n_epochs": BCOSettings().n_epochs}},
     "bco(0)": {"name": "bco"},
     "bco, 2 alpha-iterations": {"name": "bco", "settings": {"alpha_iterations": 2}},
 }

@@ -80,16 +80,16 @@ def walk(**kwargs):
     return Environment(EnvironmentSpec(id="tests:Walk", factory=Walk, kwargs=kwargs))
 
 
-def demonstrations(environment, act=None):
+def demonstrations(environment, act=None, n=N_DEMOS):
     """Walks of random actions, or of those that `act` chooses from an observation."""
     obs, acts = [], []
-    for number in range(N_DEMOS):
+    for number in range(n):
         env = environment.make(100 + number)
         obs.append(env.reset(seed=number)[0])
         for _ in range(LENGTH):
             acts.append(env.action_space.sample() if act is None else act(obs[-1]))
             obs.append(env.step(acts[-1])[0])
-    return Demonstrations(obs=np.array(obs), acts=np.array(acts), lengths=np.full(N_DEMOS, LENGTH))
+    return Demonstrations(obs=np.array(obs), acts=np.array(acts), lengths=np.full(n, LENGTH))
 
 
 def masks(demos, n=4):
@@ -160,13 +160,13 @@ def test_alpha_iterations_learn_what_random_actions_do_not_show(monkeypatch):
     environment = walk(flip_at=4)
     right = {False: 2, True: 3}
     demos = demonstrations(environment, lambda seen: right[bool(seen[0] > 4)])
-    settings = QUICK | {"interactions": 50, "n_epochs": 20}
-    settings |= {"alpha_iterations": 4, "alpha_interactions": 200}
+    settings = QUICK | {"interactions": 100, "n_epochs": 20}
+    settings |= {"alpha_iterations": 4, "alpha_interactions": 400}
     found = labels(demos, environment, settings, monkeypatch)
     beyond = demos.transitions(np.ones(demos.n_frames, bool)).obs[:, 0] > 4
     correct = [(own == demos.acts)[beyond].mean() for own in found]
     assert len(found) == 5
-    assert correct[0] < 0.5
+    assert correct[0] < 0.1
     assert correct[-1] > 0.9
 
 
@@ -230,10 +230,10 @@ def test_large_images_need_the_nature_network_and_run():
             return np.full((4, 84, 84), self.time, np.uint8)
 
     environment = Environment(EnvironmentSpec(id="tests:Large", factory=Large))
-    demos = demonstrations(environment)
+    demos = demonstrations(environment, n=2)
     kept = masks(demos, 2)
     settings = {
-        "interactions": 40, "inverse_epochs": 1, "n_epochs": 1, "hidden_sizes": (16,),
+        "interactions": 16, "inverse_epochs": 1, "n_epochs": 1, "hidden_sizes": (16,),
         "inverse_hidden_sizes": (16,), "alpha_interactions": 10, "device": "cpu",
     }  # fmt: skip
     for alpha in (0, 1):

@@ -60,7 +60,7 @@ class BCO:
         space, actions = environment.observation_space, environment.action_space
         observation = np.zeros((1, *(space.shape or ())), space.dtype)
         experience = Experience(observation, np.array([actions.sample()]), observation)
-        model = InverseModel.of(environment, experience, 0, self.settings.inverse)
+        model = InverseModel.of(environment, 0, self.settings.inverse)
         model.trained(experience, 0, lambda _: None).label(observation, observation, lambda _: None)
         return BC(self.settings).warm_up(environment)
 

@@ -60,7 +60,7 @@ def begin(
         None, settings.interactions, _seed(seed, _GATHER, 0), part(progress, 0, 0.3)
     )
     model_seed = _seed(seed, _MODEL, 0)
-    untrained = InverseModel.of(environment, experience, model_seed, settings.inverse)
+    untrained = InverseModel.of(environment, model_seed, settings.inverse)
     model = untrained.trained(experience, model_seed, part(progress, 0.3, 1))
     return Beginning(seed, environment, experience, model)
 

@@ -17,6 +17,8 @@ from r2rise.algorithms.bco.interaction import Experience
 from r2rise.environments import Environment
 
 VECTORS_AT_ONCE, IMAGES_AT_ONCE = 1024, 64
+FARTHEST = 3.0
+"""Standard deviations from the mean; a vector beyond is seen as if it lay there."""
 _CONSTANT = 1e-6
 
 
@@ -24,8 +26,8 @@ _CONSTANT = 1e-6
 class InverseModel:
     """Says which action led from an observation to the one that followed.
 
-    A vector is seen as itself and the change to the next, both standardised; images are stacked
-    along the channels.
+    A vector is seen as itself and the change to the next, both standardised by all experience so
+    far and cut off where it has nothing to say; images are stacked along the channels.
 
     Attributes:
         network: Layers and head.
@@ -42,42 +44,55 @@ class InverseModel:
     settings: BCSettings
 
     @classmethod
-    def of(
-        cls, environment: Environment, experience: Experience, seed: int, settings: BCSettings
-    ) -> "InverseModel":
-        """Return an untrained model that knows the scale of the experience."""
-        observed = environment.observation_space
-        network = Network.of(observed, environment.action_space, settings, n_observations=2)
+    def of(cls, environment: Environment, seed: int, settings: BCSettings) -> "InverseModel":
+        """Return an untrained model."""
+        spaces_of = environment.observation_space, environment.action_space
+        network = Network.of(*spaces_of, settings, n_observations=2)
         center, scale = np.zeros((2, 1), np.float32), np.ones((2, 1), np.float32)
-        if isinstance(observed, spaces.Box) and not network.convolutions:
-            now, after = network.features(experience.obs), network.features(experience.next_obs)
-            shown = np.stack([now, after - now]).astype(np.float64)
-            center = shown.mean(axis=1).astype(np.float32)
-            deviation = shown.std(axis=1)
-            scale = np.where(deviation > _CONSTANT, deviation, 1).astype(np.float32)
         return cls(network, center, scale, network.initial(seed)[None], settings)
 
     def features(self, obs: NDArray[Any], next_obs: NDArray[Any]) -> Floats:
         """Return what the first layer sees of pairs (n, *obs_shape): (n, ...) float32."""
-        now, after = self.network.features(obs), self.network.features(next_obs)
+        shown = self._shown(obs, next_obs)
         if not self.network.convolutions:
-            change = after - now
-            now = (now - self.center[0]) / self.scale[0]
-            after = (change - self.center[1]) / self.scale[1]
-        return np.concatenate([now, after], axis=1)
+            shown = [
+                np.clip((part - center) / scale, -FARTHEST, FARTHEST)
+                for part, center, scale in zip(shown, self.center, self.scale, strict=True)
+            ]
+        return np.concatenate(shown, axis=1)
+
+    def _shown(self, obs: NDArray[Any], next_obs: NDArray[Any]) -> list[Floats]:
+        """Return images and those that followed, or vectors and their changes, (n, ...) each."""
+        now, after = self.network.features(obs), self.network.features(next_obs)
+        return [now, after if self.network.convolutions else after - now]
+
+    def _rescaled(self, experience: Experience) -> "InverseModel":
+        """Return the model with the scale of the experience."""
+        observed = self.network.observation_space
+        if self.network.convolutions or not isinstance(observed, spaces.Box):
+            return self
+        shown = np.stack(self._shown(experience.obs, experience.next_obs)).astype(np.float64)
+        deviation = shown.std(axis=1)
+        scale = np.where(deviation > _CONSTANT, deviation, 1)
+        return replace(
+            self,
+            center=shown.mean(axis=1).astype(np.float32),
+            scale=scale.astype(np.float32),
+        )
 
     def trained(self, experience: Experience, seed: int, progress: Progress) -> "InverseModel":
-        """Return the model after more training, on all of the experience."""
+        """Return the model after more training, on all of the experience and to its scale."""
+        model = self._rescaled(experience)
         data = TrainingData(
-            self.features(experience.obs, experience.next_obs),
-            self.network.targets(experience.acts),
+            model.features(experience.obs, experience.next_obs),
+            model.network.targets(experience.acts),
             np.ones((1, len(experience)), dtype=bool),
         )
         found = train_networks(
-            self.network, data, seed, self.settings,
-            initial=self.parameters, threads=1, progress=progress,
+            model.network, data, seed, model.settings,
+            initial=model.parameters, threads=1, progress=progress,
         )  # fmt: skip
-        return replace(self, parameters=found.parameters)
+        return replace(model, parameters=found.parameters)
 
     def label(self, obs: NDArray[Any], next_obs: NDArray[Any], progress: Progress) -> NDArray[Any]:
         """Return the most likely actions, (n, *act_shape), between observations (n, *obs_shape).

@@ -21,12 +21,12 @@ class BCOSettings(BCSettings):
         inverse_learning_rate: Adam's step size.
     """
 
-    n_epochs: int | None = Field(default=20, ge=1)
+    n_epochs: int | None = Field(default=30, ge=1)
     interactions: int = Field(default=2000, ge=1)
     alpha_iterations: int = Field(default=0, ge=0)
     alpha_interactions: int = Field(default=1000, ge=1)
     inverse_hidden_sizes: tuple[int, ...] = (64, 64)
-    inverse_epochs: int = Field(default=20, ge=1)
+    inverse_epochs: int = Field(default=10, ge=1)
     inverse_batch_size: int = Field(default=32, ge=1)
     inverse_learning_rate: float = Field(default=1e-3, gt=0)
 
