@@ -84,7 +84,7 @@ def record(
     """
     recording = _recording(settings)
     place = environment if isinstance(environment, Environment) else _environment(environment)
-    source = policy if isinstance(policy, str) else type(policy).__qualname__
+    source = policy.rpartition("/")[2] if isinstance(policy, str) else type(policy).__qualname__
     acting = load_policy(policy, place) if isinstance(policy, str) else policy
     epsilon = _epsilon(recording, acting)
     episodes = _Recorder(place, acting, recording).episodes(epsilon, on_progress)
