@@ -51,8 +51,9 @@ def _atari(game: str) -> Preset:
     return Preset(maker, "atari", ("ale_py", "cv2"), 27_000, {"game": game})
 
 
-def _mujoco(maker: str) -> Preset:
-    return Preset(f"gymnasium.envs.mujoco.{maker}", "mujoco", ("mujoco", "imageio"), 1000)
+def _mujoco(task: str) -> Preset:
+    maker = "r2rise_envs.presets.mujoco:make"
+    return Preset(maker, "mujoco", ("mujoco", "imageio"), 1000, {"task": task})
 
 
 def _minigrid(task: str, max_episode_steps: int, **settings: int) -> Preset:
