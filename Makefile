@@ -42,6 +42,7 @@ bench: install
 	$(BIN)/python benchmarks/performance_page.py
 	$(BIN)/python benchmarks/statistics_check.py
 	$(BIN)/python benchmarks/fidelity.py
+	$(BIN)/python benchmarks/planted.py
 	$(BIN)/python benchmarks/answers_check.py
 	$(BIN)/python benchmarks/real_answers.py
 

@@ -34,11 +34,12 @@ from r2rise.evaluation import evaluate
 from r2rise.mapping import versions
 from r2rise.resolution import resolve
 from r2rise.retraining import keep_going, seeded_globals
-from r2rise_envs.planted import IDS, Truth, planted, truth
+from r2rise_envs.planted import IDS, Kind, Truth, planted, truth
 
 RESULT = Path(__file__).parent / "results" / "planted.json"
 CORRIDOR, ROUNDS, REACH = IDS
 BUDGETS = (32, 64, 128, 256, 384)
+KINDS: tuple[Kind, ...] = ("decisive", "redundant", "useless", "harmful")
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,9 @@ class Row:
     @property
     def name(self) -> str:
         """What the row is called in the table."""
-        environment = self.environment.removeprefix("r2rise/Planted").removesuffix("-v0")
-        return f"{environment}, {LABELS.get(self.algorithm, self.algorithm)}{self.changed}"
+        return (
+            f"{short(self.environment)}, {LABELS.get(self.algorithm, self.algorithm)}{self.changed}"
+        )
 
     @property
     def changed(self) -> str:
@@ -91,6 +93,11 @@ ROWS = (
     Row(ROUNDS, "airl", FAST_PPO, n_seeds=1, budgets=(32, 64)),
     *[Row(name, TABLE, n_seeds=3) for name in (ROUNDS, CORRIDOR, REACH)],
 )
+
+
+def short(environment_id: str) -> str:
+    """Return what an environment is called in the tables."""
+    return environment_id.removeprefix("r2rise/Planted").removesuffix("-v0")
 
 
 def scores(importance: NDArray[np.float64], known: Truth) -> dict[str, float]:
@@ -162,12 +169,47 @@ def without_harmful(row: Row) -> dict[str, float]:
     return {"mean": round(float(np.mean(returns)), 2), "seconds": round(seconds, 3)}
 
 
-def table(rows: list[dict[str, Any]]) -> str:
-    """Return the results as a table in markdown."""
-    head = "| environment, algorithm | learns | " + " | ".join(map(str, BUDGETS)) + " |"
+def planted_table() -> str:
+    """Return what is planted and what it is worth as a table in markdown."""
+    lines = [
+        "| environment | segments | importance of each | each left out alone | all of them |",
+        "|---|---|---|---|---|",
+    ]
+    for name in IDS:
+        known = truth(name)
+        joint = {number: one.joint for one in known.lessons for number in one.segments}
+        groups: dict[tuple[str, float, float, float], int] = {}
+        for number, one in enumerate(known.segments):
+            worth = (one.importance, one.leave_one_out, joint.get(number, one.importance))
+            groups[one.kind, *worth] = groups.get((one.kind, *worth), 0) + 1
+        for (kind, *worth), count in sorted(groups.items(), key=lambda item: -item[0][1]):
+            cells = " | ".join(f"{value:+.2f}" if value else "0" for value in worth)
+            lines.append(f"| {short(name)} | {count} {kind} | {cells} |")
+    return "\n".join(lines)
+
+
+def kinds_table(rows: list[dict[str, Any]]) -> str:
+    """Return the mean importance of each kind in the largest maps as a table in markdown."""
+    lines = ["| environment, algorithm | " + " | ".join(KINDS) + " |", "|---|---|---|---|---|"]
+    for name in IDS:
+        known = truth(name)
+        means = [known.importance[known.are(kind)].mean() for kind in KINDS]
+        lines.append(f"| {short(name)}, **truth** | {' | '.join(f'{m:+.2f}' for m in means)} |")
+        for stored in rows:
+            row = row_of(stored)
+            if row.environment == name:
+                means = [stored["importance_by_kind"][kind] for kind in KINDS]
+                cells = " | ".join(f"{mean:+.2f}" for mean in means)
+                lines.append(f"| {row.name} | {cells} |")
+    return "\n".join(lines)
+
+
+def found_table(rows: list[dict[str, Any]]) -> str:
+    """Return what maps find, against retrainings, as a table in markdown."""
+    head = "| environment, algorithm | return | " + " | ".join(map(str, BUDGETS)) + " |"
     lines = [head, "|---" * (len(BUDGETS) + 2) + "|"]
     for stored in rows:
-        row = Row(stored["environment"], stored["algorithm"], stored["settings"])
+        row = row_of(stored)
         cells = [cell(stored["scores"].get(str(budget))) for budget in BUDGETS]
         learns = f"{stored['return_without_harmful']['mean']:.1f}"
         lines.append(f"| {row.name} | {learns} | {' | '.join(cells)} |")
@@ -175,13 +217,23 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def cell(found: dict[str, dict[str, float]] | None) -> str:
-    """Return AUROC (its lowest), AUROC of harmful, and recall."""
+    """Return AUROC with the lowest of the studies, AUROC of harmful ones, and recall."""
     if found is None:
         return "-"
-    strong, harmful, recall = (found[name] for name in ("auroc", "auroc_harmful", "recall"))
-    return (
-        f"{strong['mean']:.2f} ({strong['min']:.2f}) / {harmful['mean']:.2f} / {recall['mean']:.2f}"
-    )
+    auroc, harmful, recall = (found[name] for name in ("auroc", "auroc_harmful", "recall"))
+    lowest = f" ({auroc['min']:.2f})"
+    return f"{auroc['mean']:.2f}{lowest}, {harmful['mean']:.2f}, {recall['mean']:.2f}"
+
+
+def stored_rows() -> list[dict[str, Any]]:
+    """Return the results of all rows that were measured."""
+    rows: list[dict[str, Any]] = json.loads(RESULT.read_text())["rows"] if RESULT.exists() else []
+    return rows
+
+
+def row_of(stored: dict[str, Any]) -> Row:
+    """Return the row that a result is of."""
+    return Row(stored["environment"], stored["algorithm"], stored["settings"])
 
 
 def main() -> None:
@@ -198,13 +250,12 @@ def main() -> None:
             print(json.dumps(measure(quick), indent=1))
             continue
         found = measure(row)
-        stored = json.loads(RESULT.read_text()) if RESULT.exists() else {"rows": {}}
-        stored["rows"][row.name] = found
-        stored["rows"] = {r.name: stored["rows"][r.name] for r in ROWS if r.name in stored["rows"]}
-        stored["versions"] = versions()
-        RESULT.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
-    if RESULT.exists():
-        print(table(list(json.loads(RESULT.read_text())["rows"].values())))
+        rows = {row_of(stored).name: stored for stored in stored_rows()} | {row.name: found}
+        kept = [rows[row.name] for row in ROWS if row.name in rows]
+        result = {"versions": versions(), "rows": kept}
+        RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    rows = stored_rows()
+    print(planted_table(), kinds_table(rows), found_table(rows), sep="\n\n")
 
 
 if __name__ == "__main__":

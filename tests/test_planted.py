@@ -1,5 +1,8 @@
 """Environments with planted frames: their rules, and what each segment is worth."""
 
+import runpy
+from pathlib import Path
+
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
@@ -15,6 +18,7 @@ from r2rise_envs.planted import IDS, Table, expert, planted, truth
 from r2rise_envs.planted.measuring import measure, play
 
 CORRIDOR, ROUNDS, REACH = IDS
+ROOT = Path(__file__).parent.parent
 
 
 def environment(name: str, **kwargs) -> Environment:
@@ -218,3 +222,12 @@ def test_what_is_not_planted_is_refused():
         planted("r2rise/PlantedRound-v0")
     with pytest.raises(EnvironmentMismatch, match="CartPole-v1"):
         expert(environment("CartPole-v1"))
+
+
+def test_the_tables_of_the_page_are_the_benchmarks_results():
+    module = runpy.run_path(str(ROOT / "benchmarks" / "planted.py"))
+    page = (ROOT / "docs" / "planted.md").read_text()
+    rows = module["stored_rows"]()
+    assert module["planted_table"]() in page
+    assert module["kinds_table"](rows) in page
+    assert module["found_table"](rows) in page
