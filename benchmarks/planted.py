@@ -12,11 +12,12 @@ below being the defaults, compared with what was planted (`r2rise_envs.planted.t
 Every study seed has masks, training seeds and episodes of its own. A smaller number of retrainings
 is the beginning of the same study; below one block of the fold-over design the defaults take
 balanced masks and ridge regression. Rows are measured one by one and stored at once; `--only`
-measures some and keeps the others.
+measures some and keeps the others. The tables of docs/planted.md are written anew.
 """
 
 import argparse
 import json
+import re
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -37,6 +38,7 @@ from r2rise.retraining import keep_going, seeded_globals
 from r2rise_envs.planted import IDS, Kind, Truth, planted, truth
 
 RESULT = Path(__file__).parent / "results" / "planted.json"
+PAGE = Path(__file__).parents[1] / "docs" / "planted.md"
 CORRIDOR, ROUNDS, REACH = IDS
 BUDGETS = (32, 64, 128, 256, 384)
 KINDS: tuple[Kind, ...] = ("decisive", "redundant", "useless", "harmful")
@@ -199,7 +201,7 @@ def kinds_table(rows: list[dict[str, Any]]) -> str:
             row = row_of(stored)
             if row.environment == name:
                 means = [stored["importance_by_kind"][kind] for kind in KINDS]
-                cells = " | ".join(f"{mean:+.2f}" for mean in means)
+                cells = " | ".join(f"{round(mean, 2) + 0.0:+.2f}" for mean in means)
                 lines.append(f"| {row.name} | {cells} |")
     return "\n".join(lines)
 
@@ -236,6 +238,16 @@ def row_of(stored: dict[str, Any]) -> Row:
     return Row(stored["environment"], stored["algorithm"], stored["settings"])
 
 
+def page(text: str) -> str:
+    """Return the page with its three tables as the stored results give them."""
+    rows = stored_rows()
+    for table in (planted_table(), kinds_table(rows), found_table(rows)):
+        print(table, end="\n\n")
+        head = re.escape(table.splitlines()[0])
+        text = re.sub(rf"^{head}\n(\|.*\n)+", table + "\n", text, flags=re.MULTILINE)
+    return text
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", nargs="*", default=[], help="rows that contain one of these")
@@ -254,8 +266,8 @@ def main() -> None:
         kept = [rows[row.name] for row in ROWS if row.name in rows]
         result = {"versions": versions(), "rows": kept}
         RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    rows = stored_rows()
-    print(planted_table(), kinds_table(rows), found_table(rows), sep="\n\n")
+    if not options.quick:
+        PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":
