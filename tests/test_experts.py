@@ -183,6 +183,11 @@ def test_the_scale_of_a_vector_is_that_of_all_that_was_seen():
     np.testing.assert_allclose(extractor.variance, flat.var(axis=0))
 
 
+@pytest.mark.parametrize(("n_envs", "size"), [(16, 256), (1, 256), (3, 192), (20, 160)])
+def test_batches_are_equally_large(n_envs, size):
+    assert recipe_for(CARTPOLE, n_envs=n_envs).even_batch_size == size
+
+
 def test_too_few_steps():
     with pytest.raises(InputError, match="at least 1, got 0 and None"):
         recipe_for(CARTPOLE, steps=0)

@@ -34,7 +34,7 @@ def make_ppo(envs: VecEnv, recipe: Recipe, seed: int) -> PPO:
         "MlpPolicy",
         envs,
         n_steps=recipe.n_steps,
-        batch_size=min(recipe.batch_size, recipe.n_steps * recipe.n_envs),
+        batch_size=recipe.even_batch_size,
         n_epochs=recipe.n_epochs,
         learning_rate=_Falling(recipe.learning_rate),
         gamma=recipe.gamma,

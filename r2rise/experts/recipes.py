@@ -22,7 +22,7 @@ class Recipe:
         steps: Of the environment, in all.
         n_envs: Environments side by side.
         n_steps: Of each between two updates.
-        batch_size: Frames per gradient step.
+        batch_size: Frames per gradient step at most.
         n_epochs: Passes over what was collected.
         learning_rate: Adam's step size at the start; it falls to 0.
         gamma: Discount.
@@ -44,6 +44,14 @@ class Recipe:
     ent_coef: float = 0.0
     clip_range: float = 0.2
     device: str = "cpu"
+
+    @property
+    def even_batch_size(self) -> int:
+        """`batch_size`, or fewer frames, so that what was collected falls into equal batches."""
+        frames = self.n_steps * self.n_envs
+        while frames > self.batch_size and frames % 2 == 0:
+            frames //= 2
+        return frames
 
 
 VECTORS = Recipe(1_000_000, 16, 256, 256, 10, 1e-3, gamma=0.995)
