@@ -24,7 +24,6 @@ RNG = np.random.default_rng(0)
 
 @pytest.fixture
 def imitation_data():
-    require(find_spec("imitation") is not None, "imitation is not installed")
     from imitation.data import serialize, types
 
     return serialize, types
@@ -33,6 +32,7 @@ def imitation_data():
 JSONPICKLE = "ignore:keys will default to True in jsonpickle"
 
 
+@pytest.mark.imitation
 @pytest.mark.filterwarnings(JSONPICKLE)
 @pytest.mark.parametrize(
     ("obs", "acts"),
@@ -78,6 +78,7 @@ def test_trajectories_of_imitation(imitation_data, obs, acts, with_rewards, tmp_
             assert np.array_equal(one.rews, other.rews)
 
 
+@pytest.mark.imitation
 @pytest.mark.filterwarnings(JSONPICKLE)
 def test_several_shards_of_imitation(imitation_data, tmp_path):
     """The datasets library splits large data into several files."""

@@ -28,7 +28,9 @@ def refusing(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise DemonstrationsError(f"There is no file {error.filename or path}.") from None
-    except (pa.ArrowException, OSError, OverflowError, MemoryError) as error:
+    except DemonstrationsError:
+        raise
+    except (pa.ArrowException, OSError, OverflowError, MemoryError, ValueError) as error:
         raise DemonstrationsError(f"{path} is damaged: {error}.") from None
 
 

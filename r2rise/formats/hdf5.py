@@ -28,6 +28,8 @@ OWN = "r2rise"
 _MOST_TIMES = 1100
 """No file is more than so many times larger unpacked: deflate cannot do better than 1032."""
 
+_LONGEST_FIXED = 60_000
+
 _SMALL_BYTES = 2**20
 """Claims up to this are believed without looking at what is stored."""
 
@@ -51,7 +53,7 @@ def opened(path: Path) -> Iterator["h5py.File"]:
     except DemonstrationsError as error:
         told = str(error).startswith(str(path))
         raise DemonstrationsError(str(error) if told else f"{path}: {error}") from None
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError) as error:
+    except (OSError, RuntimeError, LookupError, ValueError, TypeError, OverflowError) as error:
         raise DemonstrationsError(f"{path} is not a whole HDF5 file: {error}.") from None
 
 
@@ -181,6 +183,8 @@ def numbered(group: "h5py.Group", prefix: str) -> list[str]:
 def text(attributes: Mapping[str, Any], name: str) -> str | None:
     """Return an attribute that is text."""
     value = attributes.get(name)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
     return value if isinstance(value, str) else None
 
 
@@ -195,7 +199,10 @@ def own_part(file: "h5py.File") -> dict[str, Any]:
 
 def put_own_part(file: "h5py.File", fields: Mapping[str, Any]) -> None:
     """Keep, as JSON, what the format itself has no place for."""
-    file.attrs[OWN] = json.dumps(dict(fields))
+    value = json.dumps(dict(fields))
+    # Text of fixed length is safer to read back from a damaged file: the HDF5 library can crash
+    # on the heap that other text lies in. But an attribute of fixed length has at most 64 KiB.
+    file.attrs[OWN] = np.bytes_(value) if len(value) < _LONGEST_FIXED else value
 
 
 def restored(values: NDArray[Any], shape: list[int] | None) -> NDArray[Any]:

@@ -84,7 +84,8 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise DemonstrationsError(
             f"{path} is not a whole .npz file ({error}): expected the arrays "
-            f"{', '.join(_REQUIRED)} as numpy.savez writes them."
+            f"{', '.join(_REQUIRED)} as numpy.savez writes them. "
+            f"`r2rise convert` reads other formats."
         ) from None
 
 
