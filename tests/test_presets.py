@@ -69,13 +69,14 @@ def test_gymnasiums_check_passes(name):
         check_env(env, skip_render_check=True)
 
 
-def test_a_seed_gives_the_same_episodes_whatever_came_before(name):
+@pytest.mark.parametrize("seed", [5, 27])
+def test_a_seed_gives_the_same_episodes_whatever_came_before(name, seed):
     environment = Environment(EnvironmentSpec(id=name))
     env = environment.make(0)
-    first = play(env, seed=5)
+    first = play(env, seed)
     play(env, seed=6, steps=7)
-    assert same(play(env, seed=5), first)
-    assert same(play(environment.make(1), seed=5), first)
+    assert same(play(env, seed), first)
+    assert same(play(environment.make(1), seed), first)
 
 
 def test_observations_stay_in_their_space(name):
@@ -174,7 +175,7 @@ def test_minatars_observations_are_images_for_a_network():
 
 RETURNS = {
     "r2rise/Pong-v0": -3,
-    "r2rise/Qbert-v0": 100,
+    "r2rise/Qbert-v0": 50,
     "r2rise/SpaceInvaders-v0": 50,
     "r2rise/MinAtar-Breakout-v0": 6,
     "r2rise/MinAtar-SpaceInvaders-v0": 16,

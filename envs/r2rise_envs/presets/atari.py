@@ -91,6 +91,7 @@ class Atari(gym.Env[Image, np.int64]):
         """Start a new game; an unseeded one goes on with the random numbers of the last seed."""
         super().reset(seed=seed, options=options)
         self._ale.restoreSystemState(self._start)
+        self._ale.reset_game()  # what is no part of that state, such as the screen, starts anew too
         for _ in range(self.np_random.integers(1, MOST_NO_OPS + 1)):
             self._ale.act(ale_py.Action.NOOP)
         if self._rules.serves:
