@@ -1,11 +1,10 @@
 """Import arrows, and what `import r2rise` may load."""
 
 import ast
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from imports import loaded_beside_gymnasium
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = {
@@ -45,16 +44,9 @@ def test_import_arrows(package):
         assert ours <= ALLOWED[package], f"{path} imports {ours - ALLOWED[package]}"
 
 
-def loaded_by(imports: str) -> set[str]:
-    code = f"import sys, {imports}; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return set(done.stdout.split())
-
-
 def test_heavy_packages_load_when_used():
-    ours = loaded_by("gymnasium, r2rise, r2rise_service.cli, r2rise_service.client")
-    # gymnasium 0.29 imports the environments of other packages, and whatever these import
-    assert not HEAVY & (ours - loaded_by("gymnasium"))
+    program = "import r2rise, r2rise_service.cli, r2rise_service.client"
+    assert not HEAVY & loaded_beside_gymnasium(program)
 
 
 def test_installed_packages_carry_type_information():

@@ -2,13 +2,12 @@
 
 import io
 import logging
-import subprocess
-import sys
 
 import httpx2
 import numpy as np
 import pytest
 from client_answers import DATASET, SECRET, Answers, job, problem
+from imports import loaded_beside_gymnasium, loaded_by
 
 import r2rise
 from r2rise.errors import InputError
@@ -35,21 +34,14 @@ def waits(monkeypatch) -> list[float]:
 
 
 def test_the_client_is_light():
-    code = "import sys, r2rise_service; r2rise_service.Client(); print(*sys.modules)"
-    loaded = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    ).stdout.split()
+    program = "import r2rise_service; r2rise_service.Client()"
     heavy = {"torch", "dask", "distributed", "fastapi", "sqlalchemy", "scipy.stats", "uvicorn"}
-    assert "httpx2" in loaded
-    assert not heavy & set(loaded)
+    assert "httpx2" in loaded_by(program)
+    assert not heavy & loaded_beside_gymnasium(program)
 
 
 def test_importing_the_package_loads_no_client():
-    code = "import sys, r2rise_service; print(*sys.modules)"
-    loaded = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    ).stdout.split()
-    assert not {"httpx2", "r2rise", "numpy"} & set(loaded)
+    assert not {"httpx2", "r2rise", "numpy"} & loaded_by("import r2rise_service")
 
 
 def test_url_and_key_come_from_arguments_then_from_the_environment(monkeypatch):
