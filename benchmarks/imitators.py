@@ -49,7 +49,7 @@ class Setting(NamedTuple):
 PENDULUM: dict[str, dict[str, Any]] = {
     "gail": {"total_steps": 200_000},
     "airl": {"total_steps": 200_000},
-    "sqil": {"total_steps": 5000},
+    "sqil": {"total_steps": 5000, "learning_rate": 1e-3, "batch_size": 64},
 }
 ENVIRONMENTS = {
     "CartPole-v1": Setting("cartpole.npz", 473.1, 500, {}),
