@@ -81,8 +81,8 @@ def test_the_order_of_an_images_channels_changes_nothing(name):
 
 def test_images_are_imitated():
     environment, transitions = sides()
-    algorithm = {"name": "sqil", "settings": {**QUICK["sqil"], "total_steps": 200, "gamma": 0.5}}
-    policy = train(algorithm, transitions, environment, 0)
+    settings = {**QUICK["sqil"], "total_steps": 200, "learning_rate": 1e-3, "gamma": 0.5}
+    policy = train({"name": "sqil", "settings": settings}, transitions, environment, 0)
     assert (policy.predict(transitions.obs, deterministic=True)[0] == transitions.acts).all()
 
 
