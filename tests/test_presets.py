@@ -7,6 +7,7 @@ import warnings
 import gymnasium as gym
 import numpy as np
 import pytest
+from api_helpers import running
 from conftest import require
 from gymnasium.utils.env_checker import check_env
 from typer.testing import CliRunner
@@ -109,6 +110,29 @@ def test_what_renders_shows_pictures(name):
 def test_a_server_may_allow_it_by_name_and_does_by_default(name):
     assert is_allowed(name, [name])
     assert is_allowed(name, Settings().environments)
+
+
+def test_a_job_of_a_preset_is_done_over_rest(tmp_path):
+    name = "r2rise/MinAtar-Breakout-v0"
+    require(needed_extra(name) is None, "needs the extra minatar")
+    demonstrations = demonstrations_of(name)
+    demonstrations.save(tmp_path / "demos.npz")
+    study = {
+        "environment": name,
+        "demonstrations": demonstrations.content_hash,
+        "algorithm": {"name": "bc", "settings": {"n_epochs": 1}},
+        "evaluation": {"n_episodes": 1, "max_steps": 8},
+        "masking": {"segment_length": 3, "design": "balanced", "block_size": 4},
+        "budget": {"retrainings": 4, "baseline_retrainings": 1},
+    }
+    with running(tmp_path / "data") as server:
+        listed = server.client.get("/environments").json()["data"]
+        assert set(PRESETS) <= {entry["id"] for entry in listed}
+        with (tmp_path / "demos.npz").open("rb") as file:
+            assert server.client.post("/datasets", files={"file": file}).status_code == 201
+        accepted = server.client.post("/jobs", json={"study": study})
+        assert accepted.status_code == 202, accepted.text
+        assert server.done(accepted.json()["id"]).status == "succeeded"
 
 
 @pytest.mark.parametrize("name", PRESETS)
