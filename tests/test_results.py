@@ -29,6 +29,7 @@ def all_results() -> set[type[Result]]:
     return {result for result in Result.__subclasses__() if result.__module__.startswith("r2rise")}
 
 
+@pytest.mark.imitation  # every module is imported
 def test_every_result_has_a_golden_file_and_a_schema():
     assert all_results() == set(RESULTS)
     committed = {path.name for path in schema_path(r2rise.ImportanceMap).parent.iterdir()}

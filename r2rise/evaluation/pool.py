@@ -39,7 +39,8 @@ class PoolEpisodes:
             self._pool = envpool.make_gymnasium(
                 self._environment.spec.id, num_envs=len(seeds), seed=seeds, num_threads=1
             )
-        shown, _ = self._pool.reset()
+            space = self._pool.action_space
+            shown, _ = self._pool.reset()
         if shown.shape[1:] != self.observations.shape[1:]:
             raise EnvironmentMismatch(
                 f"envpool's {self._environment.spec.id!r} shows observations of shape "
@@ -47,9 +48,7 @@ class PoolEpisodes:
                 f"evaluation.backend 'gymnasium'."
             )
         self.observations[: len(seeds)] = shown
-        self._actions = np.zeros(
-            (len(seeds), *self._pool.action_space.shape), self._pool.action_space.dtype
-        )
+        self._actions = np.zeros((len(seeds), *space.shape), space.dtype)
 
     def step(self, rows: NDArray[np.int64], actions: NDArray[Any]) -> Step:
         """Advance some episodes; those that have ended go on unseen."""
