@@ -16,7 +16,7 @@ from r2rise.resolution import resolve
 OBSERVATIONS = {
     "vectors": spaces.Box(-1, 1, (3,), np.float32),
     "vectors without bounds": spaces.Box(-np.inf, np.inf, (3,), np.float64),
-    "vectors of another scale": spaces.Box(1e3, 2e3, (2,), np.float32),
+    "vectors of another scale": spaces.Box(1e5, 2e5, (2,), np.float32),
     "matrices": spaces.Box(-1, 1, (2, 2), np.float32),
     "one of five": spaces.Discrete(5),
     "one of five from one": spaces.Discrete(5, start=1),

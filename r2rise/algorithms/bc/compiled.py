@@ -108,7 +108,7 @@ def _tanh_float64(x):  # type: ignore[no-untyped-def]  # numba compares signatur
 def _tanh_float32(x):  # type: ignore[no-untyped-def]
     """Lambert's continued fraction (1768), 11th convergent: to 6e-7, and it vectorises."""
     f = np.float32
-    y = x * x
+    y = min(x * x, f(1e7))  # its fifth power is finite
     p = ((((y + f(2145)) * y + f(675675)) * y + f(64324260)) * y + f(1964187225)) * y
     q = ((((f(66) * y + f(45045)) * y + f(7567560)) * y + f(413513100)) * y + f(6547290750)) * y
     ratio = x * (p + f(13749310575)) / (q + f(13749310575))
