@@ -24,7 +24,7 @@ test-newest: $(NEWEST)/.installed
 	$(NEWEST)/bin/pytest -n 2 -m "not imitation and not slow"
 
 test-slow: install
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m slow -n 2
 
 check: install
 	$(BIN)/ruff format --check .
