@@ -10,9 +10,9 @@ import numpy as np
 from gymnasium import spaces
 
 from r2rise.algorithms.base import Policy
-from r2rise.algorithms.registry import require
 from r2rise.environments import Environment, import_object
 from r2rise.errors import EnvironmentMismatch, InputError, UnknownName
+from r2rise.extras import require
 from r2rise.retraining import seeded_globals
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from r2rise.map_parts import (
     Stopped,
     Verdicts,
 )
-from r2rise.resolution import Notice
+from r2rise.notices import Notice
 from r2rise.results import WITH_FIGURE, Result
 from r2rise.segments import Segment
 from r2rise.study import Study

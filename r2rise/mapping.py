@@ -20,8 +20,8 @@ from r2rise.map_parts import (
     SegmentTable,
     Stopped,
 )
+from r2rise.notices import Notice
 from r2rise.quality import equal_importance_p, failures_follow_frames_kept, reliability
-from r2rise.resolution import Notice
 from r2rise.results import now
 from r2rise.segments import Segments
 from r2rise.stopping import Stop, StoppingRule, block_size, estimator_name

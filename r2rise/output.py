@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from r2rise.algorithms.registry import require
 from r2rise.demonstrations import Demonstrations
 from r2rise.errors import InputError, ResultError
+from r2rise.extras import require
 from r2rise.importance import ImportanceMap
 from r2rise.results import Result
 from r2rise.study import Study, read_yaml

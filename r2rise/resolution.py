@@ -9,20 +9,14 @@ from r2rise.environments import DEFAULT_MAX_STEPS, Environment, check_demonstrat
 from r2rise.errors import StudyError
 from r2rise.evaluation.backends import resolve_backend
 from r2rise.masks import BALANCED_BLOCK_SIZE, foldover_block_size
+from r2rise.notices import Notice
 from r2rise.power import Power
 from r2rise.segments import Segments
 from r2rise.study import Study
-from r2rise.study_parts import AlgorithmSpec, EstimatorName, Masking, StudyPart
+from r2rise.study_parts import AlgorithmSpec, EstimatorName, Masking
 
 SHARD_SIZE = 2
 """Masks that one worker retrains one by one in a call: a pair of complements."""
-
-
-class Notice(StudyPart):
-    """Something a user should know about a study or a map."""
-
-    code: str
-    detail: str
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import ast
 from pathlib import Path
 
 import pytest
-from imports import loaded_beside_gymnasium
+from imports import loaded_beside_gymnasium, loaded_by
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = {
@@ -47,6 +47,11 @@ def test_import_arrows(package):
 def test_heavy_packages_load_when_used():
     program = "import r2rise, r2rise_service.cli, r2rise_service.client"
     assert not HEAVY & loaded_beside_gymnasium(program)
+
+
+def test_reading_a_file_loads_no_environments():
+    program = "import r2rise_service.storage.inspect_upload; from r2rise import Demonstrations"
+    assert "gymnasium" not in loaded_by(program)
 
 
 def test_installed_packages_carry_type_information():

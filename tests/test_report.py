@@ -13,10 +13,10 @@ import r2rise
 from r2rise import Certificate, Curation, ImportanceMap, Study
 from r2rise.errors import MapError, ResultError
 from r2rise.map_parts import Baseline, Dataset, Quality, SegmentTable, Stopped, Verdicts
+from r2rise.notices import Notice
 from r2rise.output import OutputDirectory
 from r2rise.planning import Plan, plan
 from r2rise.report import write_report
-from r2rise.resolution import Notice
 from r2rise.results import Result
 from r2rise.study_parts import Prediction
 from r2rise_service.cli import app

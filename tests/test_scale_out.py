@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -134,7 +135,12 @@ def test_the_program_for_dask_jobqueue_uses_the_clusters_options():
 def test_the_scripts_for_slurm_start_a_server_and_workers_that_make_a_map(tmp_path):
     scheduler, api = free_ports(2)
     shared, address = tmp_path / "shared", f"127.0.0.1:{scheduler}"
-    variables = {**os.environ, "R2RISE_PORT": str(api), "SLURM_CPUS_PER_TASK": "2"}
+    variables = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "R2RISE_PORT": str(api),
+        "SLURM_CPUS_PER_TASK": "2",
+    }
     commands = [
         ["bash", FOLDER / "slurm-server.sh", shared, tmp_path / "local", address],
         ["bash", FOLDER / "slurm-workers.sh", shared],

@@ -9,10 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from r2rise.algorithms.base import Policy, Progress
 from r2rise.algorithms.batch_order import SharedOrder
-from r2rise.algorithms.registry import require
 from r2rise.algorithms.rl_spaces import check_spaces
 from r2rise.demonstrations import Transitions
 from r2rise.environments import Environment
+from r2rise.extras import require
 
 
 class ImitationBC:

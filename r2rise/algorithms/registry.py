@@ -139,15 +139,3 @@ def needed_extra(name: str) -> str | None:
     except ValidationError:  # it has settings without defaults: it cannot be asked
         return None
     return None
-
-
-def require(module: str, purpose: str, extra: str) -> None:
-    """Check that an optional package is installed.
-
-    Raises:
-        MissingExtra: With the line that installs it.
-    """
-    from importlib.util import find_spec
-
-    if find_spec(module) is None:
-        raise MissingExtra(purpose, extra)

@@ -7,10 +7,10 @@ from gymnasium import spaces
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from r2rise.algorithms.base import Policy, Progress
-from r2rise.algorithms.registry import require
 from r2rise.algorithms.rl_spaces import check_spaces
 from r2rise.demonstrations import Transitions
 from r2rise.environments import Environment
+from r2rise.extras import require
 
 if TYPE_CHECKING:
     from imitation.algorithms import sqil

@@ -7,10 +7,10 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from r2rise.algorithms.registry import require
 from r2rise.engines.cluster import Scheduler, SchedulerLost, connect, start_local
 from r2rise.engines.shards import Call, FolderNotSeen, Work, run_call
 from r2rise.errors import Canceled
+from r2rise.extras import require
 from r2rise.ledger import Record
 from r2rise.retraining import Shard
 

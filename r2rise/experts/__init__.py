@@ -3,10 +3,10 @@
 from pathlib import Path
 from time import perf_counter
 
-from r2rise.algorithms.registry import require
 from r2rise.environments import Environment
 from r2rise.evaluation.loop import evaluate
 from r2rise.experts.recipes import Recipe, recipe_for
+from r2rise.extras import require
 from r2rise.intervals import MeanInterval, mean_interval
 from r2rise.retraining import keep_going, seeded_globals
 from r2rise.runner import OnProgress

@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from r2rise.algorithms.registry import require
+from r2rise.extras import require
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

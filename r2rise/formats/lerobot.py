@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from r2rise.algorithms.registry import require
 from r2rise.demonstrations import Demonstrations
 from r2rise.errors import MapError
+from r2rise.extras import require
 from r2rise.files import atomic_file
 from r2rise.formats.pieces import check_same
 from r2rise.importance import ImportanceMap

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from r2rise.algorithms.registry import require
 from r2rise.demonstrations import Demonstrations
 from r2rise.errors import DemonstrationsError
+from r2rise.extras import require
 from r2rise.formats import arrow
 from r2rise.formats.episodes import Episode, chosen_keys, concatenated, join
 from r2rise.formats.minari import decoded, meta_of

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
 from r2rise.comparison import Comparison
-from r2rise.resolution import Notice
+from r2rise.notices import Notice
 from r2rise.study import Study
 
 Scope = Literal["read", "submit", "admin"]

@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import gymnasium as gym
 
-from r2rise.algorithms.registry import require
 from r2rise.errors import MissingExtra
+from r2rise.extras import require
 
 
 @dataclass(frozen=True)

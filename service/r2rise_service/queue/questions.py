@@ -11,7 +11,7 @@ from r2rise.curation import curation
 from r2rise.importance import ImportanceMap
 from r2rise.results import Result
 from r2rise.tasks import study_tasks
-from r2rise.transfer import Transfer, check_maps, matrix, row
+from r2rise.transferring import Transfer, check_maps, matrix, row
 from r2rise_service.models import JobKind
 from r2rise_service.queue.stored import Missing, StoredRunner, Wanted
 

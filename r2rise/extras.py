@@ -1,0 +1,15 @@
+"""Optional packages."""
+
+from importlib.util import find_spec
+
+from r2rise.errors import MissingExtra
+
+
+def require(module: str, purpose: str, extra: str) -> None:
+    """Check that an optional package is installed.
+
+    Raises:
+        MissingExtra: With the line that installs it.
+    """
+    if find_spec(module) is None:
+        raise MissingExtra(purpose, extra)
