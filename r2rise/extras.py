@@ -1,6 +1,6 @@
 """Optional packages."""
 
-from importlib.util import find_spec
+import importlib.util
 
 from r2rise.errors import MissingExtra
 
@@ -11,5 +11,5 @@ def require(module: str, purpose: str, extra: str) -> None:
     Raises:
         MissingExtra: With the line that installs it.
     """
-    if find_spec(module) is None:
+    if importlib.util.find_spec(module) is None:
         raise MissingExtra(purpose, extra)
