@@ -29,9 +29,8 @@ from r2rise_envs.planted import planted
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "algorithms.json"
 DOCS = HERE.parent / "docs" / "compared.md"
-ACTING = ("gail", "airl", "sqil")
-"""These act in the environment while they learn: one training seed instead of three."""
-ALGORITHMS = ("bc", "imitation-bc", "bco", *ACTING)
+ALGORITHMS = ("bc", "imitation-bc", "bco", "gail", "airl", "sqil")
+BASELINES = 3
 RETRAININGS = 64
 WORKERS = 2
 MOST_MAP_SECONDS = 600
