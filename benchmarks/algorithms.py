@@ -1,6 +1,6 @@
 """Every algorithm on every environment: return from all frames, seconds a retraining, a map.
 
-    python benchmarks/algorithms.py [--environments cartpole ...] [--algorithms bc gail ...]
+    python benchmarks/algorithms.py [--environments CartPole ...] [--algorithms bc ...] [--no-maps]
 
 Each run puts its cells over those in `results/algorithms.json` and writes `docs/compared.md` anew.
 """
@@ -103,7 +103,7 @@ def study_of(case: Case, algorithm: str) -> Study:
     )
 
 
-def cell(case: Case, algorithm: str) -> dict[str, Any]:
+def cell(case: Case, algorithm: str, *, maps: bool) -> dict[str, Any]:
     """Return the figures of one algorithm on one environment."""
     demonstrations, study = case.demonstrations(), study_of(case, algorithm)
     try:
@@ -125,7 +125,7 @@ def cell(case: Case, algorithm: str) -> dict[str, Any]:
         "seconds": seconds,
         "n_segments": len(resolved.segments),
     }
-    if seconds * RETRAININGS / WORKERS <= MOST_MAP_SECONDS:
+    if maps and seconds * RETRAININGS / WORKERS <= MOST_MAP_SECONDS:
         found["map"] = map_of(demonstrations, study)
     return found
 
@@ -210,7 +210,7 @@ def _row(environment: str, algorithm: str, found: dict[str, Any]) -> str:
 
 def _map_text(found: dict[str, Any] | None) -> str:
     if found is None:
-        return "takes more than 10 minutes"
+        return "none made"
     reliability, p = found["reliability"], found["equal_importance_p"]
     if reliability is None:
         return f"{found['seconds']:.0f} / all returns are equal"
@@ -222,10 +222,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--environments", nargs="*", default=list(CASES), choices=CASES)
     parser.add_argument("--algorithms", nargs="*", default=ALGORITHMS, choices=ALGORITHMS)
+    parser.add_argument("--no-maps", action="store_true", help="Make no maps.")
     asked = parser.parse_args()
     for environment in asked.environments:
         for algorithm in asked.algorithms:
-            found = cell(CASES[environment], algorithm)
+            found = cell(CASES[environment], algorithm, maps=not asked.no_maps)
             stored = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
             stored[f"{environment} {algorithm}"] = found
             RESULTS.write_text(json.dumps(stored, indent=1) + "\n")
