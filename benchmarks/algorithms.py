@@ -16,6 +16,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
+from imitators import PENDULUM
+from planted import FAST_PPO, ROUNDS, SHORT_SQIL
 
 import r2rise
 from r2rise import Demonstrations, Segment, Study
@@ -34,7 +36,6 @@ BASELINES = 3
 RETRAININGS = 64
 WORKERS = 2
 MOST_MAP_SECONDS = 600
-ROUNDS = "r2rise/PlantedRounds-v0"
 
 
 class Case(NamedTuple):
@@ -66,20 +67,10 @@ def first(name: str, n_demonstrations: int) -> Demonstrations:
 
 LONG = {name: {"n_epochs": 100} for name in ("bc", "imitation-bc", "bco")}
 LONGER = {name: {"n_epochs": 300} for name in ("bc", "imitation-bc", "bco")}
-PENDULUM = LONG | {
-    "gail": {"total_steps": 200_000},
-    "airl": {"total_steps": 200_000},
-    "sqil": {"total_steps": 5000, "learning_rate": 1e-3, "batch_size": 64},
-}
-FAST_PPO = {
-    "total_steps": 8192, "n_steps": 32, "learning_rate": 3e-3, "disc_learning_rate": 5e-3,
-    "demo_batch_size": 128, "n_disc_updates": 8, "batch_size": 128, "n_epochs": 5,
-    "ent_coef": 0.01, "gamma": 0.9,
-}  # fmt: skip
-PLANTED = LONG | {"gail": FAST_PPO, "airl": FAST_PPO, "sqil": {"total_steps": 1000}}
+PLANTED = LONG | {"gail": FAST_PPO, "airl": FAST_PPO, "sqil": SHORT_SQIL}
 CASES = {
     "CartPole": Case("CartPole-v1", lambda: first("cartpole_whole", 5), 100),
-    "Pendulum": Case("Pendulum-v1", lambda: first("pendulum", 5), 40, PENDULUM),
+    "Pendulum": Case("Pendulum-v1", lambda: first("pendulum", 5), 40, LONG | PENDULUM),
     "Hopper": Case("r2rise/Hopper-v0", lambda: first("hopper", 2), 100, LONGER),
     "LunarLander": Case("r2rise/LunarLander-v0", lambda: first("lunarlander", 5), 40, LONG),
     "MinAtar Breakout": Case(
