@@ -10,6 +10,7 @@ import toys
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from imports import loaded_by
 
 from r2rise import Demonstrations
 from r2rise.errors import DemonstrationsError, InputError
@@ -241,3 +242,16 @@ def test_the_same_file_gives_the_same_hash(written):
     hashes = {read_demonstrations(path).content_hash for _ in range(2)}
     assert len(hashes) == 1
     assert str(path) not in json.dumps(dict(read_demonstrations(path).meta))
+
+
+def test_a_process_that_has_loaded_nothing_reads_every_format(tmp_path):
+    """What another library has imported here must not be what makes a reader work."""
+    given = toys.demonstrations(2, 5)
+    for name, file in NAMES.items():
+        write_demonstrations(given, tmp_path / file, format=name)
+    paths = [str(tmp_path / file) for file in NAMES.values()]
+    loaded = loaded_by(
+        "from r2rise.formats import read_demonstrations\n"
+        f"assert [len(read_demonstrations(path)) for path in {paths}] == {[2] * len(paths)}"
+    )
+    assert not {"datasets", "imitation", "minari"} & loaded

@@ -102,10 +102,11 @@ def to_numpy(values: "pa.Array", name: str) -> NDArray[Any]:
         DemonstrationsError: When they are ragged, lack values or hold other things than numbers.
     """
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     shape = [len(values)]
     while _is_list(values.type):
-        lengths = {one.as_py() for one in pa.compute.unique(pa.compute.list_value_length(values))}
+        lengths = {one.as_py() for one in pc.unique(pc.list_value_length(values))}
         if len(lengths) > 1 or None in lengths:
             raise DemonstrationsError(f"{name} should hold lists of one length, got {lengths}.")
         shape.append(lengths.pop() if lengths else 0)
