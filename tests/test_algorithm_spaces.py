@@ -35,6 +35,7 @@ ACTIONS = {
     "bits": spaces.MultiBinary(3),
     "vectors": spaces.Box(np.float32([-1, 0]), np.float32([1, 5]), dtype=np.float32),
     "vectors of float64": spaces.Box(-1, 1, (2,), np.float64),
+    "vectors that vary in part": spaces.Box(np.float32([-1, 0]), np.float32([1, 0])),
     "matrices": spaces.Box(-1, 1, (2, 2), np.float32),
     "vectors without bounds": spaces.Box(-np.inf, np.inf, (2,), np.float32),
     "integers": spaces.Box(-3, 3, (2,), np.int64),
@@ -118,9 +119,11 @@ def test_learns_or_refuses(name, observed, acted):
             )
 
 
+ACTED = {"discrete", "several discrete", "vectors", "vectors of float64"}
+ACTED |= {"vectors that vary in part"}
 HANDLED = {
-    "airl": {"discrete", "several discrete", "vectors", "vectors of float64"},
-    "gail": {"discrete", "several discrete", "vectors", "vectors of float64"},
+    "airl": ACTED,
+    "gail": ACTED,
     "sqil": {"discrete", "vectors", "vectors of float64"},
 }
 

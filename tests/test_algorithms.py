@@ -2,7 +2,7 @@
 
 import itertools
 import pickle
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +11,13 @@ import toys
 from conftest import to_train
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 from quick_algorithms import QUICK, learnt, quick, spec_of, train
 
 from r2rise import Demonstrations, Study
 from r2rise.algorithms import algorithm_names, make_algorithm, uses_next_obs
 from r2rise.algorithms.batch_order import epoch_batches, epoch_order
+from r2rise.algorithms.registry import _installed
 from r2rise.environments import Environment
 from r2rise.errors import Canceled, StudyError, UnknownName
 from r2rise.ledger import EMPTY_MASK
@@ -173,6 +175,9 @@ class TestEveryAlgorithm:
         assert spec_of(name).settings
         with pytest.raises(StudyError, match="n_thing: unknown field"):
             spec_of({"name": name, "settings": {"n_thing": 3}})
+        for sizes in ([0], [8, -1]):
+            with pytest.raises(StudyError, match="hidden_sizes.*greater than 0"):
+                spec_of({"name": name, "settings": {"hidden_sizes": sizes}})
 
     def test_policies_pickle_and_act_without_their_environment(
         self, name, kept, environment, observations
@@ -263,6 +268,48 @@ def test_a_class_without_settings_is_built_without_arguments():
     assert isinstance(make_algorithm(spec_of(Plain)), Plain)
 
 
+class Demanding(Plain):
+    """A class whose settings have no defaults."""
+
+    class Settings(BaseModel):
+        share: float
+
+    def __init__(self, settings):
+        self.share = settings.share
+
+
+def test_an_instance_has_its_settings_whatever_their_defaults():
+    ready = Demanding(Demanding.Settings(share=0.3))
+    assert make_algorithm(spec_of(ready)) is ready
+
+
+class Unannounced(Plain):
+    def __init__(self, settings):
+        pass
+
+
+class Dataclassed(Plain):
+    @dataclass
+    class Settings:
+        share: float = 0.5
+
+
+def test_an_installed_algorithm_that_cannot_be_imported_is_named(tmp_path, monkeypatch):
+    package = tmp_path / "broken-1.0.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    (package / "entry_points.txt").write_text("[r2rise.algorithms]\nbroken = no_module:Clone\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    _installed.cache_clear()
+    try:
+        assert "broken" in algorithm_names()
+        with pytest.raises(UnknownName, match=r"'broken' \(no_module:Clone\) cannot be imported"):
+            spec_of("broken")
+    finally:
+        monkeypatch.undo()
+        _installed.cache_clear()
+
+
 @pytest.mark.parametrize(
     ("algorithm", "error", "reason"),
     [
@@ -270,6 +317,8 @@ def test_a_class_without_settings_is_built_without_arguments():
         ("toys:Nothing", UnknownName, "has no 'Nothing'"),
         ("toys:N_DEMOS", StudyError, "is not an algorithm"),
         ("toys:Constant", StudyError, "is not an algorithm"),
+        (Unannounced, StudyError, "takes no arguments.*got Unannounced.settings"),
+        (Dataclassed, StudyError, "expected a subclass of pydantic.BaseModel"),
         ({"name": "imitation-bc", "settings": {"batch_size": 0}}, StudyError, "batch_size.*got 0"),
         ({"name": "toys:raises", "settings": {"a": 1}}, StudyError, "a: unknown field"),
     ],

@@ -13,6 +13,8 @@ from r2rise.algorithms.bc.policies import Clones
 from r2rise.algorithms.bc.schedule import Schedule, TrainingData, hold_out
 from r2rise.algorithms.bc.settings import BCSettings
 from r2rise.algorithms.bc.stacked import Trainer
+from r2rise.algorithms.bc.training import train_networks
+from r2rise.errors import StudyError
 from r2rise.retraining import keep_going
 
 SEED = 5
@@ -305,6 +307,24 @@ def test_early_stopping_keeps_the_parameters_of_lowest_validation_loss():
     assert (losses[2] <= losses[1] + 1e-6).all()
 
 
+def test_masks_that_hold_nothing_out_train_to_the_end():
+    settings = BCSettings(n_epochs=20, validation_share=0.1, patience=2, device="cpu")
+    observations, actions, _ = example(spaces.Discrete(3))
+    network = Network.of(OBSERVATIONS, spaces.Discrete(3), settings)
+    kept = np.arange(len(actions)) < np.array([[3], [30]])
+    held_out = hold_out(kept, SEED, settings.validation_share)
+    assert held_out.any(axis=1).tolist() == [False, True]
+    data = TrainingData(
+        network.features(observations), network.targets(actions), kept & ~held_out, held_out
+    )
+    schedule = Schedule.of(data.kept, SEED, settings)
+    initial = np.tile(network.initial(SEED), (2, 1))
+    found = Trainer(network, data, schedule, settings, "cpu").train(initial, keep_going)
+    without = TrainingData(data.features, data.targets, data.kept)
+    last = Trainer(network, without, schedule, settings, "cpu").train(initial, keep_going)
+    assert (found[0] == last[0]).all()
+
+
 @pytest.mark.parametrize("actions", ACTION_SPACES)
 def test_policies_act_together_as_they_do_alone(actions):
     space = ACTION_SPACES[actions]
@@ -325,3 +345,26 @@ def test_discrete_observations_are_one_hot():
     assert network.features(np.array([2, 5])).tolist() == [[1, 0, 0, 0], [0, 0, 0, 1]]
     assert network.targets(np.array([5, 6])).tolist() == [[0], [1]]
     assert network.actions(np.array([[0], [1]])).tolist() == [5, 6]
+
+
+@pytest.mark.parametrize("recorded", [bool, np.uint8, np.uint16])
+@pytest.mark.parametrize("shown", [np.uint8, np.float32])
+def test_images_are_scaled_as_the_environment_shows_them(recorded, shown):
+    """Masks trained together see the demonstrations' own dtype, a policy the environment's."""
+    space = spaces.Box(0, 255, (10, 10, 2), shown)
+    network = Network.of(space, spaces.Discrete(2), BCSettings(device="cpu"))
+    images = np.random.default_rng(0).integers(0, 2, (5, 10, 10, 2)).astype(recorded)
+    assert (network.features(images) == network.features(images.astype(shown))).all()
+
+
+def test_a_gpu_that_is_not_there_is_a_users_mistake():
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    settings = BCSettings(device="cuda")
+    network = Network.of(OBSERVATIONS, spaces.Discrete(3), settings)
+    observations, actions, kept = example(spaces.Discrete(3))
+    data = TrainingData(network.features(observations), network.targets(actions), kept)
+    with pytest.raises(StudyError, match="finds no GPU here"):
+        train_networks(network, data, SEED, settings, threads=1, progress=keep_going)

@@ -11,7 +11,7 @@ from gymnasium import spaces
 from quick_algorithms import QUICK, learnt, quick, spec_of, train
 
 from r2rise import Demonstrations
-from r2rise.algorithms import make_algorithm
+from r2rise.algorithms import adversarial, make_algorithm
 from r2rise.demonstrations import Transitions
 from r2rise.environments import Environment
 from r2rise.errors import StudyError
@@ -84,6 +84,22 @@ def test_images_are_imitated():
     settings = {**QUICK["sqil"], "total_steps": 200, "learning_rate": 1e-3, "gamma": 0.5}
     policy = train({"name": "sqil", "settings": settings}, transitions, environment, 0)
     assert (policy.predict(transitions.obs, deterministic=True)[0] == transitions.acts).all()
+
+
+@pytest.mark.parametrize("name", ["airl", "gail"])
+def test_rewards_of_images_learn_some_at_once_and_tell_after_each_of_them(name, monkeypatch):
+    environment, transitions = sides()
+    settings = {**QUICK[name], "demo_batch_size": 20}
+    found, calls = [], []
+    for at_once in (16, 8):
+        monkeypatch.setattr(adversarial, "_IMAGES_AT_ONCE", at_once)
+        told = []
+        asked = {"name": name, "settings": settings}
+        found.append(learnt(train(asked, transitions, environment, 3, told.append)))
+        calls.append(len(told))
+    n_updates = 2 * make_algorithm(spec_of(quick(name))).settings.n_disc_updates  # of two rounds
+    assert calls[1] - calls[0] == n_updates
+    np.testing.assert_allclose(*found, atol=1e-4)  # sums in another order
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -6,7 +6,7 @@ As the `imitation` library does them, with PPO of Stable-Baselines3 as the gener
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from gymnasium import spaces
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from r2rise.algorithms.base import Policy, Progress
 from r2rise.algorithms.batch_order import SharedOrder
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _ACTIONS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete)
 _CHANNELS = (16, 32, 64)
 _DOWNSAMPLING = {"kernel_size": 3, "stride": 2, "padding": 1}
+_IMAGES_AT_ONCE = 256
+"""Images of each side for which gradients are computed at once: about a second."""
 
 
 class AdversarialSettings(BaseModel):
@@ -37,7 +39,8 @@ class AdversarialSettings(BaseModel):
         n_envs: Environments that step together.
         n_steps: Steps of each environment in a round.
         demo_batch_size: Frames of the demonstrations in an update of the reward network, and as
-            many of the generator's; fewer where fewer are kept.
+            many of the generator's; fewer where fewer are kept (large images: a multiple of 256,
+            where there are more than that).
         n_disc_updates: Updates of the reward network in a round.
         disc_learning_rate: Adam's step size for the reward network.
         reward_hidden_sizes: Units of each hidden layer of the reward network (vectors only; for
@@ -60,9 +63,9 @@ class AdversarialSettings(BaseModel):
     demo_batch_size: int = Field(default=256, ge=1)
     n_disc_updates: int = Field(default=4, ge=1)
     disc_learning_rate: float = Field(default=1e-3, gt=0)
-    reward_hidden_sizes: tuple[int, ...] = (32, 32)
+    reward_hidden_sizes: tuple[PositiveInt, ...] = (32, 32)
     shaped: bool = False
-    hidden_sizes: tuple[int, ...] = (64, 64)
+    hidden_sizes: tuple[PositiveInt, ...] = (64, 64)
     learning_rate: float = Field(default=1e-3, gt=0)
     n_epochs: int = Field(default=5, ge=1)
     batch_size: int = Field(default=128, ge=2)
@@ -129,13 +132,17 @@ class _Adversarial:
         with parts.opened(environment, settings.n_envs, seed) as venv:
             seen = parts.as_seen(transitions, environment)
             generator = self._generator(venv)
+            reward = self._reward(venv, generator)
             report.watch(generator)
-            trainer = self._trainer(
-                demonstrations=SharedOrder(seen, seed, settings.demo_batch_size),
-                demo_batch_size=min(settings.demo_batch_size, len(seen)),
+            reward.register_forward_hook(report.tell)
+            batch_size, at_once = self._batch_sizes(venv, len(seen))
+            trainer = self._trainer_class()(
+                demonstrations=cast("Any", SharedOrder(seen, seed, batch_size)),
+                demo_batch_size=batch_size,
+                demo_minibatch_size=at_once,
                 venv=venv,
                 gen_algo=generator,
-                reward_net=self._reward_network(venv),
+                reward_net=reward,
                 n_disc_updates_per_round=settings.n_disc_updates,
                 disc_opt_kwargs={"lr": settings.disc_learning_rate},
                 allow_variable_horizon=True,
@@ -147,10 +154,15 @@ class _Adversarial:
         policy: Policy = parts.only_what_acts(generator.policy)
         return policy
 
-    def _trainer(
-        self, *, gen_algo: "PPO", reward_net: "RewardNet", **arguments: Any
-    ) -> "AdversarialTrainer":
+    def _trainer_class(self) -> "type[AdversarialTrainer]":
         raise NotImplementedError
+
+    def _batch_sizes(self, venv: "VecEnv", n_kept: int) -> tuple[int, int]:
+        """Return the frames of an update of the reward network, and how many of them at once."""
+        size = min(self.settings.demo_batch_size, n_kept)
+        if not takes_cnn(venv.observation_space) or size <= _IMAGES_AT_ONCE:
+            return size, size
+        return size - size % _IMAGES_AT_ONCE, _IMAGES_AT_ONCE
 
     def _generator(self, venv: "VecEnv") -> "PPO":
         from stable_baselines3 import PPO
@@ -171,7 +183,8 @@ class _Adversarial:
             device="cpu",
         )
 
-    def _reward_network(self, venv: "VecEnv") -> "RewardNet":
+    def _reward(self, venv: "VecEnv", generator: "PPO") -> "RewardNet":  # noqa: ARG002
+        """Return the network that is trained to tell the expert's steps from the generator's."""
         from imitation.rewards import reward_nets as nets
 
         from r2rise.algorithms.rl_parts import ClippedNorm
@@ -213,12 +226,10 @@ class GAIL(_Adversarial):
     class Settings(AdversarialSettings):
         """Settings of `gail`."""
 
-    def _trainer(
-        self, *, gen_algo: "PPO", reward_net: "RewardNet", **arguments: Any
-    ) -> "AdversarialTrainer":
+    def _trainer_class(self) -> "type[AdversarialTrainer]":
         from imitation.algorithms.adversarial import gail
 
-        return gail.GAIL(gen_algo=gen_algo, reward_net=reward_net, **arguments)
+        return gail.GAIL
 
 
 class AIRL(_Adversarial):
@@ -237,12 +248,12 @@ class AIRL(_Adversarial):
         gamma: float = Field(default=0.95, gt=0, le=1)
         ent_coef: float = Field(default=0.01, ge=0)
 
-    def _trainer(
-        self, *, gen_algo: "PPO", reward_net: "RewardNet", **arguments: Any
-    ) -> "AdversarialTrainer":
+    def _trainer_class(self) -> "type[AdversarialTrainer]":
         from imitation.algorithms.adversarial import airl
 
+        return airl.AIRL
+
+    def _reward(self, venv: "VecEnv", generator: "PPO") -> "RewardNet":
         from r2rise.algorithms.rl_parts import LogitReward
 
-        reward = LogitReward(reward_net, gen_algo.policy)
-        return airl.AIRL(gen_algo=gen_algo, reward_net=reward, **arguments)
+        return LogitReward(super()._reward(venv, generator), generator.policy)

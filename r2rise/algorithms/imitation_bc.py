@@ -5,7 +5,7 @@ from typing import Any, Literal, cast
 
 import numpy as np
 from gymnasium import spaces
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from r2rise.algorithms.base import Policy, Progress
 from r2rise.algorithms.batch_order import SharedOrder
@@ -42,7 +42,7 @@ class ImitationBC:
         learning_rate: float = Field(default=1e-3, gt=0)
         ent_weight: float = Field(default=1e-3, ge=0)
         l2_weight: float = Field(default=0.0, ge=0)
-        hidden_sizes: tuple[int, ...] = (32, 32)
+        hidden_sizes: tuple[PositiveInt, ...] = (32, 32)
         activation: Literal["tanh", "relu"] = "tanh"
 
     def __init__(self, settings: Settings) -> None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from r2rise.algorithms.base import Algorithm, NoSettings, Policy, Progress
 from r2rise.demonstrations import Transitions
 from r2rise.environments import Environment, import_object
-from r2rise.errors import MissingExtra, StudyError, UnknownName, suggestion
+from r2rise.errors import MissingExtra, R2RiseError, StudyError, UnknownName, suggestion
 from r2rise.study_parts import AlgorithmSpec
 from r2rise.validation import describe
 
@@ -51,7 +51,7 @@ def load_implementation(spec: AlgorithmSpec) -> Any:
     """Return the class, instance or function that a study names.
 
     Raises:
-        UnknownName: When no such algorithm is installed, or `module:object` cannot be imported.
+        UnknownName: When no such algorithm is installed, or it cannot be imported.
         MissingExtra: When a package that it needs is not installed.
     """
     if spec.implementation is not None:
@@ -64,13 +64,32 @@ def load_implementation(spec: AlgorithmSpec) -> Any:
             f"Your own is named module:object.",
             field="algorithm.name",
         )
-    return _installed()[spec.name].load()
+    try:
+        return _installed()[spec.name].load()
+    except R2RiseError:
+        raise
+    except Exception as error:
+        raise UnknownName(
+            f"The installed algorithm {spec.name!r} ({_installed()[spec.name].value}) cannot be "
+            f"imported ({type(error).__name__}: {error}). Mend or uninstall its package.",
+            field="algorithm.name",
+        ) from None
 
 
 def settings_model(implementation: Any) -> type[BaseModel]:
-    """Return the settings model of a class, instance or function."""
+    """Return the settings model of a class, instance or function.
+
+    Raises:
+        StudyError: When its `Settings` are no pydantic model.
+    """
     model = getattr(implementation, "Settings", NoSettings)
-    return cast("type[BaseModel]", model)
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        raise StudyError(
+            f"{implementation!r} has Settings that are no pydantic model: expected a subclass of "
+            f"pydantic.BaseModel, got {model!r}.",
+            field="algorithm.name",
+        )
+    return model
 
 
 def check_algorithm(spec: AlgorithmSpec) -> AlgorithmSpec:
@@ -88,7 +107,9 @@ def check_algorithm(spec: AlgorithmSpec) -> AlgorithmSpec:
             f"train(transitions, environment, seed, *, progress), got {implementation!r}.",
             field="algorithm.name",
         )
-    if not isinstance(implementation, type) and trains and spec.settings:
+    if trains and not isinstance(implementation, type):
+        if not spec.settings:
+            return spec
         raise StudyError(
             f"{spec.name!r} is an instance, which has its settings already: leave "
             f"algorithm.settings out, or give the class.",
@@ -104,9 +125,23 @@ def check_algorithm(spec: AlgorithmSpec) -> AlgorithmSpec:
         ) from None
     if not isinstance(implementation, type):
         return spec
+    _check_constructor(implementation)
     if hasattr(implementation, "resolve_settings"):
         settings = implementation.resolve_settings(settings)
     return spec.model_copy(update={"settings": settings.model_dump(mode="json")})
+
+
+def _check_constructor(implementation: type[Any]) -> None:
+    has_settings = hasattr(implementation, "Settings")
+    try:
+        inspect.signature(implementation).bind(*[None] * has_settings)
+    except TypeError:
+        expected = "its settings alone" if has_settings else "no arguments, as it has no Settings"
+        raise StudyError(
+            f"{implementation!r} cannot be built: expected a constructor that takes {expected}, "
+            f"got {implementation.__name__}{inspect.signature(implementation)}.",
+            field="algorithm.name",
+        ) from None
 
 
 def make_algorithm(spec: AlgorithmSpec) -> Algorithm:

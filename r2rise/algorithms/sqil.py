@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast
 
 import numpy as np
 from gymnasium import spaces
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from r2rise.algorithms.base import Policy, Progress
-from r2rise.algorithms.rl_spaces import check_spaces
+from r2rise.algorithms.rl_spaces import check_spaces, refuse
 from r2rise.demonstrations import Transitions
 from r2rise.environments import Environment
 from r2rise.extras import require
@@ -54,7 +54,7 @@ class SQIL:
         n_updates: int = Field(default=1, ge=1)
         batch_size: int = Field(default=128, ge=2)
         buffer_size: int = Field(default=50_000, ge=1)
-        hidden_sizes: tuple[int, ...] = (64, 64)
+        hidden_sizes: tuple[PositiveInt, ...] = (64, 64)
         learning_rate: float = Field(default=3e-4, gt=0)
         gamma: float = Field(default=0.99, gt=0, le=1)
         tau: float = Field(default=0.005, gt=0, le=1)
@@ -82,6 +82,9 @@ class SQIL:
             EnvironmentMismatch: When neither can.
         """
         check_spaces("sqil", environment, (spaces.Discrete, spaces.Box))
+        acted = environment.action_space
+        if isinstance(acted, spaces.Box) and (acted.low == acted.high).any():
+            refuse("sqil", environment, f"expected actions that can vary, got {acted}")
 
     def train(
         self,

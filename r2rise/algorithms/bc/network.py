@@ -185,7 +185,7 @@ class Network:
         n = len(observations)
         if self.convolutions:
             images = observations.astype(np.float32)
-            if observations.dtype == np.uint8:
+            if self.observation_space.dtype == np.uint8:
                 images /= 255.0
             last = not _channels_first(self.observation_space.shape or ())
             return np.moveaxis(images, -1, 1) if last else images

@@ -2,7 +2,7 @@
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 
 class BCSettings(BaseModel):
@@ -26,7 +26,7 @@ class BCSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     network: Literal["auto", "mlp", "cnn"] = "auto"
-    hidden_sizes: tuple[int, ...] = (32, 32)
+    hidden_sizes: tuple[PositiveInt, ...] = (32, 32)
     activation: Literal["tanh", "relu"] = "tanh"
     n_epochs: int | None = Field(default=10, ge=1)
     n_updates: int | None = Field(default=None, ge=1)

@@ -144,7 +144,8 @@ class Trainer:
                 self._update(parameters, state, rows, visits, number)
                 progress((epoch + (number + 1) / int(left.max())) / n_epochs)
             if self._data.held_out is not None:
-                stopping.check(parameters, self._validation_losses(parameters))
+                found = self._validation_losses(parameters)
+                stopping.check(parameters, found, self._data.held_out)
                 if not stopping.running.any():
                     break
         best = stopping.best if self._data.held_out is not None else parameters
@@ -252,9 +253,9 @@ class _EarlyStopping:
         """Masks that go on, (n_masks,) bool."""
         return self.waited < self.patience
 
-    def check(self, parameters: Tensor, found: NDArray[Any]) -> None:
-        """Take in the validation losses after an epoch."""
-        better = (found < self.lowest) & self.running
+    def check(self, parameters: Tensor, found: NDArray[Any], held_out: NDArray[np.bool_]) -> None:
+        """Take in the validation losses after an epoch; masks without any frame train on."""
+        better = ((found < self.lowest) | ~held_out.any(axis=1)) & self.running
         self.best[better] = parameters[better]
         self.lowest = np.where(better, found, self.lowest)
         self.waited = np.where(better, 0, self.waited + 1)

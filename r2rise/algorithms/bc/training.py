@@ -7,6 +7,7 @@ from r2rise.algorithms.bc.network import Floats, Network
 from r2rise.algorithms.bc.policies import Clones
 from r2rise.algorithms.bc.schedule import Schedule, TrainingData, hold_out
 from r2rise.algorithms.bc.settings import BCSettings
+from r2rise.errors import StudyError
 
 LARGEST_SHARD = 64
 SHARD_OPERATIONS = int(3e11)
@@ -39,6 +40,7 @@ def train_networks(
         A policy for each mask.
 
     Raises:
+        StudyError: When there is no GPU to train on.
         MemoryError: When so many masks do not fit the device.
     """
     if settings.validation_share > 0:
@@ -58,6 +60,12 @@ def train_networks(
 
         from r2rise.algorithms.bc.stacked import Trainer
 
+        if settings.device == "cuda" and not torch.cuda.is_available():
+            raise StudyError(
+                "algorithm.settings.device is 'cuda', but PyTorch finds no GPU here: use 'cpu' or "
+                "'auto', or a machine (and a PyTorch) with one.",
+                field="algorithm.settings",
+            )
         trainer = Trainer(network, data, schedule, settings, settings.device)
         try:
             parameters = trainer.train(parameters, progress)

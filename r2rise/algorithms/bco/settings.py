@@ -1,6 +1,6 @@
 """The settings of behavioural cloning from observation."""
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from r2rise.algorithms.bc.settings import BCSettings
 
@@ -25,7 +25,7 @@ class BCOSettings(BCSettings):
     interactions: int = Field(default=2000, ge=1)
     alpha_iterations: int = Field(default=0, ge=0)
     alpha_interactions: int = Field(default=1000, ge=1)
-    inverse_hidden_sizes: tuple[int, ...] = (64, 64)
+    inverse_hidden_sizes: tuple[PositiveInt, ...] = (64, 64)
     inverse_epochs: int = Field(default=10, ge=1)
     inverse_batch_size: int = Field(default=32, ge=1)
     inverse_learning_rate: float = Field(default=1e-3, gt=0)
