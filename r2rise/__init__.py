@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from r2rise.certificate import Certificate
     from r2rise.certification import certify
     from r2rise.comparison import Comparison, compare
-    from r2rise.curation import Curation, curate
+    from r2rise.curating import curate
+    from r2rise.curation import Curation
     from r2rise.demonstrations import Demonstrations, Transitions
     from r2rise.engines import Engine
     from r2rise.errors import R2RiseError
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from r2rise.segments import Segment, Segments
     from r2rise.study import Study
     from r2rise.study_parts import Budget, Evaluation, Execution, Masking, Until, VerdictRule
-    from r2rise.transferring import Transfer, transfer
+    from r2rise.transfer_matrix import Transfer
+    from r2rise.transferring import transfer
 
 __all__ = [
     "Budget",
@@ -78,13 +80,13 @@ _HOMES = {
     "Segment": "segments",
     "Segments": "segments",
     "Study": "study",
-    "Transfer": "transferring",
+    "Transfer": "transfer_matrix",
     "Transitions": "demonstrations",
     "Until": "study_parts",
     "VerdictRule": "study_parts",
     "certify": "certification",
     "compare": "comparison",
-    "curate": "curation",
+    "curate": "curating",
     "explain": "explaining",
     "importance_map": "mapping",
     "plan": "planning",

@@ -13,7 +13,7 @@ from r2rise.importance import ImportanceMap
 from r2rise.intervals import CONFIDENCE
 from r2rise.map_parts import FloatList, MapPart, Verdict
 from r2rise.results import Result, now
-from r2rise.verdicts import LEAST, discoveries, quantile, survival
+from r2rise.significance import LEAST, discoveries, quantile, survival
 
 Floats = NDArray[np.float64]
 

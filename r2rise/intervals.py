@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from r2rise.ledger import Record
 from r2rise.map_parts import MapPart
-from r2rise.verdicts import quantile
+from r2rise.significance import quantile
 
 CONFIDENCE = 0.95
 

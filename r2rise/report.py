@@ -24,7 +24,7 @@ from r2rise.map_parts import VarianceSplit
 from r2rise.output import OutputDirectory
 from r2rise.results import Result
 from r2rise.selection import Ranking
-from r2rise.transferring import Transfer
+from r2rise.transfer_matrix import Transfer
 from r2rise.wording import BEYOND_ANY_BUDGET, SIGNIFICANCE, duration
 
 if TYPE_CHECKING:

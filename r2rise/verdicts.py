@@ -8,10 +8,8 @@ from numpy.typing import NDArray
 from r2rise.estimators import Estimate
 from r2rise.estimators.sample import Chosen, Floats
 from r2rise.map_parts import Baseline, Verdicts
+from r2rise.significance import LEAST, discoveries, quantile, survival
 from r2rise.study import Study
-
-LEAST = 1e-100
-"""Stands for 0 where it is divided by."""
 
 _LONGEST = 10**9
 """Retrainings beyond which a forecast says no more than that there are too many."""
@@ -105,16 +103,6 @@ def _margin(baseline: Baseline, share: float) -> float | None:
     return share * gain if gain is not None and gain > 0 else None
 
 
-def discoveries(p: Floats, level: float) -> NDArray[np.bool_]:
-    """Return which hypotheses, (n,), Benjamini and Hochberg reject at a false discovery rate."""
-    from scipy.stats import false_discovery_control
-
-    if len(p) == 0:
-        return np.zeros(0, dtype=bool)
-    rejected: NDArray[np.bool_] = false_discovery_control(p, method="bh") <= level
-    return rejected
-
-
 def _spread(chosen: NDArray[np.bool_], known: Chosen) -> Chosen:
     whole = np.zeros(len(known), dtype=bool)
     whole[known] = chosen
@@ -125,25 +113,6 @@ def _quantile(found: Estimate, level: float, simultaneous: bool, n: int) -> floa
     """Return the half width of intervals in standard errors (Sidak 1967 for all at once)."""
     each = 1 - (1 - level) ** (1 / max(n, 1)) if simultaneous else level
     return quantile(1 - each / 2, found.degrees_of_freedom)
-
-
-def survival(t: Floats, degrees: float) -> Floats:
-    """Return P(T > t) of Student's t, or of the normal distribution."""
-    from scipy.stats import norm
-    from scipy.stats import t as student_t
-
-    p: Floats = student_t.sf(t, degrees) if math.isfinite(degrees) else norm.sf(t)
-    return p
-
-
-def quantile(probability: float, degrees: float = math.inf) -> float:
-    """Return a quantile of Student's t, or of the normal distribution."""
-    from scipy.stats import norm
-    from scipy.stats import t as student_t
-
-    if math.isfinite(degrees):
-        return float(student_t.ppf(probability, degrees))
-    return float(norm.ppf(probability))
 
 
 def _rounded(n: float) -> int:

@@ -8,7 +8,8 @@ from test_runner import Backwards
 
 import r2rise
 from r2rise import ImportanceMap, Ledger
-from r2rise.curation import CHOOSING_REPETITIONS, CONFIRMING_REPETITIONS, Curation, drop_sizes
+from r2rise.curating import CHOOSING_REPETITIONS, CONFIRMING_REPETITIONS, drop_sizes
+from r2rise.curation import Curation
 from r2rise.errors import DemonstrationsError, MapError, NotReady, StudyError
 
 WORTH = (5.0, -3.0, 1.0, 2.5, 6.0, -1.0, 0.5, -2.0, 4.0, 3.0)

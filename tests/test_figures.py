@@ -34,7 +34,7 @@ from r2rise.map_parts import (
     VarianceSplit,
     Verdicts,
 )
-from r2rise.transferring import Cell
+from r2rise.transfer_matrix import Cell
 
 WHEN = datetime(2026, 1, 2, tzinfo=UTC)
 BASELINE = Baseline(

@@ -8,7 +8,7 @@ import numpy as np
 from r2rise.figures.canvas import Format, dark, figure_in, per_cent
 
 if TYPE_CHECKING:
-    from r2rise.transferring import Cell, Transfer
+    from r2rise.transfer_matrix import Cell, Transfer
 
 _WIDEST_NAME = 18
 _UNKNOWN = "0.9"

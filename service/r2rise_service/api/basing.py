@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from r2rise.curation import CONFIRMING_REPETITIONS
+from r2rise.curating import CONFIRMING_REPETITIONS
 from r2rise.errors import MapError, R2RiseError
 from r2rise.importance import ImportanceMap
 from r2rise.ledger import Ledger

@@ -7,11 +7,12 @@ tasks that have to be done before it can be asked again.
 from collections.abc import Callable, Mapping, Sequence
 
 from r2rise.certification import certificate, certificate_tasks
-from r2rise.curation import curation
+from r2rise.curating import curation
 from r2rise.importance import ImportanceMap
 from r2rise.results import Result
 from r2rise.tasks import study_tasks
-from r2rise.transferring import Transfer, check_maps, matrix, row
+from r2rise.transfer_matrix import Transfer
+from r2rise.transferring import check_maps, matrix, row
 from r2rise_service.models import JobKind
 from r2rise_service.queue.stored import Missing, StoredRunner, Wanted
 

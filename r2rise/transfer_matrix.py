@@ -1,0 +1,62 @@
+"""What a transfer found: every algorithm on every map."""
+
+from datetime import datetime
+from typing import IO, TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from r2rise.certificate import Certificate
+from r2rise.map_parts import MapPart
+from r2rise.results import WITH_FIGURE, Result
+
+if TYPE_CHECKING:
+    from r2rise.figures.canvas import Format
+
+
+class Cell(MapPart):
+    """One algorithm retrained on what one map calls important and unimportant.
+
+    Attributes:
+        learner: Name of the map whose algorithm (and settings) was retrained.
+        ranking: Name of the map that chose the segments.
+        share: Area between top and bottom over what all frames gain over random actions, so that
+            algorithms can be compared; null where all frames gain nothing.
+        certificate: All that was measured.
+    """
+
+    learner: str
+    ranking: str
+    share: float | None
+    certificate: Certificate
+
+
+class Transfer(Result):
+    """Every algorithm on every map: rows are learners, columns are maps."""
+
+    title: ClassVar[str] = "transfer matrix"
+    file_name: ClassVar[str] = "transfer.json"
+    endings: ClassVar[tuple[str, ...]] = WITH_FIGURE
+
+    schema_: Literal["r2rise.transfer"] = Field(default="r2rise.transfer", alias="schema")
+    schema_version: str = "1.0"
+    created_at: datetime
+    names: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    versions: dict[str, str]
+
+    def draw(self, file: IO[bytes], *, format: "Format" = "png") -> None:  # noqa: A002
+        """Draw the matrix with its numbers."""
+        from r2rise.figures import draw_transfer
+
+        draw_transfer(self, file, format=format)
+
+    def cell(self, learner: str, ranking: str) -> Cell:
+        """Return one cell.
+
+        Raises:
+            KeyError: When a name is unknown.
+        """
+        for cell in self.cells:
+            if (cell.learner, cell.ranking) == (learner, ranking):
+                return cell
+        raise KeyError((learner, ranking))
