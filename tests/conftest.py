@@ -14,6 +14,9 @@ pytest_plugins = ["databases", "servers", "stores"]
 # What a shell runs in the background ignores Ctrl-C, and so would the commands under test.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Tests share the cores with each other, and threads of torch that share a core wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # A loaded machine is no failure; CI draws the same examples every time.
 settings.register_profile("ours", deadline=None, derandomize=os.environ.get("CI") == "true")
 settings.load_profile("ours")
