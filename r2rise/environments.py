@@ -2,6 +2,8 @@
 
 import functools
 import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Any, cast
@@ -12,7 +14,13 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from r2rise.demonstrations import Demonstrations
-from r2rise.errors import EnvironmentMismatch, MissingExtra, UnknownName, suggestion
+from r2rise.errors import (
+    EnvironmentMismatch,
+    MissingExtra,
+    R2RiseError,
+    UnknownName,
+    suggestion,
+)
 from r2rise.study_parts import EnvironmentSpec
 
 DEFAULT_MAX_STEPS = 10_000
@@ -115,6 +123,24 @@ class _ConcatenateKeys(gym.ObservationWrapper[Any, Any, Any]):
         flat = [spaces.flatten(self._parts[key], observation[key]) for key in self._keys]
         dtype = self.observation_space.dtype
         return np.concatenate(cast("list[NDArray[Any]]", flat)).astype(dtype)
+
+
+@contextmanager
+def failures_of(environment: Environment) -> Iterator[None]:
+    """Name the environment where its own code, or a policy's, raises.
+
+    Raises:
+        EnvironmentMismatch: When it does.
+    """
+    try:
+        yield
+    except R2RiseError:
+        raise
+    except Exception as error:
+        raise EnvironmentMismatch(
+            f"Environment {environment.spec.id!r} failed: {type(error).__name__}: {error}",
+            field="environment.id",
+        ) from error
 
 
 @functools.cache

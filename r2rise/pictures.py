@@ -22,7 +22,7 @@ def small_picture(rendered: Any, height: int) -> NDArray[np.uint8]:
         EnvironmentMismatch: When it is no picture.
     """
     picture = np.asarray(rendered)
-    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype.kind not in "uf":
+    if picture.ndim != 3 or picture.shape[2] != 3 or not _is_known(picture.dtype):
         raise EnvironmentMismatch(
             f"The environment should render pictures (height, width, 3) uint8, got "
             f"{picture.shape} {picture.dtype}: record without pictures."
@@ -30,7 +30,7 @@ def small_picture(rendered: Any, height: int) -> NDArray[np.uint8]:
     if picture.dtype.kind == "f":
         picture = np.round(np.clip(picture, 0, 1) * 255).astype(np.uint8)
     if len(picture) <= height:
-        return picture.astype(np.uint8)
+        return picture.copy()
     import torch
 
     width = max(1, round(picture.shape[1] * height / len(picture)))
@@ -40,3 +40,7 @@ def small_picture(rendered: Any, height: int) -> NDArray[np.uint8]:
     )
     found: NDArray[np.uint8] = small[0].permute(1, 2, 0).round().clamp(0, 255).byte().numpy()
     return found
+
+
+def _is_known(dtype: np.dtype[Any]) -> bool:
+    return dtype == np.uint8 or dtype.kind == "f"

@@ -10,15 +10,18 @@ from pydantic import Field, ValidationError
 from r2rise.algorithms.base import Policy
 from r2rise.demonstrations import Demonstrations
 from r2rise.demonstrators import load_policy
-from r2rise.environments import Environment, GymEnv
+from r2rise.environments import Environment, GymEnv, failures_of
 from r2rise.errors import EnvironmentMismatch, InputError, StudyError
-from r2rise.evaluation.loop import checked_actions, max_steps
+from r2rise.evaluation.loop import Chance, checked_actions, max_steps
 from r2rise.pictures import small_picture
 from r2rise.retraining import seeded_globals
 from r2rise.runner import OnProgress, Progress
 from r2rise.seeds import episode_seeds
 from r2rise.study_parts import EnvironmentSpec, Evaluation, StudyPart
 from r2rise.validation import describe
+
+MOST_DEMONSTRATIONS = 100_000
+"""As many as a server takes in one file."""
 
 AnyEnvironment = str | dict[str, Any] | EnvironmentSpec | Environment | Callable[..., GymEnv]
 
@@ -37,7 +40,7 @@ class Recording(StudyPart):
         worse_epsilon: Probability of a uniformly random action at each step of these.
     """
 
-    n_demonstrations: int = Field(ge=1)
+    n_demonstrations: int = Field(ge=1, le=MOST_DEMONSTRATIONS)
     max_steps: int | None = Field(default=None, ge=1)
     stochastic: bool = False
     seed: int = Field(default=0, ge=0, lt=2**63)
@@ -78,8 +81,8 @@ def record(
 
     Raises:
         InputError: When something given cannot be used, or the policy acts as it should not.
-        EnvironmentMismatch: When policy and environment do not fit, or pictures are asked of an
-            environment that draws none.
+        EnvironmentMismatch: When policy and environment do not fit, the environment fails, or
+            pictures are asked of one that draws none.
         MissingExtra: When an optional package is not installed.
     """
     recording = _recording(settings)
@@ -163,11 +166,12 @@ class _Recorder:
         self, epsilon: NDArray[np.float64], on_progress: OnProgress | None
     ) -> list[_Episode]:
         """Record an episode for each probability of random actions, each with its own seed."""
-        env = (_drawing(self._environment) if self._pictures else self._environment).make(0)
+        with failures_of(self._environment):
+            env = (_drawing(self._environment) if self._pictures else self._environment).make(0)
         found = []
         try:
             for seed, share in zip(self._seeds, epsilon.tolist(), strict=True):
-                with seeded_globals(seed, threads=1):
+                with seeded_globals(seed, threads=1), failures_of(self._environment):
                     found.append(self._episode(env, seed, share))
                 if on_progress:
                     on_progress(Progress(len(found), len(epsilon), failed=0, resumed=0))
@@ -176,8 +180,7 @@ class _Recorder:
         return found
 
     def _episode(self, env: GymEnv, seed: int, epsilon: float) -> _Episode:
-        chance = np.random.default_rng(seed)
-        env.action_space.seed(seed)
+        chance = Chance(env.action_space, seed)
         observation, _ = env.reset(seed=seed)
         obs, acts, rews = [np.array(observation)], list[Any](), list[float]()
         frames: list[NDArray[np.uint8]] = []
@@ -185,14 +188,15 @@ class _Recorder:
         while len(acts) < self._steps and not (terminated or truncated):
             if self._pictures:
                 frames.append(small_picture(env.render(), self._pictures))
-            if self._policy is None or chance.random() < epsilon:
-                action = env.action_space.sample()
+            if self._policy is None or chance.strikes(epsilon):
+                action = chance.action()
             else:
                 action = self._act(self._policy, obs[-1])
+            acts.append(np.array(action))  # the environment may change what it is given
             observation, reward, terminated, truncated, _ = env.step(action)
             obs.append(np.array(observation))
-            acts.append(action)
             rews.append(float(reward))
+        self._check_finite(observations=obs, rewards=rews)
         return _Episode(
             obs=np.stack(obs).astype(env.observation_space.dtype, copy=False),
             acts=np.stack(acts).astype(env.action_space.dtype, copy=False),
@@ -200,6 +204,15 @@ class _Recorder:
             terminal=bool(terminated),
             frames=np.stack(frames) if frames else None,
         )
+
+    def _check_finite(self, **given: list[Any]) -> None:
+        for name, values in given.items():
+            if not np.isfinite(values).all():
+                raise EnvironmentMismatch(
+                    f"Environment {self._environment.spec.id!r} gave {name} that are not finite "
+                    f"numbers: demonstrations cannot hold them.",
+                    field="environment.id",
+                )
 
     def _act(self, policy: Policy, observation: NDArray[Any]) -> Any:
         try:
@@ -209,7 +222,14 @@ class _Recorder:
                 f"policy.predict failed on an observation {observation.shape} {observation.dtype} "
                 f"of environment {self._environment.spec.id!r}: {type(error).__name__}: {error}"
             ) from error
-        return checked_actions(found, 1, self._environment.action_space)[0]
+        space = self._environment.action_space
+        action = checked_actions(found, 1, space)[0]
+        if not space.contains(action):
+            raise EnvironmentMismatch(
+                f"policy.predict returned the action {action}, but environment "
+                f"{self._environment.spec.id!r} takes {space}."
+            )
+        return action
 
 
 def _drawing(environment: Environment) -> Environment:

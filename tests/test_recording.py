@@ -66,6 +66,27 @@ def test_replayed_actions_give_what_was_recorded(environment, max_steps):
         assert recorded.lengths.tolist() == [max_steps or 200] * 4
 
 
+class Still:
+    """Does nothing."""
+
+    def predict(self, observations, *, deterministic=True):
+        return np.zeros((len(observations), 1), np.float32), None
+
+
+def test_random_actions_do_not_follow_from_the_initial_state():
+    """Pendulum draws its start with the seed of the episode, as random actions do with theirs."""
+    settings = {"n_demonstrations": 200, "max_steps": 1}
+    acted = r2rise.record("Pendulum-v1", "random", **settings)
+    angle = np.arctan2(acted.obs[::2, 1], acted.obs[::2, 0])
+    assert abs(np.corrcoef(angle, acted.acts[:, 0])[0, 1]) < 0.2  # 2.8 standard errors
+    worse = r2rise.record("Pendulum-v1", Still(), worse_share=1.0, worse_epsilon=0.3, **settings)
+    struck = worse.acts[:, 0] != 0
+    assert struck.mean() == pytest.approx(0.3, abs=0.1)
+    assert worse.acts[struck].mean() == pytest.approx(0, abs=0.45)  # 3 standard errors
+    start = np.arctan2(worse.obs[::2, 1], worse.obs[::2, 0])
+    assert start[struck].mean() == pytest.approx(0, abs=0.7)
+
+
 @pytest.mark.parametrize(("policy", "epsilon"), [(Upright(), 0.0), (Upright(), 0.4), (None, 0.0)])
 def test_returns_are_those_of_the_evaluation_with_the_same_seed(policy, epsilon):
     recorded = r2rise.record(
@@ -197,6 +218,58 @@ def test_what_was_recorded_is_kept_and_explained(tmp_path):
     assert len(r2rise.explain(loaded, study).top(8)) == 8
 
 
+class Fails(gym.Env):
+    """An environment that cannot do one thing."""
+
+    metadata = {"render_modes": ["rgb_array"]}
+    observation_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
+    action_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
+
+    def __init__(self, wrong="", render_mode=None):
+        self._wrong = wrong
+
+    def reset(self, *, seed=None, options=None):
+        return self._observation("reset"), {}
+
+    def step(self, action):
+        action[:] = 0  # some do that
+        reward = np.inf if self._wrong == "reward" else 1.0
+        return self._observation("step"), reward, True, False, {}
+
+    def render(self):
+        if self._wrong == "render":
+            raise RuntimeError("no screen")
+        kind = np.uint16 if self._wrong == "picture" else np.uint8
+        return np.zeros((4, 4, 3), kind)
+
+    def _observation(self, what):
+        if what == self._wrong:
+            raise RuntimeError(f"no {what}")
+        return np.full(2, np.nan if self._wrong == "observation" else 0, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("reset", "Environment 'test_recording:Fails' failed: RuntimeError: no reset"),
+        ("step", "failed: RuntimeError: no step"),
+        ("render", "failed: RuntimeError: no screen"),
+        ("picture", "should render pictures .* uint16"),
+        ("reward", "gave rewards that are not finite numbers"),
+        ("observation", "gave observations that are not finite numbers"),
+    ],
+)
+def test_an_environment_that_fails_is_named(wrong, message):
+    place = {"id": "test_recording:Fails", "kwargs": {"wrong": wrong}}
+    with pytest.raises(EnvironmentMismatch, match=message):
+        r2rise.record(place, "random", n_demonstrations=1, pictures=96)
+
+
+def test_actions_are_kept_as_they_were_taken():
+    recorded = r2rise.record(Fails, "random", n_demonstrations=3)
+    assert (recorded.acts != 0).all()
+
+
 class RaisesWhenAsked:
     def predict(self, observations, *, deterministic=True):
         raise KeyError("no weights")
@@ -205,6 +278,11 @@ class RaisesWhenAsked:
 class Wide:
     def predict(self, observations, *, deterministic=True):
         return np.zeros((len(observations), 2)), None
+
+
+class Third:
+    def predict(self, observations, *, deterministic=True):
+        return np.full(len(observations), 2), None
 
 
 def cannot_make(environment):
@@ -220,6 +298,7 @@ def returns_nothing(environment):
     [
         (RaisesWhenAsked(), EnvironmentMismatch, "failed on an observation .*KeyError"),
         (Wide(), EnvironmentMismatch, r"actions of shape \(1,\), got \(1, 2\)"),
+        (Third(), EnvironmentMismatch, r"returned the action 2, but .* takes Discrete\(2\)"),
         ("expert", UnknownName, "'random', a model file of Stable-Baselines3"),
         ("test_recording:Wide.predict", InputError, "cannot make a policy"),
         ("test_recording:cannot_make", InputError, "wrong robot"),
@@ -238,6 +317,7 @@ def test_a_policy_that_is_none(policy, error, message):
     [
         ({}, "n_demonstrations: is missing"),
         ({"n_demonstrations": 0}, "greater than or equal to 1"),
+        ({"n_demonstrations": 10**12}, "less than or equal to 100000"),
         ({"n_demonstrations": 1, "worse_share": 2}, "worse_share.*less than or equal to 1"),
         ({"n_demonstrations": 1, "picture": 96}, "Did you mean 'pictures'"),
     ],

@@ -1,5 +1,6 @@
 """Policies and their episodes step together; episodes that have ended leave the batch."""
 
+import copy
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeGuard, runtime_checkable
 
@@ -195,8 +196,8 @@ class _RandomActions:
     """Random actions of each episode, from its own seed."""
 
     def __init__(self, environment: Environment, seeds: NDArray[np.int64]) -> None:
-        self._environment, self._seeds = environment, seeds
-        self._sources: dict[int, tuple[np.random.Generator, spaces.Space[Any]]] = {}
+        self._space, self._seeds = environment.action_space, seeds
+        self._sources: dict[int, Chance] = {}
 
     def replace(self, actions: NDArray[Any], rows: NDArray[np.int64], epsilon: float) -> None:
         """Put random actions in the place of a share `epsilon` of those of the given episodes."""
@@ -204,17 +205,31 @@ class _RandomActions:
             return
         for row in rows.tolist():
             if row not in self._sources:
-                self._sources[row] = self._source(int(self._seeds[row]))
-            generator, space = self._sources[row]
-            if generator.random() < epsilon:
-                actions[row] = space.sample()
+                self._sources[row] = Chance(self._space, int(self._seeds[row]))
+            if self._sources[row].strikes(epsilon):
+                actions[row] = self._sources[row].action()
 
-    def _source(self, seed: int) -> tuple[np.random.Generator, spaces.Space[Any]]:
-        import copy
 
-        space = copy.deepcopy(self._environment.action_space)
-        space.seed(seed)
-        return np.random.default_rng(seed), space
+class Chance:
+    """What is random in the actions of an episode.
+
+    It comes from the episode's seed, but not from the numbers that the environment draws with that
+    seed: an action must not follow from the initial state.
+    """
+
+    def __init__(self, space: spaces.Space[Any], seed: int) -> None:
+        when, what = np.random.SeedSequence(seed).spawn(2)
+        self._generator = np.random.default_rng(when)
+        self._space = copy.deepcopy(space)
+        self._space.seed(int(what.generate_state(1)[0]))
+
+    def strikes(self, epsilon: float) -> bool:
+        """Say, with the probability `epsilon`, that the next action is a random one."""
+        return self._generator.random() < epsilon
+
+    def action(self) -> Any:
+        """Return a uniformly random action."""
+        return self._space.sample()
 
 
 def checked_actions(predicted: Any, n: int, space: spaces.Space[Any]) -> NDArray[Any]:
