@@ -3,6 +3,7 @@
 import json
 import logging
 import zipfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,13 @@ _FOR_TRAINING_ONLY = {
     "buffer_size": 1,
 }
 """What acting does not need: functions that other versions cannot read, and a large buffer."""
+
+
+_DAMAGED = (
+    *(OSError, EOFError, zipfile.BadZipFile, zlib.error),
+    *(KeyError, TypeError, ValueError, RuntimeError),
+)
+"""What reading a file raises that is no zip file, or whose `data` is something else."""
 
 
 def load_policy(source: str, environment: Environment) -> Policy | None:
@@ -125,16 +133,16 @@ def _model_class(path: Path) -> str:
         with zipfile.ZipFile(path) as archive:
             data = json.loads(archive.read("data"))
             known = {"policy_class", "observation_space", "action_space"} <= set(data)
+            module = str(dict(data["policy_class"]).get("__module__", "")) if known else ""
     except FileNotFoundError:
         raise UnknownName(f"There is no file {path}.") from None
-    except (OSError, zipfile.BadZipFile, KeyError, TypeError, ValueError):
+    except _DAMAGED:
         known = False
     if not known:
         raise InputError(
             f"{path} is no model of Stable-Baselines3: expected a .zip file that "
             f"model.save({path.name!r}) or `r2rise train-expert` wrote."
         )
-    module = str(dict(data["policy_class"]).get("__module__", ""))
     for kind, setting in _TOLD_BY.items():
         if setting in data and not module.startswith("sb3_contrib"):
             return kind

@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import entry_points
@@ -25,6 +26,8 @@ from r2rise.study_parts import EnvironmentSpec
 
 DEFAULT_MAX_STEPS = 10_000
 """Steps after which an episode is cut where neither study nor environment say so."""
+
+_LONGEST_REASON = 300
 
 _ARRAY_SPACES = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
@@ -138,7 +141,8 @@ def failures_of(environment: Environment) -> Iterator[None]:
         raise
     except Exception as error:
         raise EnvironmentMismatch(
-            f"Environment {environment.spec.id!r} failed: {type(error).__name__}: {error}",
+            f"Environment {environment.spec.id!r} failed: {type(error).__name__}: "
+            f"{textwrap.shorten(str(error), _LONGEST_REASON)}",
             field="environment.id",
         ) from error
 

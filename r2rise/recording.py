@@ -86,7 +86,7 @@ def record(
         MissingExtra: When an optional package is not installed.
     """
     recording = _recording(settings)
-    place = environment if isinstance(environment, Environment) else _environment(environment)
+    place = environment_of(environment)
     source = policy.rpartition("/")[2] if isinstance(policy, str) else type(policy).__qualname__
     acting = load_policy(policy, place) if isinstance(policy, str) else policy
     epsilon = _epsilon(recording, acting)
@@ -114,7 +114,17 @@ def _recording(settings: dict[str, Any]) -> Recording:
         ) from None
 
 
-def _environment(given: Any) -> Environment:
+def environment_of(given: AnyEnvironment) -> Environment:
+    """Return the environment that is meant.
+
+    Raises:
+        StudyError: When the parts of a description cannot be used.
+        UnknownName: When no environment has this name.
+        EnvironmentMismatch: When it cannot be made.
+        MissingExtra: When an optional package is not installed.
+    """
+    if isinstance(given, Environment):
+        return given
     try:
         return Environment(EnvironmentSpec.model_validate(given))
     except ValidationError as error:

@@ -188,9 +188,29 @@ def test_batches_are_equally_large(n_envs, size):
     assert recipe_for(CARTPOLE, n_envs=n_envs).even_batch_size == size
 
 
-def test_too_few_steps():
+def test_numbers_that_cannot_be_used(tmp_path):
     with pytest.raises(InputError, match="at least 1, got 0 and None"):
         recipe_for(CARTPOLE, steps=0)
+    with pytest.raises(InputError, match="at most 4096 environments side by side, got 1000000"):
+        recipe_for(CARTPOLE, n_envs=10**6)
+    with pytest.raises(InputError, match="from 0 to 4294967295, got 4294967296"):
+        train_expert(CARTPOLE, tmp_path / "a.zip", seed=2**32)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("reset", "Fails' failed: RuntimeError: no reset"),
+        ("step", "Fails' failed: RuntimeError: no step"),
+        ("reward", "Fails' failed: ValueError: found inf in rewards"),
+        ("observation", "Fails' failed: ValueError: found nan in observations"),
+    ],
+)
+def test_an_environment_that_fails_leaves_no_expert(wrong, message, tmp_path):
+    spec = EnvironmentSpec(id="test_recording:Fails", kwargs={"wrong": wrong})
+    with pytest.raises(EnvironmentMismatch, match=message):
+        train_expert(Environment(spec), tmp_path / "a.zip", steps=1, n_envs=1)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_stable_baselines3(monkeypatch, tmp_path):

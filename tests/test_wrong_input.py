@@ -244,6 +244,23 @@ TABLE = [
         f"record {CARTPOLE} --policy random --worse-share 2 --out r.npz", "'--worse-share'",
     ),
     Wrong("demonstrations as a table", f"record {CARTPOLE} --policy random --out r.csv", ".npz"),
+    Wrong(
+        "demonstrations that are there", f"record {CARTPOLE} --policy random --out demos.npz",
+        "demos.npz is there already: choose another name",
+    ),
+    Wrong(
+        "an expert that is there", f"train-expert {CARTPOLE} --out hello.zip",
+        "hello.zip is there already: choose another name",
+    ),
+    Wrong(
+        "an environment without a name", "record --env= --policy random --out r.npz",
+        "at least 1 character",
+    ),
+    Wrong(
+        "more demonstrations than anybody has",
+        f"record {CARTPOLE} --policy random --demonstrations 1000000000000 --out r.npz",
+        "less than or equal to 100000",
+    ),
     Wrong("an expert of no game", "train-expert --env Chess-v9 --out e.zip", "no environment"),
     Wrong("an expert as a table", f"train-expert {CARTPOLE} --out e.csv", "should end in .zip"),
     Wrong("an expert in no time", f"train-expert {CARTPOLE} --steps 0 --out e.zip", "'--steps'"),
@@ -254,6 +271,7 @@ TABLE = [
     Wrong("a file of no known format", "convert broken.yaml a.npz", "none of the known formats"),
     Wrong("a folder that is there", "convert demos.npz empty --to minari", "is there already"),
     Wrong("a folder there as a file", "convert demos.npz empty --to csv", "csv is a file, but"),
+    Wrong("a file that is there", "convert demos.npz toy.npz", "toy.npz is there already"),
     Wrong("a file onto itself", "convert demos.npz ./demos.npz", "is what is read"),
     Wrong("HDF5 cut off", "convert cut.hdf5 a.npz", "cut.hdf5 is not a whole HDF5 file"),
     Wrong("HDF5 that links elsewhere", "convert link.hdf5 a.npz", "is a link (ExternalLink)"),

@@ -3,7 +3,8 @@
 from pathlib import Path
 from time import perf_counter
 
-from r2rise.environments import Environment
+from r2rise.environments import Environment, failures_of
+from r2rise.errors import Canceled, InputError
 from r2rise.evaluation.loop import evaluate
 from r2rise.experts.recipes import Recipe, recipe_for
 from r2rise.extras import require
@@ -62,22 +63,30 @@ def train_expert(
         on_progress: Called now and then with the steps that are done.
 
     Raises:
-        InputError: When steps or environments are too few.
+        InputError: When steps or environments are too few or too many, or the seed is too large.
+        EnvironmentMismatch: When the environment fails, or gives something else than numbers.
         MissingExtra: When Stable-Baselines3 is not installed.
     """
     require("stable_baselines3", "Training an expert", "imitation")
     from r2rise.experts.ppo import Keeper, make_ppo, open_envs
 
     recipe = recipe_for(environment, steps=steps, n_envs=n_envs)
+    if not 0 <= seed < 2**32:
+        raise InputError(f"The seed of an expert should be from 0 to {2**32 - 1}, got {seed}.")
     start = perf_counter()
     with seeded_globals(seed, threads=1):
-        envs = open_envs(environment, recipe)
+        with failures_of(environment):
+            envs = open_envs(environment, recipe)
         model = make_ppo(envs, recipe, seed)
         keeper = Keeper(out, recipe.steps, on_progress)
         try:
-            model.learn(recipe.steps, callback=keeper)
-        finally:
+            with failures_of(environment):
+                model.learn(recipe.steps, callback=keeper)
             keeper.keep()
+        except (KeyboardInterrupt, Canceled):
+            keeper.keep()
+            raise
+        finally:
             envs.close()
         seconds = perf_counter() - start
         best = type(model).load(out, device="cpu")

@@ -10,7 +10,13 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor, VecNormalize
+from stable_baselines3.common.vec_env import (
+    DummyVecEnv,
+    VecCheckNan,
+    VecEnv,
+    VecMonitor,
+    VecNormalize,
+)
 
 from r2rise.environments import Environment
 from r2rise.experts.networks import Images, Vectors
@@ -23,9 +29,12 @@ N_CHECKS = 50
 
 
 def open_envs(environment: Environment, recipe: Recipe) -> VecEnv:
-    """Return environments side by side, whose rewards are scaled for training alone."""
+    """Return environments side by side, whose rewards are scaled for training alone.
+
+    They raise when something that they give is not a finite number.
+    """
     envs = VecMonitor(DummyVecEnv([lambda: environment.make(0)] * recipe.n_envs))
-    return VecNormalize(envs, norm_obs=False, gamma=recipe.gamma)
+    return VecNormalize(VecCheckNan(envs, raise_exception=True), norm_obs=False, gamma=recipe.gamma)
 
 
 def make_ppo(envs: VecEnv, recipe: Recipe, seed: int) -> PPO:

@@ -10,6 +10,9 @@ from r2rise.errors import InputError
 LARGE_PIXELS = 36
 """Side of the smallest image that the network of Atari's agents takes."""
 
+MOST_ENVS = 4096
+"""Environments side by side; more do not learn faster, and take memory."""
+
 SMALLEST_PIXELS = 3
 """Side of the smallest image that is worth a convolution."""
 
@@ -68,10 +71,12 @@ def recipe_for(
     """Return the settings that suit an environment's observations.
 
     Raises:
-        InputError: When steps or environments are too few.
+        InputError: When steps or environments are too few, or environments too many.
     """
     if min(steps or 1, n_envs or 1) < 1 or 0 in (steps, n_envs):
         raise InputError(f"steps and envs should be at least 1, got {steps} and {n_envs}.")
+    if (n_envs or 1) > MOST_ENVS:
+        raise InputError(f"Expected at most {MOST_ENVS} environments side by side, got {n_envs}.")
     recipe = VECTORS
     pixels = image_pixels(environment.observation_space)
     if pixels is not None:

@@ -31,7 +31,7 @@ _STOPPED = {
         ("plan", "explain", "certify", "curate", "transfer"),
         "Stopped. What was retrained is kept; the same command goes on from there.",
     ),
-    "train-expert": "Stopped. The best expert so far is kept.",
+    "train-expert": "Stopped. The best expert so far is kept, once there is one.",
     "jobs": "Stopped. What was asked for may have reached the server: see `r2rise jobs list`.",
 }
 EXIT_FAILED, EXIT_USAGE, EXIT_CANNOT_REACH, EXIT_TIMEOUT, EXIT_INTERRUPTED = 1, 2, 3, 4, 130

@@ -49,7 +49,12 @@ Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
 
 def environment_fields(env: str | None, obs_keys: str | None) -> dict[str, Any]:
     """Return the fields of `study.environment` that options name."""
-    return {"id": env, "obs_keys": obs_keys.split(",") if obs_keys else None}
+    return {"id": env, "obs_keys": listed(obs_keys)}
+
+
+def listed(text: str | None) -> list[str] | None:
+    """Return the parts of `a,b,c`, with or without spaces after the commas."""
+    return [part.strip() for part in text.split(",")] if text else None
 
 
 def until_fields(goals: Sequence[str], max_time: str | None) -> dict[str, Any]:

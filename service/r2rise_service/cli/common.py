@@ -38,6 +38,21 @@ def check_file(path: Path, option: str = "--out") -> None:
         raise InputError(f"{option} would overwrite {path} of a study: choose another name.")
 
 
+def check_new_file(path: Path, option: str = "--out") -> None:
+    """Check, before anything is spent, that a file can be written and that none is replaced.
+
+    For what can be no more made anew once it is gone: demonstrations and experts.
+
+    Raises:
+        InputError: When it cannot, or something is there.
+    """
+    from r2rise.errors import InputError
+
+    check_writable(path, option)
+    if path.exists():
+        raise InputError(f"{path} is there already: choose another name, or remove it.")
+
+
 def check_writable(path: Path, option: str = "--out") -> None:
     """Check, before anything is spent, that a file can be written.
 

@@ -40,9 +40,7 @@ def convert(
     _check(source, target)
     name = to or format_to_write(target)
     importance = None if map is None else ImportanceMap.load(map)
-    found = read_demonstrations(
-        source, format=format, obs_keys=obs_keys.split(",") if obs_keys else ()
-    )
+    found = read_demonstrations(source, format=format, obs_keys=asking.listed(obs_keys) or ())
     for note in write_demonstrations(found, target, format=name, importance=importance):
         typer.echo(f"Left out: {note}.", err=True)
     typer.echo(f"Written: {target}, {name}, {_size(found)}.", err=True)
@@ -51,12 +49,12 @@ def convert(
 def _check(source: Path, target: Path) -> None:
     """Check, before anything is read, where the result is to go."""
     from r2rise.errors import InputError
-    from r2rise_service.cli.common import check_writable
+    from r2rise_service.cli.common import check_new_file
 
     if target.exists() and source.exists() and source.samefile(target):
         raise InputError(f"{target} is what is read: give another name to write to.")
     if not target.is_dir():  # then it depends on the format
-        check_writable(target, "OUT")
+        check_new_file(target, "OUT")
 
 
 def _size(demonstrations: "Demonstrations") -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from r2rise_service.cli import asking
-from r2rise_service.cli.common import check_file, get_ready
+from r2rise_service.cli.common import check_new_file, get_ready
 
 if TYPE_CHECKING:
     from r2rise import Demonstrations
@@ -116,15 +116,14 @@ def _check_ending(out: Path, ending: str) -> None:
 
     if out.suffix != ending:
         raise InputError(f"--out should end in {ending}, got {out}.")
-    check_file(out)
+    check_new_file(out)
 
 
 def _environment(env: str, obs_keys: str | None) -> "Environment":
-    from r2rise.environments import Environment
-    from r2rise.study_parts import EnvironmentSpec
+    from r2rise.recording import environment_of
 
     fields = asking.environment_fields(env, obs_keys)
-    return Environment(EnvironmentSpec(**{k: v for k, v in fields.items() if v is not None}))
+    return environment_of({name: value for name, value in fields.items() if value is not None})
 
 
 def _tell_recorded(found: "Demonstrations", *, json: bool) -> None:

@@ -73,7 +73,7 @@ def upload(
     Example: r2rise datasets upload demos.npz
     """
     with connect(url) as client:
-        keys = obs_keys.split(",") if obs_keys else ()
+        keys = asking.listed(obs_keys) or ()
         found = client.datasets.upload(demonstrations, obs_keys=keys, format=format)
     _print_dataset(found, json=json)
 
