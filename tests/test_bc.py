@@ -347,6 +347,22 @@ def test_discrete_observations_are_one_hot():
     assert network.actions(np.array([[0], [1]])).tolist() == [5, 6]
 
 
+def test_masked_frames_do_not_fill_up_the_batches_of_others():
+    settings = BCSettings(n_epochs=8, validation_share=0.2, activation="relu", device="cpu")
+    space = ACTION_SPACES["box"]
+    observations, actions, kept = example(space)
+    network = Network.of(OBSERVATIONS, space, settings)
+    kept[:, 0] = False
+    found = []
+    for first in (0, 1e25):  # in float32 its loss is infinite
+        features, targets = network.features(observations), network.targets(actions)
+        features[0] = first
+        data = TrainingData(features, targets, kept)
+        clones = train_networks(network, data, SEED, settings, threads=1, progress=keep_going)
+        found.append(clones.parameters)
+    assert (found[0] == found[1]).all()
+
+
 @pytest.mark.parametrize("recorded", [bool, np.uint8, np.uint16])
 @pytest.mark.parametrize("shown", [np.uint8, np.float32])
 def test_images_are_scaled_as_the_environment_shows_them(recorded, shown):

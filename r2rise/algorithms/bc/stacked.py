@@ -159,11 +159,10 @@ class Trainer:
         visits: list[NDArray[np.int64]],
         number: int,
     ) -> None:
-        sizes = self._schedule.batch_size[rows]
-        frames = np.zeros((len(rows), sizes.max()), dtype=np.int64)
-        for i, (row, size) in enumerate(zip(rows, sizes, strict=True)):
-            frames[i, :size] = visits[row][number * size : (number + 1) * size]
-        shares = (np.arange(sizes.max()) < sizes[:, None]) / sizes[:, None]
+        sizes = self._schedule.batch_size
+        frames, shares = _filled_up(
+            [visits[row][number * sizes[row] : (number + 1) * sizes[row]] for row in rows]
+        )
         chosen = torch.as_tensor(rows, device=self._device)
         own = parameters[chosen].requires_grad_()
         loss = self._losses(own, frames, shares).sum()
@@ -185,13 +184,24 @@ class Trainer:
     def _validation_losses(self, parameters: Tensor) -> NDArray[Any]:
         held_out = self._data.held_out
         assert held_out is not None  # noqa: S101  (called with held-out frames only)
-        sizes = held_out.sum(axis=1)
-        frames = np.zeros((len(held_out), sizes.max()), dtype=np.int64)
-        for i, size in enumerate(sizes):
-            frames[i, :size] = np.flatnonzero(held_out[i])
-        shares = (np.arange(sizes.max()) < sizes[:, None]) / np.maximum(sizes, 1)[:, None]
+        frames, shares = _filled_up([np.flatnonzero(own) for own in held_out])
         with torch.no_grad():
             return self._losses(parameters, frames, shares).cpu().numpy()
+
+
+def _filled_up(batches: list[NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the frames of each mask's batch, (n_masks, longest), and their shares of its mean.
+
+    Shorter batches are filled up with frames of their own: a share of 0 would not hide a masked
+    frame whose loss is infinite.
+    """
+    sizes = np.array([len(batch) for batch in batches])
+    frames = np.zeros((len(batches), sizes.max()), dtype=np.int64)
+    for row, batch in zip(frames, batches, strict=True):
+        if len(batch):
+            row[: len(batch)], row[len(batch) :] = batch, batch[0]
+    shares = (np.arange(sizes.max()) < sizes[:, None]) / np.maximum(sizes, 1)[:, None]
+    return frames, shares
 
 
 @dataclass
