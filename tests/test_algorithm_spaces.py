@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from conftest import to_train
 from gymnasium import spaces
-from quick_algorithms import quick, train
+from quick_algorithms import quick, spec_of, train
 
 from r2rise import Demonstrations, Study
-from r2rise.algorithms import algorithm_names
+from r2rise.algorithms import TrainsMany, algorithm_names, make_algorithm
 from r2rise.environments import Environment
 from r2rise.errors import EnvironmentMismatch
 from r2rise.resolution import resolve
@@ -20,6 +20,7 @@ OBSERVATIONS = {
     "matrices": spaces.Box(-1, 1, (2, 2), np.float32),
     "one of five": spaces.Discrete(5),
     "one of five from one": spaces.Discrete(5, start=1),
+    "one of five from ten": spaces.Discrete(5, start=10),
     "several choices": spaces.MultiDiscrete([3, 4]),
     "bits": spaces.MultiBinary(4),
     "images": spaces.Box(0, 255, (40, 36, 3), np.uint8),
@@ -107,7 +108,10 @@ def test_learns_or_refuses(name, observed, acted):
         wrong = (environment.observation_space, environment.action_space)
         assert any(str(space) in refused for space in wrong)
         return
-    policy = train(quick(name), demos.transitions(np.ones(30, bool)), environment, 0)
+    algorithm = make_algorithm(spec_of(quick(name)))
+    if isinstance(algorithm, TrainsMany):
+        algorithm.warm_up(environment)
+    policy = train(quick(name), demos.transitions(np.arange(30) % 4 > 0), environment, 0)
     for deterministic in (True, False):
         actions, _ = policy.predict(demos.obs.copy(), deterministic=deterministic)
         assert actions.shape == (31, *environment.action_space.shape)

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from r2rise.algorithms.base import Progress
 from r2rise.algorithms.bc.network import Network
 from r2rise.algorithms.bc.policies import Clone, Clones
-from r2rise.algorithms.bc.schedule import TrainingData, spread_rows
+from r2rise.algorithms.bc.schedule import TrainingData, only, spread_rows
 from r2rise.algorithms.bc.settings import BCSettings
 from r2rise.algorithms.bc.training import masks_within, train_networks, training_operations
 from r2rise.demonstrations import Demonstrations, Transitions
@@ -47,11 +47,12 @@ class BC:
     def warm_up(self, environment: Environment) -> Clones:
         """Compile or load what training needs, by training on a frame of zeros."""
         network = self._network(environment)
-        observation = np.zeros((1, *(environment.observation_space.shape or ())))
-        observation = observation.astype(environment.observation_space.dtype)
-        action = np.zeros((1, *(environment.action_space.shape or ())))
-        targets = np.maximum(network.targets(action.astype(environment.action_space.dtype)), 0)
-        data = TrainingData(network.features(observation), targets, np.ones((1, 1), dtype=bool))
+        spaces = environment.observation_space, environment.action_space
+        observation, action = (np.array([space.sample()]) for space in spaces)
+        features, targets = network.features(observation), network.targets(action)
+        data = TrainingData(
+            np.zeros_like(features), np.zeros_like(targets), np.ones((1, 1), dtype=bool)
+        )
         return self._train(network, data, 0, 1, lambda _: None)
 
     def train(
@@ -64,15 +65,11 @@ class BC:
     ) -> Clone:
         """Train one policy; see `Algorithm.train`."""
         network = self._network(environment)
-        n_frames = int(transitions.frame.max()) + 1
-        kept = np.zeros((1, n_frames), dtype=bool)
-        kept[0, transitions.frame] = True
-        features = network.features(transitions.obs)
-        targets = network.targets(transitions.acts)
+        frame = transitions.frame
         data = TrainingData(
-            features=spread_rows(features, transitions.frame, n_frames),
-            targets=spread_rows(targets, transitions.frame, n_frames),
-            kept=kept,
+            features=spread_rows(network.features(transitions.obs), frame),
+            targets=spread_rows(network.targets(transitions.acts), frame),
+            kept=only(frame),
         )
         return self._train(network, data, seed, 1, progress)[0]
 

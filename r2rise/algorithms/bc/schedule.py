@@ -83,8 +83,21 @@ def hold_out(kept: NDArray[np.bool_], seed: int, share: float) -> NDArray[np.boo
     return held_out
 
 
-def spread_rows(rows: NDArray[Any], frame: NDArray[np.int64], n_frames: int) -> NDArray[Any]:
-    """Put the rows of some frames where these are among all, (n_frames, ...); others are 0."""
-    spread = np.zeros((n_frames, *rows.shape[1:]), rows.dtype)
+def spread_rows(rows: NDArray[Any], frame: NDArray[np.int64]) -> NDArray[Any]:
+    """Put the rows of some frames where these are among all; the others are as the first of them.
+
+    Args:
+        rows: (n, ...).
+        frame: (n,) indices of their frames.
+
+    Returns:
+        (last frame + 1, ...).
+    """
+    spread = np.repeat(rows[:1], frame.max() + 1, axis=0)
     spread[frame] = rows
     return spread
+
+
+def only(frame: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return the mask that keeps just these frames, (1, last frame + 1) bool."""
+    return np.isin(np.arange(frame.max() + 1), frame)[None]

@@ -7,7 +7,7 @@ from r2rise.algorithms.base import Progress
 from r2rise.algorithms.bc.algorithm import BC
 from r2rise.algorithms.bc.network import Network
 from r2rise.algorithms.bc.policies import Clone, Clones
-from r2rise.algorithms.bc.schedule import spread_rows
+from r2rise.algorithms.bc.schedule import only, spread_rows
 from r2rise.algorithms.bc.training import masks_within, training_operations
 from r2rise.algorithms.bco.cloning import Beginning, Cloning, Pairs, begin, part
 from r2rise.algorithms.bco.interaction import Experience, Interaction
@@ -57,9 +57,9 @@ class BCO:
 
     def warm_up(self, environment: Environment) -> Clones:
         """Compile or load what training needs; see `TrainsMany.warm_up`."""
-        space, actions = environment.observation_space, environment.action_space
-        observation = np.zeros((1, *(space.shape or ())), space.dtype)
-        experience = Experience(observation, np.array([actions.sample()]), observation)
+        spaces = environment.observation_space, environment.action_space
+        observation, action = (np.array([space.sample()]) for space in spaces)
+        experience = Experience(observation, action, observation)
         model = InverseModel.of(environment, 0, self.settings.inverse)
         model.trained(experience, 0, lambda _: None).label(observation, observation, lambda _: None)
         return BC(self.settings).warm_up(environment)
@@ -73,14 +73,9 @@ class BCO:
         progress: Progress,
     ) -> Clone:
         """Train one policy; see `Algorithm.train`."""
-        n_frames = int(transitions.frame.max()) + 1
-        kept = np.zeros((1, n_frames), dtype=bool)
-        kept[0, transitions.frame] = True
-        pairs = Pairs(
-            spread_rows(transitions.obs, transitions.frame, n_frames),
-            spread_rows(transitions.next_obs, transitions.frame, n_frames),
-        )
-        return self._train(pairs, kept, environment, seed, 1, progress)[0]
+        frame = transitions.frame
+        pairs = Pairs(spread_rows(transitions.obs, frame), spread_rows(transitions.next_obs, frame))
+        return self._train(pairs, only(frame), environment, seed, 1, progress)[0]
 
     def train_many(
         self,
