@@ -1,5 +1,6 @@
 """Files that are either whole or not there."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -8,6 +9,9 @@ from pathlib import Path
 from typing import IO
 
 from r2rise.errors import InputError
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+"""What a full disk, or the user's full share of it, is called."""
 
 
 @contextmanager

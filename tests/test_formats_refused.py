@@ -122,6 +122,64 @@ def test_demonstrations_that_are_not_alike_are_named(tmp_path):
         read_demonstrations(path)
 
 
+def test_demonstrations_of_which_some_lack_something_are_named(tmp_path):
+    path = tmp_path / "r.hdf5"
+    for number, name in enumerate(("rewards", "dones")):
+        write_demonstrations(toys.demonstrations(), path, format="robomimic")
+        with h5py.File(path, "a") as file:
+            del file[f"data/demo_{number}/{name}"]
+        first = "" if number == 0 else "no "
+        key = {"rewards": "rews", "dones": "terminal"}[name]
+        with pytest.raises(DemonstrationsError, match=f"demonstration 1 has {first}{key}, those"):
+            read_demonstrations(path)
+
+
+def test_states_without_observations_say_what_makes_them(tmp_path):
+    with h5py.File(tmp_path / "demo.hdf5", "w") as file:
+        file["data/demo_0/states"], file["data/demo_0/actions"] = SECRET, SECRET
+    with pytest.raises(DemonstrationsError, match=r"/data/demo_0 .*dataset_states_to_obs.py makes"):
+        read_demonstrations(tmp_path / "demo.hdf5")
+
+
+def test_groups_that_are_linked_in_many_ways_are_looked_at_once(tmp_path):
+    with h5py.File(tmp_path / "many.hdf5", "w") as file:
+        group = file.create_group("data/demo_0/obs")
+        for _ in range(40):  # 2**40 paths
+            below = group.create_group("a")
+            group["b"] = below
+            group = below
+    with pytest.raises(DemonstrationsError, match="many.hdf5"):
+        read_demonstrations(tmp_path / "many.hdf5")
+
+
+def test_a_dataset_of_minari_that_is_not_whole(tmp_path):
+    path = tmp_path / "m-v0"
+    write_demonstrations(toys.demonstrations(), path, format="minari")
+    with h5py.File(path / "data" / "main_data.hdf5", "a") as file:
+        del file["episode_0"]
+    with pytest.raises(DemonstrationsError, match="says that there are 2 episodes, .* are 1. Copy"):
+        read_demonstrations(path)
+
+
+@pytest.mark.parametrize("shape", ["abc", None, ["40", "40"], [-1], [2**70]])
+def test_spaces_of_minari_that_are_none(shape, tmp_path):
+    (tmp_path / "m-v0").mkdir()
+    rows = pa.array([{"observations": [0.0], "actions": 0, "rewards": 0.0, "terminations": False,
+                      "truncations": False}] * 3)  # fmt: skip
+    (tmp_path / "m-v0" / "0").mkdir()
+    table = pa.Table.from_struct_array(rows)
+    with pa.ipc.new_file(str(tmp_path / "m-v0" / "0" / "a.arrow"), table.schema) as file:
+        file.write_table(table)
+    for space in ({"shape": shape, "type": "Box", "dtype": "uint8"}, {"subspaces": "abc"}):
+        metadata = {"data_format": "arrow", "observation_space": json.dumps(space)}
+        (tmp_path / "m-v0" / "metadata.json").write_text(json.dumps(metadata))
+        if "subspaces" in space:
+            assert len(read_demonstrations(tmp_path / "m-v0")) == 1
+        else:
+            with pytest.raises(DemonstrationsError, match="m-v0"):
+                read_demonstrations(tmp_path / "m-v0")
+
+
 def test_arrow_that_does_not_fit(tmp_path):
     path = tmp_path / "folder"
     write_demonstrations(toys.demonstrations(1, 3), path, format="imitation")
@@ -173,6 +231,16 @@ BAD_CSV = {
     "not sorted": (GOOD_CSV + "1,0,1,1,1\n1,1,1,,\n0,3,1,1,1\n", "line 7: demonstration '0' goes"),
     "NaN": (GOOD_CSV.replace("2.5", "nan"), "obs holds NaN or infinite values, first in row 1"),
     "large numbers": (GOOD_CSV.replace("1,0.5", f"{2**64},0.5"), "more than 64 bits"),
+    "a column twice": (GOOD_CSV.replace("reward", "obs_0"), "line 1: the columns obs_0 are there"),
+    "one and many": (GOOD_CSV.replace("reward", "obs"), "got obs, obs_0"),
+    "semicolons": (GOOD_CSV.replace(",", ";"), "are missing; .* with commas between them"),
+    "nothing": ("", "are missing; found nothing"),
+    "a reward too late": (GOOD_CSV.replace("3.5,,", "3.5,,2"), "line 4: reward is '2', but there"),
+    "an end between": (
+        GOOD_CSV.replace("reward", "terminal").replace("0.5", "True").replace(",1\n", ",0\n"),
+        "line 3: the demonstration goes on after terminal was 1",
+    ),
+    "no end": (GOOD_CSV.replace("reward", "terminal"), "terminal should be 0 or 1, got '0.5'"),
     "no rows": (GOOD_CSV.partition("\n")[0], "holds no demonstration"),
     "one observation": ("demonstration,obs,act\n0,1,\n", "has no frame with a next observation"),
     "not text": ("demonstration,\x00\xff", "columns obs_0, act_0 are missing"),
@@ -187,6 +255,22 @@ def test_csv_names_the_line(case, tmp_path):
     with pytest.raises(DemonstrationsError, match=words) as refused:
         read_demonstrations(tmp_path / "a.csv")
     assert str(tmp_path / "a.csv") in str(refused.value)
+
+
+def test_csv_in_another_encoding(tmp_path):
+    (tmp_path / "a.csv").write_bytes(GOOD_CSV.encode("utf-16"))
+    with pytest.raises(DemonstrationsError, match="not text in UTF-8. Save the table as CSV in UT"):
+        read_demonstrations(tmp_path / "a.csv")
+
+
+def test_csv_as_pandas_writes_it(tmp_path, caplog):
+    (tmp_path / "a.csv").write_text(
+        "demonstration, obs, act, rewards, terminal\n0, 1, 1, 9, 0.0\n0, 2, 0, 9, 1.0\n0, 3, , ,\n"
+        "1, 1, 1, 9, False\n1, 2, 0, 9, False\n1, 3, , , False\n"
+    )
+    ours = read_demonstrations(tmp_path / "a.csv")
+    assert ours.terminal.tolist() == [True, False]
+    assert caplog.messages == [f"{tmp_path / 'a.csv'}: the columns rewards are not read."]
 
 
 def test_csv_as_people_write_it(tmp_path):

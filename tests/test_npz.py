@@ -64,6 +64,14 @@ def test_dict_observations_are_concatenated_in_the_order_asked_for(tmp_path):
         Demonstrations.load(tmp_path / "a.npz", obs_keys=("c",))
 
 
+def test_keys_of_large_dict_observations_may_have_slashes(tmp_path, monkeypatch):
+    obs = np.arange(10.0).reshape(5, 2)
+    np.savez(tmp_path / "a.npz", **{"obs.a/b": obs, "acts": np.zeros(4), "lengths": [4]})
+    monkeypatch.setattr("r2rise.formats.npz.MEMORY_MAP_BYTES", 0)
+    found = Demonstrations.load(tmp_path / "a.npz", obs_keys=("a/b",))
+    np.testing.assert_array_equal(found.obs, obs)
+
+
 def test_a_header_that_claims_too_much_is_refused_before_reading(tmp_path):
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(

@@ -30,7 +30,10 @@ def refusing(path: Path) -> Iterator[None]:
         raise DemonstrationsError(f"There is no file {error.filename or path}.") from None
     except DemonstrationsError:
         raise
-    except (pa.ArrowException, OSError, OverflowError, MemoryError, ValueError) as error:
+    except (
+        *(pa.ArrowException, OSError, MemoryError),
+        *(LookupError, OverflowError, TypeError, ValueError),
+    ) as error:
         raise DemonstrationsError(f"{path} is damaged: {error}.") from None
 
 

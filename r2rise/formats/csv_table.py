@@ -5,7 +5,9 @@ known `reward` and `terminal`. The last row of a demonstration has an observatio
 """
 
 import csv
+import logging
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
@@ -21,7 +23,10 @@ from r2rise.files import atomic_file
 from r2rise.formats.episodes import Episode, episodes_of, join
 from r2rise.formats.hdf5 import as_columns
 
+logger = logging.getLogger(__name__)
+
 _DEMONSTRATION, _TIME, _REWARD, _TERMINAL = "demonstration", "time", "reward", "terminal"
+_FLAGS = dict.fromkeys(("0", "0.0", "false"), False) | dict.fromkeys(("1", "1.0", "true"), True)
 _WHOLE_NUMBER = re.compile(r"\s*[+-]?\d+\s*")
 
 
@@ -32,6 +37,11 @@ class _Columns(NamedTuple):
     act: list[str]
     others: list[str]
     whole: dict[str, bool]
+
+    @property
+    def read(self) -> set[str]:
+        """Names of all columns that say something."""
+        return {_DEMONSTRATION, *self.obs, *self.act, *self.others}
 
 
 def read(path: Path, *, obs_keys: tuple[str, ...] = ()) -> Demonstrations:  # noqa: ARG001
@@ -46,6 +56,9 @@ def read(path: Path, *, obs_keys: tuple[str, ...] = ()) -> Demonstrations:  # no
     """
     with _rows(path) as (rows, names):
         columns = _columns(rows, names)
+    unread = [name for name in names if name not in columns.read]
+    if unread:
+        logger.warning("%s: the columns %s are not read.", path, ", ".join(unread))
     with _rows(path) as (rows, _):
         size = path.stat().st_size
         return join(path, _episodes(rows, columns), n_bytes=size, meta={})
@@ -107,7 +120,7 @@ def _left_out(demonstrations: Demonstrations) -> list[str]:
     if demonstrations.frames is not None:
         notes.append("pictures: csv cannot hold them")
     if demonstrations.meta:
-        notes.append(f"meta ({', '.join(demonstrations.meta)}): csv cannot hold it")
+        notes.append(f"meta ({', '.join(map(str, demonstrations.meta))}): csv cannot hold it")
     for key in ("obs", "acts", "rews"):
         array = getattr(demonstrations, key)
         if array is None:
@@ -125,12 +138,16 @@ def _rows(path: Path) -> Iterator[tuple[Iterator[tuple[int, dict[str, str]]], Se
     """Open a table: its lines with their numbers, and the names of its columns."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restval="", strict=True)
+            reader = csv.DictReader(file, restval="", strict=True, skipinitialspace=True)
             names = reader.fieldnames or ()
             yield ((reader.line_num, row) for row in reader), names
     except FileNotFoundError:
         raise DemonstrationsError(f"There is no file {path}.") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError:
+        raise DemonstrationsError(
+            f"Cannot read {path}: it is not text in UTF-8. Save the table as CSV in UTF-8."
+        ) from None
+    except (OSError, csv.Error) as error:
         raise DemonstrationsError(f"Cannot read {path}: {error}.") from None
     except DemonstrationsError as error:
         told = str(error).startswith(str(path))
@@ -138,6 +155,9 @@ def _rows(path: Path) -> Iterator[tuple[Iterator[tuple[int, dict[str, str]]], Se
 
 
 def _columns(rows: Iterator[tuple[int, dict[str, str]]], names: Sequence[str]) -> _Columns:
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise DemonstrationsError(f"line 1: the columns {', '.join(twice)} are there twice.")
     obs, act = _part(names, "obs"), _part(names, "act")
     missing = [
         name
@@ -148,7 +168,8 @@ def _columns(rows: Iterator[tuple[int, dict[str, str]]], names: Sequence[str]) -
     ]  # fmt: skip
     if missing:
         raise DemonstrationsError(
-            f"line 1: the columns {', '.join(missing)} are missing; found {', '.join(names)}."
+            f"line 1: the columns {', '.join(missing)} are missing; found "
+            f"{', '.join(names) or 'nothing'}. Expected names with commas between them."
         )
     others = [name for name in (_TIME, _REWARD, _TERMINAL) if name in names]
     groups = {"obs": obs, "act": act, _REWARD: [_REWARD] if _REWARD in names else []}
@@ -165,15 +186,15 @@ def _columns(rows: Iterator[tuple[int, dict[str, str]]], names: Sequence[str]) -
 
 def _part(names: Sequence[str], name: str) -> list[str]:
     """Return the columns `<name>`, or `<name>_0`, `<name>_1`, ... in order."""
-    if name in names:
-        return [name]
-    found = {int(match[1]): own for own in names if (match := re.fullmatch(rf"{name}_(\d+)", own))}
-    if sorted(found) != list(range(len(found))):
+    numbered = [own for own in names if re.fullmatch(rf"{name}_\d+", own)]
+    found = [own for own in names if own == name] + numbered
+    expected = [name] if name in names else [f"{name}_{i}" for i in range(len(numbered))]
+    if sorted(found) != sorted(expected):
         raise DemonstrationsError(
-            f"line 1: {name} columns should be {name}_0 to {name}_{len(found) - 1}, got "
-            f"{', '.join(found.values())}."
+            f"line 1: {name} columns should be {name}_0 to {name}_{len(numbered) - 1}, or {name} "
+            f"alone, got {', '.join(found)}."
         )
-    return [found[i] for i in range(len(found))]
+    return expected
 
 
 def _episodes(rows: Iterator[tuple[int, dict[str, str]]], columns: _Columns) -> Iterator[Episode]:
@@ -196,18 +217,47 @@ def _episode(lines: list[tuple[int, dict[str, str]]], columns: _Columns) -> Epis
                 f"line {line}: expected time {expected}, got {row[_TIME]!r}. Times of a "
                 f"demonstration count up from 0."
             )
-    acted = lines[:-1] if not any(lines[-1][1][name] for name in columns.act) else lines
-    rews = _numbers(acted, [_REWARD], columns.whole[_REWARD]) if _REWARD in columns.others else None
-    terminal = None
-    if _TERMINAL in columns.others:
-        flags = _numbers(acted, [_TERMINAL], whole=True)
-        terminal = bool(len(flags) and flags[-1])
+    acted = lines
+    if not any(lines[-1][1][name] for name in columns.act):
+        acted = lines[:-1]
+        _check_closing(lines[-1], columns)
+    has_rews = _REWARD in columns.others
     return Episode(
         obs=_numbers(lines, columns.obs, columns.whole["obs"]),
         acts=_numbers(acted, columns.act, columns.whole["act"]),
-        rews=rews,
-        terminal=terminal,
+        rews=_numbers(acted, [_REWARD], columns.whole[_REWARD]) if has_rews else None,
+        terminal=_ended(acted) if _TERMINAL in columns.others else None,
     )
+
+
+def _check_closing(last: tuple[int, dict[str, str]], columns: _Columns) -> None:
+    """Check that the row of the last observation says nothing of an action that is not there."""
+    line, row = last
+    for name in (_REWARD, _TERMINAL):
+        cell = row[name].strip() if name in columns.others else ""
+        if cell and _FLAGS.get(cell.lower(), True):
+            raise DemonstrationsError(
+                f"line {line}: {name} is {cell!r}, but there is no action. The last row of a "
+                f"demonstration has an observation alone; rewards stand beside their actions."
+            )
+
+
+def _ended(acted: list[tuple[int, dict[str, str]]]) -> bool:
+    """Return whether the last action ended the episode."""
+    ended = False
+    for line, row in acted:
+        if ended:
+            raise DemonstrationsError(
+                f"line {line}: the demonstration goes on after terminal was 1. Give what follows "
+                f"another number in the column {_DEMONSTRATION}."
+            )
+        flag = _FLAGS.get(row[_TERMINAL].strip().lower())
+        if flag is None:
+            raise DemonstrationsError(
+                f"line {line}: terminal should be 0 or 1, got {row[_TERMINAL]!r}."
+            )
+        ended = flag
+    return ended
 
 
 def _numbers(
@@ -224,7 +274,7 @@ def _numbers(
             raise DemonstrationsError(
                 f"line {line}: {bad} should be a number, got {row[bad]!r}."
             ) from None
-    single = names[0] in ("obs", "act", _REWARD, _TERMINAL)
+    single = names[0] in ("obs", "act", _REWARD)
     try:
         matrix = np.array(values, dtype=np.int64 if whole else np.float64)
     except OverflowError:

@@ -2,7 +2,6 @@
 
 import logging
 import math
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,8 +11,7 @@ from numpy.typing import NDArray
 
 from r2rise.demonstrations import Demonstrations
 from r2rise.errors import DemonstrationsError, suggestion
-from r2rise.files import cache_folder
-from r2rise.formats.npz import MEMORY_MAP_BYTES
+from r2rise.formats.npz import MEMORY_MAP_BYTES, from_files
 from r2rise.wording import counted
 
 logger = logging.getLogger(__name__)
@@ -92,11 +90,7 @@ def join(
     try:
         if n_bytes <= MEMORY_MAP_BYTES:
             return _joined(path, episodes, meta, None)
-        cache = cache_folder()
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache) as scratch:
-            whole = _joined(path, episodes, meta, Path(scratch))
-            return Demonstrations.open(whole.unpack(cache))
+        return from_files(lambda scratch: _joined(path, episodes, meta, scratch))
     except DemonstrationsError as error:
         told = str(error).startswith(str(path))
         raise DemonstrationsError(str(error) if told else f"{path}: {error}") from None
@@ -116,6 +110,7 @@ def _joined(
             raise DemonstrationsError(
                 f"demonstration {number} has no frame with a next observation: leave it out."
             )
+        _check_alike(episode, rows, terminal, number)
         for key in ("obs", "acts", "rews", "frames"):
             part = getattr(episode, key)
             if part is not None:
@@ -129,13 +124,28 @@ def _joined(
             "%s holds no observation after the last action of %s: these last frames are left out.",
             path, counted(n_cut, "demonstration"),
         )  # fmt: skip
-    known = [ended for ended in terminal if ended is not None]
     return Demonstrations(
         **{key: own.joined() for key, own in rows.items()},
         lengths=np.array(lengths, dtype=np.int64),
-        terminal=np.array(known) if len(known) == len(terminal) else None,
+        terminal=None if None in terminal else np.array(terminal),
         meta=meta,
     )
+
+
+def _check_alike(
+    episode: Episode, rows: Mapping[str, _Rows], terminal: list[bool | None], number: int
+) -> None:
+    """Check that an episode says of rewards, ends and pictures what those before it say."""
+    if not number:
+        return
+    known = {*rows} | ({"terminal"} if None not in terminal else set())
+    for key in ("rews", "terminal", "frames"):
+        if (getattr(episode, key) is not None) != (key in known):
+            first, second = ("no ", "") if key in known else ("", "no ")
+            raise DemonstrationsError(
+                f"demonstration {number} has {first}{key}, those before it have {second}{key}: "
+                f"all should be alike."
+            )
 
 
 def _without_open_end(episode: Episode, number: int) -> Episode:

@@ -6,6 +6,7 @@ size: neither is read.
 
 import json
 import math
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from r2rise.errors import DemonstrationsError
 from r2rise.extras import require
-from r2rise.files import atomic_file
+from r2rise.files import NO_SPACE, atomic_file
 
 if TYPE_CHECKING:
     import h5py
@@ -58,13 +59,26 @@ def opened(path: Path) -> Iterator["h5py.File"]:
 
 
 @contextmanager
-def created(path: Path) -> Iterator["h5py.File"]:
-    """Create a file that takes the place of `path` only when complete."""
+def created(path: Path, *, track_order: bool = False) -> Iterator["h5py.File"]:
+    """Create a file that takes the place of `path` only when complete.
+
+    Args:
+        path: The file.
+        track_order: Whether it remembers in which order things were put into it.
+    """
     require("h5py", f"Writing {path}", "hdf5")
     import h5py
 
-    with atomic_file(path) as reserved, h5py.File(reserved.name, "w") as file:
-        yield file
+    try:
+        with (
+            atomic_file(path) as reserved,
+            h5py.File(reserved.name, "w", track_order=track_order) as file,
+        ):
+            yield file
+    except OSError as error:
+        if error.errno in NO_SPACE:  # the HDF5 library says it in several lines
+            raise OSError(error.errno, os.strerror(error.errno)) from None
+        raise
 
 
 def child(group: "h5py.Group", name: str) -> Any:
@@ -164,14 +178,14 @@ def total_bytes(group: "h5py.Group") -> int:
     """Return about how large the arrays of a group claim to be, links not followed."""
     import h5py
 
-    size = 0
-    for name in group:
-        if isinstance(group.get(name, getlink=True), h5py.HardLink):
-            found = group[name]
-            is_array = isinstance(found, h5py.Dataset) and found.shape is not None
-            size += n_bytes(found) if is_array else 0
-            size += total_bytes(found) if isinstance(found, h5py.Group) else 0
-    return size
+    sizes = []
+
+    def add(_: str, found: Any) -> None:  # called once for each object, however often it is linked
+        if isinstance(found, h5py.Dataset) and found.shape is not None:
+            sizes.append(n_bytes(found))
+
+    group.visititems(add)
+    return sum(sizes)
 
 
 def numbered(group: "h5py.Group", prefix: str) -> list[str]:

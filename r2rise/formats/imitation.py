@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from r2rise.demonstrations import Demonstrations
 from r2rise.errors import DemonstrationsError
@@ -63,12 +64,12 @@ def write(demonstrations: Demonstrations, path: Path) -> list[str]:
 
     columns: dict[str, list[Any]] = {key: [] for key in ("obs", "acts", "infos", "terminal")}
     for episode in episodes_of(demonstrations):
-        columns["obs"].append(np.ascontiguousarray(episode.obs))
-        columns["acts"].append(np.ascontiguousarray(episode.acts))
+        columns["obs"].append(_plain(episode.obs))
+        columns["acts"].append(_plain(episode.acts))
         columns["infos"].append(["{}"] * len(episode.acts))
         columns["terminal"].append(bool(episode.terminal))
         if episode.rews is not None:
-            columns.setdefault("rews", []).append(np.ascontiguousarray(episode.rews))
+            columns.setdefault("rews", []).append(_plain(episode.rews))
     # A description of the data is what the format has a place for; ours is JSON.
     info = datasets.DatasetInfo(description=json.dumps({"r2rise": dict(demonstrations.meta)}))
     with new_folder(path) as folder:
@@ -81,6 +82,11 @@ def write(demonstrations: Demonstrations, path: Path) -> list[str]:
             if bars:
                 datasets.enable_progress_bars()
     return _left_out(demonstrations)
+
+
+def _plain(values: NDArray[Any]) -> NDArray[Any]:
+    """Return the values as Arrow takes them: one after another, in the machine's byte order."""
+    return np.ascontiguousarray(values, values.dtype.newbyteorder("="))
 
 
 def _left_out(demonstrations: Demonstrations) -> list[str]:

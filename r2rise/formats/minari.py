@@ -61,6 +61,7 @@ def read(path: Path, *, obs_keys: tuple[str, ...] = ()) -> Demonstrations:
     with hdf5.opened(folder / MAIN) as file:
         reader = _Reader(path, metadata, obs_keys)
         names = hdf5.numbered(file, "episode_")
+        check_number(path, len(names), metadata)
         episodes = (reader.episode(hdf5.subgroup(file, name)) for name in names)
         return join(path, episodes, n_bytes=hdf5.total_bytes(file), meta=meta_of(metadata))
 
@@ -75,13 +76,10 @@ def write(demonstrations: Demonstrations, path: Path) -> list[str]:
     Returns:
         What the dataset cannot hold.
     """
-    require("h5py", f"Writing {path}", "hdf5")
-    import h5py
-
     with new_folder(path) as folder:
         data = folder / "data"
         data.mkdir()
-        with h5py.File(data / MAIN, "w", track_order=True) as file:
+        with hdf5.created(data / MAIN, track_order=True) as file:
             for number, episode in enumerate(episodes_of(demonstrations)):
                 _put(file.create_group(f"episode_{number}"), number, episode)
         size = (data / MAIN).stat().st_size
@@ -107,6 +105,20 @@ def meta_of(metadata: Mapping[str, Any]) -> dict[str, Any]:
         return dict(own["meta"])
     known = {key: metadata[key] for key in ("dataset_id", "env_spec") if key in metadata}
     return {"source": "minari", **known}
+
+
+def check_number(path: Path, n_episodes: int, metadata: Mapping[str, Any]) -> None:
+    """Check that there are as many episodes as the metadata say.
+
+    Raises:
+        DemonstrationsError: When there are not.
+    """
+    claimed = metadata.get("total_episodes", n_episodes)
+    if claimed != n_episodes:
+        raise DemonstrationsError(
+            f"{path}: {METADATA} says that there are {claimed} episodes, but there are "
+            f"{n_episodes}. Copy the whole dataset."
+        )
 
 
 def _metadata(path: Path) -> dict[str, Any]:

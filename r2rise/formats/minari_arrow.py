@@ -16,7 +16,7 @@ from r2rise.errors import DemonstrationsError
 from r2rise.extras import require
 from r2rise.formats import arrow
 from r2rise.formats.episodes import Episode, chosen_keys, concatenated, join
-from r2rise.formats.minari import decoded, meta_of
+from r2rise.formats.minari import check_number, decoded, meta_of
 from r2rise.formats.spaces import is_picture, parsed, part_of
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def read_arrow(
     size = sum(file.stat().st_size for own in files for file in own)
     reader = _Reader(path, metadata, obs_keys)
     with arrow.refusing(path):
+        check_number(path, len(files), metadata)
         episodes = (reader.episode(arrow.table(own, form)) for own in files)
         return join(path, episodes, n_bytes=size, meta=meta_of(metadata))
 

@@ -8,17 +8,18 @@ import shutil
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
 
 from r2rise.demonstrations import ARRAY_KEYS, Demonstrations
 from r2rise.errors import DemonstrationsError, suggestion
-from r2rise.files import atomic_file, cache_folder
+from r2rise.files import NO_SPACE, atomic_file, cache_folder
 
 MEMORY_MAP_BYTES = 256 * 2**20
 """Files whose arrays are larger than this in all are unpacked and memory-mapped."""
@@ -52,11 +53,30 @@ def load_npz(path: Path, *, obs_keys: tuple[str, ...] = ()) -> Demonstrations:
         large = sum(headers[name].n_bytes for name in wanted) > MEMORY_MAP_BYTES
         if not large:
             return _assemble(path, archive, names, None)
-        cache = cache_folder()
+        return from_files(lambda scratch: _assemble(path, archive, names, scratch))
+
+
+def from_files(assemble: Callable[[Path], Demonstrations]) -> Demonstrations:
+    """Return large demonstrations, memory-mapped from the cache.
+
+    Args:
+        assemble: Makes them of files that it writes to an empty folder.
+
+    Raises:
+        DemonstrationsError: When there is no room for them.
+    """
+    cache = cache_folder()
+    try:
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as scratch:
-            unpacked = _assemble(path, archive, names, Path(scratch))
-            return Demonstrations.open(unpacked.unpack(cache))
+            return Demonstrations.open(assemble(Path(scratch)).unpack(cache))
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+        raise DemonstrationsError(
+            f"Large demonstrations are unpacked in {cache}, where no space is left: make room, or "
+            f"name another folder in R2RISE_CACHE."
+        ) from error
 
 
 def save_npz(demonstrations: Demonstrations, path: Path) -> None:
@@ -177,7 +197,7 @@ def _read(archive: zipfile.ZipFile, name: str, scratch: Path | None) -> NDArray[
         if scratch is None:
             array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
             return array
-        target = scratch / f"{name}.npy"
+        target = scratch / f"{quote(name, safe='')}.npy"  # a key may have slashes
         with target.open("wb") as out:
             shutil.copyfileobj(file, out)
     mapped: NDArray[Any] = np.load(target, mmap_mode="r", allow_pickle=False)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2rise.demonstrations import Demonstrations
+from r2rise.errors import DemonstrationsError
 from r2rise.formats import hdf5
 from r2rise.formats.episodes import Episode, chosen_keys, concatenated, join
 from r2rise.formats.pieces import Pieces
@@ -106,6 +107,11 @@ def _put(demo: "h5py.Group", episode: Episode) -> None:
 def _episode(
     path: Path, demo: "h5py.Group", obs_keys: tuple[str, ...], own: Mapping[str, Any]
 ) -> Episode:
+    if "obs" not in demo and "states" in demo:
+        raise DemonstrationsError(
+            f"{demo.name} holds states of the simulator, but no observations: robomimic's "
+            f"dataset_states_to_obs.py makes them."
+        )
     now = hdf5.subgroup(demo, "obs")
     keys = chosen_keys(path, now, obs_keys)
     obs = concatenated([hdf5.array(now, key)[:] for key in keys])

@@ -63,7 +63,7 @@ def part_of(space: dict[str, Any], key: str) -> dict[str, Any]:
     parts = space.get("subspaces", {})
     if isinstance(parts, list):
         parts = {f"_index_{i}": part for i, part in enumerate(parts)}
-    found = parts.get(key, {})
+    found = parts.get(key) if isinstance(parts, dict) else None
     return found if isinstance(found, dict) else {}
 
 
