@@ -236,7 +236,7 @@ def test_damaged_data_are_refused(files):
     [
         ({"seconds": 0.01}, "within 0.01 s"),
         ({"max_memory": MEBIBYTE}, "too much memory|could not be read: the process"),
-        ({"max_memory": 512 * MEBIBYTE}, "ended with status 1, perhaps for lack of memory"),
+        ({"max_memory": 320 * MEBIBYTE}, "ended with status 1, perhaps for lack of memory"),
     ],
 )
 def test_a_child_that_needs_too_much_is_ended(files, folder, limits, words):

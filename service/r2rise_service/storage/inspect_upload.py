@@ -62,8 +62,8 @@ def inspect(
         path: The file.
         max_array_bytes: How large all arrays may be; a file that claims more is not read.
         seconds: How long it may take.
-        max_memory: Address space of the child, bytes. Large arrays are mapped twice, so this
-            should be more than twice `max_array_bytes`.
+        max_memory: Address space of the child, bytes. Large arrays are mapped as a whole, so this
+            should be well above `max_array_bytes`.
 
     Raises:
         BadUpload: When it cannot be used, or cannot be parsed within these limits.
