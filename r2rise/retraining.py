@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from r2rise.algorithms import Progress, TrainsMany, make_algorithm, uses_next_obs
+from r2rise.algorithms import Policy, Progress, TrainsMany, make_algorithm, uses_next_obs
 from r2rise.demonstrations import Demonstrations, Transitions
 from r2rise.environments import Environment
 from r2rise.errors import Canceled
@@ -129,6 +129,8 @@ class Retrainer:
                     self._demonstrations, kept, self._environment, seeds.training,
                     threads=threads, progress=progress,
                 )  # fmt: skip
+            if not hasattr(policies, "predict_many"):
+                policies = [_checked(policy) for policy in policies]
             started = time.perf_counter()
             with seeded_globals(seeds.evaluation, threads):
                 scores = evaluate_many(
@@ -173,11 +175,13 @@ class Retrainer:
             policy = None
             if task.kind != "random_policy":
                 with seeded_globals(task.training_seed, self.study.execution.threads):
-                    policy = self._algorithm.train(
-                        self._transitions(kept),
-                        self._environment,
-                        task.training_seed,
-                        progress=progress,
+                    policy = _checked(
+                        self._algorithm.train(
+                            self._transitions(kept),
+                            self._environment,
+                            task.training_seed,
+                            progress=progress,
+                        )
                     )
             started = time.perf_counter()
             with seeded_globals(task.evaluation_seed, self.study.execution.threads):
@@ -245,6 +249,20 @@ def seeded_globals(seed: int, threads: int) -> Iterator[None]:
             random.setstate(python_state)
             np.random.set_state(numpy_state)  # noqa: NPY002
             torch.set_num_threads(threads_before)
+
+
+def _checked(policy: Policy) -> Policy:
+    """Return what training gave, if it is a policy; evaluation would take None for chance.
+
+    Raises:
+        TypeError: When it is none.
+    """
+    if not callable(getattr(policy, "predict", None)):
+        raise TypeError(
+            f"training should return a policy with a method predict(observation, *, "
+            f"deterministic), got {policy!r}"
+        )
+    return policy
 
 
 def _reason(error: Exception) -> str:

@@ -347,6 +347,13 @@ def test_discrete_observations_are_one_hot():
     assert network.actions(np.array([[0], [1]])).tolist() == [5, 6]
 
 
+def test_spaces_of_many_choices_need_no_matrix_of_them():
+    network = Network.of(spaces.Discrete(10**7), spaces.Discrete(2), BCSettings())
+    assert network.features(np.array([0, 10**7 - 1]))[:, [0, -1]].tolist() == [[1, 0], [0, 1]]
+    parts = Network.of(spaces.MultiDiscrete([2, 3]), spaces.Discrete(2), BCSettings())
+    assert parts.features(np.array([[1, 0], [0, 2]])).tolist() == [[0, 1, 1, 0, 0], [1, 0, 0, 0, 1]]
+
+
 def test_masked_frames_do_not_fill_up_the_batches_of_others():
     settings = BCSettings(n_epochs=8, validation_share=0.2, activation="relu", device="cpu")
     space = ACTION_SPACES["box"]

@@ -147,6 +147,10 @@ def test_threads_are_put_back():
     ("algorithm", "reason"),
     [
         (toys.raises, "ValueError: no way (toys.py:"),
+        (
+            toys.forgets_to_return,
+            "TypeError: training should return a policy with a method predict",
+        ),
         (toys.returns_nan, "EnvironmentMismatch: policy.predict returned actions that are not"),
     ],
 )
@@ -156,6 +160,13 @@ def test_a_failure_is_a_record_with_its_reason(algorithm, reason):
     assert record.status == "failed"
     assert record.reason.startswith(reason)
     assert record.returns.shape == (0,)
+
+
+def test_a_mask_that_gets_no_policy_does_not_act_at_random():
+    ours = retrainer(toys.ForgetsSome)
+    records = ours.run(toys.shard(ours, "design", range(2)), keep_going)
+    assert [record.status for record in records] == ["failed", "failed"]
+    assert records[0].reason.startswith("TypeError: training should return a policy")
 
 
 def test_a_mask_that_keeps_nothing_is_a_failed_record():

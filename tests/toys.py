@@ -124,6 +124,23 @@ def raises(transitions, environment, seed, *, progress):
     raise ValueError("no way")
 
 
+def forgets_to_return(transitions, environment, seed, *, progress):
+    Constant(1.0)
+
+
+class ForgetsSome(Additive):
+    """Trains many masks; the second is given no policy."""
+
+    def masks_at_once(self, n_frames, environment):
+        return 2
+
+    def warm_up(self, environment):
+        return [Constant(0.0)]
+
+    def train_many(self, demonstrations, kept, environment, seed, *, threads, progress):
+        return [Constant(0.0), *[None] * (len(kept) - 1)]
+
+
 def raises_on_few_frames(transitions, environment, seed, *, progress):
     if len(transitions) < 36:
         raise ValueError("too few frames")

@@ -194,10 +194,9 @@ class Network:
             flat: Floats = observations.reshape(n, -1).astype(np.float32)
             return flat
         first = int(space.start) if isinstance(space, spaces.Discrete) else 0
-        choices = _choices(space)
-        columns = observations.reshape(n, -1).astype(np.int64) - first
-        one_hot = [np.eye(size, dtype=np.float32)[columns[:, i]] for i, size in enumerate(choices)]
-        return np.concatenate(one_hot, axis=1)
+        columns = observations.reshape(n, -1, 1).astype(np.int64) - first
+        one_hot = [columns[:, i] == np.arange(size) for i, size in enumerate(_choices(space))]
+        return np.concatenate(one_hot, axis=1).astype(np.float32)
 
     def targets(self, actions: NDArray[Any]) -> NDArray[Any]:
         """Return actions as training sees them: (n, n_actions) int64, or (n, n) float32."""
