@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+from ports import free_port
 from servers import R2RISE
 
 ROOT = Path(__file__).parent.parent
@@ -80,16 +81,16 @@ class Process:
 class SchedulerProcess(Process):
     """`dask scheduler`, with TLS where there is a certificate."""
 
-    def __init__(self, folder: Path, tls: Path | None, port: int = 0) -> None:
+    def __init__(self, folder: Path, tls: Path | None, port: int | None = None) -> None:
+        self.folder, self.tls, self.port = folder, tls, free_port() if port is None else port
         folder.mkdir(parents=True, exist_ok=True)
         kind = "tcp" if tls is None else "tls"
-        options = ["--host", "127.0.0.1", "--port", str(port), "--protocol", kind]
+        options = ["--host", "127.0.0.1", "--port", str(self.port), "--protocol", kind]
         if tls is not None:
             options += ["--tls-ca-file" if o == "--tls-ca" else o for o in tls_options(tls)]
         command = [str(DASK), "scheduler", *options, "--dashboard-address", "127.0.0.1:0"]
-        super().__init__(command, folder / "scheduler.log", r"Scheduler at:\s+(\S+:(\d+))")
-        self.folder, self.tls = folder, tls
-        self.address, self.port = self.found[1], int(self.found[2])
+        super().__init__(command, folder / "scheduler.log", r"Scheduler at:\s+(\S+)")
+        self.address = self.found[1]
 
     def restarted(self) -> "SchedulerProcess":
         """Kill it and start another at the same address, as `restart: always` does."""

@@ -2,13 +2,12 @@
 
 import os
 import shutil
-import socket
 import subprocess
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 from conftest import require
+from ports import free_port
 from sqlalchemy import create_engine, text
 
 WHO_MAY_CONNECT = """
@@ -29,9 +28,7 @@ def postgres(tmp_path_factory):
     require(shutil.which("initdb") is not None, "PostgreSQL is not installed")
     require(shutil.which("pg_ctl") is not None, "PostgreSQL is not installed")
     folder = Path("/tmp") / f"r2rise-postgres-{os.getpid()}"  # the user postgres must get there
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
     as_postgres("initdb", "-D", str(folder), "-A", "trust", "-U", "tester", "--no-sync")
     (folder / "pg_hba.conf").write_text(WHO_MAY_CONNECT)

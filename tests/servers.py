@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from ports import free_port
 
 from r2rise_service import Client
 
@@ -17,8 +18,9 @@ R2RISE = Path(sys.executable).with_name("r2rise")
 class Server:
     """`r2rise serve` in a process of its own; its data stay when it ends."""
 
-    def __init__(self, data: Path, *options: str, port: int = 0):
+    def __init__(self, data: Path, *options: str, port: int | None = None):
         self.data = data
+        port = free_port() if port is None else port
         command = [str(R2RISE), "serve", "--data", str(data), "--port", str(port), *options]
         self.log = data.with_suffix(".log")
         with self.log.open("a") as log:
@@ -73,7 +75,7 @@ def run(*command: str, status: int = 0, **env: str) -> tuple[str, str]:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """A running server, for all tests of a file."""
-    with Server(tmp_path_factory.mktemp("server") / "data") as found:
+    with Server(tmp_path_factory.mktemp("server") / "data", port=0) as found:
         yield found
 
 

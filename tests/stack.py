@@ -6,24 +6,16 @@ What a container gives each of them (host names, ports, folders) is put in for t
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 from deployment import argv, compose, environment, last, make_secrets
+from ports import free_port
 
 HEALTHY_SECONDS = 120.0
-
-
-def free_ports(n: int) -> list[int]:
-    """Return ports of 127.0.0.1 that nobody listens on."""
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(n)]
-        return [probe.getsockname()[1] for probe in probes]
 
 
 class Stack:
@@ -41,7 +33,7 @@ class Stack:
         self.scale = scale
         self.processes: dict[str, list[subprocess.Popen[bytes]]] = {}
         self.log = folder / "log"
-        scheduler, status, api = free_ports(3)
+        scheduler, status, api = free_port(), free_port(), free_port()
         self.url, self.scheduler_status = f"http://127.0.0.1:{api}", f"http://127.0.0.1:{status}"
         self._here = {
             r"/run/secrets": str(self.secrets),

@@ -16,7 +16,7 @@ from urllib.request import urlopen
 import pytest
 import yaml
 from deployment import ROOT, check_command, environment, last, make_secrets
-from stack import free_ports
+from ports import free_port
 
 from r2rise.engines.pool import DEATHS_ALLOWED, ISOLATED_TRIES
 from r2rise_service import Client
@@ -133,7 +133,7 @@ def test_the_program_for_dask_jobqueue_uses_the_clusters_options():
 
 @pytest.mark.slow
 def test_the_scripts_for_slurm_start_a_server_and_workers_that_make_a_map(tmp_path):
-    scheduler, api = free_ports(2)
+    scheduler, api = free_port(), free_port()
     shared, address = tmp_path / "shared", f"127.0.0.1:{scheduler}"
     variables = {
         **os.environ,
