@@ -50,10 +50,10 @@ def test_ridge_is_unbiased_on_average_and_knows_its_reliability(case):
     assert abs(rates.reliability - rates.true_reliability) < 0.05
 
 
-QUIET = [
+QUIET = dict.fromkeys(
     replace(case, seed_effects=min(case.seed_effects, 0.5))
     for case in cases(estimator="ridge", noise=2.0, n_blocks=5)
-]
+)
 
 
 @pytest.mark.parametrize("case", QUIET, ids=lambda case: case.name)
