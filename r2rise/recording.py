@@ -197,7 +197,7 @@ class _Recorder:
         terminated = truncated = False
         while len(acts) < self._steps and not (terminated or truncated):
             if self._pictures:
-                frames.append(small_picture(env.render(), self._pictures))
+                frames.append(self._picture(env, self._pictures))
             if self._policy is None or chance.strikes(epsilon):
                 action = chance.action()
             else:
@@ -214,6 +214,17 @@ class _Recorder:
             terminal=bool(terminated),
             frames=np.stack(frames) if frames else None,
         )
+
+    def _picture(self, env: GymEnv, height: int) -> NDArray[np.uint8]:
+        try:
+            rendered = env.render()
+        except Exception as error:
+            raise EnvironmentMismatch(
+                f"Environment {self._environment.spec.id!r} cannot draw pictures here: "
+                f"{type(error).__name__}: {error}. Record without pictures; MuJoCo draws without a "
+                f"screen when MUJOCO_GL=egl or MUJOCO_GL=osmesa is set."
+            ) from error
+        return small_picture(rendered, height)
 
     def _check_finite(self, **given: list[Any]) -> None:
         for name, values in given.items():

@@ -253,7 +253,7 @@ class Fails(gym.Env):
     [
         ("reset", "Environment 'test_recording:Fails' failed: RuntimeError: no reset"),
         ("step", "failed: RuntimeError: no step"),
-        ("render", "failed: RuntimeError: no screen"),
+        ("render", "cannot draw pictures here: RuntimeError: no screen. Record without"),
         ("picture", "should render pictures .* uint16"),
         ("reward", "gave rewards that are not finite numbers"),
         ("observation", "gave observations that are not finite numbers"),

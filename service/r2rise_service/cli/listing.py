@@ -47,6 +47,8 @@ def environments(
     if json:
         typer.echo(json_module.dumps(ids, indent=2))
         return
+    if not ids:
+        typer.echo(f"No environment id contains {contains!r}.", err=True)
     for name in ids:
         typer.echo(_with_extra(name, needed_extra(name)))
 

@@ -132,6 +132,7 @@ def _tell_recorded(found: "Demonstrations", *, json: bool) -> None:
     import numpy as np
 
     from r2rise.intervals import mean_interval
+    from r2rise.wording import counted
     from r2rise_service.cli.printing import say
 
     returns, epsilon = np.array(found.meta["returns"]), np.array(found.meta["epsilon"])
@@ -147,7 +148,7 @@ def _tell_recorded(found: "Demonstrations", *, json: bool) -> None:
         typer.echo(json_module.dumps(summary, indent=2))
         return
     say(
-        f"{len(found)} demonstrations, {found.n_frames} frames",
+        f"{counted(len(found), 'demonstration')}, {counted(found.n_frames, 'frame')}",
         f"Mean return: {mean_interval(returns)}",
     )
     if worse.any() and not worse.all():
