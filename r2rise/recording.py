@@ -217,7 +217,7 @@ class _Recorder:
 
     def _picture(self, env: GymEnv, height: int) -> NDArray[np.uint8]:
         try:
-            rendered = env.render()
+            rendered: Any = env.render()
         except Exception as error:
             raise EnvironmentMismatch(
                 f"Environment {self._environment.spec.id!r} cannot draw pictures here: "

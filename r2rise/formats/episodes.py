@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2rise.demonstrations import Demonstrations
-from r2rise.errors import DemonstrationsError, suggestion
+from r2rise.errors import DemonstrationsError
 from r2rise.formats.npz import MEMORY_MAP_BYTES, from_files
 from r2rise.wording import counted
 
@@ -168,40 +168,6 @@ def _without_open_end(episode: Episode, number: int) -> Episode:
            if getattr(episode, key) is not None}  # fmt: skip
     ended = None if episode.terminal is None else False  # the terminal state is not in the file
     return episode._replace(**cut, terminal=ended)
-
-
-def chosen_keys(path: Path, known: Iterable[str], obs_keys: tuple[str, ...]) -> list[str]:
-    """Return the keys of a dict observation to concatenate; a single key needs no choice.
-
-    Raises:
-        DemonstrationsError: When a choice is needed, or a key is unknown.
-    """
-    names = list(known)
-    if not obs_keys and len(names) == 1:
-        return names
-    if not obs_keys:
-        raise DemonstrationsError(
-            f"{path} holds dict observations ({', '.join(sorted(names))}): name those to "
-            f"concatenate with --obs-keys (in a study: environment.obs_keys)."
-        )
-    for key in obs_keys:
-        if key not in names:
-            raise DemonstrationsError(
-                f"{path} has no observation {key!r}. {suggestion(key, names)}"
-            )
-    return list(obs_keys)
-
-
-def concatenated(parts: list[NDArray[Any]]) -> NDArray[Any]:
-    """Return the observations of several keys as one, (rows, values); a single one as it is."""
-    if len(parts) == 1:
-        return parts[0]
-    rows = {len(part) for part in parts}
-    if len(rows) > 1:
-        raise DemonstrationsError(f"dict observations have different numbers of rows: {rows}.")
-    return np.concatenate(
-        [part.reshape(len(part), math.prod(part.shape[1:])) for part in parts], axis=1
-    )
 
 
 def episodes_of(demonstrations: Demonstrations) -> Iterable[Episode]:

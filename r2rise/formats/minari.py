@@ -17,8 +17,9 @@ from r2rise.demonstrations import Demonstrations
 from r2rise.errors import DemonstrationsError
 from r2rise.extras import require
 from r2rise.files import new_folder
-from r2rise.formats import hdf5
-from r2rise.formats.episodes import Episode, chosen_keys, concatenated, episodes_of, join
+from r2rise.formats import arrow, hdf5
+from r2rise.formats.episodes import Episode, episodes_of, join
+from r2rise.formats.keys import chosen_keys, concatenated
 from r2rise.formats.spaces import is_picture, parsed, part_of, space_of
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def read(path: Path, *, obs_keys: tuple[str, ...] = ()) -> Demonstrations:
     folder = data_folder(path)
     if folder is None:
         raise DemonstrationsError(f"{path} is no dataset of Minari: {METADATA} is missing.")
-    metadata = _metadata(folder / METADATA)
+    metadata = arrow.read_json(folder / METADATA)
     if metadata.get("data_format", "hdf5") != "hdf5":
         from r2rise.formats.minari_arrow import read_arrow
 
@@ -119,16 +120,6 @@ def check_number(path: Path, n_episodes: int, metadata: Mapping[str, Any]) -> No
             f"{path}: {METADATA} says that there are {claimed} episodes, but there are "
             f"{n_episodes}. Copy the whole dataset."
         )
-
-
-def _metadata(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DemonstrationsError(f"Cannot read {path}: {error}.") from None
-    if not isinstance(found, dict):
-        raise DemonstrationsError(f"{path} should hold a JSON object.")
-    return found
 
 
 class _Reader:

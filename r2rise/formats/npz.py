@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2rise.demonstrations import ARRAY_KEYS, Demonstrations
-from r2rise.errors import DemonstrationsError, suggestion
+from r2rise.errors import DemonstrationsError
 from r2rise.files import NO_SPACE, atomic_file, cache_folder
+from r2rise.formats.keys import chosen_keys, concatenated
 
 MEMORY_MAP_BYTES = 256 * 2**20
 """Files whose arrays are larger than this in all are unpacked and memory-mapped."""
@@ -156,17 +157,7 @@ def _array_names(
     dict_keys = [name.removeprefix(_DICT_PREFIX) for name in headers if _is_dict_part(name)]
     names = {key: [key] for key in (*ARRAY_KEYS, "meta") if key in headers}
     if "obs" not in headers and dict_keys:
-        if not obs_keys:
-            raise DemonstrationsError(
-                f"{path} holds dict observations ({', '.join(sorted(dict_keys))}): name those to "
-                f"concatenate with --obs-keys (in a study: environment.obs_keys)."
-            )
-        for key in obs_keys:
-            if key not in dict_keys:
-                raise DemonstrationsError(
-                    f"{path} has no observation {key!r}. {suggestion(key, dict_keys)}"
-                )
-        names["obs"] = [_DICT_PREFIX + key for key in obs_keys]
+        names["obs"] = [_DICT_PREFIX + key for key in chosen_keys(path, dict_keys, obs_keys)]
     missing = [key for key in _REQUIRED if key not in names]
     if missing:
         raise DemonstrationsError(
@@ -186,7 +177,7 @@ def _assemble(
     arrays = {key: [_read(archive, name, scratch) for name in own] for key, own in names.items()}
     meta = _parse_meta(path, arrays.pop("meta", None))
     try:
-        joined = {key: _concatenated(parts) for key, parts in arrays.items()}
+        joined = {key: concatenated(parts) for key, parts in arrays.items()}
         return Demonstrations(**joined, meta=meta)
     except DemonstrationsError as error:
         raise DemonstrationsError(f"{path}: {error}") from None
@@ -202,15 +193,6 @@ def _read(archive: zipfile.ZipFile, name: str, scratch: Path | None) -> NDArray[
             shutil.copyfileobj(file, out)
     mapped: NDArray[Any] = np.load(target, mmap_mode="r", allow_pickle=False)
     return mapped
-
-
-def _concatenated(parts: list[NDArray[Any]]) -> NDArray[Any]:
-    if len(parts) == 1:
-        return parts[0]
-    rows = {len(part) if part.ndim else 0 for part in parts}
-    if len(rows) > 1:
-        raise DemonstrationsError(f"dict observations have different numbers of rows: {rows}.")
-    return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
 
 
 def _parse_meta(path: Path, arrays: list[NDArray[Any]] | None) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from r2rise.demonstrations import Demonstrations
 from r2rise.errors import DemonstrationsError
 from r2rise.formats import hdf5
-from r2rise.formats.episodes import Episode, chosen_keys, concatenated, join
+from r2rise.formats.episodes import Episode, join
+from r2rise.formats.keys import chosen_keys, concatenated
 from r2rise.formats.pieces import Pieces
 from r2rise.importance import ImportanceMap
 

@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ class Datasets:
             source = Path(demonstrations)
             name = format or recognise(source)
             loaded = read_demonstrations(source, format=name, obs_keys=obs_keys)
-            path = source if name == "npz" and not obs_keys else None
+            path = source if name == "npz" and _has_one_array(source) else None
         known = self._known(loaded.content_hash)
         if known is not None:
             return known
@@ -102,3 +103,9 @@ class Datasets:
                 data={"metadata": json.dumps(dict(metadata))} if metadata else {},
             )
         return DatasetInfo.model_validate_json(response.content)
+
+
+def _has_one_array(path: Path) -> bool:
+    """Say whether observations are one array in the file, not one for each key."""
+    with zipfile.ZipFile(path) as archive:
+        return "obs.npy" in archive.namelist()

@@ -1,0 +1,49 @@
+"""Dict observations: the keys that are wanted, concatenated into one array."""
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from r2rise.errors import DemonstrationsError, suggestion
+
+
+def chosen_keys(path: Path, known: Iterable[str], obs_keys: tuple[str, ...]) -> list[str]:
+    """Return the keys of a dict observation to concatenate; a single key needs no choice.
+
+    Raises:
+        DemonstrationsError: When a choice is needed, or a key is unknown.
+    """
+    names = list(known)
+    if not obs_keys and len(names) == 1:
+        return names
+    if not obs_keys:
+        raise DemonstrationsError(
+            f"{path} holds dict observations ({', '.join(sorted(names))}): name those to "
+            f"concatenate with --obs-keys (in a study: environment.obs_keys)."
+        )
+    for key in obs_keys:
+        if key not in names:
+            raise DemonstrationsError(
+                f"{path} has no observation {key!r}. {suggestion(key, names)}"
+            )
+    return list(obs_keys)
+
+
+def concatenated(parts: list[NDArray[Any]]) -> NDArray[Any]:
+    """Return the observations of several keys as one, (rows, values); a single one as it is.
+
+    Raises:
+        DemonstrationsError: When they have different numbers of rows.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    rows = {len(part) if part.ndim else 0 for part in parts}
+    if len(rows) > 1:
+        raise DemonstrationsError(f"dict observations have different numbers of rows: {rows}.")
+    return np.concatenate(
+        [part.reshape(len(part), math.prod(part.shape[1:])) for part in parts], axis=1
+    )
