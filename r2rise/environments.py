@@ -266,7 +266,7 @@ def _check_array(key: str, array: NDArray[Any], space: spaces.Space[Any], name: 
         )
     if isinstance(space, spaces.Box):
         return
-    low, high = _discrete_bounds(space)
+    low, high = discrete_bounds(space)
     if len(array) and ((array < low) | (array > high)).any():
         raise EnvironmentMismatch(
             f"{key} has values from {array.min()} to {array.max()}, but environment {name!r} "
@@ -275,9 +275,11 @@ def _check_array(key: str, array: NDArray[Any], space: spaces.Space[Any], name: 
         )
 
 
-def _discrete_bounds(space: spaces.Space[Any]) -> tuple[Any, Any]:
+def discrete_bounds(space: spaces.Space[Any]) -> tuple[Any, Any]:
+    """Return the lowest and the highest values of a space of choices."""
     if isinstance(space, spaces.Discrete):
         return space.start, space.start + space.n - 1
     if isinstance(space, spaces.MultiDiscrete):
-        return np.zeros_like(space.nvec), space.nvec - 1
+        start = getattr(space, "start", np.zeros_like(space.nvec))  # of gymnasium 1.x
+        return start, start + space.nvec - 1
     return 0, 1

@@ -243,14 +243,7 @@ class _Recorder:
                 f"policy.predict failed on an observation {observation.shape} {observation.dtype} "
                 f"of environment {self._environment.spec.id!r}: {type(error).__name__}: {error}"
             ) from error
-        space = self._environment.action_space
-        action = checked_actions(found, 1, space)[0]
-        if not space.contains(action):
-            raise EnvironmentMismatch(
-                f"policy.predict returned the action {action}, but environment "
-                f"{self._environment.spec.id!r} takes {space}."
-            )
-        return action
+        return checked_actions(found, 1, self._environment.action_space)[0]
 
 
 def _drawing(environment: Environment) -> Environment:

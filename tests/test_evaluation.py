@@ -90,6 +90,16 @@ class Words(toys.Constant):
         return np.full((len(observation), 1), "left"), None
 
 
+class Always:
+    """Takes the same choice everywhere."""
+
+    def __init__(self, choice):
+        self.choice = choice
+
+    def predict(self, observation, *, deterministic=True):
+        return np.full(len(observation), self.choice), None
+
+
 @pytest.mark.parametrize(
     ("policy", "reason"),
     [
@@ -101,6 +111,23 @@ class Words(toys.Constant):
 def test_unusable_actions(policy, reason):
     with pytest.raises(EnvironmentMismatch, match=reason):
         run(policy, "toys:OneStep")
+
+
+@pytest.mark.parametrize("backend", ["gymnasium", "batched"])
+@pytest.mark.parametrize("choice", [0.7, 2, -1])
+def test_what_is_no_choice_of_the_space_is_not_taken_for_another(backend, choice):
+    evaluation = Evaluation(n_episodes=2, backend=backend)
+    with pytest.raises(EnvironmentMismatch, match=rf"the action {choice}, but .* takes Discr"):
+        evaluate(Always(choice), environment("CartPole-v1"), evaluation, 0, progress=keep_going)
+
+
+def test_whole_numbers_are_choices_whatever_their_type():
+    spec, evaluation = environment("CartPole-v1"), Evaluation(n_episodes=2)
+    found = [
+        evaluate(Always(choice), spec, evaluation, 0, progress=keep_going).tolist()
+        for choice in (1, 1.0, True)
+    ]
+    assert found[0] == found[1] == found[2]
 
 
 def test_progress_can_cancel():

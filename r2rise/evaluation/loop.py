@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from r2rise.algorithms.base import Policy, Progress
 from r2rise.algorithms.bc.policies import Clones
-from r2rise.environments import DEFAULT_MAX_STEPS, Environment
+from r2rise.environments import DEFAULT_MAX_STEPS, Environment, discrete_bounds
 from r2rise.errors import EnvironmentMismatch
 from r2rise.evaluation.backends import open_episodes, resolve_backend
 from r2rise.evaluation.steps import Episodes
@@ -236,7 +236,8 @@ def checked_actions(predicted: Any, n: int, space: spaces.Space[Any]) -> NDArray
     """Return actions checked and clipped, (n, *act_shape).
 
     Raises:
-        EnvironmentMismatch: When they are of another shape, or not finite numbers.
+        EnvironmentMismatch: When they are of another shape, not finite numbers, or no choices of
+            the space.
     """
     actions = np.asarray(predicted)
     expected = (n, *(space.shape or ()))
@@ -248,5 +249,13 @@ def checked_actions(predicted: Any, n: int, space: spaces.Space[Any]) -> NDArray
         raise EnvironmentMismatch("policy.predict returned actions that are not finite numbers.")
     if isinstance(space, spaces.Box):
         actions = np.clip(actions, space.low, space.high)
+    else:
+        low, high = discrete_bounds(space)
+        wrong = (actions < low) | (actions > high) | (actions % 1 != 0)
+        if wrong.any():
+            raise EnvironmentMismatch(
+                f"policy.predict returned the action {actions[wrong][0].item()!r}, but the "
+                f"environment takes {space}."
+            )
     acts: NDArray[Any] = actions.astype(space.dtype)
     return acts
