@@ -70,8 +70,7 @@ class Environment:
     def make(self, seed: int) -> GymEnv:
         """Return a new environment, its generators seeded."""
         env = self._make()
-        env.reset(seed=seed)
-        env.action_space.seed(seed)
+        begin_episode(env, seed)
         return env
 
     def _make(self) -> GymEnv:
@@ -145,6 +144,15 @@ def failures_of(environment: Environment) -> Iterator[None]:
             f"{textwrap.shorten(str(error), _LONGEST_REASON)}",
             field="environment.id",
         ) from error
+
+
+def begin_episode(env: GymEnv, seed: int) -> tuple[Any, dict[str, Any]]:
+    """Reset an environment so that what follows depends on the seed, and on nothing before.
+
+    Some draw from their action space.
+    """
+    env.action_space.seed(seed)
+    return env.reset(seed=seed)
 
 
 @functools.cache

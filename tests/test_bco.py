@@ -220,6 +220,27 @@ class TestMasks:
         assert (train(demos, kept[2], environment, settings) == together[2]).all()
 
 
+class Slips(Walk):
+    """Now and then an action drawn from the action space is taken instead."""
+
+    def __init__(self):
+        super().__init__(kind="box")
+        self.action_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
+
+    def step(self, action):
+        slips = self.np_random.random() < 0.3
+        return super().step(self.action_space.sample() if slips else action)
+
+
+def test_company_changes_nothing_where_environments_draw_from_their_action_space():
+    environment = Environment(EnvironmentSpec(id="tests:Slips", factory=Slips))
+    demos = demonstrations(environment)
+    kept = masks(demos, 2)
+    together = train_many(demos, kept, environment, ALPHA)
+    alone = [train_many(demos, mask[None], environment, ALPHA)[0] for mask in kept]
+    assert (together == alone).all()
+
+
 def test_large_images_need_the_nature_network_and_run():
     class Large(Walk):
         def __init__(self):

@@ -5,7 +5,7 @@ import toys
 
 from r2rise.environments import Environment
 from r2rise.errors import Canceled, EnvironmentMismatch
-from r2rise.evaluation import evaluate
+from r2rise.evaluation import evaluate, evaluate_many
 from r2rise.retraining import keep_going
 from r2rise.seeds import episode_seeds
 from r2rise.study_parts import EnvironmentSpec, Evaluation
@@ -111,6 +111,30 @@ class Always:
 def test_unusable_actions(policy, reason):
     with pytest.raises(EnvironmentMismatch, match=reason):
         run(policy, "toys:OneStep")
+
+
+class Drawing(gym.Env):
+    """Pays what it draws from its action space."""
+
+    observation_space = gym.spaces.Box(-1, 1, (1,))
+
+    def __init__(self):
+        self.action_space = gym.spaces.Discrete(1000)
+
+    def reset(self, *, seed=None, options=None):
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        return np.zeros(1, np.float32), float(self.action_space.sample()), True, False, {}
+
+
+def test_environments_that_are_used_again_draw_the_same_from_their_action_space():
+    evaluation = Evaluation(n_episodes=32, max_steps=2)  # 2 policies at once
+    spec = EnvironmentSpec(id="tests:Drawing", factory=Drawing)
+    policies = [Always(0)] * 3
+    found = evaluate_many(policies, Environment(spec), evaluation, 0, progress=keep_going)
+    assert (found == found[0]).all()
+    assert len(np.unique(found)) > 16
 
 
 @pytest.mark.parametrize("backend", ["gymnasium", "batched"])

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from r2rise.environments import Environment, GymEnv
+from r2rise.environments import Environment, GymEnv, begin_episode
 from r2rise.errors import StudyError
 from r2rise.evaluation import pendulum
 from r2rise.evaluation.dynamics import DYNAMICS, PENDULUM, Dynamics
@@ -82,7 +82,8 @@ class _Gymnasium:
 
     def reset(self, n_policies: int) -> None:
         for row in range(n_policies * self._n_episodes):
-            self.observations[row], self._infos[row] = self._envs[row].reset(seed=self._seeds[row])
+            begun = begin_episode(self._envs[row], self._seeds[row])
+            self.observations[row], self._infos[row] = begun
 
     def step(self, rows: NDArray[np.int64], actions: NDArray[Any]) -> Step:
         rewards, ended = np.zeros(len(rows)), np.zeros(len(rows), dtype=bool)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from r2rise.algorithms.base import Progress
 from r2rise.algorithms.bc.policies import Clones
-from r2rise.environments import Environment, GymEnv
+from r2rise.environments import Environment, GymEnv, begin_episode
 
 SIDE_BY_SIDE = 8
 """Environments that are stepped in turn, so that a policy acts on a batch."""
@@ -97,7 +97,8 @@ class Interaction:
         seeds = (np.random.SeedSequence(seed).generate_state(SIDE_BY_SIDE) >> 1).tolist()
         if not self._envs:
             self._envs = [self._environment.make(own) for own in seeds]
-        return np.stack([env.reset(seed=s)[0] for env, s in zip(self._envs, seeds, strict=True)])
+        begun = [begin_episode(env, own) for env, own in zip(self._envs, seeds, strict=True)]
+        return np.stack([observation for observation, _ in begun])
 
     def _step(self, actions: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return what followed the actions, and what is seen now: the first of a new episode."""
