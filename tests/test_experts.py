@@ -86,6 +86,17 @@ def test_a_model_file_that_is_not_whole(tmp_path):
         r2rise.record(CARTPOLE, str(tmp_path / "part.zip"), n_demonstrations=1)
 
 
+NO_CLASS = b'{"policy_class": "PPO", "observation_space": 1, "action_space": 2, "clip_range": 3}'
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b"\xff", NO_CLASS])
+def test_a_zip_file_that_is_no_model(data, tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("data", data)
+    with pytest.raises(InputError, match=r"a.zip is no model of Stable-Baselines3"):
+        r2rise.record(CARTPOLE, str(tmp_path / "a.zip"), n_demonstrations=1)
+
+
 def test_an_expert_is_the_same_for_a_seed_and_records(tmp_path):
     def train(name, seed):
         told = []

@@ -82,4 +82,7 @@ def test_uploads_are_converted_by_the_client(folder, demonstrations, server):
     again = run(f"datasets upload demos.npz --url {server.url}")
     forced = run(f"datasets upload demos.hdf5 --format d4rl --url {server.url}")
     assert first.stdout == again.stdout == forced.stdout
+    parts = {key: getattr(demonstrations, key) for key in ("acts", "lengths")}
+    np.savez("dict.npz", **{"obs.state": demonstrations.obs}, **parts)
+    assert run(f"datasets upload dict.npz --url {server.url}").stdout != first.stdout
     assert read_demonstrations("demos.hdf5").content_hash in first.stderr
