@@ -79,7 +79,7 @@ class Row:
 TABLE = "r2rise_envs.planted:Table"
 LABELS = {TABLE: "the tabular learner"}
 LONG = {"n_epochs": 100}
-SHORT_SQIL = {"total_steps": 1000}
+SHORT_SQIL = {"total_steps": 1000, "learning_rate": 1e-3, "batch_size": 64}
 FAST_PPO = {
     "total_steps": 8192, "n_steps": 32, "learning_rate": 3e-3, "disc_learning_rate": 5e-3,
     "demo_batch_size": 128, "n_disc_updates": 8, "batch_size": 128, "n_epochs": 5,
