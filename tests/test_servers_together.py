@@ -5,19 +5,12 @@ import time
 import pytest
 import toys
 from servers import Server, run
-from test_chaos import DEMOS, without_times
+from test_chaos import DEMOS, STUDY, without_times
 from test_reconciler import Bench, slow
 from test_reconciler import without_times as plain
 
 import r2rise
 from r2rise_service import Client
-
-SHORT = r2rise.Study(
-    environment="CartPole-v1",
-    algorithm={"name": "bc", "settings": {"n_epochs": 200}},
-    execution={"shard_size": 4},
-    budget=128,
-)
 
 
 def until(condition):
@@ -50,14 +43,16 @@ def test_one_reconciler_of_two_works_and_the_other_takes_over(tmp_path, postgres
 def test_a_server_takes_over_from_one_that_is_killed(tmp_path, postgres_url):
     run("db", "upgrade", "--database", postgres_url)
     options = ("--database", postgres_url)
-    first = Server(tmp_path / "data", *options)
-    with Client(url=first.url) as client:
-        uploaded = client.datasets.upload(DEMOS)
-        job = client.jobs.create(uploaded, study=SHORT)
-        until(lambda: job.refresh().progress.done > 5)  # so the first one is at work
     (tmp_path / "second").symlink_to(tmp_path / "data")  # one folder, two logs
-    with Server(tmp_path / "second", *options) as second, Client(url=second.url) as client:
-        job = client.jobs.get(job.info.id)
+    with (
+        Server(tmp_path / "data", *options) as first,
+        Server(tmp_path / "second", *options) as second,
+        Client(url=first.url) as client,
+        Client(url=second.url) as other,
+    ):
+        there = client.jobs.create(client.datasets.upload(DEMOS), study=STUDY)
+        until(lambda: there.refresh().progress.done > 5)  # so the first one is at work
+        job = other.jobs.get(there.info.id)
         assert job.info.is_live
         acknowledged = job.progress.done
         assert "this process moves jobs on" not in second.log.read_text()
@@ -68,4 +63,4 @@ def test_a_server_takes_over_from_one_that_is_killed(tmp_path, postgres_url):
         assert job.refresh().progress.done >= acknowledged
         found = job.wait(timeout=120).importance()
         assert (job.progress.done, job.progress.failed) == (job.progress.total, 0)
-    assert without_times(found) == without_times(r2rise.explain(DEMOS, SHORT, workers=2))
+    assert without_times(found) == without_times(r2rise.explain(DEMOS, STUDY, workers=2))
