@@ -1,5 +1,6 @@
 """The schema, and databases that older versions left."""
 
+import multiprocessing
 import sqlite3
 import subprocess
 import sys
@@ -55,6 +56,26 @@ def test_several_processes_may_migrate_at_once(tmp_path):
     store = Store(url)
     assert store.is_current()
     store.close()
+
+
+def open_new_databases(together, folder):
+    for number in range(60):
+        database = Database(f"sqlite:///{folder / str(number)}")
+        together.wait(30)
+        with database.writing() as session:
+            session.execute(text("CREATE TABLE IF NOT EXISTS anything (number INTEGER)"))
+        database.close()
+
+
+def test_several_processes_may_open_a_new_database_at_once(tmp_path):
+    spawn = multiprocessing.get_context("spawn")
+    arguments = (spawn.Barrier(4), tmp_path)
+    children = [spawn.Process(target=open_new_databases, args=arguments) for _ in range(4)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    assert [child.exitcode for child in children] == [0] * 4
 
 
 def test_sqlite_is_set_up_and_only_one_connection_writes(tmp_path):

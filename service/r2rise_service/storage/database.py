@@ -113,7 +113,9 @@ def _sqlite_engine(url: URL, n_connections: int, writes: bool) -> Engine:
         connection.isolation_level = None  # the driver begins nothing by itself
         connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
         if writes:
-            connection.execute("PRAGMA journal_mode = WAL")  # stays with the file
+            # of those that change a new file's mode at once, SQLite makes none wait but fails
+            with FileExclusive(Path(f"{url.database}.mode.lock")):
+                connection.execute("PRAGMA journal_mode = WAL")  # stays with the file
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute(f"PRAGMA query_only = {'OFF' if writes else 'ON'}")
