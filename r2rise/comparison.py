@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from r2rise.errors import MapError
@@ -13,9 +12,7 @@ from r2rise.importance import ImportanceMap
 from r2rise.intervals import CONFIDENCE
 from r2rise.map_parts import FloatList, MapPart, Verdict
 from r2rise.results import Result, now
-from r2rise.significance import LEAST, discoveries, quantile, survival
-
-Floats = NDArray[np.float64]
+from r2rise.significance import LEAST, Floats, discoveries, quantile, survival
 
 _FIELLER = {"spearman": (1.06, 3), "kendall": (0.437, 4)}
 """Variance of Fisher's z of each correlation: first over (n - second). Fieller, Hartley and

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from imports import loaded_by
 
+import r2rise
+
 ROOT = Path(__file__).parent.parent
 PACKAGES = {
     "r2rise": ROOT / "r2rise",
@@ -57,3 +59,7 @@ def test_reading_a_file_loads_no_environments():
 def test_installed_packages_carry_type_information():
     for folder in PACKAGES.values():
         assert (folder / "py.typed").exists()
+
+
+def test_every_public_name_is_there():
+    assert [name for name in r2rise.__all__ if not hasattr(r2rise, name)] == []

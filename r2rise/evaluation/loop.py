@@ -251,7 +251,9 @@ def checked_actions(predicted: Any, n: int, space: spaces.Space[Any]) -> NDArray
         actions = np.clip(actions, space.low, space.high)
     else:
         low, high = discrete_bounds(space)
-        wrong = (actions < low) | (actions > high) | (actions % 1 != 0)
+        wrong = (actions < low) | (actions > high)
+        if actions.dtype.kind == "f":
+            wrong |= actions % 1 != 0
         if wrong.any():
             raise EnvironmentMismatch(
                 f"policy.predict returned the action {actions[wrong][0].item()!r}, but the "
