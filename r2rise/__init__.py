@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from r2rise.certificate import Certificate
     from r2rise.certification import certify
+    from r2rise.checking_training import check_training
     from r2rise.comparison import Comparison, compare
     from r2rise.curating import curate
     from r2rise.curation import Curation
@@ -24,7 +25,16 @@ if TYPE_CHECKING:
     from r2rise.runner import Progress
     from r2rise.segments import Segment, Segments
     from r2rise.study import Study
-    from r2rise.study_parts import Budget, Evaluation, Execution, Masking, Until, VerdictRule
+    from r2rise.study_parts import (
+        Budget,
+        Evaluation,
+        Execution,
+        Masking,
+        Training,
+        Until,
+        VerdictRule,
+    )
+    from r2rise.training_check import TrainingCheck
     from r2rise.transfer_matrix import Transfer
     from r2rise.transferring import transfer
 
@@ -47,11 +57,14 @@ __all__ = [
     "Segment",
     "Segments",
     "Study",
+    "Training",
+    "TrainingCheck",
     "Transfer",
     "Transitions",
     "Until",
     "VerdictRule",
     "certify",
+    "check_training",
     "compare",
     "curate",
     "explain",
@@ -80,11 +93,14 @@ _HOMES = {
     "Segment": "segments",
     "Segments": "segments",
     "Study": "study",
+    "Training": "study_parts",
+    "TrainingCheck": "training_check",
     "Transfer": "transfer_matrix",
     "Transitions": "demonstrations",
     "Until": "study_parts",
     "VerdictRule": "study_parts",
     "certify": "certification",
+    "check_training": "checking_training",
     "compare": "comparison",
     "curate": "curating",
     "explain": "explaining",

@@ -3,14 +3,15 @@
 import logging
 from pathlib import Path
 
+from r2rise.checking_training import with_training
 from r2rise.demonstrations import Demonstrations
-from r2rise.engines import Engine
+from r2rise.engines import Engine, SharedEngine
 from r2rise.formats import read_demonstrations
 from r2rise.importance import ImportanceMap
 from r2rise.mapping import importance_map
 from r2rise.output import OutputDirectory
 from r2rise.resolution import resolve
-from r2rise.runner import OnProgress, Runner
+from r2rise.runner import OnProgress, Runner, make_engine
 from r2rise.stopping import StoppingRule
 from r2rise.study import Study
 from r2rise.tasks import study_tasks
@@ -30,8 +31,9 @@ def explain(
 ) -> ImportanceMap:
     """Compute an importance map: mask frames at random, retrain, evaluate, estimate.
 
-    What is in the ledger already is not retrained: the same call goes on after any crash, and a
-    larger budget extends it.
+    Where the study does not say how long to train, the training check chooses it first; see
+    `check_training`. What is in the ledger already is not retrained: the same call goes on after
+    any crash, and a larger budget extends it.
 
     Args:
         demonstrations: The demonstrations or their file.
@@ -60,23 +62,27 @@ def explain(
         logger.warning("%s", notice.detail)
     if ledger is None and directory:
         ledger = directory.ledger
-    runner = Runner(
-        resolved.study,
-        demonstrations,
-        ledger=ledger,
-        workers=workers,
-        engine=engine,
-        on_progress=on_progress,
-    )
-    with runner:
-        if directory:
-            directory.write_study(resolved.study, demonstrations)
-        rule = StoppingRule(resolved.study, resolved.segments)
-        runner.run(
-            study_tasks(resolved.study, len(resolved.segments)),
-            enough=lambda: rule.decide(runner.ledger, runner.mark) is not None,
+    with SharedEngine(lambda: engine or make_engine(workers)) as shared:
+        asked = with_training(
+            resolved.study,
+            demonstrations,
+            earlier=directory.study() if directory else None,
+            ledger=ledger,
+            engine=shared,
+            on_progress=on_progress,
         )
-    result = importance_map(runner.ledger, resolved.study, resolved.notices)
+        runner = Runner(
+            asked, demonstrations, ledger=ledger, engine=shared, on_progress=on_progress
+        )
+        with runner:
+            if directory:
+                directory.write_study(asked, demonstrations)
+            rule = StoppingRule(asked, resolved.segments)
+            runner.run(
+                study_tasks(asked, len(resolved.segments)),
+                enough=lambda: rule.decide(runner.ledger, runner.mark) is not None,
+            )
+    result = importance_map(runner.ledger, asked, resolved.notices)
     if directory:
         directory.write_map(result)
     return result

@@ -80,8 +80,7 @@ def open_ledger(path: Path | None, header: LedgerHeader) -> Iterator["LedgerFile
             f"Another process is writing to {path}. Wait for it to end, or choose another --out."
         ) from None
     try:
-        exists = path.exists() or bool(read_journal(journal_path(path)))
-        ledger = Ledger.load(path) if exists else Ledger(header)
+        ledger = Ledger.load(path) if is_ledger(path) else Ledger(header)
         check_same_design(path, ledger.header, header)
         file = LedgerFile(path, ledger)
         try:
@@ -90,6 +89,11 @@ def open_ledger(path: Path | None, header: LedgerHeader) -> Iterator["LedgerFile
             file.close()
     finally:
         lock.release()
+
+
+def is_ledger(path: Path) -> bool:
+    """Say whether there is a ledger at a path, or only its journal so far."""
+    return path.exists() or bool(read_journal(journal_path(path)))
 
 
 class MemoryLedger:

@@ -54,6 +54,7 @@ class Record(Task):
             "mask": self.packed_mask.hex(),
             "training_seed": self.training_seed,
             "evaluation_seed": self.evaluation_seed,
+            "amount": self.amount,
             "returns": self.returns.tolist(),
             "status": self.status,
             "reason": self.reason,
@@ -65,7 +66,7 @@ class Record(Task):
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "Record":
         """Return the record that `to_json` wrote."""
-        plain = dict(fields)
+        plain = _ADDED | fields
         return cls(
             packed_mask=bytes.fromhex(plain.pop("mask")),
             returns=np.array(plain.pop("returns"), dtype=np.float64),
@@ -206,12 +207,17 @@ _COLUMNS: dict[str, str] = {
     "index": "i8",
     "training_seed": "i8",
     "evaluation_seed": "i8",
+    "amount": "i8",
     "status": "U8",
     "reason": "U",
     "seconds": "f8",
     "attempts": "i8",
     "evaluation_seconds": "f8",
 }
+
+
+_ADDED: dict[str, Any] = {"amount": 0}
+"""Columns that ledgers of before this version lack, and what they mean there."""
 
 
 def journal_path(path: Path) -> Path:
@@ -223,15 +229,17 @@ def _read_npz(path: Path) -> Ledger:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             header = LedgerHeader.from_json(json.loads(str(arrays["meta"])))
-            columns = {name: arrays[name].tolist() for name in _COLUMNS}
+            names = [name for name in _COLUMNS if name in arrays or name not in _ADDED]
+            columns = {name: arrays[name].tolist() for name in names}
             masks = [row.tobytes() for row in arrays["mask"]]
             returns = np.split(arrays["returns"], np.cumsum(arrays["n_returns"])[:-1])
             elapsed = {int(block): float(seconds) for block, seconds in arrays["elapsed"]}
     except Exception as error:  # zipfile, zlib, NumPy and JSON each raise their own
         raise LedgerError(f"{path} is not a ledger, or is damaged: {error!r}.") from None
     rows = zip(*columns.values(), masks, returns, strict=True) if masks else ()
-    names = (*columns, "packed_mask", "returns")
-    ledger = Ledger(header, (Record(**dict(zip(names, row, strict=True))) for row in rows))
+    names = [*columns, "packed_mask", "returns"]
+    fields = (_ADDED | dict(zip(names, row, strict=True)) for row in rows)
+    ledger = Ledger(header, (Record(**own) for own in fields))
     ledger.elapsed = elapsed
     return ledger
 

@@ -27,6 +27,7 @@ from r2rise.segments import Segments
 from r2rise.stopping import Stop, StoppingRule, block_size, estimator_name
 from r2rise.study import Study
 from r2rise.study_parts import EstimatorName
+from r2rise.training_check import training_notices
 from r2rise.verdicts import judge
 
 LOW_RELIABILITY = 0.5
@@ -60,6 +61,7 @@ def importance_map(ledger: Ledger, study: Study, notices: Sequence[Notice] = ())
     against = baseline(ledger, study)
     stopped = _stopped(stop, ledger, study)
     all_notices = (
+        *training_notices(study.training.curve),
         *notices,
         *more,
         *_about(records, sample, found, trust.value, study),

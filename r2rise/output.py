@@ -38,6 +38,11 @@ class OutputDirectory:
         return self.path / "ledger.npz"
 
     @property
+    def training_ledger(self) -> Path:
+        """Where the ledger of the training check lies, in whose design no amount is chosen."""
+        return self.path / "training.npz"
+
+    @property
     def pilot_ledger(self) -> Path:
         """Where the ledger of a pilot lies, whose design may differ from the study it proposes."""
         return self.path / "pilot.npz"
@@ -64,6 +69,11 @@ class OutputDirectory:
             MapError: When there is none yet.
         """
         return ImportanceMap.load(self.path)
+
+    def study(self) -> Study | None:
+        """Read the study that an earlier run wrote, or return None when there is none yet."""
+        path = self.path / "study.yaml"
+        return Study.load(path) if path.exists() else None
 
     def write(self, result: Result) -> None:
         """Write a result under its usual name, and its figure beside it."""

@@ -19,7 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from r2rise.algorithms import Policy, Progress, TrainsMany, make_algorithm, uses_next_obs
+from r2rise.algorithms import (
+    Algorithm,
+    Policy,
+    Progress,
+    TrainsMany,
+    follows_one_path,
+    leaves_amount_open,
+    make_algorithm,
+    uses_next_obs,
+    with_amount,
+)
 from r2rise.demonstrations import Demonstrations, Transitions
 from r2rise.environments import Environment
 from r2rise.errors import Canceled
@@ -60,10 +70,22 @@ class Retrainer:
         self._demonstrations = demonstrations
         self.segments = demonstrations.segments(study.masking)
         self._environment = Environment(study.environment)
-        self._algorithm = make_algorithm(study.algorithm)
-        self.uses_next_obs = uses_next_obs(self._algorithm)
-        if isinstance(self._algorithm, TrainsMany):
-            self._warm_up(self._algorithm)
+        self._algorithms: dict[int, Algorithm] = {}
+        algorithm = self._algorithm(1 if leaves_amount_open(study.algorithm) else 0)
+        self.uses_next_obs = uses_next_obs(algorithm)
+        self.trains_many = isinstance(algorithm, TrainsMany)
+        if isinstance(algorithm, TrainsMany):
+            self._warm_up(algorithm)
+
+    def _algorithm(self, amount: int) -> Algorithm:
+        """Return the algorithm that trains for an amount, or with 0 for as long as the study says.
+
+        The same one each time: what it keeps of a block is of use to the next shard.
+        """
+        if amount not in self._algorithms:
+            spec = self.study.algorithm
+            self._algorithms[amount] = make_algorithm(with_amount(spec, amount) if amount else spec)
+        return self._algorithms[amount]
 
     def _warm_up(self, algorithm: TrainsMany) -> None:
         """Compile and load before the first shard, so that no retraining is timed with it."""
@@ -72,11 +94,6 @@ class Retrainer:
             briefly = {"max_steps": 1, "n_episodes": 1, "score": "return"}
             evaluation = self.study.evaluation.model_copy(update=briefly)
             evaluate_many(policies, self._environment, evaluation, 0, progress=keep_going)
-
-    @property
-    def trains_many(self) -> bool:
-        """Whether the masks of a shard are trained together."""
-        return isinstance(self._algorithm, TrainsMany)
 
     def run(self, shard: Shard, progress: Progress) -> list[Record]:
         """Do the retrainings of a shard, in order.
@@ -100,13 +117,13 @@ class Retrainer:
             if kept[row].any():
                 groups.setdefault(task.seeds, []).append(row)
         evaluation_seconds = 0.0
-        for seeds, rows in groups.items():
+        for rows in groups.values():
             own = [tasks[row] for row in rows]
             try:
-                scores, seconds = self._returns_together(kept[rows], seeds, progress)
-                evaluation_seconds += seconds
-                for task, returns in zip(own, scores, strict=True):
-                    found[task.key] = Record(*task.key, returns)
+                for some, scores, seconds in self._returns_together(own, kept[rows], progress):
+                    evaluation_seconds += seconds
+                    for task, returns in zip(some, scores, strict=True):
+                        found[task.key] = Record(*task.key, returns)
             except Canceled:
                 raise
             except Exception as error:
@@ -119,25 +136,56 @@ class Retrainer:
         ]
 
     def _returns_together(
-        self, kept: NDArray[np.bool_], seeds: Seeds, progress: Progress
-    ) -> tuple[Returns, float]:
-        """Return scores (n_masks, n_episodes) and the seconds that evaluation took."""
-        threads = self.study.execution.threads
+        self, tasks: Sequence[Task], kept: NDArray[np.bool_], progress: Progress
+    ) -> Iterator[tuple[Sequence[Task], Returns, float]]:
+        """Yield tasks, their scores (n_tasks, n_episodes) and the seconds that evaluation took.
+
+        Args:
+            tasks: They share their seeds.
+            kept: (n_tasks, n_frames) bool.
+            progress: Called now and then.
+        """
+        threads, seeds = self.study.execution.threads, tasks[0].seeds
         with threadpool_limits(threads):
-            with seeded_globals(seeds.training, threads):
-                policies = cast("TrainsMany", self._algorithm).train_many(
-                    self._demonstrations, kept, self._environment, seeds.training,
+            for own, policies in self._trained_together(tasks, kept, progress):
+                checked = policies
+                if not hasattr(policies, "predict_many"):
+                    checked = [_checked(policy) for policy in policies]
+                started = time.perf_counter()
+                with seeded_globals(seeds.evaluation, threads):
+                    scores = evaluate_many(
+                        checked, self._environment, self.study.evaluation, seeds.evaluation,
+                        progress=progress,
+                    )  # fmt: skip
+                yield own, scores, time.perf_counter() - started
+
+    def _trained_together(
+        self, tasks: Sequence[Task], kept: NDArray[np.bool_], progress: Progress
+    ) -> Iterator[tuple[Sequence[Task], Sequence[Policy]]]:
+        """Yield the tasks of each amount of training with their policies; see above."""
+        threads, seed = self.study.execution.threads, tasks[0].training_seed
+        rows: dict[int, list[int]] = {}
+        for row, task in enumerate(tasks):
+            rows.setdefault(task.amount, []).append(row)
+        amounts, masks = sorted(rows), [kept[rows[amount]] for amount in sorted(rows)]
+        last = self._algorithm(amounts[-1])
+        same_masks = all(np.array_equal(own, masks[0]) for own in masks)
+        with seeded_globals(seed, threads):
+            if same_masks and len(amounts) > 1 and follows_one_path(last):
+                paths = last.train_along(
+                    self._demonstrations, masks[0], self._environment, seed, amounts,
                     threads=threads, progress=progress,
                 )  # fmt: skip
-            if not hasattr(policies, "predict_many"):
-                policies = [_checked(policy) for policy in policies]
-            started = time.perf_counter()
-            with seeded_globals(seeds.evaluation, threads):
-                scores = evaluate_many(
-                    policies, self._environment, self.study.evaluation, seeds.evaluation,
-                    progress=progress,
-                )  # fmt: skip
-            return scores, time.perf_counter() - started
+            else:
+                paths = [
+                    cast("TrainsMany", self._algorithm(amount)).train_many(
+                        self._demonstrations, own, self._environment, seed,
+                        threads=threads, progress=progress,
+                    )
+                    for amount, own in zip(amounts, masks, strict=True)
+                ]  # fmt: skip
+        for amount, policies in zip(amounts, paths, strict=True):
+            yield [tasks[row] for row in rows[amount]], policies
 
     def retrain(self, task: Task, progress: Progress) -> Record:
         """Train and evaluate once; whatever the algorithm raises becomes a failed record.
@@ -176,7 +224,7 @@ class Retrainer:
             if task.kind != "random_policy":
                 with seeded_globals(task.training_seed, self.study.execution.threads):
                     policy = _checked(
-                        self._algorithm.train(
+                        self._algorithm(task.amount).train(
                             self._transitions(kept),
                             self._environment,
                             task.training_seed,

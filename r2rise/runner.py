@@ -190,14 +190,22 @@ def make_engine(workers: int) -> Engine:
 
 def missing_shards(ledger: Ledger, tasks: Sequence[Task], size: int) -> Iterator[Shard]:
     """Yield the shards with tasks that the ledger lacks or that failed, each as a whole."""
-    for _, group in groupby(tasks, key=lambda task: task.kind):
+    for own in _cut(tasks, size):
+        held = [ledger.get(task) for task in own]
+        if any(record is None or to_retry(record) for record in held):
+            attempts = max(record.attempts if record else 0 for record in held)
+            yield Shard(own, attempts)
+
+
+def _cut(tasks: Sequence[Task], size: int) -> Iterator[tuple[Task, ...]]:
+    """Yield the tasks of each kind, `size` at a time; amounts of one training stay together."""
+    for (_, seeds), group in groupby(
+        tasks, key=lambda task: (task.kind, task.seeds if task.amount else None)
+    ):
         of_kind = tuple(group)
-        for start in range(0, len(of_kind), size):
-            own = of_kind[start : start + size]
-            held = [ledger.get(task) for task in own]
-            if any(record is None or to_retry(record) for record in held):
-                attempts = max(record.attempts if record else 0 for record in held)
-                yield Shard(own, attempts)
+        step = len(of_kind) if seeds else size
+        for start in range(0, len(of_kind), step):
+            yield of_kind[start : start + step]
 
 
 def to_retry(record: Record) -> bool:

@@ -10,7 +10,19 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Kind = Literal["design", "baseline", "pilot", "certify", "curate", "random_policy", "confirm"]
+Kind = Literal[
+    "design",
+    "baseline",
+    "pilot",
+    "certify",
+    "curate",
+    "random_policy",
+    "confirm",
+    "training_check",
+    "training_maps",
+    "curve_choice",
+    "curve",
+]
 """What a retraining is for; each kind has seeds that no other kind sees."""
 
 _KIND_KEYS: dict[Kind, int] = {
@@ -21,6 +33,10 @@ _KIND_KEYS: dict[Kind, int] = {
     "curate": 4,
     "random_policy": 5,
     "confirm": 6,
+    "training_check": 7,
+    "training_maps": 8,
+    "curve_choice": 9,
+    "curve": 10,
 }
 _MASKS, _TRAINING, _EVALUATION = range(3)
 

@@ -23,6 +23,7 @@ from r2rise.study_parts import (
     Masking,
     Prediction,
     StudyPart,
+    Training,
     Until,
     VerdictRule,
 )
@@ -59,6 +60,7 @@ class Study(StudyPart):
         algorithm: What is retrained.
         masking: How frames are grouped and masked.
         evaluation: How a policy is evaluated.
+        training: How long to train is found out, where the algorithm's settings do not say.
         seed: The one seed that all random numbers follow from.
         budget: How much is spent at most.
         until: When to stop before that.
@@ -75,6 +77,7 @@ class Study(StudyPart):
     algorithm: AlgorithmSpec = AlgorithmSpec()
     masking: Masking = Masking()
     evaluation: Evaluation = Evaluation()
+    training: Training = Training()
     seed: int = Field(default=0, ge=0, lt=2**63)
     budget: Budget = Budget()
     until: Until = Until()

@@ -1,6 +1,6 @@
 """Tasks: retrainings to be done, as plain data that any process can carry out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,14 +10,14 @@ from r2rise.masks import make_design, stacked
 from r2rise.seeds import Kind, Seeds, retraining_seeds
 from r2rise.study import Study
 
-Key = tuple[Kind, int, bytes, int, int]
+Key = tuple[Kind, int, bytes, int, int, int]
 
 _MASKS_AT_ONCE = 256
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One retraining: what it is for, which segments it keeps, and its seeds.
+    """One retraining: what it is for, which segments it keeps, its seeds and how long it trains.
 
     Attributes:
         kind: What it is for.
@@ -25,6 +25,7 @@ class Task:
         packed_mask: `pack_mask` of the (n_segments,) bool mask.
         training_seed: Seed of training.
         evaluation_seed: Seed of the evaluation episodes.
+        amount: How long it trains, in the algorithm's unit; 0 is as long as the study says.
     """
 
     kind: Kind
@@ -32,11 +33,19 @@ class Task:
     packed_mask: bytes
     training_seed: int
     evaluation_seed: int
+    amount: int
 
     @property
     def key(self) -> Key:
         """All that its result depends on, and what it is for."""
-        return self.kind, self.index, self.packed_mask, self.training_seed, self.evaluation_seed
+        return (
+            self.kind,
+            self.index,
+            self.packed_mask,
+            self.training_seed,
+            self.evaluation_seed,
+            self.amount,
+        )
 
     @property
     def seeds(self) -> Seeds:
@@ -83,7 +92,7 @@ def design_tasks(study: Study, n_segments: int, indices: Iterable[int]) -> list[
         packed = np.packbits(stacked(design, some), axis=1)
         for index, mask in zip(some, packed, strict=True):
             seeds = retraining_seeds(study.seed, "design", index // design.block_size)
-            tasks.append(Task("design", index, mask.tobytes(), *seeds))
+            tasks.append(Task("design", index, mask.tobytes(), *seeds, amount=0))
     return tasks
 
 
@@ -104,5 +113,37 @@ def crossed_tasks(
     ]
 
 
-def _task(kind: Kind, index: int, mask: NDArray[np.bool_], seeds: Seeds) -> Task:
-    return Task(kind, index, pack_mask(mask), seeds.training, seeds.evaluation)
+def path_tasks(
+    kind: Kind,
+    study: Study,
+    masks: Iterable[Sequence[NDArray[np.bool_]]],
+    amounts: Sequence[int],
+) -> list[Task]:
+    """Return one task for each amount of training of each mask of each repetition.
+
+    Args:
+        kind: What they are for; each kind has training and evaluation seeds of its own.
+        study: The study; its own amount of training does not matter.
+        masks: For each repetition its masks, as many for each; they share one training and one
+            evaluation seed.
+        amounts: In the algorithm's unit, increasing.
+
+    Returns:
+        Repetition by repetition, mask by mask, amount by amount.
+    """
+    triples = [
+        (number, mask, amount)
+        for number, own in enumerate(masks)
+        for mask in own
+        for amount in amounts
+    ]
+    return [
+        _task(kind, index, mask, retraining_seeds(study.seed, kind, number), amount)
+        for index, (number, mask, amount) in enumerate(triples)
+    ]
+
+
+def _task(
+    kind: Kind, index: int, mask: NDArray[np.bool_], seeds: Seeds, amount: int = 0
+) -> Task:
+    return Task(kind, index, pack_mask(mask), *seeds, amount=amount)

@@ -2,5 +2,6 @@
 
 from r2rise.engines.base import Engine
 from r2rise.engines.inline import InlineEngine
+from r2rise.engines.shared import SharedEngine
 
-__all__ = ["Engine", "InlineEngine"]
+__all__ = ["Engine", "InlineEngine", "SharedEngine"]

@@ -19,7 +19,7 @@ class Engine(Protocol):
     window: int
 
     def start(self, study: Study, demonstrations: Demonstrations) -> None:
-        """Get ready for the shards of a resolved study."""
+        """Get ready for the shards of a resolved study; another may have been started before."""
 
     def submit(self, shard: Shard) -> None:
         """Take on a shard."""

@@ -21,7 +21,8 @@ class InlineEngine:
         self._retrainer: Retrains | None = None
 
     def start(self, study: Study, demonstrations: Demonstrations) -> None:
-        """Load environment and algorithm."""
+        """Load environment and algorithm; what an earlier study needed is freed."""
+        self.close()
         retrainer = Retrainer(study, demonstrations)
         self._retrainer = retrainer
         if study.execution.time_limit is not None:

@@ -13,6 +13,7 @@ class Retraining(Answer):
     mask: str
     training_seed: int
     evaluation_seed: int
+    amount: int = 0
     returns: tuple[float, ...]
     status: Literal["ok", "failed"]
     reason: str

@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from r2rise_service.cli import (
     certifying,
+    checking,
     comparing,
     converting,
     curating,
@@ -28,7 +29,7 @@ from r2rise_service.cli import (
 
 _STOPPED = {
     **dict.fromkeys(
-        ("plan", "explain", "certify", "curate", "transfer"),
+        ("check-training", "plan", "explain", "certify", "curate", "transfer"),
         "Stopped. What was retrained is kept; the same command goes on from there.",
     ),
     "train-expert": "Stopped. The best expert so far is kept, once there is one.",
@@ -81,6 +82,7 @@ app = typer.Typer(
 )
 app.command("train-expert")(recording.train_expert)
 app.command("record")(recording.record)
+app.command("check-training")(checking.check_training)
 app.command("plan")(planning.plan)
 app.command("explain")(explaining.explain)
 app.command("show")(showing.show)

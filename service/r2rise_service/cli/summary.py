@@ -2,6 +2,8 @@
 
 from r2rise import ImportanceMap
 from r2rise.importance import RankedSegment
+from r2rise.study_parts import TrainingCurve
+from r2rise.training_check import training_words
 from r2rise.wording import BEYOND_ANY_BUDGET, SIGNIFICANCE, duration
 from r2rise_service.cli.printing import number, place, say, say_table
 
@@ -25,12 +27,29 @@ def _lines(importance: ImportanceMap) -> list[str]:
         f"{study.masking.design}, estimator {importance.estimator.name}",
         f"Mean return when masked: {number(counts.mean_return)} "
         f"(sd over masks {number(counts.std_return)}){_baselines(importance)}",
+        *_training(importance),
         _equal_importance(importance.quality.equal_importance_p),
         _reliability(importance),
         *_verdicts(importance),
         *_stopped(importance),
         *_prediction(importance),
     ]
+
+
+def say_curve(curve: TrainingCurve) -> None:
+    """Print the returns of a training check."""
+    rows = zip(curve.amounts, curve.mean_return, curve.std_error, strict=True)
+    say_table(
+        f"All frames, mean return of {curve.n_seeds} training seeds; random actions: "
+        f"{curve.random_policy:.4g}",
+        [curve.unit, "return", "std error"],
+        ([str(amount), f"{mean:.4g}", number(error)] for amount, mean, error in rows),
+    )
+
+
+def _training(importance: ImportanceMap) -> list[str]:
+    curve = importance.study.training.curve
+    return [] if curve is None else [training_words(curve)]
 
 
 def _baselines(importance: ImportanceMap) -> str:

@@ -19,6 +19,7 @@ _PLAIN = (
     "packed_mask",
     "training_seed",
     "evaluation_seed",
+    "amount",
     "status",
     "reason",
     "seconds",

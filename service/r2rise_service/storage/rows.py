@@ -62,8 +62,10 @@ def comparison_info(row: ComparisonRow) -> ComparisonInfo:
 
 def task_digest(task: Task) -> str:
     """Return what a record is known by within its part of a job: 32 hexadecimal digits."""
-    kind, index, mask, training_seed, evaluation_seed = task.key
+    kind, index, mask, training_seed, evaluation_seed, amount = task.key
     text = f"{kind} {index} {mask.hex()} {training_seed} {evaluation_seed}"
+    if amount:
+        text += f" {amount}"
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

@@ -194,6 +194,7 @@ class RecordRow(Table):
     packed_mask: Mapped[bytes] = mapped_column(LargeBinary)
     training_seed: Mapped[int] = mapped_column(BigInteger)
     evaluation_seed: Mapped[int] = mapped_column(BigInteger)
+    amount: Mapped[int] = mapped_column(BigInteger)
     returns: Mapped[bytes] = mapped_column(LargeBinary)
     status: Mapped[str] = mapped_column(String(8))
     reason: Mapped[str] = mapped_column(Text)

@@ -1,0 +1,112 @@
+"""The training check: how returns change with the amount of training, and which amount to take."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import IO, TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from r2rise.notices import Notice
+from r2rise.results import WITH_FIGURE, Result
+from r2rise.study import Study
+from r2rise.study_parts import TrainingCurve
+from r2rise.wording import counted
+
+if TYPE_CHECKING:
+    from r2rise.figures.canvas import Format
+
+_BEYOND = {
+    "still_rising": "the return still rises with the last doubling",
+    "falls_with_training": "the return is lower at the end than with less training",
+    "not_monotone": "the return falls and rises again",
+    "undecided": "the returns are too noisy to say where it settles",
+}
+
+
+class TrainingCheck(Result):
+    """Returns of all frames at increasing amounts of training.
+
+    Attributes:
+        study: The study with the amount that was chosen; `study.training.curve` has the returns.
+        n_retrainings: Evaluated policies, random actions not counted.
+        n_failed: Those that failed; a training seed counts only where it succeeded at all amounts.
+    """
+
+    title: ClassVar[str] = "training check"
+    file_name: ClassVar[str] = "training_check.json"
+    endings: ClassVar[tuple[str, ...]] = WITH_FIGURE
+
+    schema_: Literal["r2rise.training_check"] = Field(
+        default="r2rise.training_check", alias="schema"
+    )
+    schema_version: str = "1.0"
+    created_at: datetime
+    study: Study
+    n_retrainings: int
+    n_failed: int
+    versions: dict[str, str]
+
+    @property
+    def curve(self) -> TrainingCurve:
+        """Amounts, returns, and the amount that was chosen."""
+        curve = self.study.training.curve
+        if curve is None:
+            raise self.error("This training check has no curve.")
+        return curve
+
+    def draw(self, file: IO[bytes], *, format: "Format" = "png") -> None:  # noqa: A002
+        """Draw the return over the amount of training."""
+        from r2rise.figures import draw_training
+
+        draw_training(self.curve, file, unit=self.study.evaluation.unit, format=format)
+
+    def in_words(self) -> str:
+        """Return which amount was chosen, and why."""
+        return training_words(self.curve)
+
+    def notices(self) -> list[Notice]:
+        """Return what to be warned of."""
+        return list(training_notices(self.curve))
+
+
+def training_words(curve: TrainingCurve) -> str:
+    """Return which amount of training was chosen, and why."""
+    seeds = counted(curve.n_seeds, "training seed")
+    if curve.finding == "settled":
+        return (
+            f"Trained for {curve.chosen} {curve.unit}: the return of all frames is "
+            f"{_at(curve, curve.chosen)} there and stays within 15 % of its gain over random "
+            f"actions up to {curve.amounts[-1]} {curve.unit} ({seeds})."
+        )
+    return (
+        f"Trained for {curve.chosen} {curve.unit}, the largest amount tried: "
+        f"{_BEYOND[curve.finding]} ({seeds})."
+    )
+
+
+def training_notices(curve: TrainingCurve | None) -> Iterator[Notice]:
+    """Yield what to be warned of where the check did not find an amount that is enough."""
+    if curve is None:
+        return
+    if not curve.beats_random:
+        detail = (
+            f"Trained on all frames the policy is no better than random actions "
+            f"({curve.random_policy:.4g}) at any amount of training: {_listed(curve)}."
+        )
+        yield Notice(code="weak_policy", detail=detail)
+    if curve.finding != "settled":
+        detail = (
+            f"The map is about a policy after {curve.chosen} {curve.unit}, and "
+            f"{_BEYOND[curve.finding]}: {_listed(curve)}. Another amount of training may have "
+            f"another map."
+        )
+        yield Notice(code=curve.finding, detail=detail)
+
+
+def _listed(curve: TrainingCurve) -> str:
+    returns = ", ".join(f"{_at(curve, amount)} at {amount}" for amount in curve.amounts)
+    return f"mean return {returns} {curve.unit}"
+
+
+def _at(curve: TrainingCurve, amount: int) -> str:
+    return f"{curve.mean_return[curve.amounts.index(amount)]:.4g}"

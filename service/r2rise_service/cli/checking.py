@@ -1,0 +1,75 @@
+"""`r2rise check-training`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from r2rise_service.cli import asking
+from r2rise_service.cli.common import Workers, get_ready
+
+
+def check_training(
+    demonstrations: asking.Demos,
+    out: Annotated[
+        Path, typer.Option(help="Directory for training_check.json, its picture and study.yaml.")
+    ],
+    env: asking.Env = None,
+    algorithm: asking.Algorithm = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=2, help="Training seeds; 16, or 4 for slow learners.")
+    ] = None,
+    doublings: Annotated[
+        int | None, typer.Option(min=2, help="How often the least amount is doubled; 6 or 4.")
+    ] = None,
+    segment_length: asking.SegmentLength = None,
+    segments: asking.OwnSegments = None,
+    frame_stack: asking.FrameStack = None,
+    obs_keys: asking.ObsKeys = None,
+    study: asking.StudyFile = None,
+    seed: asking.Seed = None,
+    workers: Workers = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print the check as JSON.")] = False,
+) -> None:
+    """Train on all frames for longer and longer, and choose how long masks are to train.
+
+    Example: r2rise check-training demos.npz --env CartPole-v1 --out out/
+    """
+    import r2rise
+    from r2rise.formats import read_demonstrations
+    from r2rise.output import OutputDirectory
+    from r2rise_service.cli.printing import say
+    from r2rise_service.cli.progress import progress_bar
+    from r2rise_service.cli.summary import say_curve
+
+    get_ready()
+    question = asking.study_of(
+        study,
+        {
+            "environment": asking.environment_fields(env, obs_keys),
+            "algorithm": {"name": algorithm},
+            "masking": asking.masking_fields(segment_length, segments, frame_stack),
+            "training": {"check_seeds": seeds, "check_doublings": doublings},
+            "seed": seed,
+        },
+    )
+    directory = OutputDirectory(out)
+    directory.check()
+    loaded = read_demonstrations(demonstrations, obs_keys=question.environment.obs_keys)
+    with progress_bar("Training check") as on_progress:
+        found = r2rise.check_training(
+            loaded,
+            question,
+            ledger=directory.training_ledger,
+            workers=workers,
+            on_progress=on_progress,
+        )
+    directory.write(found)
+    directory.write_study(found.study, loaded)
+    if json:
+        typer.echo(found.to_json(), nl=False)
+        return
+    say_curve(found.curve)
+    say(found.in_words(), *(f"Warning ({n.code}): {n.detail}" for n in found.notices()))
+    typer.echo(f"Written to {out}: training_check.json, training_check.png, study.yaml. Go on with")
+    typer.echo(f"  r2rise explain {demonstrations} --study {out / 'study.yaml'} --out {out}")
