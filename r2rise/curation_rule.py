@@ -1,0 +1,264 @@
+"""What may be said of curated demonstrations once "just train longer" is answered."""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from r2rise.errors import NotReady
+from r2rise.intervals import CONFIDENCE, MeanInterval, mean_interval
+from r2rise.map_parts import MapPart
+
+Floats = NDArray[np.float64]
+Outcome = Literal["fewer_frames_do", "gain", "trains_faster", "no_gain", "undecided"]
+
+LEAST_GAIN = 0.05
+"""A gain is at least this share of what the better arm gains over random actions."""
+
+REACHED = 0.95
+"""Share of all frames' best gain over random actions whose first reaching is timed."""
+
+LEAST_SPEED = 2.0
+"""Training is faster from this factor on."""
+
+AS_WELL = 0.15
+"""Random drops that miss less than this share of the better arm's gain do as well."""
+
+N_RESAMPLES = 2000
+
+
+class Curves(NamedTuple):
+    """Mean returns over the amount of training, (n_seeds, n_amounts).
+
+    Both arms share training seeds and evaluation episodes: row i is the same seed in both.
+    """
+
+    all_frames: Floats
+    curated: Floats
+
+
+class Speed(MapPart):
+    """How many times sooner the curated frames reach 95 % of what all frames ever gain.
+
+    Amounts are read off the mean curves, between those that were tried.
+
+    Attributes:
+        times: `all_frames_amount / curated_amount`.
+        lower: Lower end of its 95 % interval; 0 where they may never reach it.
+        upper: Upper end.
+        all_frames_amount: Where all frames reach it.
+        curated_amount: Where the curated frames do.
+    """
+
+    times: float
+    lower: float
+    upper: float
+    all_frames_amount: float
+    curated_amount: float
+
+
+class Judgement(MapPart):
+    """What may be said, and the numbers behind it, all from the reporting seeds.
+
+    Attributes:
+        outcome: See `judge_curation`.
+        all_frames_amount: Amount at which all frames are best on the choosing seeds.
+        curated_amount: The same of the curated frames.
+        all_frames: Return of all frames at their best amount.
+        curated: Return of the curated frames at theirs.
+        gain: `curated` over `all_frames`, seed by seed.
+        over_random: The curated frames over as many random frames left out, seed by seed, at the
+            amount that the outcome is about; null where these were not trained there.
+        speed: Null where the curated frames do not reach what is timed.
+        least_gain: What `gain` has to exceed, in return units.
+        still_rising: Whether all frames still rise at the last amount, or may: the gain would not
+            survive another doubling with such a rise.
+    """
+
+    outcome: Outcome
+    all_frames_amount: int
+    curated_amount: int
+    all_frames: MeanInterval
+    curated: MeanInterval
+    gain: MeanInterval
+    over_random: MeanInterval | None
+    speed: Speed | None
+    least_gain: float
+    still_rising: bool
+
+
+def amounts_for_random_drops(
+    amounts: Sequence[int], chosen: Curves, random_policy: float
+) -> list[int]:
+    """Return the amounts at which `judge_curation` looks at random drops.
+
+    Args:
+        amounts: Amounts of training, rising.
+        chosen: Curves of the choosing seeds.
+        random_policy: Mean return of random actions.
+    """
+    best, first = _looked_at(chosen, random_policy)
+    return [amounts[index] for index in sorted({best, first})]
+
+
+def judge_curation(
+    amounts: Sequence[int],
+    chosen: Curves,
+    reported: Curves,
+    random_drop: Floats,
+    random_policy: float,
+) -> Judgement:
+    """Judge whether leaving frames out gains what longer training does not.
+
+    - `gain`: the curated frames at their best amount beat all frames at every amount, by more
+      than 5 % of the better one's gain over random actions, and all frames do not still rise.
+    - `trains_faster`: the curated frames reach 95 % of what all frames ever gain over random
+      actions after at most half of the training.
+    - `fewer_frames_do`: one of these two, but as many random frames left out do as well: it is
+      shown that they miss less than 15 % of the gain over random actions and have more than half
+      of what the curated frames have over all frames. So these very frames are not to blame.
+    - `undecided`: none of these, and all frames still rise at the last amount.
+    - `no_gain`: nothing was shown.
+
+    Args:
+        amounts: Amounts of training, rising by doublings.
+        chosen: Curves of seeds that only choose amounts.
+        reported: Curves of other seeds, from which every number is.
+        random_drop: (n_seeds, n_amounts) as many frames left out at random, with the seeds of
+            `reported`; NaN at amounts where they were not trained.
+        random_policy: Mean return of random actions.
+
+    Raises:
+        NotReady: With fewer than 2 reporting seeds or no choosing seed.
+        ValueError: When shapes do not go together or curves are not finite.
+    """
+    _check(len(amounts), chosen, reported, random_drop)
+    best_all = int(chosen.all_frames.mean(axis=0).argmax())
+    best_curated, first = _looked_at(chosen, random_policy)
+    all_frames, curated = reported.all_frames[:, best_all], reported.curated[:, best_curated]
+    best_gain = max(all_frames.mean(), curated.mean()) - random_policy
+    least = LEAST_GAIN * max(best_gain, 0.0)
+    beaten = best_gain > 0 and all(
+        _lower(curated - column) > least for column in reported.all_frames.T
+    )
+    rising = _still_rises(reported.all_frames)
+    if beaten and not rising:
+        rising = _lower(curated - _after_another_doubling(reported.all_frames)) <= least
+    speed = _speed(amounts, reported, best_all, random_policy)
+    faster = speed is not None and speed.lower >= LEAST_SPEED
+
+    outcome: Outcome
+    compared, against = best_curated, all_frames
+    if beaten and not rising:
+        outcome = "gain"
+    elif faster:
+        outcome, compared, against = "trains_faster", first, reported.all_frames[:, first]
+    else:
+        outcome = "undecided" if rising else "no_gain"
+    at_random, picked = random_drop[:, compared], reported.curated[:, compared]
+    was_trained = bool(np.isfinite(at_random).all())
+    if outcome in {"gain", "trains_faster"} and was_trained:
+        misses_little = _lower(at_random - picked) > -AS_WELL * best_gain
+        has_most = _lower(at_random - (picked + against) / 2) > 0
+        if misses_little and has_most:
+            outcome = "fewer_frames_do"
+    return Judgement(
+        outcome=outcome,
+        all_frames_amount=amounts[best_all],
+        curated_amount=amounts[best_curated],
+        all_frames=mean_interval(all_frames),
+        curated=mean_interval(curated),
+        gain=mean_interval(curated - all_frames),
+        over_random=mean_interval(picked - at_random) if was_trained else None,
+        speed=speed,
+        least_gain=least,
+        still_rising=rising,
+    )
+
+
+def _check(n_amounts: int, chosen: Curves, reported: Curves, random_drop: Floats) -> None:
+    if len(reported.all_frames) < 2 or not len(chosen.all_frames):
+        raise NotReady(
+            f"Curation needs at least 2 seeds to report and 1 to choose without a failed "
+            f"retraining, there are {len(reported.all_frames)} and {len(chosen.all_frames)}."
+        )
+    for curves in (chosen, reported):
+        shape = (len(curves.all_frames), n_amounts)
+        for curve in curves:
+            if curve.shape != shape or not np.isfinite(curve).all():
+                raise ValueError(f"Expected finite curves of shape {shape}, got {curve.shape}.")
+    if random_drop.shape != reported.curated.shape:
+        raise ValueError(f"Expected {reported.curated.shape} random drops, got {random_drop.shape}")
+
+
+def _lower(values: Floats) -> float:
+    """Return the lower end of the interval of a mean."""
+    lower = mean_interval(values).lower
+    assert lower is not None  # noqa: S101
+    return lower
+
+
+def _looked_at(chosen: Curves, random_policy: float) -> tuple[int, int]:
+    """Return where curated frames are best, and where they first reach what is timed."""
+    all_frames, curated = (curve.mean(axis=0) for curve in chosen)
+    best = int(curated.argmax())
+    reaches = curated >= random_policy + REACHED * (all_frames.max() - random_policy)
+    return best, int(reaches.argmax()) if reaches.any() else best
+
+
+def _rise(curve: Floats) -> Floats:
+    """Return each seed's rise per doubling at the end: the last amount over the two before."""
+    earlier = curve[:, -3:-1]
+    rise: Floats = (curve[:, -1] - earlier.mean(axis=1)) / ((earlier.shape[1] + 1) / 2)
+    return rise
+
+
+def _still_rises(curve: Floats) -> bool:
+    return curve.shape[1] < 2 or _lower(_rise(curve)) > 0
+
+
+def _after_another_doubling(curve: Floats) -> Floats:
+    after: Floats = curve[:, -1] + _rise(curve)
+    return after
+
+
+def _speed(
+    amounts: Sequence[int], curves: Curves, best_all: int, random_policy: float
+) -> Speed | None:
+    """Time both arms on the mean curves; the interval is of resampled seeds."""
+    n = len(curves.all_frames)
+    order = np.lexsort(np.hstack(curves).T)  # the interval depends on no order of the seeds
+    picks = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), N_RESAMPLES) / n
+    weights = np.vstack([np.full(n, 1 / n), picks])
+    all_frames, curated = (weights @ curve[order] for curve in curves)
+    best_gain = all_frames[:, best_all] - random_policy
+    goal = random_policy + REACHED * best_gain
+    doublings = np.log2(np.array(amounts, dtype=np.float64))
+    reached = _first_reached(doublings, all_frames, goal)
+    reached_curated = _first_reached(doublings, curated, goal)
+    if best_gain[0] <= 0 or not np.isfinite(reached_curated[0]):
+        return None
+    times = np.where(best_gain > 0, 2.0 ** (reached - reached_curated), 0.0)
+    tail = (1 - CONFIDENCE) / 2
+    lower, upper = np.quantile(times[1:], [tail, 1 - tail])
+    return Speed(
+        times=float(times[0]),
+        lower=float(lower),
+        upper=float(upper),
+        all_frames_amount=float(2.0 ** reached[0]),
+        curated_amount=float(2.0 ** reached_curated[0]),
+    )
+
+
+def _first_reached(doublings: Floats, curves: Floats, goal: Floats) -> Floats:
+    """Return where each curve, (n, n_amounts), first reaches its goal, (n,); inf for never."""
+    reaches = curves >= goal[:, None]
+    after = reaches.argmax(axis=1)
+    before = np.maximum(after - 1, 0)
+    rows = np.arange(len(curves))
+    low, high = curves[rows, before], curves[rows, after]
+    share = np.divide(goal - low, high - low, out=np.zeros(len(rows)), where=after > before)
+    where = doublings[before] + share * (doublings[after] - doublings[before])
+    found: Floats = np.where(reaches.any(axis=1), where, np.inf)
+    return found
