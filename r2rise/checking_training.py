@@ -181,6 +181,11 @@ def amounts_tried(study: Study, n_frames: int) -> tuple[int, ...]:
     return tuple(least * 2**k for k in range(_seeds_and_doublings(study)[1] + 1))
 
 
+def n_checked(study: Study, n_frames: int) -> int:
+    """Return how many policies the check of a study evaluates, random actions not counted."""
+    return _seeds_and_doublings(study)[0] * len(amounts_tried(study, n_frames))
+
+
 def price_words(study: Study, n_frames: int) -> str:
     """Return what the check of a study takes, before it is spent."""
     amounts, (n_seeds, _) = amounts_tried(study, n_frames), _seeds_and_doublings(study)

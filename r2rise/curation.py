@@ -5,6 +5,7 @@ from typing import IO, TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
+from r2rise.curation_rule import Outcome, Speed
 from r2rise.demonstrations import Demonstrations
 from r2rise.errors import DemonstrationsError, NotReady
 from r2rise.intervals import MeanInterval
@@ -32,14 +33,15 @@ class Trial(MapPart):
 
 
 class Confirmation(MapPart):
-    """The chosen drop with seeds that the choice never saw.
+    """The chosen drop with seeds that the choice never saw, each arm trained as is best for it.
 
     Attributes:
         all_frames: Return from all frames.
         curated: Return without the dropped segments.
-        random_drop: Return without random segments, as many frames of as many demonstrations.
+        random_drop: Return without random segments, as many frames of as many demonstrations,
+            trained for as long as the curated ones that the outcome is about.
         gain: `curated` over `all_frames`, seed by seed. No winner's curse is in it.
-        gain_over_random: `curated` over `random_drop`.
+        gain_over_random: What the outcome's curated frames gain over `random_drop`.
     """
 
     all_frames: MeanInterval
@@ -47,6 +49,33 @@ class Confirmation(MapPart):
     random_drop: MeanInterval
     gain: MeanInterval
     gain_over_random: MeanInterval
+
+
+class LongerTraining(MapPart):
+    """Both arms over the amount of training, with seeds that no choice ever saw.
+
+    Attributes:
+        amounts: (n_amounts,) increasing; a single 0 where the algorithm does not say how it
+            counts its training, so that longer training was not tried.
+        unit: `updates` or `environment steps`; empty likewise.
+        all_frames: (n_amounts,) returns from all frames.
+        curated: (n_amounts,) returns without the dropped segments.
+        all_frames_amount: Where all frames are best, on other seeds.
+        curated_amount: The same of the curated frames.
+        speed: How many times sooner the curated frames are as good; null where they never are.
+        least_gain: What the gain has to exceed to be one.
+        still_rising: Whether all frames still rise at the last amount.
+    """
+
+    amounts: tuple[int, ...]
+    unit: str
+    all_frames: tuple[MeanInterval, ...]
+    curated: tuple[MeanInterval, ...]
+    all_frames_amount: int
+    curated_amount: int
+    speed: Speed | None
+    least_gain: float
+    still_rising: bool
 
 
 class Edit(MapPart):
@@ -62,9 +91,13 @@ class Curation(Result):
     """Which frames to leave out, and what that gains.
 
     Attributes:
-        outcome: `gain` when the confirmed gain's whole interval is above 0, else `no_gain`.
+        outcome: `gain` (better than all frames at any amount of training), `trains_faster` (as
+            good, with less training), `fewer_frames_do` (one of these, but as many random segments
+            less are as good), `no_gain`, or `undecided` (all frames still rise where the training
+            that was tried ends). See `curation_rule.judge_curation`.
         trials: What was tried to choose how many to drop; these gains flatter the best.
         confirmation: The choice with fresh seeds; null when no trial was better than all frames.
+        longer_training: Returns over the amount of training; null likewise.
         edits: What the choice leaves out; empty when nothing was chosen.
         n_failed: Failed retrainings; their repetitions are left out.
     """
@@ -74,9 +107,9 @@ class Curation(Result):
     endings: ClassVar[tuple[str, ...]] = WITH_FIGURE
 
     schema_: Literal["r2rise.curation"] = Field(default="r2rise.curation", alias="schema")
-    schema_version: str = "1.0"
+    schema_version: str = "1.1"
     created_at: datetime
-    outcome: Literal["gain", "no_gain"]
+    outcome: Outcome
     algorithm: str
     dataset: str
     map_revision: int
@@ -84,13 +117,14 @@ class Curation(Result):
     unit: str
     trials: tuple[Trial, ...]
     confirmation: Confirmation | None
+    longer_training: LongerTraining | None = None
     edits: tuple[Edit, ...]
     n_retrainings: int
     n_failed: int
     versions: dict[str, str]
 
     def draw(self, file: IO[bytes], *, format: "Format" = "png") -> None:  # noqa: A002
-        """Draw returns over the number of segments left out, and the confirmation."""
+        """Draw returns over the segments left out and over the training, and the confirmation."""
         from r2rise.figures import draw_curation
 
         draw_curation(self, file, format=format)
@@ -103,22 +137,71 @@ class Curation(Result):
             return "No gain: no segment seems to hurt, so that nothing was tried."
         if confirmed is None:
             return "No gain: leaving out what seems to hurt was never better than all frames."
-        if self.outcome == "no_gain":
+        if self.outcome == "fewer_frames_do":
             return (
-                f"No gain was confirmed: leaving out {what} changes the return "
-                f"by {confirmed.gain} with fresh seeds."
+                f"Fewer frames do: without {what} the return is {confirmed.curated}, but without "
+                f"as many random ones it is {confirmed.random_drop}: these very frames are not to "
+                f"blame."
             )
+        if self.outcome == "trains_faster":
+            return f"Trains faster, not better: {self._speed_words(what)}"
+        changes = (
+            f"without {what} the return is {confirmed.curated}, from all frames "
+            f"{confirmed.all_frames}, a difference of {confirmed.gain}"
+        )
+        looked = self._looked_words()
+        if self.outcome == "gain":
+            return (
+                f"Gain: {changes}, with seeds that the choice never saw{looked}. As many random "
+                f"segments less: {confirmed.random_drop}."
+            )
+        if self.outcome == "undecided":
+            return (
+                f"Undecided: {changes}, but all frames still gain from more training at the "
+                f"largest amount that was tried{looked}."
+            )
+        return f"No gain was confirmed: {changes}, with fresh seeds{looked}."
+
+    def _looked_words(self) -> str:
+        """Return how far training was looked at, as the end of a sentence."""
+        longer = self.longer_training
+        if longer is None:
+            return ""
+        if not longer.unit:
+            return " (longer training was not tried: the algorithm does not say how it counts it)"
         return (
-            f"Gain: without {what} the return is {confirmed.curated}, from all "
-            f"frames {confirmed.all_frames}: a gain of {confirmed.gain}, confirmed with seeds "
-            f"that the choice never saw. As many random segments less: {confirmed.random_drop}."
+            f", each trained for as long as is best for it: {longer.curated_amount} and "
+            f"{longer.all_frames_amount} of {longer.amounts[0]} to {longer.amounts[-1]} "
+            f"{longer.unit}"
         )
 
-    def apply(self, demonstrations: Demonstrations) -> Demonstrations:
+    def _speed_words(self, what: str) -> str:
+        longer = self.longer_training
+        speed = None if longer is None else longer.speed
+        if longer is None or speed is None:
+            return f"without {what} as good."
+        return (
+            f"without {what} as good after {speed.curated_amount:.3g} {longer.unit} as all frames "
+            f"after {speed.all_frames_amount:.3g}, {speed.times:.3g} times sooner "
+            f"({speed.lower:.3g} to {speed.upper:.3g})."
+        )
+
+    @property
+    def is_worth_applying(self) -> bool:
+        """Whether leaving these frames out makes training better or faster."""
+        return self.outcome in ("gain", "trains_faster")
+
+    def apply(
+        self, demonstrations: Demonstrations, *, without_gain: bool = False
+    ) -> Demonstrations:
         """Return demonstrations without the edits, split so that no transition bridges a cut.
 
+        Args:
+            demonstrations: Those of the map.
+            without_gain: Leave the frames out although no gain was confirmed.
+
         Raises:
-            NotReady: When there is nothing to leave out.
+            NotReady: When there is nothing to leave out, or no gain was confirmed.
             DemonstrationsError: When these are not the demonstrations of the map.
         """
         if demonstrations.content_hash != self.dataset:
@@ -128,6 +211,10 @@ class Curation(Result):
             )
         if not self.edits:
             raise NotReady("There is nothing to leave out: no trial was better than all frames.")
+        if not (self.is_worth_applying or without_gain):
+            raise NotReady(
+                f"{self.in_words()} Give without_gain=True to leave the frames out all the same."
+            )
         return demonstrations.select(
             drop=[Segment(edit.demonstration, edit.start, edit.stop) for edit in self.edits]
         )

@@ -273,8 +273,8 @@ class Training(StudyPart):
         curve: What the check found, where it chose the amount.
     """
 
-    check_seeds: int | None = Field(default=None, ge=2, le=1000)
-    check_doublings: int | None = Field(default=None, ge=2, le=20)
+    check_seeds: int | None = Field(default=None, ge=2, le=256)
+    check_doublings: int | None = Field(default=None, ge=2, le=10)
     curve: TrainingCurve | None = None
 
 

@@ -118,6 +118,8 @@ def path_tasks(
     study: Study,
     masks: Iterable[Sequence[NDArray[np.bool_]]],
     amounts: Sequence[int],
+    *,
+    first_index: int = 0,
 ) -> list[Task]:
     """Return one task for each amount of training of each mask of each repetition.
 
@@ -126,7 +128,8 @@ def path_tasks(
         study: The study; its own amount of training does not matter.
         masks: For each repetition its masks, as many for each; they share one training and one
             evaluation seed.
-        amounts: In the algorithm's unit, increasing.
+        amounts: In the algorithm's unit, increasing; 0 is as long as the study says.
+        first_index: Number of the first of them among those of the kind.
 
     Returns:
         Repetition by repetition, mask by mask, amount by amount.
@@ -139,7 +142,7 @@ def path_tasks(
     ]
     return [
         _task(kind, index, mask, retraining_seeds(study.seed, kind, number), amount)
-        for index, (number, mask, amount) in enumerate(triples)
+        for index, (number, mask, amount) in enumerate(triples, first_index)
     ]
 
 

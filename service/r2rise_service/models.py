@@ -254,12 +254,18 @@ class Cost(Answer):
 
 
 class DryRun(Answer):
-    """What a job would be; nothing was stored."""
+    """What a job would be; nothing was stored.
+
+    Attributes:
+        training_check: How the amount of training is to be chosen first, which changes the study
+            and its hash; null where the study says how long to train.
+    """
 
     study: Study
     study_hash: str
     warnings: tuple[Notice, ...]
     cost: Cost
+    training_check: str | None = None
 
 
 class ProblemPart(Answer):

@@ -1,5 +1,7 @@
 """From a request for a job to one that this server will do."""
 
+from r2rise.algorithms import leaves_amount_open
+from r2rise.checking_training import price_words
 from r2rise_service.api.basing import accept_basis
 from r2rise_service.api.context import Context
 from r2rise_service.api.problems import ProblemError
@@ -41,7 +43,8 @@ def accept(context: Context, owner: str, asked: JobRequest) -> Accepted:
         )
     path = context.files.path(found[0].sha256)
     resolved = resolve_within(study, path, context.settings)
-    total = n_retrainings(resolved.study)
+    n_frames = found[0].n_frames
+    total = n_retrainings(resolved.study, n_frames)
     new = NewJob(
         owner=owner,
         kind="explain",
@@ -53,7 +56,9 @@ def accept(context: Context, owner: str, asked: JobRequest) -> Accepted:
         labels=asked.labels,
         priority=asked.priority,
     )
-    return Accepted(new, cost_of([(resolved.study, total)]))
+    is_open = leaves_amount_open(resolved.study.algorithm)
+    check = price_words(resolved.study, n_frames) if is_open else None
+    return Accepted(new, cost_of([(resolved.study, total)]), check)
 
 
 def check_fields(asked: JobRequest) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from r2rise.curating import CONFIRMING_REPETITIONS
+from r2rise.curating import most_judged
 from r2rise.errors import MapError, R2RiseError
 from r2rise.importance import ImportanceMap
 from r2rise.ledger import Ledger
@@ -20,8 +20,6 @@ from r2rise_service.settings import Settings
 from r2rise_service.storage.store import NewJob, Source
 
 REPETITIONS = 20
-_CONFIRMING = 3 * CONFIRMING_REPETITIONS
-"""Retrainings to confirm a choice: on all frames, without what was chosen, without random ones."""
 
 
 def accept_basis(context: Context, owner: str, asked: JobRequest) -> Accepted:
@@ -117,7 +115,10 @@ def _cost(
         raise _refused(str(error), code=code) from None
     except R2RiseError as error:
         raise _refused(str(error)) from None
-    more = _CONFIRMING if asked.kind == "curate" and lacking[0] else 0
+    more = 0
+    if asked.kind == "curate" and lacking[0]:
+        [runner] = runners
+        more = most_judged(runner.study, sum(runner.ledger.header.lengths))
     return cost_of([(runner.study, len(lacking[runner.part]) + more) for runner in runners])
 
 

@@ -58,11 +58,16 @@ def create(
     earlier = context.store.replayed(owner, once) if once and not dry_run else None
     if earlier is not None:
         return told(earlier, response)
-    new, cost = accept(context, owner, asked)
+    new, cost, check = accept(context, owner, asked)
     if dry_run:
         study = new.study
-        warnings = new.warnings
-        dry = DryRun(study=study, study_hash=study.study_hash, warnings=warnings, cost=cost)
+        dry = DryRun(
+            study=study,
+            study_hash=study.study_hash,
+            warnings=new.warnings,
+            cost=cost,
+            training_check=check,
+        )
         return Response(dry.model_dump_json(), media_type="application/json")
     most = context.settings.max_live_jobs
     job, is_new = context.store.add_job(new, idempotency=once, max_live=most)

@@ -62,7 +62,7 @@ class Outcomes:
             NoResult: When leaving something out gained nothing for sure.
         """
         found = cast("Curation", self.result(job))
-        if found.outcome != "gain":
+        if not found.is_worth_applying:
             raise NoResult(f"{found.in_words()} /curation has the numbers.")
         study = job.study
         path = self._files.path(found.dataset)

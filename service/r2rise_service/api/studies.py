@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from r2rise import Demonstrations, Study
-from r2rise.algorithms import algorithm_names
+from r2rise.algorithms import algorithm_names, leaves_amount_open
+from r2rise.checking_training import n_checked
 from r2rise.errors import suggestion
 from r2rise.resolution import Resolved, resolve
 from r2rise_service.api.problems import ProblemError, in_words, pointer_to, sentence
@@ -23,10 +24,11 @@ ENVIRONMENT_ID = re.compile(r"([\w-]+/)?[\w.-]+-v\d+", re.ASCII)
 
 
 class Accepted(NamedTuple):
-    """A job that may be stored, and what it would take at most."""
+    """A job that may be stored, what it would take at most, and how its training is checked."""
 
     new: NewJob
     cost: Cost
+    training_check: str | None = None
 
 
 def parse_study(fields: Mapping[str, Any]) -> Study:
@@ -92,11 +94,12 @@ def resolve_within(study: Study, path: Path, settings: Settings) -> Resolved:
         raise refused(["masking", "block_size"], f"expected at most {most} masks in a block")
     demonstrations = Demonstrations.load(path, obs_keys=study.environment.obs_keys)
     resolved = resolve(study, demonstrations)
-    total = n_retrainings(resolved.study)
+    total = n_retrainings(resolved.study, demonstrations.n_frames)
     if total > most:
         raise refused(
             ["budget", "retrainings"],
-            f"expected at most {most} retrainings in one job, baselines included, got {total}"
+            f"expected at most {most} retrainings in one job, baselines and the training check "
+            f"included, got {total}"
             f"{_rounded(study, resolved.study)}",
         )
     check_steps(resolved.study, total, settings)
@@ -141,9 +144,10 @@ def cost_of(parts: Sequence[tuple[Study, int]]) -> Cost:
     )
 
 
-def n_retrainings(study: Study) -> int:
-    """Return what a resolved study asks for: random actions, baselines and the design."""
-    return 1 + study.budget.baseline_retrainings + study.budget.retrainings
+def n_retrainings(study: Study, n_frames: int) -> int:
+    """Return what a resolved study asks for: random actions, baselines, design, training check."""
+    checked = n_checked(study, n_frames) if leaves_amount_open(study.algorithm) else 0
+    return 1 + study.budget.baseline_retrainings + study.budget.retrainings + checked
 
 
 def is_allowed(environment_id: str, patterns: Sequence[str]) -> bool:

@@ -1,13 +1,18 @@
 """From a stored job to work that can be done."""
 
 from r2rise import Demonstrations
+from r2rise.algorithms import leaves_amount_open
 from r2rise.engines.shards import Work
 from r2rise.importance import ImportanceMap
 from r2rise.stopping import StoppingRule
 from r2rise.study import Study
 from r2rise_service.models import JobInfo
 from r2rise_service.queue.ending import Ending
-from r2rise_service.queue.questions import map_question, question_about_maps
+from r2rise_service.queue.questions import (
+    map_question,
+    question_about_maps,
+    training_question,
+)
 from r2rise_service.queue.stored import StoredRunner
 from r2rise_service.queue.work import JobWork
 from r2rise_service.storage import Store
@@ -32,6 +37,9 @@ def admitted(job: JobInfo, store: Store, files: DatasetFiles) -> JobWork:
         works.append(Work.of(study, demonstrations, files.folder / "unpacked", flag))
     if maps:
         question = question_about_maps(job.kind, runners, maps, job.repetitions)
+        return JobWork(job, question, runners, works, flag)
+    if leaves_amount_open(job.study.algorithm):
+        question = training_question(runners[0], demonstrations.n_frames)
         return JobWork(job, question, runners, works, flag)
     ending = Ending(StoppingRule(job.study, runners[0].segments), runners[0].ledger)
     question = map_question(runners[0], ending.has_enough)

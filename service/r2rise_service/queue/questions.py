@@ -7,6 +7,7 @@ tasks that have to be done before it can be asked again.
 from collections.abc import Callable, Mapping, Sequence
 
 from r2rise.certification import certificate, certificate_tasks
+from r2rise.checking_training import training_check
 from r2rise.curating import curation
 from r2rise.importance import ImportanceMap
 from r2rise.results import Result
@@ -31,6 +32,11 @@ def map_question(runner: StoredRunner, has_enough: Callable[[], bool]) -> Questi
             runner.run(tasks)
 
     return ask
+
+
+def training_question(runner: StoredRunner, n_frames: int) -> Question:
+    """Return the question that comes first where a study leaves its amount of training open."""
+    return lambda: training_check(runner, n_frames)
 
 
 def question_about_maps(

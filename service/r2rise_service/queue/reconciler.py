@@ -13,6 +13,7 @@ from contextlib import closing
 from r2rise.engines.cluster import SchedulerLost
 from r2rise.engines.pool import DaskPool, Done
 from r2rise.errors import R2RiseError, StudyFailed
+from r2rise.training_check import TrainingCheck
 from r2rise_service.models import JobInfo
 from r2rise_service.queue.admission import admitted
 from r2rise_service.queue.expiry import remove_expired
@@ -243,7 +244,10 @@ class Reconciler:
         del self._works[work.id]
         work.close()
         if self._store.set_status(work.id, "canceled", only_from=("canceling",)) is None:
-            self._store.finish(work.id, None if work.result is None else work.result.to_json())
+            if isinstance(work.result, TrainingCheck):
+                self._store.settle(work.id, work.result.study)  # it is admitted again, for its map
+            else:
+                self._store.finish(work.id, None if work.result is None else work.result.to_json())
         self._news.set()
 
     def _fail(self, job_id: str, reason: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, select
 
+from r2rise.study import Study
 from r2rise_service.models import JobEvent, JobInfo, JobPage, JobStatus
 from r2rise_service.storage import job_queries, result_queries
 from r2rise_service.storage.database import Database
@@ -213,6 +214,14 @@ class JobStore:
             job = job_queries.locked(session, job_id)
             if job is not None:
                 job.total = max(job.total, total)
+
+    def settle(self, job_id: str, study: Study) -> None:
+        """Give a running job the amount of training that was chosen for its study."""
+        with self._database.writing() as session:
+            job = job_queries.locked(session, job_id)
+            if job is not None and job.status == "running":
+                job.study = study.model_dump(mode="json")
+                job.study_hash = study.study_hash
 
     def set_status(
         self,
