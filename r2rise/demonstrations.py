@@ -34,6 +34,7 @@ class Transitions:
         demonstration: (n,) int64, demonstration the frame belongs to.
         time: (n,) int64, its time step there.
         frame: (n,) int64, its index among all frames of all demonstrations.
+        n_frames_in_all: Frames of all demonstrations, kept or masked; `len()` is those kept.
     """
 
     obs: NDArray[Any]
@@ -43,6 +44,7 @@ class Transitions:
     demonstration: NDArray[np.int64]
     time: NDArray[np.int64]
     frame: NDArray[np.int64]
+    n_frames_in_all: int
 
     def __len__(self) -> int:
         return len(self.acts)
@@ -187,6 +189,7 @@ class Demonstrations:
             demonstration=demonstration,
             time=time,
             frame=frame,
+            n_frames_in_all=self.n_frames,
         )
 
     def select(

@@ -58,6 +58,12 @@ def usable(name, demonstrations, kept, frame_stack=1):
     )
 
 
+def of_rows(transitions, rows):
+    """Some of the transitions."""
+    arrays = {name: value for name, value in vars(transitions).items() if hasattr(value, "shape")}
+    return replace(transitions, **{name: array[rows] for name, array in arrays.items()})
+
+
 def poisoned(demonstrations, kept, frame_stack):
     """Other actions in masked frames, and other observations where they are shown."""
     shown = np.zeros(len(demonstrations.obs), bool)
@@ -127,8 +133,7 @@ class TestEveryAlgorithm:
     def test_the_action_space_does_not_shrink_with_the_mask(self, name, kept, environment):
         """Kept frames all of one action leave policies that can take every action."""
         alike = np.flatnonzero(kept.acts == 1)
-        fields = {field: getattr(kept, field)[alike] for field in vars(kept)}
-        policy = train(quick(name), replace(kept, **fields), environment, 1)
+        policy = train(quick(name), of_rows(kept, alike), environment, 1)
         anywhere = np.random.default_rng(0).normal(scale=100, size=(200, 4)).astype(np.float32)
         with seeded_globals(0, 1):
             acts = [policy.predict(anywhere, deterministic=False)[0] for _ in range(20)]
@@ -147,8 +152,7 @@ class TestEveryAlgorithm:
         assert records[1].reason == EMPTY_MASK
 
     def test_survives_a_single_frame(self, name, kept, environment, observations):
-        fields = {field: getattr(kept, field)[:1] for field in vars(kept)}
-        train(quick(name), replace(kept, **fields), environment, 1).predict(observations)
+        train(quick(name), of_rows(kept, slice(1)), environment, 1).predict(observations)
 
     def test_reports_progress(self, name, kept, environment):
         told = []
@@ -199,7 +203,12 @@ class TestEveryAlgorithm:
 
 @pytest.mark.imitation
 @pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad")
-def test_imitation_bc_equals_imitation_with_the_same_weights_and_order(kept, environment):
+@pytest.mark.parametrize(
+    ("length", "theirs_is"), [({"n_epochs": 10},) * 2, ({"n_updates": 45}, {"n_batches": 45})]
+)
+def test_imitation_bc_equals_imitation_with_the_same_weights_and_order(
+    kept, environment, length, theirs_is
+):
     from imitation.algorithms.bc import BC
     from imitation.util.logger import HierarchicalLogger
     from stable_baselines3.common.logger import Logger
@@ -221,8 +230,9 @@ def test_imitation_bc_equals_imitation_with_the_same_weights_and_order(kept, env
             device="cpu",
             custom_logger=HierarchicalLogger(Logger(folder=None, output_formats=[])),
         )
-        theirs.train(n_epochs=10, progress_bar=False)
-    ours = train("imitation-bc", kept, environment, 1)
+        theirs.train(**theirs_is, progress_bar=False)
+    named = {"name": "imitation-bc", "settings": length}
+    ours = train(named, kept, environment, 1)
     assert (learnt(ours) == learnt(theirs.policy)).all()
 
 

@@ -49,12 +49,16 @@ def ours(how, action_space, settings, dtype, observation_space=OBSERVATIONS):
     data = TrainingData(network.features(observations), network.targets(actions), kept)
     schedule = Schedule.of(kept, SEED, settings)
     parameters = np.tile(network.initial(SEED).astype(dtype), (len(kept), 1))
+    return network, trained(how, network, data, schedule, parameters, settings, threads=2)[-1]
+
+
+def trained(how, network, data, schedule, initial, settings, *, threads=1):
+    """Parameters at each stop of the schedule, (n_stops, n_masks, n_parameters)."""
     if how == "compiled":
-        compiled.train(
-            network, data, schedule, parameters, settings, threads=2, progress=keep_going
+        return compiled.train(
+            network, data, schedule, initial, settings, threads=threads, progress=keep_going
         )
-        return network, parameters
-    return network, Trainer(network, data, schedule, settings, "cpu").train(parameters, keep_going)
+    return Trainer(network, data, schedule, settings, "cpu").train(initial, keep_going)
 
 
 def imitations(network, action_space, settings, observation_space=OBSERVATIONS):
@@ -173,7 +177,7 @@ def test_updates_instead_of_epochs(how):
     epochs = BCSettings(n_epochs=2, device="cpu")
     kept = example(spaces.Discrete(3))[2]
     n = int(Schedule.of(kept, SEED, epochs).n_updates[-1])
-    updates = BCSettings(n_epochs=None, n_updates=n, device="cpu")
+    updates = BCSettings(n_updates=n, device="cpu")
     assert (Schedule.of(kept, SEED, updates).n_updates == n).all()
     _, by_epochs = ours(how, spaces.Discrete(3), epochs, np.float64)
     _, by_updates = ours(how, spaces.Discrete(3), updates, np.float64)
@@ -191,12 +195,11 @@ def test_a_mask_does_not_depend_on_the_others_in_its_batch(how):
         data = TrainingData(network.features(observations), network.targets(actions), mask[None])
         alone = np.array([network.initial(SEED).astype(np.float64)])
         schedule = Schedule.of(mask[None], SEED, settings)
+        [[found]] = trained(how, network, data, schedule, alone, settings)
         if how == "compiled":
-            compiled.train(network, data, schedule, alone, settings, threads=1, progress=keep_going)
-            assert (alone[0] == together[i]).all()
+            assert (found == together[i]).all()
         else:
-            alone = Trainer(network, data, schedule, settings, "cpu").train(alone, keep_going)
-            np.testing.assert_allclose(alone[0], together[i], atol=1e-9)
+            np.testing.assert_allclose(found, together[i], atol=1e-9)
 
 
 def test_long_training_is_done_in_calls_that_change_no_bit(monkeypatch):
@@ -272,7 +275,7 @@ def test_images_are_learned():
     data = TrainingData(network.features(observations), network.targets(actions), kept)
     schedule = Schedule.of(kept, SEED, settings)
     initial = np.tile(network.initial(SEED), (2, 1))
-    found = Trainer(network, data, schedule, settings, "cpu").train(initial, keep_going)
+    [found] = Trainer(network, data, schedule, settings, "cpu").train(initial, keep_going)
     shown = np.stack([observations[150:]] * 2)
     predicted = Clones(network, found).predict_many(shown)
     assert (predicted == actions[150:]).mean() > 0.95
@@ -293,16 +296,19 @@ def test_early_stopping_keeps_the_parameters_of_lowest_validation_loss():
     initial = np.tile(network.initial(SEED), (len(kept), 1))
     told = []
     trainer = Trainer(network, data, schedule, settings, "cpu")
-    stopped = trainer.train(initial, told.append)
+    [stopped] = trainer.train(initial, told.append)
     assert told[-1] < 1  # labels are random: every mask stops before its last epoch
     endless = BCSettings(**settings.model_dump() | {"patience": 1000})
     late = Trainer(network, data, schedule, endless, "cpu")
-    best_of_all = late.train(initial, keep_going)
+    [best_of_all] = late.train(initial, keep_going)
     import torch
 
     unstopped = TrainingData(features, targets, data.kept)
-    last = Trainer(network, unstopped, schedule, settings, "cpu").train(initial, keep_going)
-    losses = [late._validation_losses(torch.as_tensor(p)) for p in (last, stopped, best_of_all)]
+    [last] = Trainer(network, unstopped, schedule, settings, "cpu").train(initial, keep_going)
+    losses = [
+        late._validation_losses(torch.as_tensor(p), held_out, np.arange(len(kept)))
+        for p in (last, stopped, best_of_all)
+    ]
     assert (losses[1] < losses[0]).all()
     assert (losses[2] <= losses[1] + 1e-6).all()
 
@@ -319,9 +325,9 @@ def test_masks_that_hold_nothing_out_train_to_the_end():
     )
     schedule = Schedule.of(data.kept, SEED, settings)
     initial = np.tile(network.initial(SEED), (2, 1))
-    found = Trainer(network, data, schedule, settings, "cpu").train(initial, keep_going)
+    [found] = Trainer(network, data, schedule, settings, "cpu").train(initial, keep_going)
     without = TrainingData(data.features, data.targets, data.kept)
-    last = Trainer(network, without, schedule, settings, "cpu").train(initial, keep_going)
+    [last] = Trainer(network, without, schedule, settings, "cpu").train(initial, keep_going)
     assert (found[0] == last[0]).all()
 
 
@@ -365,7 +371,7 @@ def test_masked_frames_do_not_fill_up_the_batches_of_others():
         features, targets = network.features(observations), network.targets(actions)
         features[0] = first
         data = TrainingData(features, targets, kept)
-        clones = train_networks(network, data, SEED, settings, threads=1, progress=keep_going)
+        [clones] = train_networks(network, data, SEED, settings, threads=1, progress=keep_going)
         found.append(clones.parameters)
     assert (found[0] == found[1]).all()
 
@@ -385,7 +391,7 @@ def test_a_gpu_that_is_not_there_is_a_users_mistake():
 
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    settings = BCSettings(device="cuda")
+    settings = BCSettings(device="cuda", n_updates=1)
     network = Network.of(OBSERVATIONS, spaces.Discrete(3), settings)
     observations, actions, kept = example(spaces.Discrete(3))
     data = TrainingData(network.features(observations), network.targets(actions), kept)

@@ -15,6 +15,7 @@ from r2rise.retraining import Retrainer, keep_going
 
 EXCERPT = Path(__file__).parent.parent / "examples" / "cartpole.npz"
 N_SEEDS = 64
+SHORT = {"name": "bc", "settings": {"n_updates": 70}}
 
 
 def retrainer(**algorithm) -> Retrainer:
@@ -28,7 +29,7 @@ def retrainer(**algorithm) -> Retrainer:
 def test_returns_over_64_seeds_agree_in_distribution_with_imitations():
     found = {}
     for name in ("bc", "imitation-bc"):
-        ours = retrainer(name=name)
+        ours = retrainer(name=name, settings={"n_epochs": 10})
         records = ours.run(toys.shard(ours, "baseline", range(N_SEEDS)), keep_going)
         found[name] = [record.returns.mean() for record in records]
     test = ks_2samp(found["bc"], found["imitation-bc"])
@@ -40,7 +41,7 @@ def test_threads_and_company_change_no_bit():
     demonstrations = Demonstrations.load(EXCERPT)
     found = []
     for execution in ({}, {"threads": 2}, {"shard_size": 4}):
-        study = Study(environment="CartPole-v1", algorithm="bc", budget=128, execution=execution)
+        study = Study(environment="CartPole-v1", algorithm=SHORT, budget=128, execution=execution)
         ours = Retrainer(resolve(study, demonstrations).study, demonstrations)
         size = 4 if "shard_size" in execution else 64
         shards = [toys.shard(ours, "design", range(s, s + size)) for s in range(0, 64, size)]
@@ -52,7 +53,7 @@ def test_threads_and_company_change_no_bit():
 def test_a_failure_in_a_shard_is_each_masks_own_record(monkeypatch):
     from r2rise.algorithms.bc import algorithm
 
-    ours = retrainer(name="bc")
+    ours = retrainer(**SHORT)
     monkeypatch.setattr(algorithm.BC, "_train", lambda *_: 1 / 0)
     records = ours.run(toys.shard(ours, "design", range(4), 2), keep_going)
     assert {record.reason.partition(" (")[0] for record in records} == {
@@ -89,7 +90,7 @@ def test_the_device_is_part_of_the_resolved_study(device):
     ("environment", "settings", "reason"),
     [
         ("CartPole-v1", {"network": "cnn"}, "network 'cnn' expects image observations"),
-        ("CartPole-v1", {"n_updates": 5}, "give either n_epochs or n_updates"),
+        ("CartPole-v1", {"n_updates": 5, "n_epochs": 5}, "give either n_updates or n_epochs"),
         ("CartPole-v1", {"device": "tpu"}, "device"),
     ],
 )

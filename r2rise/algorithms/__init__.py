@@ -3,27 +3,41 @@
 from r2rise.algorithms.base import (
     Algorithm,
     ChecksEnvironment,
+    CountsTraining,
     NoSettings,
     Policy,
     Progress,
+    TrainingAmount,
+    TrainsAlong,
     TrainsMany,
 )
 from r2rise.algorithms.registry import (
     algorithm_names,
+    amount_of,
     check_algorithm,
+    counts_training,
     make_algorithm,
+    names_training,
     uses_next_obs,
+    with_amount,
 )
 
 __all__ = [
     "Algorithm",
     "ChecksEnvironment",
+    "CountsTraining",
     "NoSettings",
     "Policy",
     "Progress",
+    "TrainingAmount",
+    "TrainsAlong",
     "TrainsMany",
     "algorithm_names",
+    "amount_of",
     "check_algorithm",
+    "counts_training",
     "make_algorithm",
+    "names_training",
     "uses_next_obs",
+    "with_amount",
 ]

@@ -3,12 +3,13 @@
 As the `imitation` library does them, with PPO of Stable-Baselines3 as the generator.
 """
 
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from gymnasium import spaces
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
-from r2rise.algorithms.base import Policy, Progress
+from r2rise.algorithms.amounts import ENVIRONMENT_STEPS
+from r2rise.algorithms.base import Policy, Progress, TrainingAmount
 from r2rise.algorithms.batch_order import SharedOrder
 from r2rise.algorithms.rl_spaces import check_spaces, refuse, takes_cnn
 from r2rise.demonstrations import Transitions
@@ -97,6 +98,7 @@ class _Adversarial:
     """The alternation that both algorithms share; they differ in what the reward is."""
 
     uses_next_obs = True
+    training_amount: ClassVar[TrainingAmount] = ENVIRONMENT_STEPS
     name: str
 
     def __init__(self, settings: AdversarialSettings) -> None:
@@ -153,6 +155,10 @@ class _Adversarial:
         progress(1.0)
         policy: Policy = parts.only_what_acts(generator.policy)
         return policy
+
+    def least_amount(self, n_frames: int) -> int:  # noqa: ARG002  (steps, not frames, are counted)
+        """Return a quarter of the steps, at least one round; see `CountsTraining`."""
+        return max(self.settings.total_steps // 4, self.settings.round_steps)
 
     def _trainer_class(self) -> "type[AdversarialTrainer]":
         raise NotImplementedError

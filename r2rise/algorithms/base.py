@@ -1,7 +1,8 @@
 """The seam between R2RISE and an imitation-learning algorithm."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +70,67 @@ class TrainsMany(Protocol):
 
         Returns:
             A policy for each mask.
+        """
+
+
+@dataclass(frozen=True)
+class TrainingAmount:
+    """How an algorithm counts its training.
+
+    Attributes:
+        setting: The setting that holds the amount; None there means that it is to be chosen.
+        unit: `updates` or `environment steps`.
+        automatic: Whether the training check chooses the amount where a study names none.
+        instead: Another setting that says how long to train if that one is None, or None.
+    """
+
+    setting: str
+    unit: str
+    automatic: bool
+    instead: str | None = None
+
+
+@runtime_checkable
+class CountsTraining(Protocol):
+    """An algorithm that says how it counts its training, so that the amount can be chosen."""
+
+    training_amount: ClassVar[TrainingAmount]
+
+    def least_amount(self, n_frames: int) -> int:
+        """Return the smallest amount worth trying on so many frames."""
+
+
+@runtime_checkable
+class TrainsAlong(Protocol):
+    """An algorithm whose policies at several amounts lie on one path."""
+
+    def trains_along(self) -> bool:
+        """Say whether they do with its settings: False with a schedule that knows its end."""
+
+    def train_along(
+        self,
+        demonstrations: Demonstrations,
+        kept: NDArray[np.bool_],
+        environment: Environment,
+        seed: int,
+        amounts: Sequence[int],
+        *,
+        threads: int,
+        progress: Progress,
+    ) -> list[Sequence[Policy]]:
+        """Train a policy for each mask once, and return what it is at several amounts.
+
+        Args:
+            demonstrations: All frames, one copy for all masks.
+            kept: (n_masks, n_frames) bool, at least one frame for each mask.
+            environment: As for `train`.
+            seed: As for `train`.
+            amounts: Increasing; they replace that of the settings.
+            threads: Threads to use; they change no bit.
+            progress: To be called now and then.
+
+        Returns:
+            For each amount what `train_many` gives when trained to it alone, bit for bit.
         """
 
 

@@ -1,13 +1,14 @@
 """Behavioural cloning as the `imitation` library does it."""
 
 import warnings
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 from gymnasium import spaces
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import Field, PositiveInt
 
-from r2rise.algorithms.base import Policy, Progress
+from r2rise.algorithms.amounts import UPDATES, UpdatesOrEpochs
+from r2rise.algorithms.base import Policy, Progress, TrainingAmount
 from r2rise.algorithms.batch_order import SharedOrder
 from r2rise.algorithms.rl_spaces import check_spaces
 from r2rise.demonstrations import Transitions
@@ -22,12 +23,13 @@ class ImitationBC:
     are kept, the batch is as large as what is kept.
     """
 
-    class Settings(BaseModel):
+    training_amount: ClassVar[TrainingAmount] = UPDATES
+
+    class Settings(UpdatesOrEpochs):
         """Settings of `imitation`'s BC, with its defaults.
 
         Attributes:
-            n_epochs: Passes over the kept frames.
-            batch_size: Frames per update.
+            n_updates, n_epochs, batch_size: Those of `UpdatesOrEpochs`.
             learning_rate: Adam's step size.
             ent_weight: Weight of the entropy bonus.
             l2_weight: Weight of the L2 penalty.
@@ -35,10 +37,6 @@ class ImitationBC:
             activation: Non-linearity of the hidden layers.
         """
 
-        model_config = ConfigDict(frozen=True, extra="forbid")
-
-        n_epochs: int = Field(default=10, ge=1)
-        batch_size: int = Field(default=32, ge=1)
         learning_rate: float = Field(default=1e-3, gt=0)
         ent_weight: float = Field(default=1e-3, ge=0)
         l2_weight: float = Field(default=0.0, ge=0)
@@ -58,6 +56,10 @@ class ImitationBC:
         actions = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete)
         check_spaces("imitation-bc", environment, actions, bounded=False)
 
+    def least_amount(self, n_frames: int) -> int:
+        """Return the smallest number of updates worth trying; see `CountsTraining`."""
+        return self.settings.least_updates(n_frames)
+
     def train(
         self,
         transitions: Transitions,
@@ -73,7 +75,7 @@ class ImitationBC:
 
         settings = self.settings
         batches = SharedOrder(transitions, seed, settings.batch_size)
-        n_updates = settings.n_epochs * batches.per_epoch
+        n_updates = settings.updates(batches.per_epoch)
         trainer = BC(
             observation_space=environment.observation_space,
             action_space=environment.action_space,
@@ -91,7 +93,7 @@ class ImitationBC:
             # imitation logs its first batch this way whatever the interval
             warnings.filterwarnings("ignore", message="Converting a tensor with requires_grad")
             trainer.train(
-                n_epochs=settings.n_epochs,
+                n_batches=n_updates,
                 on_batch_end=_reporter(progress, n_updates),
                 log_interval=n_updates + 1,
                 progress_bar=False,

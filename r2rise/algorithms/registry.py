@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
 
-from r2rise.algorithms.base import Algorithm, NoSettings, Policy, Progress
+from r2rise.algorithms.base import Algorithm, NoSettings, Policy, Progress, TrainingAmount
 from r2rise.demonstrations import Transitions
 from r2rise.environments import Environment, import_object
 from r2rise.errors import MissingExtra, R2RiseError, StudyError, UnknownName, suggestion
@@ -163,6 +163,51 @@ def make_algorithm(spec: AlgorithmSpec) -> Algorithm:
 def uses_next_obs(algorithm: Any) -> bool:
     """Say whether an algorithm learns from the observations that followed the actions."""
     return bool(getattr(algorithm, "uses_next_obs", False))
+
+
+def counts_training(spec: AlgorithmSpec) -> TrainingAmount | None:
+    """Return how an algorithm counts its training; None where no amount can be set.
+
+    An instance has its settings already: its amount is its own.
+    """
+    implementation = load_implementation(spec)
+    if not isinstance(implementation, type):
+        return None
+    return getattr(implementation, "training_amount", None)
+
+
+def amount_of(spec: AlgorithmSpec) -> int | None:
+    """Return the amount of training that the settings of a checked spec name, or None."""
+    counted = counts_training(spec)
+    return None if counted is None else cast("int | None", spec.settings.get(counted.setting))
+
+
+def names_training(spec: AlgorithmSpec) -> bool:
+    """Say whether the settings of a checked spec say how long to train, in whatever way."""
+    counted = counts_training(spec)
+    if counted is None:
+        return False
+    settings = filter(None, (counted.setting, counted.instead))
+    return any(spec.settings.get(setting) is not None for setting in settings)
+
+
+def with_amount(spec: AlgorithmSpec, amount: int) -> AlgorithmSpec:
+    """Return the spec with another amount of training.
+
+    Raises:
+        StudyError: When the algorithm has no such setting.
+    """
+    counted = counts_training(spec)
+    if counted is None:
+        raise StudyError(
+            f"The algorithm {spec.name!r} does not say how it counts its training: expected a "
+            f"class with `training_amount` (see r2rise.algorithms.CountsTraining).",
+            field="algorithm.name",
+        )
+    settings = {**spec.settings, counted.setting: amount}
+    if counted.instead is not None:
+        settings[counted.instead] = None
+    return spec.model_copy(update={"settings": settings})
 
 
 def needed_extra(name: str) -> str | None:

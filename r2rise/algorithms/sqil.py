@@ -1,12 +1,13 @@
 """Soft Q imitation learning, as the `imitation` library does it."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 from gymnasium import spaces
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
-from r2rise.algorithms.base import Policy, Progress
+from r2rise.algorithms.amounts import ENVIRONMENT_STEPS
+from r2rise.algorithms.base import Policy, Progress, TrainingAmount
 from r2rise.algorithms.rl_spaces import check_spaces, refuse
 from r2rise.demonstrations import Transitions
 from r2rise.environments import Environment
@@ -26,6 +27,7 @@ class SQIL:
     """
 
     uses_next_obs = True
+    training_amount: ClassVar[TrainingAmount] = ENVIRONMENT_STEPS
 
     class Settings(BaseModel):
         """Settings of `sqil`.
@@ -85,6 +87,10 @@ class SQIL:
         acted = environment.action_space
         if isinstance(acted, spaces.Box) and (acted.low == acted.high).any():
             refuse("sqil", environment, f"expected actions that can vary, got {acted}")
+
+    def least_amount(self, n_frames: int) -> int:  # noqa: ARG002  (steps, not frames, are counted)
+        """Return a quarter of the steps, and enough to learn; see `CountsTraining`."""
+        return max(self.settings.total_steps // 4, self.settings.learning_starts + 1)
 
     def train(
         self,

@@ -1,9 +1,13 @@
 """Behavioural cloning behind the seam."""
 
+from collections.abc import Sequence
+from typing import ClassVar
+
 import numpy as np
 from numpy.typing import NDArray
 
-from r2rise.algorithms.base import Progress
+from r2rise.algorithms.amounts import UPDATES
+from r2rise.algorithms.base import Policy, Progress, TrainingAmount
 from r2rise.algorithms.bc.network import Network
 from r2rise.algorithms.bc.policies import Clone, Clones
 from r2rise.algorithms.bc.schedule import TrainingData, only, spread_rows
@@ -21,6 +25,7 @@ class BC:
     """
 
     Settings = BCSettings
+    training_amount: ClassVar[TrainingAmount] = UPDATES
 
     def __init__(self, settings: BCSettings) -> None:
         self.settings = settings
@@ -39,6 +44,10 @@ class BC:
         """Check that a network fits the spaces; see `ChecksEnvironment`."""
         self._network(environment)
 
+    def least_amount(self, n_frames: int) -> int:
+        """Return the smallest number of updates worth trying; see `CountsTraining`."""
+        return self.settings.least_updates(n_frames)
+
     def masks_at_once(self, n_frames: int, environment: Environment) -> int:
         """Return the largest power of two up to 64 whose training costs at most 3e11 operations."""
         network = self._network(environment)
@@ -53,7 +62,9 @@ class BC:
         data = TrainingData(
             np.zeros_like(features), np.zeros_like(targets), np.ones((1, 1), dtype=bool)
         )
-        return self._train(network, data, 0, 1, lambda _: None)
+        once = self.settings.model_copy(update={"n_updates": 1, "n_epochs": None})
+        [clones] = train_networks(network, data, 0, once, threads=1, progress=lambda _: None)
+        return clones
 
     def train(
         self,
@@ -71,7 +82,8 @@ class BC:
             targets=spread_rows(network.targets(transitions.acts), frame),
             kept=only(frame),
         )
-        return self._train(network, data, seed, 1, progress)[0]
+        [clones] = self._train(network, data, seed, None, 1, progress)
+        return clones[0]
 
     def train_many(
         self,
@@ -85,17 +97,51 @@ class BC:
     ) -> Clones:
         """Train a policy for each mask; see `TrainsMany.train_many`."""
         network = self._network(environment)
-        every = demonstrations.transitions(np.ones(demonstrations.n_frames, dtype=bool))
-        data = TrainingData(network.features(every.obs), network.targets(every.acts), kept)
-        return self._train(network, data, seed, threads, progress)
+        data = _data(network, demonstrations, kept)
+        [clones] = self._train(network, data, seed, None, threads, progress)
+        return clones
+
+    def trains_along(self) -> bool:
+        """Say whether policies at several amounts lie on one path; see `TrainsAlong`."""
+        return self.settings.validation_share == 0
+
+    def train_along(
+        self,
+        demonstrations: Demonstrations,
+        kept: NDArray[np.bool_],
+        environment: Environment,
+        seed: int,
+        amounts: Sequence[int],
+        *,
+        threads: int,
+        progress: Progress,
+    ) -> list[Sequence[Policy]]:
+        """Train once for several amounts; see `TrainsAlong.train_along`."""
+        network = self._network(environment)
+        data = _data(network, demonstrations, kept)
+        return [*self._train(network, data, seed, amounts, threads, progress)]
 
     def _network(self, environment: Environment) -> Network:
         spaces = environment.observation_space, environment.action_space
         return Network.of(*spaces, self.settings)
 
     def _train(
-        self, network: Network, data: TrainingData, seed: int, threads: int, progress: Progress
-    ) -> Clones:
+        self,
+        network: Network,
+        data: TrainingData,
+        seed: int,
+        amounts: Sequence[int] | None,
+        threads: int,
+        progress: Progress,
+    ) -> list[Clones]:
         return train_networks(
-            network, data, seed, self.settings, threads=threads, progress=progress
-        )
+            network, data, seed, self.settings,
+            amounts=amounts, threads=threads, progress=progress,
+        )  # fmt: skip
+
+
+def _data(
+    network: Network, demonstrations: Demonstrations, kept: NDArray[np.bool_]
+) -> TrainingData:
+    every = demonstrations.transitions(np.ones(demonstrations.n_frames, dtype=bool))
+    return TrainingData(network.features(every.obs), network.targets(every.acts), kept)

@@ -16,30 +16,34 @@ class Calls:
     """Calls of the compiled loop, each of which does some updates of some masks.
 
     Args:
-        update: Does the updates from one number to another of a slice of the masks; gets these
-            masks' moments (2, n, n_parameters) and positions in their epoch (n,), 0 at first.
-        parameters: (n_masks, n_parameters).
+        update: Does a mask's updates from one number to another; gets the mask, its moments
+            (2, n_parameters) and both numbers. Updates beyond its last are left out.
+        moments: (2, n_parameters), those before the first update.
         n_masks: Masks of a call.
         n_updates: Updates of a call.
     """
 
     def __init__(
-        self, update: Callable[..., None], parameters: NDArray[Any], n_masks: int, n_updates: int
+        self,
+        update: Callable[[int, NDArray[Any], int, int], None],
+        moments: NDArray[Any],
+        n_masks: int,
+        n_updates: int,
     ) -> None:
-        self._update, self._parameters = update, parameters
+        self._update, self._moments = update, moments
         self._n_masks, self._n_updates = n_masks, n_updates
         self._stop, self._finished = Event(), SimpleQueue[Exception | None]()
 
     def run(self, n_updates: NDArray[np.int64], threads: int, progress: Progress) -> None:
         """Do all updates, (n_masks,), and report each call; raise what one raised."""
         starts = range(0, len(n_updates), self._n_masks)
-        chunks = [slice(start, start + self._n_masks) for start in starts]
-        calls = [range(0, int(n_updates[rows].max()), self._n_updates) for rows in chunks]
+        chunks = [range(len(n_updates))[start : start + self._n_masks] for start in starts]
+        calls = [range(0, int(n_updates[masks].max()), self._n_updates) for masks in chunks]
         n_calls = sum(map(len, calls))
         pool = ThreadPoolExecutor(threads)
         try:
-            for rows, updates in zip(chunks, calls, strict=True):
-                pool.submit(self._train_some, rows, updates)
+            for masks, updates in zip(chunks, calls, strict=True):
+                pool.submit(self._train_some, masks, updates)
             for done in range(1, n_calls + 1):
                 error = self._finished.get()
                 if error is not None:
@@ -49,15 +53,14 @@ class Calls:
             self._stop.set()  # those of a canceled shard are not waited for
             pool.shutdown(cancel_futures=True)
 
-    def _train_some(self, rows: slice, updates: range) -> None:
+    def _train_some(self, masks: range, updates: range) -> None:
         try:
-            shape, dtype = self._parameters[rows].shape, self._parameters.dtype
-            state = np.zeros((2, *shape), dtype)
-            positions = np.zeros(shape[0], np.int64)
+            moments = np.repeat(self._moments[None], len(masks), axis=0)
             for start in updates:
                 if self._stop.is_set():
                     return
-                self._update(rows, state, positions, start, start + self._n_updates)
+                for mask, own in zip(masks, moments, strict=True):
+                    self._update(mask, own, start, start + self._n_updates)
                 self._finished.put(None)
         except Exception as error:
             self._finished.put(error)

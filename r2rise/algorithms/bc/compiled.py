@@ -33,42 +33,53 @@ def train(
     network: Network,
     data: TrainingData,
     schedule: Schedule,
-    parameters: NDArray[Any],
+    initial: NDArray[Any],
     settings: BCSettings,
     *,
     threads: int,
     progress: Progress,
-) -> None:
-    """Train a network for each mask; `parameters` are changed in place.
+) -> NDArray[Any]:
+    """Train a network for each mask.
 
     Args:
         network: An MLP, or one convolution before it.
-        data: The frames and which of them each mask keeps.
-        schedule: The batches.
-        parameters: (n_masks, n_parameters) initial parameters, float32 or float64.
+        data: The frames.
+        schedule: The batches of each mask, and when its parameters are asked for.
+        initial: (n_masks, n_parameters) initial parameters, float32 or float64.
         settings: Loss and step size.
         threads: Threads over masks; they change no bit.
         progress: Told after every few masks, and at least about once a second.
+
+    Returns:
+        (n_stops, n_masks, n_parameters).
     """
-    weights = np.array(
-        [settings.learning_rate, settings.l2_weight, settings.ent_weight], parameters.dtype
-    )
+    parameters, dtype = initial.copy(), initial.dtype
+    found = np.zeros((len(schedule.stops), *parameters.shape), dtype)
+    weights = np.array([settings.learning_rate, settings.l2_weight, settings.ent_weight], dtype)
     shapes, repeats = layer_table(network)
     sizes = np.array(network.head.sizes, dtype=np.int64)
     kind = CATEGORICAL if network.head.kind == "categorical" else GAUSSIAN
-    features = input_rows(network, data.features.astype(parameters.dtype, copy=False))
+    features = input_rows(network, data.features.astype(dtype, copy=False))
+
+    def update(mask: int, moments: NDArray[Any], start: int, stop: int) -> None:
+        for number, end in enumerate(schedule.stops[:, mask].tolist()):
+            last = min(stop, end)
+            if start < last:
+                _train_one(
+                    features, data.targets, schedule.batches(mask, start, last), parameters[mask],
+                    moments[0], moments[1], start, weights, shapes, repeats, sizes, kind,
+                    network.activation == "tanh",
+                )  # fmt: skip
+                start = last
+                if start == end:
+                    found[number, mask] = parameters[mask]
+
     size = min(MASKS_AT_ONCE, len(parameters))
     operations = 6 * size * int(schedule.batch_size.max()) * network.n_products
-
-    def update(rows: slice, state: Any, positions: Any, start: int, stop: int) -> None:
-        _train_masks(
-            features, data.targets, data.kept[rows], schedule.order, schedule.batch_size[rows],
-            schedule.n_batches[rows], schedule.n_updates[rows], parameters[rows], state, positions,
-            start, stop, weights, shapes, repeats, sizes, kind, network.activation == "tanh",
-        )  # fmt: skip
-
-    calls = Calls(update, parameters, MASKS_AT_ONCE, max(1, CALL_OPERATIONS // operations))
+    moments = np.zeros((2, parameters.shape[1]), dtype)
+    calls = Calls(update, moments, MASKS_AT_ONCE, max(1, CALL_OPERATIONS // operations))
     calls.run(schedule.n_updates, threads, progress)
+    return found
 
 
 def input_rows(network: Network, features: NDArray[Any]) -> NDArray[Any]:
@@ -204,19 +215,6 @@ def _adam(
 
 
 @jit
-def _next_batch(kept: Any, order: Any, position: int, batch: Any) -> int:
-    """Fill a batch with the next kept frames of an epoch; return where it ended."""
-    filled = 0
-    while filled < batch.shape[0]:
-        frame = order[position]
-        position += 1
-        if kept[frame]:
-            batch[filled] = frame
-            filled += 1
-    return position
-
-
-@jit
 def forward(
     parameters: Any, layers: Any, shapes: Any, repeats: Any, n: int, use_tanh: bool
 ) -> None:
@@ -282,31 +280,15 @@ def _through_activation(delta: Any, outputs: Any, use_tanh: bool) -> None:
 
 
 @jit
-def _train_masks(
-    features: Any, targets: Any, kept: Any, order: Any, batch_size: Any, n_batches: Any,
-    n_updates: Any, parameters: Any, state: Any, positions: Any, start: int, stop: int,
+def _train_one(
+    features: Any, targets: Any, batches: Any, parameters: Any, first: Any, second: Any, start: int,
     weights: Any, shapes: Any, repeats: Any, sizes: Any, kind: int, use_tanh: bool,
 ) -> None:  # fmt: skip
-    """Do the updates from `start` to `stop` of masks.
+    """Do the updates of a mask on its next batches, (n_updates, n); `start` came before.
 
-    `state` holds Adam's moments, `positions` where each mask is in its epoch: both are 0 before
-    the first update and are kept for the next call.
+    `parameters` and Adam's moments, `first` and `second`, are changed in place.
     """
-    for i in range(parameters.shape[0]):
-        positions[i] = _train_one(
-            features, targets, kept[i], order, batch_size[i], n_batches[i], parameters[i],
-            state[0, i], state[1, i], positions[i], start, min(stop, n_updates[i]), weights,
-            shapes, repeats, sizes, kind, use_tanh,
-        )  # fmt: skip
-
-
-@jit
-def _train_one(
-    features: Any, targets: Any, kept: Any, order: Any, batch_size: int, n_batches: int,
-    parameters: Any, first: Any, second: Any, position: int, start: int, stop: int,
-    weights: Any, shapes: Any, repeats: Any, sizes: Any, kind: int, use_tanh: bool,
-) -> int:  # fmt: skip
-    n = batch_size
+    n = batches.shape[1]
     n_values, end = n * repeats[0] * shapes[0, 0], 0
     inputs_end = n_values
     for number in range(shapes.shape[0]):
@@ -314,13 +296,10 @@ def _train_one(
         end += (shapes[number, 0] + 1) * shapes[number, 1]
     layers, deltas = np.empty(n_values, parameters.dtype), np.empty(n_values, parameters.dtype)
     gradient = np.zeros_like(parameters)
-    batch = np.empty(n, np.int64)
     head = layers[n_values - n * shapes[-1, 1] :].reshape(n, shapes[-1, 1])
     inputs = layers[:inputs_end].reshape(n, features.shape[1])
-    for update in range(start, stop):
-        if update % n_batches == 0:
-            position = 0
-        position = _next_batch(kept, order[update // n_batches], position, batch)
+    for update in range(batches.shape[0]):
+        batch = batches[update]
         for i in range(n):
             for j in range(inputs.shape[1]):
                 inputs[i, j] = features[batch[i], j]
@@ -329,5 +308,4 @@ def _train_one(
             head, targets, batch, sizes, kind, parameters[end:], gradient[end:], weights[2]
         )
         _backward(parameters, gradient, layers, deltas, shapes, repeats, n, use_tanh, end)
-        _adam(parameters, gradient, first, second, update + 1, weights)
-    return position
+        _adam(parameters, gradient, first, second, start + update + 1, weights)

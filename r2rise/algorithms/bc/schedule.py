@@ -1,6 +1,8 @@
 """What is trained on: the frames, which of them each mask keeps, and when it visits them."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,8 @@ from numpy.typing import NDArray
 from r2rise.algorithms.batch_order import epoch_order
 from r2rise.algorithms.bc.settings import BCSettings
 
+ORDERS_IN_MEMORY = 2**26
+"""Bytes of the orders of epochs that are remembered; others are made again."""
 _HELD_OUT_EPOCH = 2**32 - 1
 
 
@@ -34,39 +38,71 @@ class Schedule:
     """The batches of masks that share a training seed.
 
     Mask i visits the frames it keeps in the order of each epoch, `batch_size[i]` at a time, and
-    drops what is left over. Its updates end after `n_updates[i]`.
+    drops what is left over.
 
     Attributes:
-        order: (n_epochs, n_frames) int64, all frames in the shared order of each epoch.
+        kept: (n_masks, n_frames) bool.
         batch_size: (n_masks,) int64, at most the frames kept.
         n_batches: (n_masks,) int64, batches of an epoch.
-        n_updates: (n_masks,) int64.
+        stops: (n_stops, n_masks) int64, numbers of updates, increasing, after which the
+            parameters of each mask are asked for; its updates end at the last.
+        order_of: Gives all frames in the shared order of an epoch, (n_frames,) int64.
     """
 
-    order: NDArray[np.int64]
+    kept: NDArray[np.bool_]
     batch_size: NDArray[np.int64]
     n_batches: NDArray[np.int64]
-    n_updates: NDArray[np.int64]
+    stops: NDArray[np.int64]
+    order_of: Callable[[int], NDArray[np.int64]]
 
     @classmethod
-    def of(cls, kept: NDArray[np.bool_], seed: int, settings: BCSettings) -> "Schedule":
-        """Plan the updates of masks, (n_masks, n_frames) bool, each of which keeps a frame."""
+    def of(
+        cls,
+        kept: NDArray[np.bool_],
+        seed: int,
+        settings: BCSettings,
+        amounts: Sequence[int] | None = None,
+    ) -> "Schedule":
+        """Plan the updates of masks, (n_masks, n_frames) bool, each of which keeps a frame.
+
+        Args:
+            kept: The frames of each mask.
+            seed: Of the orders.
+            settings: Size of a batch, and how long to train.
+            amounts: Updates at which parameters are asked for, increasing, instead of how long the
+                settings say.
+
+        Raises:
+            StudyError: When nothing says how long to train.
+        """
         n_kept = kept.sum(axis=1)
         batch_size = np.minimum(settings.batch_size, n_kept)
         n_batches = n_kept // batch_size
-        if settings.n_epochs is not None:
-            n_updates = n_batches * settings.n_epochs
+        if amounts is None:
+            stops = np.array([[settings.updates(n) for n in n_batches.tolist()]])
         else:
-            n_updates = np.full(len(kept), settings.n_updates)
-        n_epochs = int((-(-n_updates // n_batches)).max())
+            stops = np.repeat(np.array(amounts, np.int64)[:, None], len(kept), axis=1)
         every = np.arange(kept.shape[1])
-        order = np.stack([epoch_order(every, seed, epoch) for epoch in range(n_epochs)])
-        return cls(order, batch_size, n_batches, n_updates)
+        remember = lru_cache(max(2, ORDERS_IN_MEMORY // max(1, every.nbytes)))
+        order_of = remember(partial(epoch_order, every, seed))
+        return cls(kept, batch_size, n_batches, stops, order_of)
 
-    def left_in_epoch(self, epoch: int) -> NDArray[np.int64]:
-        """Return how many updates each mask has in an epoch, (n_masks,)."""
-        left: NDArray[np.int64] = self.n_updates - epoch * self.n_batches
-        return np.minimum(np.maximum(left, 0), self.n_batches)
+    @property
+    def n_updates(self) -> NDArray[np.int64]:
+        """Updates of each mask, (n_masks,)."""
+        last: NDArray[np.int64] = self.stops[-1]
+        return last
+
+    def batches(self, mask: int, start: int, stop: int) -> NDArray[np.int64]:
+        """Return the frames of a mask's updates from one number to another, (n, batch_size)."""
+        size, n_batches = int(self.batch_size[mask]), int(self.n_batches[mask])
+        kept, first = self.kept[mask], start // n_batches
+        visits = []
+        for epoch in range(first, -(-stop // n_batches)):
+            order = self.order_of(epoch)
+            visits.append(order[kept[order]][: n_batches * size])
+        skipped = first * n_batches
+        return np.concatenate(visits).reshape(-1, size)[start - skipped : stop - skipped]
 
 
 def hold_out(kept: NDArray[np.bool_], seed: int, share: float) -> NDArray[np.bool_]:

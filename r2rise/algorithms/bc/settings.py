@@ -1,20 +1,20 @@
 """The settings of behavioural cloning."""
 
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt
+
+from r2rise.algorithms.amounts import UpdatesOrEpochs
 
 
-class BCSettings(BaseModel):
+class BCSettings(UpdatesOrEpochs):
     """Settings of `bc`; the defaults are those of `imitation`'s BC.
 
     Attributes:
         network: `mlp`, `cnn`, or `auto`: a CNN for images, else an MLP.
         hidden_sizes: Units of each hidden layer (of the CNN: after the convolutions).
         activation: Non-linearity of an MLP's hidden layers; a CNN has ReLU.
-        n_epochs: Passes over the kept frames; null where `n_updates` is given.
-        n_updates: Updates instead of epochs.
-        batch_size: Frames per update.
+        n_updates, n_epochs, batch_size: Those of `UpdatesOrEpochs`.
         learning_rate: Adam's step size.
         l2_weight: Weight of half the sum of squared parameters in the loss.
         ent_weight: Weight of the entropy bonus.
@@ -23,23 +23,12 @@ class BCSettings(BaseModel):
         device: `cpu`, `cuda`, or `auto`: `cuda` where there is one.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     network: Literal["auto", "mlp", "cnn"] = "auto"
     hidden_sizes: tuple[PositiveInt, ...] = (32, 32)
     activation: Literal["tanh", "relu"] = "tanh"
-    n_epochs: int | None = Field(default=10, ge=1)
-    n_updates: int | None = Field(default=None, ge=1)
-    batch_size: int = Field(default=32, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
     l2_weight: float = Field(default=0.0, ge=0)
     ent_weight: float = Field(default=1e-3, ge=0)
     validation_share: float = Field(default=0.0, ge=0, lt=1)
     patience: int = Field(default=5, ge=1)
     device: Literal["auto", "cpu", "cuda"] = "auto"
-
-    @model_validator(mode="after")
-    def _one_length(self) -> Self:
-        if (self.n_epochs is None) == (self.n_updates is None):
-            raise ValueError("give either n_epochs or n_updates (with n_epochs: null)")
-        return self

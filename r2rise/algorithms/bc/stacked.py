@@ -19,6 +19,8 @@ from r2rise.algorithms.bc.network import Network
 from r2rise.algorithms.bc.schedule import Schedule, TrainingData
 from r2rise.algorithms.bc.settings import BCSettings
 
+UPDATES_AHEAD = 128
+"""Updates whose batches are looked up at once."""
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8  # Adam (Kingma and Ba 2015)
 
 
@@ -100,13 +102,14 @@ def losses(
 class Trainer:
     """Trains a network for each mask.
 
-    A mask that has had its last update of an epoch, or has stopped early, takes no part in an
-    update: zero loss would not be enough, since Adam's momentum would still move it.
+    All masks do their updates side by side. One that has had its last or has stopped early takes no
+    part in those of others: zero loss would not be enough, since Adam's momentum would still move
+    it.
 
     Args:
         network: Their layers.
-        data: The frames and which of them each mask keeps.
-        schedule: The batches.
+        data: The frames, and those held out.
+        schedule: The batches of each mask, and when its parameters are asked for.
         settings: Loss, step size and early stopping.
         device: Where to train.
     """
@@ -123,9 +126,10 @@ class Trainer:
         self._data, self._device = data, device
 
     def train(self, initial: NDArray[Any], progress: Progress) -> NDArray[Any]:
-        """Return the trained parameters, (n_masks, n_parameters), of initial ones.
+        """Return the trained parameters, (n_stops, n_masks, n_parameters), of initial ones.
 
-        The work is done in the dtype of the initial parameters.
+        The work is done in the dtype of the initial parameters. With frames held out the last are
+        those of lowest validation loss.
         """
         parameters = torch.tensor(initial, device=self._device)
         self._features = torch.as_tensor(self._data.features, device=self._device).to(
@@ -133,36 +137,42 @@ class Trainer:
         )
         targets = torch.as_tensor(self._data.targets, device=self._device)
         self._targets = targets.to(parameters.dtype) if targets.is_floating_point() else targets
+        found = np.zeros((len(self._schedule.stops), *initial.shape), initial.dtype)
         state = _Adam.of(parameters)
         stopping = _EarlyStopping.of(parameters, self._settings.patience)
-        n_epochs, kept = len(self._schedule.order), self._data.kept
-        for epoch, order in enumerate(self._schedule.order):
-            visits = [order[kept[i][order]] for i in range(len(kept))]
-            left = self._schedule.left_in_epoch(epoch) * stopping.running
-            for number in range(int(left.max())):
-                rows = np.flatnonzero(left > number)
-                self._update(parameters, state, rows, visits, number)
-                progress((epoch + (number + 1) / int(left.max())) / n_epochs)
-            if self._data.held_out is not None:
-                found = self._validation_losses(parameters)
-                stopping.check(parameters, found, self._data.held_out)
-                if not stopping.running.any():
-                    break
-        best = stopping.best if self._data.held_out is not None else parameters
-        return best.cpu().numpy()
+        n_updates = self._schedule.n_updates
+        for update in range(int(n_updates.max())):
+            if update % UPDATES_AHEAD == 0:
+                ahead = [self._batches(mask, update) for mask in range(len(n_updates))]
+            rows = np.flatnonzero((n_updates > update) & stopping.running)
+            if not len(rows):
+                break
+            at = update % UPDATES_AHEAD
+            self._update(parameters, state, rows, [ahead[row][at] for row in rows])
+            for number, stops in enumerate(self._schedule.stops):
+                if (ended := np.flatnonzero(stops == update + 1)).size:
+                    found[number, ended] = parameters[ended].cpu().numpy()
+            self._validate(parameters, stopping, rows, update + 1)
+            progress((update + 1) / int(n_updates.max()))
+        if self._data.held_out is not None:
+            found[-1] = stopping.best.cpu().numpy()
+        return found
+
+    def _batches(self, mask: int, start: int) -> NDArray[np.int64]:
+        """Return the frames of a mask's next updates, (n, batch_size)."""
+        stop = min(start + UPDATES_AHEAD, int(self._schedule.n_updates[mask]))
+        if start >= stop:
+            return np.zeros((0, 1), np.int64)
+        return self._schedule.batches(mask, start, stop)
 
     def _update(
         self,
         parameters: Tensor,
         state: "_Adam",
         rows: NDArray[np.int64],
-        visits: list[NDArray[np.int64]],
-        number: int,
+        batches: list[NDArray[np.int64]],
     ) -> None:
-        sizes = self._schedule.batch_size
-        frames, shares = _filled_up(
-            [visits[row][number * sizes[row] : (number + 1) * sizes[row]] for row in rows]
-        )
+        frames, shares = _filled_up(batches)
         chosen = torch.as_tensor(rows, device=self._device)
         own = parameters[chosen].requires_grad_()
         loss = self._losses(own, frames, shares).sum()
@@ -181,12 +191,30 @@ class Trainer:
             self._settings.ent_weight,
         )  # fmt: skip
 
-    def _validation_losses(self, parameters: Tensor) -> NDArray[Any]:
-        held_out = self._data.held_out
-        assert held_out is not None  # noqa: S101  (called with held-out frames only)
-        frames, shares = _filled_up([np.flatnonzero(own) for own in held_out])
+    def _validate(
+        self,
+        parameters: Tensor,
+        stopping: "_EarlyStopping",
+        rows: NDArray[np.int64],
+        n_done: int,
+    ) -> None:
+        """Check those masks that an epoch, or their training, ended for with this update."""
+        held_out, schedule = self._data.held_out, self._schedule
+        if held_out is None:
+            return
+        ended = (n_done % schedule.n_batches == 0) | (n_done == schedule.n_updates)
+        rows = rows[ended[rows]]
+        if len(rows):
+            stopping.check(parameters, rows, self._validation_losses(parameters, held_out, rows))
+
+    def _validation_losses(
+        self, parameters: Tensor, held_out: NDArray[np.bool_], rows: NDArray[np.int64]
+    ) -> NDArray[Any]:
+        """Return the losses of some masks; of one that holds nothing out, -infinity."""
+        frames, shares = _filled_up([np.flatnonzero(own) for own in held_out[rows]])
         with torch.no_grad():
-            return self._losses(parameters, frames, shares).cpu().numpy()
+            found = self._losses(parameters[rows], frames, shares).cpu().numpy()
+        return np.where(held_out[rows].any(axis=1), found, -np.inf)
 
 
 def _filled_up(batches: list[NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -263,9 +291,9 @@ class _EarlyStopping:
         """Masks that go on, (n_masks,) bool."""
         return self.waited < self.patience
 
-    def check(self, parameters: Tensor, found: NDArray[Any], held_out: NDArray[np.bool_]) -> None:
-        """Take in the validation losses after an epoch; masks without any frame train on."""
-        better = ((found < self.lowest) | ~held_out.any(axis=1)) & self.running
-        self.best[better] = parameters[better]
-        self.lowest = np.where(better, found, self.lowest)
-        self.waited = np.where(better, 0, self.waited + 1)
+    def check(self, parameters: Tensor, rows: NDArray[np.int64], found: NDArray[Any]) -> None:
+        """Take in the losses of some masks after an epoch; -infinity is always better."""
+        better = (found < self.lowest[rows]) | np.isneginf(found)
+        self.best[rows[better]] = parameters[rows[better]]
+        self.lowest[rows[better]] = found[better]
+        self.waited[rows] = np.where(better, 0, self.waited[rows] + 1)

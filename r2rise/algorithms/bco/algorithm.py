@@ -1,9 +1,13 @@
 """Behavioural cloning from observation behind the seam."""
 
+from collections.abc import Sequence
+from typing import ClassVar
+
 import numpy as np
 from numpy.typing import NDArray
 
-from r2rise.algorithms.base import Progress
+from r2rise.algorithms.amounts import UPDATES
+from r2rise.algorithms.base import Policy, Progress, TrainingAmount
 from r2rise.algorithms.bc.algorithm import BC
 from r2rise.algorithms.bc.network import Network
 from r2rise.algorithms.bc.policies import Clone, Clones
@@ -30,6 +34,7 @@ class BCO:
 
     Settings = BCOSettings
     resolve_settings = staticmethod(BC.resolve_settings)
+    training_amount: ClassVar[TrainingAmount] = UPDATES
     uses_next_obs = True
 
     def __init__(self, settings: BCOSettings) -> None:
@@ -39,6 +44,10 @@ class BCO:
     def check_environment(self, environment: Environment) -> None:
         """Check that networks fit the spaces; see `ChecksEnvironment`."""
         self._network(environment)
+
+    def least_amount(self, n_frames: int) -> int:
+        """Return the smallest number of updates worth trying; see `CountsTraining`."""
+        return self.settings.least_updates(n_frames)
 
     def masks_at_once(self, n_frames: int, environment: Environment) -> int:
         """Return the largest power of two up to 64 whose training costs at most 3e11 operations.
@@ -75,7 +84,8 @@ class BCO:
         """Train one policy; see `Algorithm.train`."""
         frame = transitions.frame
         pairs = Pairs(spread_rows(transitions.obs, frame), spread_rows(transitions.next_obs, frame))
-        return self._train(pairs, only(frame), environment, seed, 1, progress)[0]
+        [clones] = self._train(pairs, only(frame), environment, seed, None, 1, progress)
+        return clones[0]
 
     def train_many(
         self,
@@ -88,9 +98,28 @@ class BCO:
         progress: Progress,
     ) -> Clones:
         """Train a policy for each mask; see `TrainsMany.train_many`."""
-        every = demonstrations.transitions(np.ones(demonstrations.n_frames, dtype=bool))
-        pairs = Pairs(every.obs, every.next_obs)
-        return self._train(pairs, kept, environment, seed, threads, progress)
+        pairs = _all_pairs(demonstrations)
+        [clones] = self._train(pairs, kept, environment, seed, None, threads, progress)
+        return clones
+
+    def trains_along(self) -> bool:
+        """Say whether policies at several amounts lie on one path; see `TrainsAlong`."""
+        return self.settings.alpha_iterations == 0 and BC(self.settings).trains_along()
+
+    def train_along(
+        self,
+        demonstrations: Demonstrations,
+        kept: NDArray[np.bool_],
+        environment: Environment,
+        seed: int,
+        amounts: Sequence[int],
+        *,
+        threads: int,
+        progress: Progress,
+    ) -> list[Sequence[Policy]]:
+        """Train once for several amounts; see `TrainsAlong.train_along`."""
+        pairs = _all_pairs(demonstrations)
+        return [*self._train(pairs, kept, environment, seed, amounts, threads, progress)]
 
     def _network(self, environment: Environment, *, n_observations: int = 1) -> Network:
         settings = self.settings if n_observations == 1 else self.settings.inverse
@@ -103,9 +132,10 @@ class BCO:
         kept: NDArray[np.bool_],
         environment: Environment,
         seed: int,
+        amounts: Sequence[int] | None,
         threads: int,
         progress: Progress,
-    ) -> Clones:
+    ) -> list[Clones]:
         settings, network = self.settings, self._network(environment)
         with Interaction(environment) as interaction:
             beginning = self._begin(interaction, environment, seed, part(progress, 0, 0.3))
@@ -113,7 +143,7 @@ class BCO:
             labels = cloning.labels(beginning.model, part(progress, 0.3, 0.4))
             rest = part(progress, 0.4, 1)
             if not settings.alpha_iterations:
-                return cloning.clone(labels, kept, threads=threads, progress=rest)
+                return cloning.clone(labels, kept, amounts=amounts, threads=threads, progress=rest)
             found = [
                 cloning.iterate(
                     beginning, labels, kept[i : i + 1], interaction,
@@ -122,7 +152,7 @@ class BCO:
                 for i in range(len(kept))
             ]  # fmt: skip
         parameters = np.concatenate([clones.parameters for clones in found])
-        return Clones(network, parameters, settings.device)
+        return [Clones(network, parameters, settings.device)]
 
     def _begin(
         self, interaction: Interaction, environment: Environment, seed: int, progress: Progress
@@ -132,3 +162,8 @@ class BCO:
         if known is None or known.seed != seed or known.environment is not environment:
             known = self._beginning = begin(interaction, environment, seed, self.settings, progress)
         return known
+
+
+def _all_pairs(demonstrations: Demonstrations) -> Pairs:
+    every = demonstrations.transitions(np.ones(demonstrations.n_frames, dtype=bool))
+    return Pairs(every.obs, every.next_obs)

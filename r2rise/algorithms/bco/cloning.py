@@ -1,5 +1,6 @@
 """From pairs of observations to policies: the lines of BCO(alpha), Algorithm 1 of the paper."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,16 +90,18 @@ class Cloning:
         labels: NDArray[Any],
         kept: NDArray[np.bool_],
         *,
+        amounts: Sequence[int] | None = None,
         iteration: int = 0,
         initial: Floats | None = None,
         threads: int,
         progress: Progress,
-    ) -> Clones:
-        """Return a policy for each mask; at first what `bc` gives for these actions.
+    ) -> list[Clones]:
+        """Return policies for each mask, at each amount; at first those of `bc` for these actions.
 
         Args:
             labels: (n_frames, *act_shape).
             kept: (n_masks, n_frames) bool.
+            amounts: Updates at which policies are asked for; in the end when left out.
             iteration: Number of the alpha-iteration, which has its own batch order; 0 before.
             initial: (n_masks, n_parameters) to go on from.
             threads: Threads to use; they change no bit.
@@ -108,7 +111,7 @@ class Cloning:
         seed = _seed(self._seed, _CLONE, iteration) if iteration else self._seed
         return train_networks(
             self._network, data, seed, self._settings,
-            initial=initial, threads=threads, progress=progress,
+            amounts=amounts, initial=initial, threads=threads, progress=progress,
         )  # fmt: skip
 
     def iterate(
@@ -124,7 +127,8 @@ class Cloning:
         """Return the policy of one mask, (1, n_frames) bool, after all alpha-iterations."""
         model, experience = beginning.model, beginning.experience
         n, n_steps = self._settings.alpha_iterations, self._settings.alpha_interactions
-        policy = self.clone(labels, kept, threads=threads, progress=part(progress, 0, 1 / (n + 1)))
+        first = part(progress, 0, 1 / (n + 1))
+        [policy] = self.clone(labels, kept, threads=threads, progress=first)
         for number in range(1, n + 1):
             own = part(progress, number / (n + 1), (number + 1) / (n + 1))
             seed = _seed(self._seed, _GATHER, number)
@@ -132,7 +136,7 @@ class Cloning:
             seed = _seed(self._seed, _MODEL, number)
             model = model.trained(experience, seed, part(own, 0.3, 0.6))
             labels = self.labels(model, part(own, 0.6, 0.7))
-            policy = self.clone(
+            [policy] = self.clone(
                 labels, kept, iteration=number, initial=policy.parameters,
                 threads=threads, progress=part(own, 0.7, 1),
             )  # fmt: skip

@@ -88,7 +88,7 @@ class InverseModel:
             model.network.targets(experience.acts),
             np.ones((1, len(experience)), dtype=bool),
         )
-        found = train_networks(
+        [found] = train_networks(
             model.network, data, seed, model.settings,
             initial=model.parameters, threads=1, progress=progress,
         )  # fmt: skip

@@ -9,7 +9,6 @@ class BCOSettings(BCSettings):
     """Settings of `bco`: those of `bc` for the cloning, and more.
 
     Attributes:
-        n_epochs: Passes over the kept frames; null where `n_updates` is given.
         interactions: Steps of random actions from which the inverse model is learned first.
         alpha_iterations: How often the policy then interacts, the inverse model is refined, labels
             are made again and cloning goes on; 0 is BCO(0).
@@ -21,7 +20,6 @@ class BCOSettings(BCSettings):
         inverse_learning_rate: Adam's step size.
     """
 
-    n_epochs: int | None = Field(default=30, ge=1)
     interactions: int = Field(default=2000, ge=1)
     alpha_iterations: int = Field(default=0, ge=0)
     alpha_interactions: int = Field(default=1000, ge=1)
