@@ -16,6 +16,7 @@ from r2rise.algorithms import (
     leaves_amount_open,
     make_algorithm,
     with_amount,
+    without_amount,
 )
 from r2rise.demonstrations import Demonstrations
 from r2rise.engines import Engine
@@ -131,6 +132,8 @@ def _chosen_before(study: Study, earlier: Study | None, ledger: Path | None) -> 
 
 
 def _at(study: Study, amount: int | None) -> Study:
+    if amount is None:
+        return study
     return study.model_copy(update={"algorithm": with_amount(study.algorithm, amount)})
 
 
@@ -199,7 +202,8 @@ def price_words(study: Study, n_frames: int) -> str:
 def opened(study: Study) -> Study:
     """Return a study that leaves its amount of training open."""
     training = study.training.model_copy(update={"curve": None})
-    return _at(study, None).model_copy(update={"training": training})
+    algorithm = without_amount(study.algorithm)
+    return study.model_copy(update={"algorithm": algorithm, "training": training})
 
 
 def settled(study: Study, curve: TrainingCurve) -> Study:
@@ -224,7 +228,7 @@ def _table(records: Sequence[Record], n_amounts: int) -> NDArray[np.float64]:
     """Return the mean returns of the seeds that succeeded at all amounts, (n_seeds, n_amounts)."""
     means = [r.returns.mean() if r.status == "ok" else np.nan for r in records]
     table = np.array(means).reshape(-1, n_amounts)
-    complete = table[np.isfinite(table).all(axis=1)]
+    complete: NDArray[np.float64] = table[np.isfinite(table).all(axis=1)]
     if len(complete) < 2:
         raise NotReady(
             f"The training check needs 2 training seeds that succeed at every amount, there are "

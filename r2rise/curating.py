@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -168,11 +169,13 @@ class _Curator:
         at_random[:, [amounts.index(amount) for amount in looked_at]] = found
         complete = _complete(reported) & _complete(found)
         curves = _curves(reported[complete])
-        judged = judge_curation(
-            amounts, chosen, curves, at_random[complete], self._random_policy
+        judged = judge_curation(amounts, chosen, curves, at_random[complete], self._random_policy)
+        at_best = at_random[complete][:, amounts.index(judged.compared_amount)]
+        return (
+            judged.outcome,
+            _confirmation(judged, at_best),
+            _longer(study, amounts, curves, judged),
         )
-        at_best = at_random[complete, amounts.index(judged.compared_amount)]
-        return judged.outcome, _confirmation(judged, at_best), _longer(study, amounts, curves, judged)
 
     @property
     def _random_policy(self) -> float:
@@ -196,7 +199,7 @@ class _Curator:
         self._n_retrainings += len(records)
         self._n_failed += sum(record.status == "failed" for record in records)
         means = [r.returns.mean() if r.status == "ok" else np.nan for r in records]
-        return np.array(means).reshape(shape)
+        return np.array(means, dtype=np.float64).reshape(shape)
 
     def _edits(self, k: int) -> tuple[Edit, ...]:
         verdicts = self._map.verdicts
@@ -249,7 +252,7 @@ def _complete(returns: NDArray[np.float64]) -> NDArray[np.bool_]:
     Raises:
         NotReady: When fewer than 2 are.
     """
-    complete: NDArray[np.bool_] = np.isfinite(returns.reshape(len(returns), -1)).all(axis=1)
+    complete: NDArray[np.bool_] = np.all(np.isfinite(returns.reshape(len(returns), -1)), axis=1)
     if complete.sum() < 2:
         raise NotReady(
             f"Curation needs at least 2 repetitions without a failed retraining, there are "

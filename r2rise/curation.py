@@ -137,30 +137,24 @@ class Curation(Result):
             return "No gain: no segment seems to hurt, so that nothing was tried."
         if confirmed is None:
             return "No gain: leaving out what seems to hurt was never better than all frames."
-        if self.outcome == "fewer_frames_do":
-            return (
-                f"Fewer frames do: without {what} the return is {confirmed.curated}, but without "
-                f"as many random ones it is {confirmed.random_drop}: these very frames are not to "
-                f"blame."
-            )
-        if self.outcome == "trains_faster":
-            return f"Trains faster, not better: {self._speed_words(what)}"
+        looked = self._looked_words()
         changes = (
             f"without {what} the return is {confirmed.curated}, from all frames "
             f"{confirmed.all_frames}, a difference of {confirmed.gain}"
         )
-        looked = self._looked_words()
-        if self.outcome == "gain":
-            return (
-                f"Gain: {changes}, with seeds that the choice never saw{looked}. As many random "
-                f"segments less: {confirmed.random_drop}."
-            )
-        if self.outcome == "undecided":
-            return (
+        at_random = f"as many random segments less: {confirmed.random_drop}"
+        return {
+            "gain": f"Gain: {changes}, with seeds that the choice never saw{looked}; {at_random}.",
+            "trains_faster": f"Trains faster, not better: {self._speed_words(what)}; {at_random}.",
+            "fewer_frames_do": (
+                f"Fewer frames do: {changes}; but {at_random}. These very frames are not to blame."
+            ),
+            "undecided": (
                 f"Undecided: {changes}, but all frames still gain from more training at the "
                 f"largest amount that was tried{looked}."
-            )
-        return f"No gain was confirmed: {changes}, with fresh seeds{looked}."
+            ),
+            "no_gain": f"No gain was confirmed: {changes}, with fresh seeds{looked}.",
+        }[self.outcome]
 
     def _looked_words(self) -> str:
         """Return how far training was looked at, as the end of a sentence."""
@@ -179,11 +173,11 @@ class Curation(Result):
         longer = self.longer_training
         speed = None if longer is None else longer.speed
         if longer is None or speed is None:
-            return f"without {what} as good."
+            return f"without {what} as good as all frames"
         return (
             f"without {what} as good after {speed.curated_amount:.3g} {longer.unit} as all frames "
             f"after {speed.all_frames_amount:.3g}, {speed.times:.3g} times sooner "
-            f"({speed.lower:.3g} to {speed.upper:.3g})."
+            f"({speed.lower:.3g} to {speed.upper:.3g})"
         )
 
     @property

@@ -65,6 +65,7 @@ class Judgement(MapPart):
         outcome: See `judge_curation`.
         all_frames_amount: Amount at which all frames are best on the choosing seeds.
         curated_amount: The same of the curated frames.
+        compared_amount: Amount at which the outcome compares the curated frames with random drops.
         all_frames: Return of all frames at their best amount.
         curated: Return of the curated frames at theirs.
         gain: `curated` over `all_frames`, seed by seed.
@@ -79,6 +80,7 @@ class Judgement(MapPart):
     outcome: Outcome
     all_frames_amount: int
     curated_amount: int
+    compared_amount: int
     all_frames: MeanInterval
     curated: MeanInterval
     gain: MeanInterval
@@ -143,7 +145,7 @@ def judge_curation(
         _lower(curated - column) > least for column in reported.all_frames.T
     )
     rising = _still_rises(reported.all_frames)
-    if beaten and not rising:
+    if beaten and not rising and len(amounts) > 1:
         rising = _lower(curated - _after_another_doubling(reported.all_frames)) <= least
     speed = _speed(amounts, reported, best_all, random_policy)
     faster = speed is not None and speed.lower >= LEAST_SPEED
@@ -167,6 +169,7 @@ def judge_curation(
         outcome=outcome,
         all_frames_amount=amounts[best_all],
         curated_amount=amounts[best_curated],
+        compared_amount=amounts[compared],
         all_frames=mean_interval(all_frames),
         curated=mean_interval(curated),
         gain=mean_interval(curated - all_frames),
@@ -215,7 +218,7 @@ def _rise(curve: Floats) -> Floats:
 
 
 def _still_rises(curve: Floats) -> bool:
-    return curve.shape[1] < 2 or _lower(_rise(curve)) > 0
+    return curve.shape[1] > 1 and _lower(_rise(curve)) > 0
 
 
 def _after_another_doubling(curve: Floats) -> Floats:

@@ -146,7 +146,5 @@ def path_tasks(
     ]
 
 
-def _task(
-    kind: Kind, index: int, mask: NDArray[np.bool_], seeds: Seeds, amount: int = 0
-) -> Task:
+def _task(kind: Kind, index: int, mask: NDArray[np.bool_], seeds: Seeds, amount: int = 0) -> Task:
     return Task(kind, index, pack_mask(mask), *seeds, amount=amount)

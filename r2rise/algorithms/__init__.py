@@ -16,10 +16,13 @@ from r2rise.algorithms.registry import (
     amount_of,
     check_algorithm,
     counts_training,
+    follows_one_path,
+    leaves_amount_open,
     make_algorithm,
     names_training,
     uses_next_obs,
     with_amount,
+    without_amount,
 )
 
 __all__ = [
@@ -36,8 +39,11 @@ __all__ = [
     "amount_of",
     "check_algorithm",
     "counts_training",
+    "follows_one_path",
+    "leaves_amount_open",
     "make_algorithm",
     "names_training",
     "uses_next_obs",
     "with_amount",
+    "without_amount",
 ]

@@ -4,11 +4,18 @@ import functools
 import inspect
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 from pydantic import BaseModel, ValidationError
 
-from r2rise.algorithms.base import Algorithm, NoSettings, Policy, Progress, TrainingAmount
+from r2rise.algorithms.base import (
+    Algorithm,
+    NoSettings,
+    Policy,
+    Progress,
+    TrainingAmount,
+    TrainsAlong,
+)
 from r2rise.demonstrations import Transitions
 from r2rise.environments import Environment, import_object
 from r2rise.errors import MissingExtra, R2RiseError, StudyError, UnknownName, suggestion
@@ -208,6 +215,27 @@ def with_amount(spec: AlgorithmSpec, amount: int) -> AlgorithmSpec:
     if counted.instead is not None:
         settings[counted.instead] = None
     return spec.model_copy(update={"settings": settings})
+
+
+def without_amount(spec: AlgorithmSpec) -> AlgorithmSpec:
+    """Return the checked spec with the default in the place of its amount of training."""
+    counted = counts_training(spec)
+    if counted is None:
+        return spec
+    named = (counted.setting, counted.instead)
+    settings = {name: value for name, value in spec.settings.items() if name not in named}
+    return check_algorithm(spec.model_copy(update={"settings": settings}))
+
+
+def leaves_amount_open(spec: AlgorithmSpec) -> bool:
+    """Say whether the training check is to choose the amount of training of a checked spec."""
+    counted = counts_training(spec)
+    return counted is not None and counted.automatic and not names_training(spec)
+
+
+def follows_one_path(algorithm: Algorithm) -> TypeGuard[TrainsAlong]:
+    """Say whether an algorithm's policies at several amounts come of one training."""
+    return isinstance(algorithm, TrainsAlong) and algorithm.trains_along()
 
 
 def needed_extra(name: str) -> str | None:
