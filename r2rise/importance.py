@@ -37,6 +37,19 @@ CSV_COLUMNS = (
 )  # fmt: skip
 
 
+NOT_WORTH_EXPLAINING = ("weak_policy", "saturated_policy")
+"""Codes of what makes a map not worth reading."""
+
+HEADLINES = (
+    *NOT_WORTH_EXPLAINING,
+    "still_rising",
+    "falls_with_training",
+    "not_monotone",
+    "undecided",
+)
+"""Codes of the warnings that stand above a map."""
+
+
 class RankedSegment(NamedTuple):
     """A segment with its importance and standard error."""
 
@@ -94,6 +107,16 @@ class ImportanceMap(Result):
 
     def __len__(self) -> int:
         return len(self.importance)
+
+    @property
+    def headlines(self) -> list[Notice]:
+        """Warnings without which no number should be read."""
+        return [notice for notice in self.warnings if notice.code in HEADLINES]
+
+    @property
+    def is_worth_reading(self) -> bool:
+        """Whether the policy is good enough to be explained, and masks tell segments apart."""
+        return not any(notice.code in NOT_WORTH_EXPLAINING for notice in self.warnings)
 
     def segment(self, index: int) -> Segment:
         """Return where segment `index` lies."""

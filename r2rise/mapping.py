@@ -29,6 +29,7 @@ from r2rise.study import Study
 from r2rise.study_parts import EstimatorName
 from r2rise.training_check import training_notices
 from r2rise.verdicts import judge
+from r2rise.worth_explaining import worth_notices
 
 LOW_RELIABILITY = 0.5
 _PACKAGES = ("r2rise", "numpy", "scipy", "gymnasium", "torch")
@@ -61,6 +62,7 @@ def importance_map(ledger: Ledger, study: Study, notices: Sequence[Notice] = ())
     against = baseline(ledger, study)
     stopped = _stopped(stop, ledger, study)
     all_notices = (
+        *worth_notices(study, against, records),
         *training_notices(study.training.curve),
         *notices,
         *more,

@@ -24,6 +24,7 @@ from r2rise.map_parts import VarianceSplit
 from r2rise.output import OutputDirectory
 from r2rise.results import Result
 from r2rise.selection import Ranking
+from r2rise.training_check import training_words
 from r2rise.transfer_matrix import Transfer
 from r2rise.wording import BEYOND_ANY_BUDGET, SIGNIFICANCE, duration
 
@@ -40,6 +41,7 @@ LONGEST_TABLE = 10
 
 CAPTIONS = {
     "importance": "Importance of every segment; the tables hold the numbers.",
+    "training": "Return of all frames over the amount of training, with two standard errors.",
     "variance": "Shares of the variance of the returns of the pilot.",
     "certificate": "Returns after training on some of the segments, with 95 % intervals.",
     "curation": "Returns after leaving out what hurts most, with 95 % intervals.",
@@ -158,10 +160,11 @@ def _contents(output: OutputDirectory) -> dict[str, Any]:
     values = found.importance
     best = [i for i in order if values[i] > 0 or not signed]
     worst = [i for i in order[::-1] if values[i] < 0 or not signed]
-    trust = found.quality.reliability
+    trust, curve = found.quality.reliability, found.study.training.curve
     return {
         **results._asdict(),
         "map": found,
+        "training": None if curve is None else training_words(curve),
         "figures": _figures(found, results),
         "captions": CAPTIONS,
         "unit": unit_words(found.estimator.unit),
@@ -262,8 +265,10 @@ def _figures(found: ImportanceMap, results: _Results) -> "dict[str, Markup]":
 
     plan, certificate, curation, transfer, comparison = results
     maps = both_maps(comparison, found) if comparison else None
+    curve, unit = found.study.training.curve, found.estimator.unit
     drawn = {
         "importance": partial(figures.draw_importance, found),
+        "training": curve and partial(figures.draw_training, curve, unit=unit),
         "variance": plan and partial(figures.draw_variance, plan.variance),
         "certificate": certificate and partial(figures.draw_certificate, certificate),
         "curation": curation and partial(figures.draw_curation, curation),

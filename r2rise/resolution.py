@@ -3,7 +3,15 @@
 import math
 from dataclasses import dataclass
 
-from r2rise.algorithms import ChecksEnvironment, TrainsMany, check_algorithm, make_algorithm
+import numpy as np
+
+from r2rise.algorithms import (
+    ChecksEnvironment,
+    TrainsMany,
+    check_algorithm,
+    counts_training,
+    make_algorithm,
+)
 from r2rise.demonstrations import Demonstrations
 from r2rise.environments import DEFAULT_MAX_STEPS, Environment, check_demonstrations
 from r2rise.errors import StudyError
@@ -13,7 +21,7 @@ from r2rise.notices import Notice
 from r2rise.power import Power
 from r2rise.segments import Segments
 from r2rise.study import Study
-from r2rise.study_parts import AlgorithmSpec, EstimatorName, Masking
+from r2rise.study_parts import AlgorithmSpec, DemonstratedReturn, EstimatorName, Masking
 
 SHARD_SIZE = 2
 """Masks that one worker retrains one by one in a call: a pair of complements."""
@@ -54,6 +62,7 @@ def resolve(study: Study, demonstrations: Demonstrations) -> Resolved:
     max_steps, more = _resolve_steps(study, environment)
     notices += more
     algorithm = check_algorithm(study.algorithm)
+    notices += _about_training(study, algorithm)
     wanted = _masks_at_once(algorithm, demonstrations.n_frames, environment)
     fields = {
         "demonstrations": demonstrations.content_hash,
@@ -65,6 +74,7 @@ def resolve(study: Study, demonstrations: Demonstrations) -> Resolved:
                 "backend": resolve_backend(study.evaluation, study.environment),
             }
         ),
+        "demonstrated": _demonstrated(demonstrations, study, environment),
         "budget": study.budget.model_copy(update={"retrainings": budget}),
         "estimator": _resolve_estimator(study, masking, len(segments)),
         "execution": study.execution.model_copy(
@@ -112,6 +122,28 @@ def _about_demonstrations(demonstrations: Demonstrations, environment: Environme
         f"{environment.action_space}; they are kept (the policy's own are clipped)."
     )
     return [Notice(code="actions_outside_bounds", detail=detail)]
+
+
+def _about_training(study: Study, algorithm: AlgorithmSpec) -> list[Notice]:
+    """Say where masks are not trained for an amount that was named or checked."""
+    counted = counts_training(algorithm)
+    if counted is not None and counted.instead and algorithm.settings.get(counted.instead):
+        detail = (
+            f"{counted.instead} trains masks that keep more frames for longer, so that a segment "
+            f"may help because it buys more training. {counted.setting} trains all alike."
+        )
+        return [Notice(code="epochs_mix_training", detail=detail)]
+    if study.training.curve is not None or (counted is not None and counted.automatic):
+        return []
+    if counted is not None and counted.setting in study.algorithm.settings:
+        return []
+    detail = (
+        f"Nobody checked whether {algorithm.name!r} trains for long enough: the map may be about "
+        f"a policy that nobody would deploy."
+    )
+    if counted is not None:
+        detail += " `r2rise check-training` does."
+    return [Notice(code="training_unchecked", detail=detail)]
 
 
 def _resolve_masking(study: Study, n_segments: int) -> Masking:
@@ -163,6 +195,28 @@ def _resolve_steps(study: Study, environment: Environment) -> tuple[int, list[No
         f"{DEFAULT_MAX_STEPS} steps. Set evaluation.max_steps."
     )
     return DEFAULT_MAX_STEPS, [Notice(code="step_limit", detail=detail)]
+
+
+def _demonstrated(
+    demonstrations: Demonstrations, study: Study, environment: Environment
+) -> DemonstratedReturn | None:
+    """Return what the demonstrations returned, or None where the file does not tell."""
+    limit = study.evaluation.max_steps or environment.max_episode_steps
+    if demonstrations.rews is None or study.evaluation.score != "return":
+        return None
+    returns = np.add.reduceat(demonstrations.rews.astype(np.float64), demonstrations.first_frame)
+    lengths, terminal = demonstrations.lengths, demonstrations.terminal
+    whole = np.zeros(len(lengths), dtype=bool) if terminal is None else terminal.copy()
+    if limit is not None:
+        whole |= lengths >= limit
+        returns = np.where(whole, returns, returns * limit / lengths)
+    elif not whole.any():
+        return None
+    counted = returns[whole] if whole.any() else returns
+    n_whole = int(whole.sum())
+    return DemonstratedReturn(
+        mean=float(counted.mean()), n_whole=n_whole, n_cut=len(lengths) - n_whole
+    )
 
 
 def _resolve_estimator(study: Study, masking: Masking, n_segments: int) -> EstimatorName:

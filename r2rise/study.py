@@ -16,6 +16,7 @@ from r2rise.errors import StudyError, suggestion
 from r2rise.study_parts import (
     AlgorithmSpec,
     Budget,
+    DemonstratedReturn,
     EnvironmentSpec,
     EstimatorChoice,
     Evaluation,
@@ -65,6 +66,7 @@ class Study(StudyPart):
         budget: How much is spent at most.
         until: When to stop before that.
         verdicts: How segments are judged.
+        demonstrated: What the demonstrations themselves returned, filled in where it is known.
         prediction: What a pilot foretold, where the study was planned.
         estimator: How the ledger becomes a map; `auto` takes `difference` for fold-over blocks
             and `ridge` otherwise.
@@ -82,6 +84,7 @@ class Study(StudyPart):
     budget: Budget = Budget()
     until: Until = Until()
     verdicts: VerdictRule = VerdictRule()
+    demonstrated: DemonstratedReturn | None = None
     prediction: Prediction | None = None
     estimator: EstimatorChoice = "auto"
     execution: Execution = Execution()

@@ -208,6 +208,21 @@ class VerdictRule(StudyPart):
     simultaneous: bool = False
 
 
+class DemonstratedReturn(StudyPart):
+    """What the demonstrations themselves returned.
+
+    Attributes:
+        mean: Mean return of an episode.
+        n_whole: Demonstrations that ended by themselves or at the step limit; the mean is theirs.
+        n_cut: Others; where none is whole the mean is theirs, as if they had gone on at the same
+            rate to the step limit.
+    """
+
+    mean: float
+    n_whole: int
+    n_cut: int
+
+
 class Prediction(StudyPart):
     """What a pilot foretold of a study, to be compared with what happens.
 

@@ -66,7 +66,14 @@ class TrainingCheck(Result):
 
     def notices(self) -> list[Notice]:
         """Return what to be warned of."""
-        return list(training_notices(self.curve))
+        found = list(training_notices(self.curve))
+        if self.curve.beats_random:
+            return found
+        detail = (
+            f"Trained on all frames the policy is no better than random actions "
+            f"({self.curve.random_policy:.4g}) at any amount of training: {_listed(self.curve)}."
+        )
+        return [Notice(code="weak_policy", detail=detail), *found]
 
 
 def training_words(curve: TrainingCurve) -> str:
@@ -86,15 +93,7 @@ def training_words(curve: TrainingCurve) -> str:
 
 def training_notices(curve: TrainingCurve | None) -> Iterator[Notice]:
     """Yield what to be warned of where the check did not find an amount that is enough."""
-    if curve is None:
-        return
-    if not curve.beats_random:
-        detail = (
-            f"Trained on all frames the policy is no better than random actions "
-            f"({curve.random_policy:.4g}) at any amount of training: {_listed(curve)}."
-        )
-        yield Notice(code="weak_policy", detail=detail)
-    if curve.finding != "settled":
+    if curve is not None and curve.finding != "settled":
         detail = (
             f"The map is about a policy after {curve.chosen} {curve.unit}, and "
             f"{_BEYOND[curve.finding]}: {_listed(curve)}. Another amount of training may have "

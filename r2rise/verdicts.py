@@ -10,6 +10,7 @@ from r2rise.estimators.sample import Chosen, Floats
 from r2rise.map_parts import Baseline, Verdicts
 from r2rise.significance import LEAST, discoveries, quantile, survival
 from r2rise.study import Study
+from r2rise.worth_explaining import is_weak
 
 _LONGEST = 10**9
 """Retrainings beyond which a forecast says no more than that there are too many."""
@@ -31,9 +32,10 @@ def judge(study: Study, found: Estimate, baseline: Baseline, n_retrainings: int)
         n_retrainings: Design retrainings that the estimate is from.
 
     Returns:
-        None for the two rise estimators, whose values have no sign and no unit.
+        None for the two rise estimators, whose values have no sign and no unit, and for a policy
+        that is too weak to be explained.
     """
-    if study.estimator.startswith("rise"):
+    if study.estimator.startswith("rise") or is_weak(study, baseline):
         return None
     rule = study.verdicts
     known = np.isfinite(found.importance) & np.isfinite(found.std_error)

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
     from r2rise.importance import ImportanceMap
 
-SIGNED, ORDERED = "RdBu", "cividis"
-"""Red hurts, blue helps; dark is low and bright is high where there is no sign."""
+SIGNED, ORDERED, PALE = "RdBu", "cividis", ("0.7", "0.95")
+"""Red hurts, blue helps; dark is low and bright is high where there is no sign; greys are for maps
+that are not worth reading."""
 
 _MARKS = {"helps": "+", "hurts": "_", "negligible": "."}
 """Matplotlib's marker of each verdict: plus, minus and dot."""
@@ -74,7 +75,7 @@ def _draw_cells(axes: "Axes", importance_map: "ImportanceMap") -> "PatchCollecti
     cells = _boxes(
         importance_map,
         known,
-        cmap=ORDERED if order_only else SIGNED,
+        cmap=_colours(importance_map),
         norm=_norm(values[known], order_only),
         edgecolor="white",
         linewidth=0.1 if many else 0.5,
@@ -82,6 +83,14 @@ def _draw_cells(axes: "Axes", importance_map: "ImportanceMap") -> "PatchCollecti
     cells.set_array(values[known])
     axes.add_collection(cells)
     return cells
+
+
+def _colours(importance_map: "ImportanceMap") -> Any:
+    from matplotlib.colors import LinearSegmentedColormap
+
+    if not importance_map.is_worth_reading:
+        return LinearSegmentedColormap.from_list("pale", PALE)
+    return ORDERED if importance_map.estimator.sign == "order_only" else SIGNED
 
 
 def _draw_gaps(axes: "Axes", importance_map: "ImportanceMap") -> "list[Artist]":
@@ -192,4 +201,13 @@ def _title(importance_map: "ImportanceMap") -> str:
     parts.append(f"{importance_map.retrainings.done} retrainings")
     if quality.reliability is not None:
         parts.append(f"reliability {quality.reliability:.2f}")
-    return ", ".join(parts)
+    title = ", ".join(parts)
+    return (
+        title if importance_map.is_worth_reading else f"{title}. Grey: {_why_grey(importance_map)}"
+    )
+
+
+def _why_grey(importance_map: "ImportanceMap") -> str:
+    codes = {notice.code for notice in importance_map.warnings}
+    weak = "the policy is hardly better than random actions"
+    return weak if "weak_policy" in codes else "most masks reach the same highest return"

@@ -2,6 +2,7 @@
 
 from r2rise import ImportanceMap
 from r2rise.importance import RankedSegment
+from r2rise.notices import Notice
 from r2rise.study_parts import TrainingCurve
 from r2rise.training_check import training_words
 from r2rise.wording import BEYOND_ANY_BUDGET, SIGNIFICANCE, duration
@@ -10,13 +11,14 @@ from r2rise_service.cli.printing import number, place, say, say_table
 
 def print_map(importance: ImportanceMap, k: int = 10) -> None:
     """Print what a map says: returns, whether frames differ, reliability, the extremes."""
-    say(*_lines(importance))
+    say(*(_warning(notice) for notice in importance.headlines), *_lines(importance))
     order_only = importance.estimator.sign == "order_only"
     most = "highest" if order_only else "most helpful"
     least = "lowest" if order_only else "most harmful (least helpful)"
     _say_ranked(f"{k} {most} segments", importance, importance.top(k))
     _say_ranked(f"{k} {least} segments", importance, importance.bottom(k))
-    say(*(f"Warning ({notice.code}): {notice.detail}" for notice in importance.warnings))
+    others = (notice for notice in importance.warnings if notice not in importance.headlines)
+    say(*map(_warning, others))
 
 
 def _lines(importance: ImportanceMap) -> list[str]:
@@ -34,6 +36,10 @@ def _lines(importance: ImportanceMap) -> list[str]:
         *_stopped(importance),
         *_prediction(importance),
     ]
+
+
+def _warning(notice: Notice) -> str:
+    return f"Warning ({notice.code}): {notice.detail}"
 
 
 def say_curve(curve: TrainingCurve) -> None:

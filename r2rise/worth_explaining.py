@@ -1,0 +1,63 @@
+"""Policies that are not worth explaining: too weak, or as good as can be whatever is masked."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from r2rise.ledger import Record
+from r2rise.map_parts import Baseline
+from r2rise.notices import Notice
+from r2rise.study import Study
+
+WEAK = 0.2
+"""Share of what the demonstrations gain over random actions, below which a policy is weak."""
+
+SATURATED = 0.5
+"""Share of the masks with one and the same highest return, above which nothing can be ranked."""
+
+
+def is_weak(study: Study, baseline: Baseline) -> bool:
+    """Say whether all frames teach too little to ask which of them help.
+
+    That is less than a fifth of what the demonstrations gain over random actions, or, where their
+    return is unknown, nothing that can be told from chance.
+    """
+    trained, acted, gain = baseline.all_frames, baseline.random_policy, baseline.gain
+    if trained is None or acted is None or gain is None:
+        return False
+    demonstrated = study.demonstrated
+    if demonstrated is not None and demonstrated.mean > acted.mean:
+        return gain < WEAK * (demonstrated.mean - acted.mean)
+    return gain <= 2 * float(np.hypot(trained.std_error or 0.0, acted.std_error or 0.0))
+
+
+def worth_notices(study: Study, baseline: Baseline, records: Sequence[Record]) -> Iterator[Notice]:
+    """Yield why a map is not worth reading.
+
+    Args:
+        study: The resolved study.
+        baseline: Returns of all frames and of random actions.
+        records: Of the design.
+    """
+    trained, acted = baseline.all_frames, baseline.random_policy
+    if is_weak(study, baseline) and trained is not None and acted is not None:
+        detail = (
+            f"Trained on all frames the policy returns {trained.mean:.4g}, random actions "
+            f"{acted.mean:.4g}{_demonstrated_words(study)}: there is little to explain."
+        )
+        yield Notice(code="weak_policy", detail=detail)
+    means = np.array([r.returns.mean() for r in records if r.status == "ok"])
+    share = float(np.mean(means == means.max())) if len(means) > 1 else 0.0
+    if share > SATURATED:
+        detail = (
+            f"{share:.0%} of the masks reach the same highest return, {means.max():.4g}: most "
+            f"segments can be left out without a loss, and few can be told apart."
+        )
+        yield Notice(code="saturated_policy", detail=detail)
+
+
+def _demonstrated_words(study: Study) -> str:
+    if study.demonstrated is None:
+        return ""
+    extended = "" if study.demonstrated.n_whole else " (cut off, extended to the step limit)"
+    return f", the demonstrations {study.demonstrated.mean:.4g}{extended}"
