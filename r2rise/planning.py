@@ -9,8 +9,9 @@ from typing import IO, TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from r2rise.baselines import baseline
+from r2rise.checking_training import with_training
 from r2rise.demonstrations import Demonstrations
-from r2rise.engines import Engine
+from r2rise.engines import Engine, SharedEngine
 from r2rise.errors import StudyError
 from r2rise.map_parts import Baseline, VarianceSplit
 from r2rise.mapping import versions
@@ -19,7 +20,7 @@ from r2rise.pilot import Pilot, run_pilot
 from r2rise.proposal import Option, Outcome, Proposer
 from r2rise.resolution import resolve
 from r2rise.results import WITH_FIGURE, Result, now
-from r2rise.runner import OnProgress, Runner
+from r2rise.runner import OnProgress, Runner, make_engine
 from r2rise.study import MOST_RETRAININGS, Study
 from r2rise.study_parts import Masking
 from r2rise.wording import duration
@@ -114,6 +115,8 @@ def plan(
 ) -> Plan:
     """Run a pilot of 16 masks x 4 training seeds and propose a study.
 
+    Where the study does not say how long to train, the training check chooses it first.
+
     Args:
         demonstrations: What is to be explained.
         study: What is asked; its `until` names the reliability to plan for (0.9 where it does
@@ -133,19 +136,27 @@ def plan(
         directory.check()
     _check_masking(study.masking)
     resolved = resolve(study, demonstrations).study
-    runner = Runner(
-        resolved,
-        demonstrations,
-        ledger=directory.pilot_ledger if directory else None,
-        workers=workers,
-        engine=engine,
-        on_progress=on_progress,
-    )
-    with runner:
-        pilot = run_pilot(runner)
-        against = baseline(runner.ledger, resolved)
+    ledger = directory.pilot_ledger if directory else None
+    with SharedEngine(lambda: engine or make_engine(workers)) as shared:
+        asked = with_training(
+            resolved,
+            demonstrations,
+            earlier=directory.study() if directory else None,
+            ledger=ledger,
+            engine=shared,
+            on_progress=on_progress,
+        )
+        runner = Runner(
+            asked, demonstrations, ledger=ledger, engine=shared, on_progress=on_progress
+        )
+        with runner:
+            pilot = run_pilot(runner)
+            against = baseline(runner.ledger, asked)
     goal = study.until.reliability or GOAL
-    proposer = Proposer(study, demonstrations, pilot, goal, max_retrainings)
+    trained = {"algorithm": asked.algorithm, "training": asked.training}
+    proposer = Proposer(
+        study.model_copy(update=trained), demonstrations, pilot, goal, max_retrainings
+    )
     proposed = _concluded(proposer, pilot, goal, against)
     if directory:
         directory.write(proposed)

@@ -201,10 +201,9 @@ def _title(importance_map: "ImportanceMap") -> str:
     parts.append(f"{importance_map.retrainings.done} retrainings")
     if quality.reliability is not None:
         parts.append(f"reliability {quality.reliability:.2f}")
-    title = ", ".join(parts)
-    return (
-        title if importance_map.is_worth_reading else f"{title}. Grey: {_why_grey(importance_map)}"
-    )
+    if not importance_map.is_worth_reading:
+        parts.append(f"grey because {_why_grey(importance_map)}")
+    return ", ".join(parts)
 
 
 def _why_grey(importance_map: "ImportanceMap") -> str:

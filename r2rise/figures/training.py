@@ -49,4 +49,4 @@ def draw_training(
             ylabel=f"mean {unit_words(unit)}",
             title=in_lines(title),
         )
-        axes.legend(frameon=False)
+        figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize="small")

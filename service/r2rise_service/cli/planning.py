@@ -72,7 +72,9 @@ def plan(
 
 
 def _print(found: "Plan") -> None:
+    from r2rise.training_check import training_words
     from r2rise_service.cli.printing import number, say, say_table
+    from r2rise_service.cli.summary import say_curve
 
     names = {
         "masks": "which frames are kept",
@@ -81,6 +83,9 @@ def _print(found: "Plan") -> None:
         "episodes": "evaluation episodes",
     }
     shares = found.variance.shares()
+    if found.study.training.curve is not None:
+        say_curve(found.study.training.curve)
+        say(training_words(found.study.training.curve))
     say(
         f"Pilot: {found.n_retrainings} retrainings, mean return {number(found.mean_return)}. "
         f"Its variance comes from:",
