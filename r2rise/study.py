@@ -37,8 +37,10 @@ _LONG_NAMES = {"environment": "id", "algorithm": "name", "budget": "retrainings"
 """What the parts of a study mean that may be given as a single value."""
 
 PRESETS: dict[str, dict[str, Any]] = {
-    # Zheng et al., arXiv 2301.01088: independent masks, a new training seed for each, plain sum.
+    # Zheng et al., arXiv 2301.01088: independent masks, a new training seed for each, plain sum,
+    # cloning by passes over what is kept.
     "paper": {
+        "algorithm": {"name": "bc", "settings": {"n_epochs": 10}},
         "masking": {
             "segment_length": 10,
             "design": "bernoulli",
@@ -114,7 +116,9 @@ class Study(StudyPart):
         name = value["preset"]
         if not isinstance(name, str) or name not in PRESETS:
             raise ValueError(f"no preset {name!r}. {suggestion(str(name), PRESETS)}")
-        return merged(PRESETS[name], value)
+        if isinstance(algorithm := value.get("algorithm"), str):
+            value = {**value, "algorithm": {"name": algorithm}}
+        return merged(_without_other_algorithm(PRESETS[name], value), value)
 
     def design_part(self) -> dict[str, Any]:
         """Return all that determines what one mask's retraining gives, JSON-ready.
@@ -193,6 +197,17 @@ def long_form(fields: Mapping[str, Any]) -> dict[str, Any]:
         else value
         for name, value in fields.items()
     }
+
+
+def _without_other_algorithm(preset: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a preset without its algorithm, where another is given or another training of it."""
+    algorithm = given.get("algorithm", {})
+    if isinstance(algorithm, AlgorithmSpec):
+        algorithm = algorithm.model_dump(exclude_unset=True)
+    own = isinstance(algorithm, Mapping) and algorithm.get("name", "bc") == "bc"
+    if own and "n_updates" not in (algorithm.get("settings") or {}):
+        return preset
+    return {name: part for name, part in preset.items() if name != "algorithm"}
 
 
 def json_hash(value: Any) -> str:
