@@ -23,7 +23,7 @@ from r2rise.retraining import Retrainer, Shard, keep_going
 from r2rise.tasks import baseline_tasks, design_tasks
 
 HERE = Path(__file__).parent
-EXCERPT = HERE.parent / "examples" / "cartpole.npz"
+EXCERPT = HERE.parent / "examples" / "cartpole-0-4.npz"
 N_SEEDS, N_ALONE, SHARD = 10, 4, 64
 CASES: dict[str, dict[str, Any]] = {
     "bc": {"name": "bc", "settings": {"n_epochs": BCOSettings().n_epochs}},

@@ -5,7 +5,7 @@
 Spearman correlation with a map fitted to many independent retrainings, for the paper's recipe, for
 the defaults, and for what lies between. `independent`: every mask is drawn by itself and has its
 own training seed. All recipes have 20 evaluation episodes and epsilon 0 (the paper: 0.1), so that
-only design and estimator differ. CartPole-v1, examples/cartpole.npz: 5 demonstrations of 100
+only design and estimator differ. CartPole-v1, examples/cartpole-0-4.npz: 5 demonstrations of 100
 frames, 50 segments. Behavioural cloning is written in NumPy below, behind the library's algorithm
 seam; masks, seeds, batch order and estimators are the library's. Only the episodes are batched,
 for speed; the start asserts that they equal the library's own evaluation.
@@ -53,7 +53,7 @@ Layers = list[tuple[Weights, Weights]]
 Samples = dict[str, MaskedReturns]
 Summary = dict[str, float]
 
-DEMONSTRATIONS = Demonstrations.load(Path(__file__).parents[1] / "examples" / "cartpole.npz")
+DEMONSTRATIONS = Demonstrations.load(Path(__file__).parents[1] / "examples" / "cartpole-0-4.npz")
 RESULT = Path(__file__).parent / "results" / "fidelity.json"
 LEDGERS = {"reference": 24_576, "independent": 49_152, "balanced": 12_800, "foldover": 12_800}
 QUICK_LEDGERS = {"reference": 2048, "independent": 2560, "balanced": 1280, "foldover": 1280}

@@ -30,7 +30,7 @@ from r2rise.retraining import keep_going
 
 HERE = Path(__file__).parent
 RESULT = HERE / "results" / "scaling.json"
-EXCERPT = HERE.parent / "examples" / "cartpole.npz"
+EXCERPT = HERE.parent / "examples" / "cartpole-0-4.npz"
 SECONDS = 0.5
 
 

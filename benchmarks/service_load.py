@@ -37,7 +37,7 @@ from r2rise_service.storage.files import DatasetFiles
 
 HERE = Path(__file__).parent
 RESULT = HERE / "results" / "service_load.json"
-EXCERPT = HERE.parent / "examples" / "cartpole.npz"
+EXCERPT = HERE.parent / "examples" / "cartpole-0-4.npz"
 OWNER, KEY = "bench", new_secret()
 WORKERS, RATE, N_JOBS, N_STREAMS, N_UPLOADS, UPLOAD_MB = 2, 200.0, 500, 100, 20, 50
 LOAD_SECONDS, WAIT_SECONDS = 120, 60

@@ -67,7 +67,7 @@ class Case:
 
 CASES = {
     "CartPole-v1, 5 x 100 frames": Case(
-        "CartPole-v1", "../examples/cartpole.npz", {"n_epochs": 10}, 20, 8, 8
+        "CartPole-v1", "../examples/cartpole-0-4.npz", {"n_epochs": 10}, 20, 8, 8
     ),
     "Hopper-v4, 2 x 1000 frames": Case(
         "Hopper-v4", "data/hopper.npz", {"n_epochs": 50}, 5, 1, 1, 16
