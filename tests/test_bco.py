@@ -366,9 +366,10 @@ def test_a_study_leaves_out_frames_that_a_masked_one_follows():
 
 
 @pytest.mark.slow
-def test_the_defaults_reach_the_expert_on_pendulum():
+def test_thirty_epochs_reach_the_expert_on_pendulum():
     demos = Demonstrations.load(PENDULUM)
-    study = Study(environment="Pendulum-v1", algorithm="bco", evaluation={"n_episodes": 50})
+    algorithm = {"name": "bco", "settings": {"n_epochs": 30}}
+    study = Study(environment="Pendulum-v1", algorithm=algorithm, evaluation={"n_episodes": 50})
     ours = Retrainer(resolve(study, demos).study, demos)
     records = ours.run(toys.shard(ours, "baseline", range(5)), keep_going)
     by_chance = ours.run(toys.shard(ours, "random_policy", [0]), keep_going)[0].returns.mean()

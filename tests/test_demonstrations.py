@@ -37,6 +37,7 @@ def test_transitions_of_kept_frames():
     kept = np.array([1, 0, 1, 1, 0, 1, 0, 1], bool)
     found = ragged().transitions(kept)
     assert found.frame.tolist() == [0, 2, 3, 5, 7]
+    assert (len(found), found.n_frames_in_all) == (5, 8)
     assert found.demonstration.tolist() == [0, 0, 1, 2, 2]
     assert found.time.tolist() == [0, 2, 0, 1, 3]
     assert found.acts.tolist() == [0, 2, 3, 5, 7]
