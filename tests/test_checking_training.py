@@ -182,7 +182,7 @@ def test_nobody_checked_a_learner_that_does_not_count_its_training():
 
 
 def test_a_plan_chooses_the_amount_that_its_study_names(tmp_path):
-    worths = tuple(np.linspace(-1, 2, 8).tolist())
+    worths = np.linspace(-1, 2, 8).tolist()
     found = r2rise.plan(DEMOS, study(worth=worths), out=tmp_path)
     assert amount_of(found.study.algorithm) == found.study.training.curve.chosen
     assert Plan.load(tmp_path).study == found.study
