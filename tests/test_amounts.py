@@ -138,6 +138,26 @@ def test_a_schedule_of_its_own_is_not_trained_along():
     assert BCO(BCOSettings()).trains_along()
 
 
+@pytest.mark.parametrize(
+    ("algorithm", "amounts", "reason"),
+    [
+        (BC(BCSettings(validation_share=0.1)), [1, 2], "do not lie on one path"),
+        (BCO(BCOSettings(alpha_iterations=1)), [1, 2], "do not lie on one path"),
+        (BC(BCSettings()), [2, 1], r"increasing amounts from 1 on, got \[2, 1\]"),
+        (BCO(BCOSettings()), [1, 1], "increasing"),
+        (BC(BCSettings()), [0, 1], "increasing"),
+        (BC(BCSettings()), [], "increasing"),
+    ],
+)
+def test_what_one_training_cannot_pass_through_is_refused(algorithm, amounts, reason):
+    environment = walk()
+    demos = demonstrations(environment, n=1)
+    with pytest.raises(ValueError, match=reason):
+        algorithm.train_along(
+            demos, masks(demos, 1), environment, SEED, amounts, threads=1, progress=keep_going
+        )
+
+
 @given(
     st.lists(st.sets(st.integers(0, 59), min_size=1), min_size=1, max_size=3),
     st.integers(1, 70),

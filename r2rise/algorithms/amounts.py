@@ -1,10 +1,11 @@
 """How algorithms count their training, and the settings that say how long it is."""
 
+from collections.abc import Sequence
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from r2rise.algorithms.base import TrainingAmount
+from r2rise.algorithms.base import TrainingAmount, TrainsAlong
 from r2rise.errors import StudyError
 
 UPDATES = TrainingAmount("n_updates", "updates", automatic=True, instead="n_epochs")
@@ -55,3 +56,18 @@ class UpdatesOrEpochs(BaseModel):
             "let `r2rise explain` choose n_updates.",
             field="algorithm.settings",
         )
+
+
+def check_along(algorithm: TrainsAlong, amounts: Sequence[int]) -> None:
+    """Refuse amounts that one training cannot pass through.
+
+    Raises:
+        ValueError: When the policies do not lie on one path, or amounts do not increase.
+    """
+    if not algorithm.trains_along():
+        raise ValueError(
+            "With these settings policies at several amounts do not lie on one path: train anew "
+            "for each where trains_along() is False."
+        )
+    if not amounts or amounts[0] < 1 or list(amounts) != sorted(set(amounts)):
+        raise ValueError(f"Expected increasing amounts from 1 on, got {list(amounts)}.")

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from r2rise.algorithms.amounts import UPDATES
+from r2rise.algorithms.amounts import UPDATES, check_along
 from r2rise.algorithms.base import Policy, Progress, TrainingAmount
 from r2rise.algorithms.bc.network import Network
 from r2rise.algorithms.bc.policies import Clone, Clones
@@ -103,7 +103,7 @@ class BC:
 
     def trains_along(self) -> bool:
         """Say whether policies at several amounts lie on one path; see `TrainsAlong`."""
-        return self.settings.validation_share == 0
+        return not self.settings.knows_its_end
 
     def train_along(
         self,
@@ -117,6 +117,7 @@ class BC:
         progress: Progress,
     ) -> list[Sequence[Policy]]:
         """Train once for several amounts; see `TrainsAlong.train_along`."""
+        check_along(self, amounts)
         network = self._network(environment)
         data = _data(network, demonstrations, kept)
         return [*self._train(network, data, seed, amounts, threads, progress)]

@@ -55,7 +55,9 @@ def train(
     """
     parameters, dtype = initial.copy(), initial.dtype
     found = np.zeros((len(schedule.stops), *parameters.shape), dtype)
-    weights = np.array([settings.learning_rate, settings.l2_weight, settings.ent_weight], dtype)
+    weights = np.array([settings.l2_weight, settings.ent_weight], dtype)
+    n_averaged = schedule.n_averaged
+    averaged_from, totals = schedule.n_updates - n_averaged, np.zeros(parameters.shape)
     shapes, repeats = layer_table(network)
     sizes = np.array(network.head.sizes, dtype=np.int64)
     kind = CATEGORICAL if network.head.kind == "categorical" else GAUSSIAN
@@ -65,14 +67,16 @@ def train(
         for number, end in enumerate(schedule.stops[:, mask].tolist()):
             last = min(stop, end)
             if start < last:
+                rates = schedule.rates(mask, np.arange(start, last)).astype(dtype)
                 _train_one(
                     features, data.targets, schedule.batches(mask, start, last), parameters[mask],
-                    moments[0], moments[1], start, weights, shapes, repeats, sizes, kind,
-                    network.activation == "tanh",
+                    moments[0], moments[1], start, rates, totals[mask], averaged_from[mask],
+                    weights, shapes, repeats, sizes, kind, network.activation == "tanh",
                 )  # fmt: skip
                 start = last
                 if start == end:
-                    found[number, mask] = parameters[mask]
+                    n = n_averaged[mask]
+                    found[number, mask] = totals[mask] / n if n else parameters[mask]
 
     size = min(MASKS_AT_ONCE, len(parameters))
     operations = 6 * size * int(schedule.batch_size.max()) * network.n_products
@@ -197,16 +201,15 @@ def _categorical_gradient(
 
 @jit
 def _adam(
-    parameters: Any, gradient: Any, first: Any, second: Any, update: int, weights: Any
+    parameters: Any, gradient: Any, first: Any, second: Any, update: int, rate: Any, l2_weight: Any
 ) -> None:
     """Do Adam's step number `update`, from 1; the constants have the parameters' dtype."""
     c = np.empty(7, parameters.dtype)
     c[0], c[1], c[2], c[3] = _BETA1, 1 - _BETA1, _BETA2, 1 - _BETA2
-    c[4] = weights[0] / (1 - _BETA1**update)
+    c[4] = rate / (1 - _BETA1**update)
     c[5] = 1 / math.sqrt(1 - _BETA2**update)
     c[6] = _EPSILON
     keep1, take1, keep2, take2, step, scale, epsilon = c[0], c[1], c[2], c[3], c[4], c[5], c[6]
-    l2_weight = weights[1]
     for k in range(parameters.shape[0]):
         g = gradient[k] + l2_weight * parameters[k]
         first[k] = keep1 * first[k] + take1 * g
@@ -282,11 +285,13 @@ def _through_activation(delta: Any, outputs: Any, use_tanh: bool) -> None:
 @jit
 def _train_one(
     features: Any, targets: Any, batches: Any, parameters: Any, first: Any, second: Any, start: int,
-    weights: Any, shapes: Any, repeats: Any, sizes: Any, kind: int, use_tanh: bool,
+    rates: Any, total: Any, averaged_from: int, weights: Any, shapes: Any, repeats: Any, sizes: Any,
+    kind: int, use_tanh: bool,
 ) -> None:  # fmt: skip
     """Do the updates of a mask on its next batches, (n_updates, n); `start` came before.
 
-    `parameters` and Adam's moments, `first` and `second`, are changed in place.
+    `parameters` and Adam's moments, `first` and `second`, are changed in place; `total` sums the
+    parameters after all updates but the first `averaged_from`.
     """
     n = batches.shape[1]
     n_values, end = n * repeats[0] * shapes[0, 0], 0
@@ -305,7 +310,11 @@ def _train_one(
                 inputs[i, j] = features[batch[i], j]
         forward(parameters, layers, shapes, repeats, n, use_tanh)
         _head_gradient(
-            head, targets, batch, sizes, kind, parameters[end:], gradient[end:], weights[2]
+            head, targets, batch, sizes, kind, parameters[end:], gradient[end:], weights[1]
         )
         _backward(parameters, gradient, layers, deltas, shapes, repeats, n, use_tanh, end)
-        _adam(parameters, gradient, first, second, start + update + 1, weights)
+        done = start + update + 1
+        _adam(parameters, gradient, first, second, done, rates[update], weights[0])
+        if done > averaged_from:
+            for k in range(total.shape[0]):
+                total[k] += parameters[k]

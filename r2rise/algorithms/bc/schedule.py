@@ -35,7 +35,7 @@ class TrainingData:
 
 @dataclass(frozen=True, eq=False)
 class Schedule:
-    """The batches of masks that share a training seed.
+    """The updates of masks that share a training seed.
 
     Mask i visits the frames it keeps in the order of each epoch, `batch_size[i]` at a time, and
     drops what is left over.
@@ -46,6 +46,7 @@ class Schedule:
         n_batches: (n_masks,) int64, batches of an epoch.
         stops: (n_stops, n_masks) int64, numbers of updates, increasing, after which the
             parameters of each mask are asked for; its updates end at the last.
+        settings: How large the steps are, and over what parameters are averaged.
         order_of: Gives all frames in the shared order of an epoch, (n_frames,) int64.
     """
 
@@ -53,6 +54,7 @@ class Schedule:
     batch_size: NDArray[np.int64]
     n_batches: NDArray[np.int64]
     stops: NDArray[np.int64]
+    settings: BCSettings
     order_of: Callable[[int], NDArray[np.int64]]
 
     @classmethod
@@ -68,7 +70,7 @@ class Schedule:
         Args:
             kept: The frames of each mask.
             seed: Of the orders.
-            settings: Size of a batch, and how long to train.
+            settings: Size of a batch, how long to train, and how it ends.
             amounts: Updates at which parameters are asked for, increasing, instead of how long the
                 settings say.
 
@@ -85,13 +87,25 @@ class Schedule:
         every = np.arange(kept.shape[1])
         remember = lru_cache(max(2, ORDERS_IN_MEMORY // max(1, every.nbytes)))
         order_of = remember(partial(epoch_order, every, seed))
-        return cls(kept, batch_size, n_batches, stops, order_of)
+        return cls(kept, batch_size, n_batches, stops, settings, order_of)
 
     @property
     def n_updates(self) -> NDArray[np.int64]:
         """Updates of each mask, (n_masks,)."""
         last: NDArray[np.int64] = self.stops[-1]
         return last
+
+    @property
+    def n_averaged(self) -> NDArray[np.int64]:
+        """Last updates of each mask over which its parameters are averaged, (n_masks,), or 0."""
+        exact = np.asarray(self.settings.average_last * self.n_updates)
+        return np.ceil(exact).astype(np.int64)
+
+    def rates(self, masks: Any, updates: Any) -> NDArray[np.float64]:
+        """Return Adam's step sizes at updates, numbered from 0; both arguments are broadcast."""
+        falls = self.settings.learning_rate_decay == "linear"
+        left = 1 - falls * updates / self.n_updates[masks]
+        return np.asarray(self.settings.learning_rate * left)
 
     def batches(self, mask: int, start: int, stop: int) -> NDArray[np.int64]:
         """Return the frames of a mask's updates from one number to another, (n, batch_size)."""

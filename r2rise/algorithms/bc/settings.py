@@ -1,8 +1,8 @@
 """The settings of behavioural cloning."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
 from r2rise.algorithms.amounts import UpdatesOrEpochs
 
@@ -16,6 +16,9 @@ class BCSettings(UpdatesOrEpochs):
         activation: Non-linearity of an MLP's hidden layers; a CNN has ReLU.
         n_updates, n_epochs, batch_size: Those of `UpdatesOrEpochs`.
         learning_rate: Adam's step size.
+        learning_rate_decay: `linear`: the step size falls to 0 at the end of training; or `none`.
+        average_last: Share of the updates, the last ones, over whose parameters the policy's are
+            the mean; 0 takes those after the last update.
         l2_weight: Weight of half the sum of squared parameters in the loss.
         ent_weight: Weight of the entropy bonus.
         validation_share: Share of the kept frames held out for early stopping.
@@ -27,8 +30,26 @@ class BCSettings(UpdatesOrEpochs):
     hidden_sizes: tuple[PositiveInt, ...] = (32, 32)
     activation: Literal["tanh", "relu"] = "tanh"
     learning_rate: float = Field(default=1e-3, gt=0)
+    learning_rate_decay: Literal["none", "linear"] = "none"
+    average_last: float = Field(default=0.0, ge=0, le=1)
     l2_weight: float = Field(default=0.0, ge=0)
     ent_weight: float = Field(default=1e-3, ge=0)
     validation_share: float = Field(default=0.0, ge=0, lt=1)
     patience: int = Field(default=5, ge=1)
     device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    @model_validator(mode="after")
+    def _one_end(self) -> Self:
+        if self.average_last > 0 and self.validation_share > 0:
+            raise ValueError(
+                "give either average_last or validation_share: early stopping takes the parameters "
+                "of lowest validation loss"
+            )
+        return self
+
+    @property
+    def knows_its_end(self) -> bool:
+        """Whether what is done at an update depends on how many there will be."""
+        return (
+            self.learning_rate_decay != "none" or self.average_last > 0 or self.validation_share > 0
+        )

@@ -5,7 +5,6 @@ the gradient by autograd. Every mask is a slice of each tensor; nothing is share
 """
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,10 +17,10 @@ from r2rise.algorithms.base import Progress
 from r2rise.algorithms.bc.network import Network
 from r2rise.algorithms.bc.schedule import Schedule, TrainingData
 from r2rise.algorithms.bc.settings import BCSettings
+from r2rise.algorithms.bc.states import Adam, EarlyStopping, Means
 
 UPDATES_AHEAD = 128
 """Updates whose batches are looked up at once."""
-_BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8  # Adam (Kingma and Ba 2015)
 
 
 def forward(network: Network, parameters: Tensor, features: Tensor) -> Tensor:
@@ -110,7 +109,7 @@ class Trainer:
         network: Their layers.
         data: The frames, and those held out.
         schedule: The batches of each mask, and when its parameters are asked for.
-        settings: Loss, step size and early stopping.
+        settings: Loss and early stopping.
         device: Where to train.
     """
 
@@ -138,8 +137,9 @@ class Trainer:
         targets = torch.as_tensor(self._data.targets, device=self._device)
         self._targets = targets.to(parameters.dtype) if targets.is_floating_point() else targets
         found = np.zeros((len(self._schedule.stops), *initial.shape), initial.dtype)
-        state = _Adam.of(parameters)
-        stopping = _EarlyStopping.of(parameters, self._settings.patience)
+        means = Means.of(parameters, self._schedule)
+        state = Adam.of(parameters)
+        stopping = EarlyStopping.of(parameters, self._settings.patience)
         n_updates = self._schedule.n_updates
         for update in range(int(n_updates.max())):
             if update % UPDATES_AHEAD == 0:
@@ -148,10 +148,12 @@ class Trainer:
             if not len(rows):
                 break
             at = update % UPDATES_AHEAD
-            self._update(parameters, state, rows, [ahead[row][at] for row in rows])
+            rates = self._schedule.rates(rows, update)
+            self._update(parameters, state, rows, [ahead[row][at] for row in rows], rates)
+            means.add(parameters, rows, update)
             for number, stops in enumerate(self._schedule.stops):
                 if (ended := np.flatnonzero(stops == update + 1)).size:
-                    found[number, ended] = parameters[ended].cpu().numpy()
+                    found[number, ended] = means.at(parameters, ended).cpu().numpy()
             self._validate(parameters, stopping, rows, update + 1)
             progress((update + 1) / int(n_updates.max()))
         if self._data.held_out is not None:
@@ -168,9 +170,10 @@ class Trainer:
     def _update(
         self,
         parameters: Tensor,
-        state: "_Adam",
+        state: Adam,
         rows: NDArray[np.int64],
         batches: list[NDArray[np.int64]],
+        rates: NDArray[np.float64],
     ) -> None:
         frames, shares = _filled_up(batches)
         chosen = torch.as_tensor(rows, device=self._device)
@@ -178,7 +181,8 @@ class Trainer:
         loss = self._losses(own, frames, shares).sum()
         loss = loss + self._settings.l2_weight * own.square().sum() / 2
         (gradient,) = torch.autograd.grad(loss, own)
-        parameters[chosen] = state.step(chosen, own.detach(), gradient, self._settings)
+        sizes = torch.as_tensor(rates, device=self._device, dtype=own.dtype).unsqueeze(1)
+        parameters[chosen] = state.step(chosen, own.detach(), gradient, sizes)
 
     def _losses(
         self, parameters: Tensor, frames: NDArray[np.int64], shares: NDArray[np.float64]
@@ -194,7 +198,7 @@ class Trainer:
     def _validate(
         self,
         parameters: Tensor,
-        stopping: "_EarlyStopping",
+        stopping: EarlyStopping,
         rows: NDArray[np.int64],
         n_done: int,
     ) -> None:
@@ -230,70 +234,3 @@ def _filled_up(batches: list[NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDA
             row[: len(batch)], row[len(batch) :] = batch, batch[0]
     shares = (np.arange(sizes.max()) < sizes[:, None]) / np.maximum(sizes, 1)[:, None]
     return frames, shares
-
-
-@dataclass
-class _Adam:
-    """Adam with a count of updates for each mask.
-
-    Attributes:
-        first, second: (n_masks, n_parameters) moments.
-        updates: (n_masks, 1) updates so far.
-    """
-
-    first: Tensor
-    second: Tensor
-    updates: Tensor
-
-    @classmethod
-    def of(cls, parameters: Tensor) -> "_Adam":
-        """Return the state before the first update."""
-        zeros = torch.zeros_like(parameters)
-        return cls(zeros, zeros.clone(), zeros[:, :1].clone())
-
-    def step(
-        self, rows: Tensor, parameters: Tensor, gradient: Tensor, settings: BCSettings
-    ) -> Tensor:
-        """Return the updated parameters of some masks."""
-        updates = self.updates[rows] + 1
-        first = self.first[rows].lerp(gradient, 1 - _BETA1)
-        second = self.second[rows].mul(_BETA2).addcmul(gradient, gradient, value=1 - _BETA2)
-        self.first[rows], self.second[rows], self.updates[rows] = first, second, updates
-        scale = 1 / torch.sqrt(1 - _BETA2**updates)
-        step = settings.learning_rate / (1 - _BETA1**updates)
-        return parameters - step * first / (second.sqrt() * scale + _EPSILON)
-
-
-@dataclass
-class _EarlyStopping:
-    """The parameters of lowest validation loss so far, and who is still running.
-
-    Attributes:
-        best: (n_masks, n_parameters).
-        lowest: (n_masks,) lowest validation losses.
-        waited: (n_masks,) epochs since then.
-        patience: Epochs to wait.
-    """
-
-    best: Tensor
-    lowest: NDArray[Any]
-    waited: NDArray[np.int64]
-    patience: int
-
-    @classmethod
-    def of(cls, parameters: Tensor, patience: int) -> "_EarlyStopping":
-        """Return the state before the first epoch."""
-        n = len(parameters)
-        return cls(parameters.clone(), np.full(n, np.inf), np.zeros(n, np.int64), patience)
-
-    @property
-    def running(self) -> NDArray[np.bool_]:
-        """Masks that go on, (n_masks,) bool."""
-        return self.waited < self.patience
-
-    def check(self, parameters: Tensor, rows: NDArray[np.int64], found: NDArray[Any]) -> None:
-        """Take in the losses of some masks after an epoch; -infinity is always better."""
-        better = (found < self.lowest[rows]) | np.isneginf(found)
-        self.best[rows[better]] = parameters[rows[better]]
-        self.lowest[rows[better]] = found[better]
-        self.waited[rows] = np.where(better, 0, self.waited[rows] + 1)

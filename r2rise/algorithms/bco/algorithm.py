@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from r2rise.algorithms.amounts import UPDATES
+from r2rise.algorithms.amounts import UPDATES, check_along
 from r2rise.algorithms.base import Policy, Progress, TrainingAmount
 from r2rise.algorithms.bc.algorithm import BC
 from r2rise.algorithms.bc.network import Network
@@ -104,7 +104,7 @@ class BCO:
 
     def trains_along(self) -> bool:
         """Say whether policies at several amounts lie on one path; see `TrainsAlong`."""
-        return self.settings.alpha_iterations == 0 and BC(self.settings).trains_along()
+        return self.settings.alpha_iterations == 0 and not self.settings.knows_its_end
 
     def train_along(
         self,
@@ -118,6 +118,7 @@ class BCO:
         progress: Progress,
     ) -> list[Sequence[Policy]]:
         """Train once for several amounts; see `TrainsAlong.train_along`."""
+        check_along(self, amounts)
         pairs = _all_pairs(demonstrations)
         return [*self._train(pairs, kept, environment, seed, amounts, threads, progress)]
 
