@@ -1,5 +1,6 @@
 """What may be said of curated demonstrations once "just train longer" is answered."""
 
+import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from r2rise.errors import NotReady
 from r2rise.intervals import CONFIDENCE, MeanInterval, mean_interval
 from r2rise.map_parts import MapPart
+from r2rise.significance import quantile
 
 Floats = NDArray[np.float64]
 Outcome = Literal["fewer_frames_do", "gain", "trains_faster", "no_gain", "undecided"]
@@ -26,6 +28,9 @@ AS_WELL = 0.15
 """Random drops that miss less than this share of the better arm's gain do as well."""
 
 N_RESAMPLES = 2000
+
+ROUNDING = 1e-9
+"""Returns that differ by less than this share are equal."""
 
 
 class Curves(NamedTuple):
@@ -45,8 +50,8 @@ class Speed(MapPart):
 
     Attributes:
         times: `all_frames_amount / curated_amount`.
-        lower: Lower end of its 95 % interval; 0 where they may never reach it.
-        upper: Upper end.
+        lower: Its lower 95 % bound; 0 where the curated frames may never reach it.
+        upper: Its upper 95 % bound.
         all_frames_amount: Where all frames reach it.
         curated_amount: Where the curated frames do.
     """
@@ -72,9 +77,8 @@ class Judgement(MapPart):
         over_random: The curated frames over as many random frames left out, seed by seed, at the
             amount that the outcome is about; null where these were not trained there.
         speed: Null where the curated frames do not reach what is timed.
-        least_gain: What `gain` has to exceed, in return units.
-        still_rising: Whether all frames still rise at the last amount, or may: the gain would not
-            survive another doubling with such a rise.
+        least_gain: What a gain has to exceed, in return units.
+        still_rising: Whether all frames still rise at the last amount.
     """
 
     outcome: Outcome
@@ -116,15 +120,17 @@ def judge_curation(
     - `gain`: the curated frames at their best amount beat all frames at every amount, by more
       than 5 % of the better one's gain over random actions, and all frames do not still rise.
     - `trains_faster`: the curated frames reach 95 % of what all frames ever gain over random
-      actions after at most half of the training.
-    - `fewer_frames_do`: one of these two, but as many random frames left out do as well: it is
-      shown that they miss less than 15 % of the gain over random actions and have more than half
-      of what the curated frames have over all frames. So these very frames are not to blame.
+      actions at least 2 times sooner than all frames.
+    - `fewer_frames_do`: one of these two, but as many random frames left out do as well: they
+      miss less than 15 % of the gain over random actions, and have more than half of what the
+      curated frames have over all frames. So it is not for these very frames.
     - `undecided`: none of these, and all frames still rise at the last amount.
-    - `no_gain`: nothing was shown.
+    - `no_gain`: none of these was shown.
+
+    All of it is shown by one-sided 95 % bounds.
 
     Args:
-        amounts: Amounts of training, rising by doublings.
+        amounts: Amounts of training, each twice the one before.
         chosen: Curves of seeds that only choose amounts.
         reported: Curves of other seeds, from which every number is.
         random_drop: (n_seeds, n_amounts) as many frames left out at random, with the seeds of
@@ -136,46 +142,37 @@ def judge_curation(
         ValueError: When shapes do not go together or curves are not finite.
     """
     _check(len(amounts), chosen, reported, random_drop)
-    best_all = int(chosen.all_frames.mean(axis=0).argmax())
-    best_curated, first = _looked_at(chosen, random_policy)
-    all_frames, curated = reported.all_frames[:, best_all], reported.curated[:, best_curated]
-    best_gain = max(all_frames.mean(), curated.mean()) - random_policy
-    least = LEAST_GAIN * max(best_gain, 0.0)
-    beaten = best_gain > 0 and all(
-        _lower(curated - column) > least for column in reported.all_frames.T
-    )
-    rising = _still_rises(reported.all_frames)
-    if beaten and not rising and len(amounts) > 1:
-        rising = _lower(curated - _after_another_doubling(reported.all_frames)) <= least
+    best_all = _best(chosen.all_frames.mean(axis=0))
+    best, first = _looked_at(chosen, random_policy)
+    all_frames, curated = reported.all_frames[:, best_all], reported.curated[:, best]
+    best_gain = max(0.0, float(max(all_frames.mean(), curated.mean())) - random_policy)
+    least_gain = LEAST_GAIN * best_gain
+    beaten = min(_lower(curated - column) for column in reported.all_frames.T) > least_gain
+    rising = _still_rises(np.vstack([chosen.all_frames, reported.all_frames]))
     speed = _speed(amounts, reported, best_all, random_policy)
-    faster = speed is not None and speed.lower >= LEAST_SPEED
 
-    outcome: Outcome
-    compared, against = best_curated, all_frames
-    if beaten and not rising:
+    outcome: Outcome = "undecided" if rising else "no_gain"
+    compared, before = best, all_frames
+    if beaten and best_gain and not rising:
         outcome = "gain"
-    elif faster:
-        outcome, compared, against = "trains_faster", first, reported.all_frames[:, first]
-    else:
-        outcome = "undecided" if rising else "no_gain"
-    at_random, picked = random_drop[:, compared], reported.curated[:, compared]
-    was_trained = bool(np.isfinite(at_random).all())
-    if outcome in {"gain", "trains_faster"} and was_trained:
-        misses_little = _lower(at_random - picked) > -AS_WELL * best_gain
-        has_most = _lower(at_random - (picked + against) / 2) > 0
-        if misses_little and has_most:
-            outcome = "fewer_frames_do"
+    elif speed is not None and speed.lower >= LEAST_SPEED:
+        outcome, compared, before = "trains_faster", first, reported.all_frames[:, first]
+    picked, at_random = reported.curated[:, compared], random_drop[:, compared]
+    trained = bool(np.isfinite(at_random).all())
+    claimed = outcome in {"gain", "trains_faster"}
+    if claimed and trained and _do_as_well(at_random, picked, before, AS_WELL * best_gain):
+        outcome = "fewer_frames_do"
     return Judgement(
         outcome=outcome,
         all_frames_amount=amounts[best_all],
-        curated_amount=amounts[best_curated],
+        curated_amount=amounts[best],
         compared_amount=amounts[compared],
         all_frames=mean_interval(all_frames),
         curated=mean_interval(curated),
         gain=mean_interval(curated - all_frames),
-        over_random=mean_interval(picked - at_random) if was_trained else None,
+        over_random=mean_interval(picked - at_random) if trained else None,
         speed=speed,
-        least_gain=least,
+        least_gain=least_gain,
         still_rising=rising,
     )
 
@@ -196,42 +193,47 @@ def _check(n_amounts: int, chosen: Curves, reported: Curves, random_drop: Floats
 
 
 def _lower(values: Floats) -> float:
-    """Return the lower end of the interval of a mean."""
-    lower = mean_interval(values).lower
-    assert lower is not None  # noqa: S101
-    return lower
+    """Return the lower 95 % bound of a mean."""
+    n = len(values)
+    width = quantile(CONFIDENCE, n - 1) * float(values.std(ddof=1)) / math.sqrt(n)
+    return float(values.mean()) - width
+
+
+def _do_as_well(at_random: Floats, picked: Floats, before: Floats, margin: float) -> bool:
+    """Return whether random drops miss little, and have most of what was gained, (n_seeds,)."""
+    misses_little = _lower(at_random - picked) > -margin
+    return misses_little and _lower(at_random - (picked + before) / 2) > 0
+
+
+def _best(curve: Floats) -> int:
+    """Return the first of the highest points; where sums were rounded makes no difference."""
+    return int((curve >= curve.max() - ROUNDING * np.abs(curve).max()).argmax())
 
 
 def _looked_at(chosen: Curves, random_policy: float) -> tuple[int, int]:
     """Return where curated frames are best, and where they first reach what is timed."""
     all_frames, curated = (curve.mean(axis=0) for curve in chosen)
-    best = int(curated.argmax())
+    best = _best(curated)
     reaches = curated >= random_policy + REACHED * (all_frames.max() - random_policy)
     return best, int(reaches.argmax()) if reaches.any() else best
 
 
-def _rise(curve: Floats) -> Floats:
-    """Return each seed's rise per doubling at the end: the last amount over the two before."""
-    earlier = curve[:, -3:-1]
-    rise: Floats = (curve[:, -1] - earlier.mean(axis=1)) / ((earlier.shape[1] + 1) / 2)
-    return rise
+def _still_rises(curves: Floats) -> bool:
+    """Return whether the last amount is above the two before it, or too few were looked at.
 
-
-def _still_rises(curve: Floats) -> bool:
-    return curve.shape[1] > 1 and _lower(_rise(curve)) > 0
-
-
-def _after_another_doubling(curve: Floats) -> Floats:
-    after: Floats = curve[:, -1] + _rise(curve)
-    return after
+    A single amount is all that there is.
+    """
+    if curves.shape[1] < 3:
+        return curves.shape[1] > 1
+    return _lower(curves[:, -1] - curves[:, -3:-1].mean(axis=1)) > 0
 
 
 def _speed(
     amounts: Sequence[int], curves: Curves, best_all: int, random_policy: float
 ) -> Speed | None:
-    """Time both arms on the mean curves; the interval is of resampled seeds."""
+    """Time both arms on the mean curves; the bounds are of resampled seeds."""
     n = len(curves.all_frames)
-    order = np.lexsort(np.hstack(curves).T)  # the interval depends on no order of the seeds
+    order = np.lexsort(np.hstack(curves).T)  # so that the order of seeds does not matter
     picks = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), N_RESAMPLES) / n
     weights = np.vstack([np.full(n, 1 / n), picks])
     all_frames, curated = (weights @ curve[order] for curve in curves)
@@ -243,8 +245,7 @@ def _speed(
     if best_gain[0] <= 0 or not np.isfinite(reached_curated[0]):
         return None
     times = np.where(best_gain > 0, 2.0 ** (reached - reached_curated), 0.0)
-    tail = (1 - CONFIDENCE) / 2
-    lower, upper = np.quantile(times[1:], [tail, 1 - tail])
+    lower, upper = np.quantile(times[1:], [1 - CONFIDENCE, CONFIDENCE])
     return Speed(
         times=float(times[0]),
         lower=float(lower),
