@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 from r2rise.algorithms import Policy, Progress, TrainsMany, make_algorithm, uses_next_obs
 from r2rise.demonstrations import Demonstrations, Transitions
 from r2rise.environments import Environment
-from r2rise.errors import Canceled
+from r2rise.errors import Canceled, Diverged
 from r2rise.evaluation import Returns, evaluate, evaluate_many
 from r2rise.ledger import EMPTY_MASK, Record
 from r2rise.seeds import Seeds
@@ -105,8 +105,8 @@ class Retrainer:
             try:
                 scores, seconds = self._returns_together(kept[rows], seeds, progress)
                 evaluation_seconds += seconds
-                for task, returns in zip(own, scores, strict=True):
-                    found[task.key] = Record(*task.key, returns)
+                for task, scored in zip(own, scores, strict=True):
+                    found[task.key] = _record(task, scored)
             except Canceled:
                 raise
             except Exception as error:
@@ -120,8 +120,8 @@ class Retrainer:
 
     def _returns_together(
         self, kept: NDArray[np.bool_], seeds: Seeds, progress: Progress
-    ) -> tuple[Returns, float]:
-        """Return scores (n_masks, n_episodes) and the seconds that evaluation took."""
+    ) -> tuple[list[Returns | Exception], float]:
+        """Return what `evaluate_many` gives for each mask, and the seconds that it took."""
         threads = self.study.execution.threads
         with threadpool_limits(threads):
             with seeded_globals(seeds.training, threads):
@@ -265,8 +265,20 @@ def _checked(policy: Policy) -> Policy:
     return policy
 
 
+def _record(task: Task, scored: Returns | Exception) -> Record:
+    """Return the record of what evaluation gave for a task."""
+    if isinstance(scored, Exception):
+        return Record.failed(task, _reason(scored))
+    return Record(*task.key, scored)
+
+
 def _reason(error: Exception) -> str:
-    """Return `Type: message (file:line)`, the place being the innermost outside libraries."""
+    """Return `Type: message (file:line)`, the place being the innermost outside libraries.
+
+    That training diverged has no place, nor has what evaluation found without raising it.
+    """
     frames = traceback.extract_tb(error.__traceback__)
+    if not frames or isinstance(error, Diverged):
+        return f"{type(error).__name__}: {error}"
     own = [frame for frame in frames if "site-packages" not in frame.filename] or frames
     return f"{type(error).__name__}: {error} ({Path(own[-1].filename).name}:{own[-1].lineno})"
