@@ -224,7 +224,7 @@ def _still_rises(curves: Floats) -> bool:
     A single amount is all that there is.
     """
     if curves.shape[1] < 3:
-        return curves.shape[1] > 1
+        return len(curves.T) > 1
     return _lower(curves[:, -1] - curves[:, -3:-1].mean(axis=1)) > 0
 
 

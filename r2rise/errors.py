@@ -13,6 +13,7 @@ R2RiseError
 ├── LedgerError                  a ledger that cannot be read, is in use, or is of another design
 ├── NotReady                     too few retrainings for the number asked
 ├── StudyFailed                  more retrainings failed than the study allows
+├── Diverged                     a training or a policy whose numbers are not finite
 └── Canceled                     the work was told to stop
 ```
 
@@ -91,6 +92,10 @@ class NotReady(R2RiseError):
 
 class StudyFailed(R2RiseError):
     """More retrainings failed than the study allows."""
+
+
+class Diverged(R2RiseError):
+    """Parameters or outputs of a trained policy are not finite numbers."""
 
 
 class Canceled(R2RiseError):

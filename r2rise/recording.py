@@ -8,11 +8,13 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
 from r2rise.algorithms.base import Policy
+from r2rise.algorithms.divergence import divergence
 from r2rise.demonstrations import Demonstrations
 from r2rise.demonstrators import load_policy
 from r2rise.environments import Environment, GymEnv, failures_of
 from r2rise.errors import EnvironmentMismatch, InputError, StudyError
-from r2rise.evaluation.loop import Chance, checked_actions, max_steps
+from r2rise.evaluation.actions import Chance, checked_actions
+from r2rise.evaluation.loop import max_steps
 from r2rise.pictures import small_picture
 from r2rise.retraining import seeded_globals
 from r2rise.runner import OnProgress, Progress
@@ -89,6 +91,8 @@ def record(
     place = environment_of(environment)
     source = policy.rpartition("/")[2] if isinstance(policy, str) else type(policy).__qualname__
     acting = load_policy(policy, place) if isinstance(policy, str) else policy
+    if (why := divergence(acting)) is not None:
+        raise InputError(f"The policy {source} cannot demonstrate anything: {why}.")
     epsilon = _epsilon(recording, acting)
     episodes = _Recorder(place, acting, recording).episodes(epsilon, on_progress)
     return _joined(

@@ -32,7 +32,7 @@ from r2rise.algorithms import (
 )
 from r2rise.demonstrations import Demonstrations, Transitions
 from r2rise.environments import Environment
-from r2rise.errors import Canceled
+from r2rise.errors import Canceled, Diverged
 from r2rise.evaluation import Returns, evaluate, evaluate_many
 from r2rise.ledger import EMPTY_MASK, Record
 from r2rise.seeds import Seeds
@@ -122,8 +122,8 @@ class Retrainer:
             try:
                 for some, scores, seconds in self._returns_together(own, kept[rows], progress):
                     evaluation_seconds += seconds
-                    for task, returns in zip(some, scores, strict=True):
-                        found[task.key] = Record(*task.key, returns)
+                    for task, scored in zip(some, scores, strict=True):
+                        found[task.key] = _record(task, scored)
             except Canceled:
                 raise
             except Exception as error:
@@ -137,8 +137,8 @@ class Retrainer:
 
     def _returns_together(
         self, tasks: Sequence[Task], kept: NDArray[np.bool_], progress: Progress
-    ) -> Iterator[tuple[Sequence[Task], Returns, float]]:
-        """Yield tasks, their scores (n_tasks, n_episodes) and the seconds that evaluation took.
+    ) -> Iterator[tuple[Sequence[Task], list[Returns | Exception], float]]:
+        """Yield tasks, what `evaluate_many` gives for each, and the seconds that it took.
 
         Args:
             tasks: They share their seeds.
@@ -313,8 +313,20 @@ def _checked(policy: Policy) -> Policy:
     return policy
 
 
+def _record(task: Task, scored: Returns | Exception) -> Record:
+    """Return the record of what evaluation gave for a task."""
+    if isinstance(scored, Exception):
+        return Record.failed(task, _reason(scored))
+    return Record(*task.key, scored)
+
+
 def _reason(error: Exception) -> str:
-    """Return `Type: message (file:line)`, the place being the innermost outside libraries."""
+    """Return `Type: message (file:line)`, the place being the innermost outside libraries.
+
+    That training diverged has no place, nor has what evaluation found without raising it.
+    """
     frames = traceback.extract_tb(error.__traceback__)
+    if not frames or isinstance(error, Diverged):
+        return f"{type(error).__name__}: {error}"
     own = [frame for frame in frames if "site-packages" not in frame.filename] or frames
     return f"{type(error).__name__}: {error} ({Path(own[-1].filename).name}:{own[-1].lineno})"

@@ -6,6 +6,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from conftest import require
+from numba import njit
 from scipy.stats import ks_2samp
 
 from r2rise.algorithms.bc.network import Network
@@ -13,7 +14,7 @@ from r2rise.algorithms.bc.policies import Clones
 from r2rise.algorithms.bc.settings import BCSettings
 from r2rise.environments import Environment
 from r2rise.errors import StudyError
-from r2rise.evaluation import evaluate, evaluate_many, resolve_backend
+from r2rise.evaluation import equations, evaluate, evaluate_many, resolve_backend
 from r2rise.evaluation.backends import open_episodes
 from r2rise.evaluation.dynamics import DYNAMICS
 from r2rise.retraining import keep_going
@@ -42,6 +43,22 @@ def test_equations_equal_gymnasiums_step_for_step(name, seed):
                 break
 
 
+def test_equations_are_exact_when_called_from_loops_that_are_not():
+    options = {**equations._cartpole.targetoptions}
+    del options["nopython"]  # numba warns of it
+    exact = njit(**options)(equations._cartpole.py_func)
+
+    @njit(fastmath=True)
+    def loosely(state, action):
+        return exact(state, action)
+
+    for state in np.random.default_rng(0).uniform(-0.2, 0.2, (2000, 4)):
+        own, found = state.copy(), state.copy()
+        equations._cartpole.py_func(own, 1.0)
+        loosely(found, 1.0)
+        assert found.tolist() == own.tolist()
+
+
 def clones(name, n=6) -> tuple[Clones, Environment]:
     environment = Environment(EnvironmentSpec(id=name))
     spaces = environment.observation_space, environment.action_space
@@ -62,7 +79,7 @@ def test_backends_give_the_same_returns(name, settings):
         )
         for backend in BACKENDS
     ]  # fmt: skip
-    assert found[0].shape == (6, 4)
+    assert np.shape(found[0]) == (6, 4)
     np.testing.assert_array_equal(*found)
     alone = evaluate(
         policies[2], environment, Evaluation(n_episodes=4, backend="gymnasium", **settings), 3,
@@ -148,7 +165,7 @@ def test_envpool_runs_many_policies_at_once():
         policies, environment, Evaluation(n_episodes=40), 0, progress=keep_going
     )
     # the same policies are good and bad
-    assert np.corrcoef(together.mean(axis=1), by_gymnasium.mean(axis=1))[0, 1] > 0.9
+    assert np.corrcoef(np.mean(together, axis=1), np.mean(by_gymnasium, axis=1))[0, 1] > 0.9
 
 
 def test_envpool_without_the_environment_is_refused():

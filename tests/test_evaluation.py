@@ -132,7 +132,7 @@ def test_environments_that_are_used_again_draw_the_same_from_their_action_space(
     evaluation = Evaluation(n_episodes=32, max_steps=2)  # 2 policies at once
     spec = EnvironmentSpec(id="tests:Drawing", factory=Drawing)
     policies = [Always(0)] * 3
-    found = evaluate_many(policies, Environment(spec), evaluation, 0, progress=keep_going)
+    found = np.array(evaluate_many(policies, Environment(spec), evaluation, 0, progress=keep_going))
     assert (found == found[0]).all()
     assert len(np.unique(found)) > 16
 

@@ -93,8 +93,8 @@ class _Gymnasium:
             rewards[i], ended[i] = float(reward), terminated or truncated
         return rewards, ended
 
-    def info(self, key: str, n: int) -> NDArray[np.float64]:
-        return np.array([info_number(info, key) for info in self._infos[:n]])
+    def info(self, key: str, rows: range) -> NDArray[np.float64]:
+        return np.array([info_number(self._infos[row], key) for row in rows])
 
     def close(self) -> None:
         for env in self._envs:
@@ -130,5 +130,7 @@ class _Arrays:
         pendular = self._dynamics.kind == PENDULUM
         return pendulum.observe(states) if pendular else states.astype(np.float32)
 
-    def info(self, key: str, n: int) -> NDArray[np.float64]:
-        raise StudyError(f"The 'batched' backend has no info, and no {key!r} for {n} episodes.")
+    def info(self, key: str, rows: range) -> NDArray[np.float64]:
+        raise StudyError(
+            f"The 'batched' backend has no info, and no {key!r} for {len(rows)} episodes."
+        )

@@ -1,5 +1,6 @@
 """Policies and equations compiled into one loop: for small networks on a CPU."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,13 +10,17 @@ from r2rise.algorithms.bc.compiled import forward, jit, layer_table
 from r2rise.algorithms.bc.policies import Clones
 from r2rise.environments import Environment
 from r2rise.evaluation.dynamics import DYNAMICS
+from r2rise.evaluation.equations import jit as exact
 from r2rise.evaluation.equations import step
 
 
 def roll_out(
     policies: Clones, environment: Environment, seeds: NDArray[np.int64], max_steps: int
 ) -> NDArray[np.float64]:
-    """Return the returns of policies with an MLP, (n_policies, n_episodes)."""
+    """Return the returns of policies with an MLP, (n_policies, n_episodes).
+
+    Those of a policy with an output that is not a finite number are NaN.
+    """
     dynamics, network = DYNAMICS[environment.spec.id], policies.network
     returns = np.zeros((len(policies), len(seeds)))
     _roll_out(
@@ -32,9 +37,7 @@ def _roll_out(
 ) -> None:  # fmt: skip
     """Fill (n_policies, n_episodes) returns."""
     n_episodes, n_inputs, n_outputs = starts.shape[0], shapes[0, 0], shapes[-1, 1]
-    n_values = n_inputs
-    for number in range(shapes.shape[0]):
-        n_values += shapes[number, 1]
+    n_values = n_inputs + shapes[:, 1].sum()
     buffer = np.empty(n_episodes * n_values, parameters.dtype)
     running = np.empty(n_episodes, np.int64)
     for p in range(parameters.shape[0]):
@@ -53,7 +56,12 @@ def _roll_out(
             left = 0
             for i in range(n):
                 episode = running[i]
-                reward, ended = step(kind, states[episode], _choose(outputs, i))
+                action = _choose(outputs, i)
+                if action < 0:
+                    returns[p] = np.nan
+                    left = 0
+                    break
+                reward, ended = step(kind, states[episode], action)
                 returns[p, episode] += reward
                 if not ended:
                     running[left] = episode
@@ -63,10 +71,13 @@ def _roll_out(
                 break
 
 
-@jit
+@exact
 def _choose(outputs: Any, i: int) -> float:
+    """Return the choice of largest output, or -1 where an output is not a finite number."""
     best = 0
-    for j in range(1, outputs.shape[1]):
+    for j in range(outputs.shape[1]):
+        if not math.isfinite(outputs[i, j]):
+            return -1.0
         if outputs[i, j] > outputs[i, best]:
             best = j
     return np.float64(best)

@@ -10,8 +10,9 @@ from numba import njit
 
 from r2rise.evaluation.dynamics import CARTPOLE
 
-# Without fast mathematics: the same operations in the same order as gymnasium's.
-jit = njit(cache=True, nogil=True, error_model="numpy")
+# Without fast mathematics: the same operations in the same order as gymnasium's. Said outright, as
+# what is left out is taken from whichever compiled function calls first.
+jit = njit(cache=True, nogil=True, error_model="numpy", fastmath=False)
 
 
 @jit

@@ -1,23 +1,24 @@
 """Policies and their episodes step together; episodes that have ended leave the batch."""
 
-import copy
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
-from gymnasium import spaces
 from numpy.typing import NDArray
 
 from r2rise.algorithms.base import Policy, Progress
-from r2rise.algorithms.bc.policies import Clones
-from r2rise.environments import DEFAULT_MAX_STEPS, Environment, discrete_bounds
-from r2rise.errors import EnvironmentMismatch
+from r2rise.algorithms.bc.policies import NOT_FINITE, Clones
+from r2rise.algorithms.divergence import divergence
+from r2rise.environments import DEFAULT_MAX_STEPS, Environment
+from r2rise.errors import Canceled, Diverged, EnvironmentMismatch
+from r2rise.evaluation.actions import RandomActions, checked_actions
 from r2rise.evaluation.backends import open_episodes, resolve_backend
 from r2rise.evaluation.steps import Episodes
 from r2rise.seeds import episode_seeds
 from r2rise.study_parts import Backend, Evaluation
 
 Returns = NDArray[np.float64]
+Policies = Sequence[Policy | None]
 
 EPISODES_AT_ONCE: dict[Backend, int] = {"gymnasium": 64, "batched": 4096, "envpool": 512}
 """Gymnasium's environments take long to make and are used again; arrays cost little."""
@@ -25,15 +26,15 @@ EPISODES_AT_ONCE: dict[Backend, int] = {"gymnasium": 64, "batched": 4096, "envpo
 
 @runtime_checkable
 class ActsTogether(Protocol):
-    """Policies that act in one batch."""
+    """Policies that act in one batch; each is also a policy of its own."""
 
     def predict_many(
         self, observations: NDArray[Any], *, deterministic: bool = True
     ) -> NDArray[Any]:
         """Return actions (n_policies, n, *act_shape) for (n_policies, n, *obs_shape)."""
 
-    def __getitem__(self, index: slice) -> "ActsTogether":
-        """Return some of the policies."""
+    def __getitem__(self, index: Any) -> Any:
+        """Return a policy for a number, and policies that act together for a slice or a mask."""
 
 
 def evaluate(
@@ -48,25 +49,31 @@ def evaluate(
 
     Returns:
         (n_episodes,) float64 scores.
+
+    Raises:
+        Exception: Why it has none.
     """
-    policies = [policy]
-    found = evaluate_many(policies, environment, evaluation, seed, progress=progress)
-    returns: Returns = found[0]
-    return returns
+    [found] = evaluate_many([policy], environment, evaluation, seed, progress=progress)
+    if isinstance(found, Exception):
+        raise found
+    return found
 
 
 def evaluate_many(
-    policies: Sequence[Policy | None],
+    policies: Policies,
     environment: Environment,
     evaluation: Evaluation,
     seed: int,
     *,
     progress: Progress,
-) -> Returns:
+) -> list[Returns | Exception]:
     """Run policies for some episodes each, all side by side in this process.
 
     Every episode has its own seed, the same for all policies, so that they meet the same initial
     states. Rewards are the environment's own. Box actions are clipped to the action space.
+
+    A policy that raises, or whose parameters, observations, actions or scores are not finite
+    numbers, fails alone: the others' scores are what they are without it.
 
     Args:
         policies: The policies; None acts uniformly at random.
@@ -76,31 +83,55 @@ def evaluate_many(
         progress: Called once a step.
 
     Returns:
-        (n_policies, n_episodes) float64 scores: undiscounted returns, or what `evaluation.score`
-        names.
-
-    Raises:
-        EnvironmentMismatch: When an action, a reward or the score is not a finite number.
+        For each policy (n_episodes,) float64 scores, undiscounted returns or what
+        `evaluation.score` names, or else why it has none.
     """
+    unfit = [divergence(policy) for policy in policies]
+    fit = np.array([why is None for why in unfit])
+    scores = iter(_scores(_those(policies, fit), environment, evaluation, seed, progress))
+    return [next(scores) if why is None else why for why in unfit]
+
+
+def _those(policies: Any, chosen: NDArray[np.bool_]) -> Policies:
+    """Return some of the policies, in the form that they have."""
+    some: Policies
+    if chosen.all():
+        some = policies
+    elif isinstance(policies, ActsTogether):
+        some = policies[chosen]
+    else:
+        some = [policy for policy, own in zip(policies, chosen, strict=True) if own]
+    return some
+
+
+def _scores(
+    policies: Policies,
+    environment: Environment,
+    evaluation: Evaluation,
+    seed: int,
+    progress: Progress,
+) -> list[Returns | Exception]:
+    """Return scores as `evaluate_many` does, of policies whose parameters are finite."""
     seeds = episode_seeds(seed, evaluation.n_episodes)
     if _in_one_loop(policies, environment, evaluation):
         from r2rise.evaluation.compiled import roll_out
 
-        return roll_out(policies, environment, seeds, max_steps(environment, evaluation))
+        returns = roll_out(policies, environment, seeds, max_steps(environment, evaluation))
+        return [own if np.isfinite(own).all() else Diverged(NOT_FINITE) for own in returns]
     backend = resolve_backend(evaluation, environment.spec)
     at_once = max(1, EPISODES_AT_ONCE[backend] // evaluation.n_episodes)
     with open_episodes(environment, evaluation, seeds, min(at_once, len(policies))) as episodes:
-        parts = [
-            _Run(policies[start : start + at_once], environment, evaluation, episodes).scores(
-                seeds, progress
-            )
+        return [
+            scores
             for start in range(0, len(policies), at_once)
+            for scores in _Run(
+                policies[start : start + at_once], environment, evaluation, episodes
+            ).scores(seeds, progress)
         ]
-    return np.concatenate(parts)
 
 
 def _in_one_loop(
-    policies: Sequence[Policy | None], environment: Environment, evaluation: Evaluation
+    policies: Policies, environment: Environment, evaluation: Evaluation
 ) -> TypeGuard[Clones]:
     """Say whether policies and equations run as one compiled loop: a fixed rule of the study."""
     return (
@@ -125,7 +156,7 @@ class _Run:
 
     def __init__(
         self,
-        policies: Sequence[Policy | None],
+        policies: Policies,
         environment: Environment,
         evaluation: Evaluation,
         episodes: Episodes,
@@ -133,131 +164,118 @@ class _Run:
         self._policies, self._environment = policies, environment
         self._evaluation, self._episodes = evaluation, episodes
         self._shape = (len(policies), evaluation.n_episodes)
+        self._running = np.ones(self._shape, dtype=bool)
+        self._failures: dict[int, Exception] = {}
 
-    def scores(self, seeds: NDArray[np.int64], progress: Progress) -> Returns:
+    def scores(self, seeds: NDArray[np.int64], progress: Progress) -> list[Returns | Exception]:
         n_policies, n_episodes = self._shape
         episodes, steps = self._episodes, max_steps(self._environment, self._evaluation)
         episodes.reset(n_policies)
-        chance = _RandomActions(self._environment, np.tile(seeds, n_policies))
+        chance = RandomActions(self._environment, np.tile(seeds, n_policies))
         returns = np.zeros(n_policies * n_episodes)
-        running = np.ones(n_policies * n_episodes, dtype=bool)
+        running = self._running.reshape(-1)
         for step in range(steps):
+            actions = self._act(step, chance)
             rows = np.flatnonzero(running)
-            actions = self._act(running.reshape(self._shape), rows, chance)
-            rewards, ended = episodes.step(rows, actions)
+            rewards, ended = episodes.step(rows, actions[rows])
             returns[rows] += rewards
             running[rows] = ~ended
+            if episodes.observations.dtype.kind == "f":
+                episodes.observations[rows[ended]] = 0  # nobody acts on them, but all are in reach
             if not running.any():
                 break
             progress(step / steps)
-        if self._evaluation.score != "return":
-            returns = episodes.info(self._evaluation.score.removeprefix("info:"), len(returns))
-        if not np.isfinite(returns).all():
-            raise EnvironmentMismatch("An episode ended with a score that is not a number.")
-        return returns.reshape(self._shape)
+        own_returns = enumerate(returns.reshape(self._shape))
+        return [
+            self._failures.get(number) or self._score(number, own) for number, own in own_returns
+        ]
 
-    def _act(
-        self, running: NDArray[np.bool_], rows: NDArray[np.int64], chance: "_RandomActions"
-    ) -> NDArray[Any]:
-        """Return the actions of the running episodes, (n_running, *act_shape)."""
-        space, evaluation = self._environment.action_space, self._evaluation
+    def _score(self, number: int, returns: Returns) -> Returns | Exception:
+        n_episodes, score = self._shape[1], self._evaluation.score
+        if score != "return":
+            rows = range(number * n_episodes, (number + 1) * n_episodes)
+            try:
+                returns = self._episodes.info(score.removeprefix("info:"), rows)
+            except EnvironmentMismatch as error:
+                return error
+        if np.isfinite(returns).all():
+            return returns
+        wrong = returns[~np.isfinite(returns)][0]
+        return EnvironmentMismatch(f"An episode ended with the score {wrong}, not a finite number.")
+
+    def _act(self, step: int, chance: "RandomActions") -> NDArray[Any]:
+        """Return the actions of all episodes, (n_policies * n_episodes, *act_shape)."""
+        running, space = self._running, self._environment.action_space
         actions = np.zeros((*running.shape, *(space.shape or ())), dtype=space.dtype)
         shown = self._episodes.observations[: running.size]
         observations = shown.reshape(*running.shape, *shown.shape[1:])
+        self._check_observations(observations, step)
         if isinstance(self._policies, ActsTogether):
-            alive = running.any(axis=1)
-            policies = self._policies if alive.all() else self._policies[alive]
-            predicted = policies.predict_many(
-                observations[alive], deterministic=evaluation.deterministic
-            )
-            actions[running] = checked_actions(predicted[running[alive]], len(rows), space)
+            self._act_together(self._policies, observations, actions)
         else:
-            self._act_one_by_one(running, observations, actions)
+            self._act_one_by_one(observations, actions)
         flat = actions.reshape(running.size, *(space.shape or ()))
         at_random = self._policies[0] is None
-        chance.replace(flat, rows, 1.0 if at_random else evaluation.epsilon)
-        return flat[rows]
+        epsilon = 1.0 if at_random else self._evaluation.epsilon
+        chance.replace(flat, np.flatnonzero(running), epsilon)
+        return flat
 
-    def _act_one_by_one(
-        self, running: NDArray[np.bool_], observations: NDArray[Any], actions: NDArray[Any]
+    def _check_observations(self, observations: NDArray[Any], step: int) -> None:
+        """Fail the policies that would have to act on what is not finite numbers."""
+        if observations.dtype.kind != "f":
+            return
+        finite = np.isfinite(observations).reshape(*self._shape, -1).all(axis=2)
+        for number in np.flatnonzero((self._running & ~finite).any(axis=1)).tolist():
+            if self._policies[number] is not None:
+                self._fail(
+                    number,
+                    EnvironmentMismatch(
+                        f"Environment {self._environment.spec.id!r} showed an observation that is "
+                        f"not finite numbers, after {step} steps of an episode."
+                    ),
+                )
+
+    def _act_together(
+        self, policies: ActsTogether, observations: NDArray[Any], actions: NDArray[Any]
     ) -> None:
-        """Fill the actions of the running episodes, policy by policy."""
+        """Fill the actions of the running episodes at once."""
+        running = self._running
+        while running.any():
+            alive = np.asarray(running.any(axis=1))
+            try:
+                some = policies if alive.all() else policies[alive]
+                predicted = some.predict_many(
+                    observations[alive], deterministic=self._evaluation.deterministic
+                )
+                actions[running] = checked_actions(
+                    predicted[running[alive]], int(running.sum()), self._environment.action_space
+                )
+                break
+            except Canceled:
+                raise
+            except Exception:
+                n_failures = len(self._failures)
+                self._act_one_by_one(observations, actions)
+                if len(self._failures) == n_failures:
+                    raise  # it is the fault of no policy alone
+
+    def _act_one_by_one(self, observations: NDArray[Any], actions: NDArray[Any]) -> None:
+        """Fill the actions of the running episodes, policy by policy; one that raises fails."""
         for number, policy in enumerate(self._policies):
-            own = running[number]
-            if policy is not None and own.any():
+            own = self._running[number]
+            if policy is None or not own.any():
+                continue
+            try:
                 predicted, _ = policy.predict(
                     observations[number][own], deterministic=self._evaluation.deterministic
                 )
                 space = self._environment.action_space
                 actions[number][own] = checked_actions(predicted, int(own.sum()), space)
+            except Canceled:
+                raise
+            except Exception as error:
+                self._fail(number, error)
 
-
-class _RandomActions:
-    """Random actions of each episode, from its own seed."""
-
-    def __init__(self, environment: Environment, seeds: NDArray[np.int64]) -> None:
-        self._space, self._seeds = environment.action_space, seeds
-        self._sources: dict[int, Chance] = {}
-
-    def replace(self, actions: NDArray[Any], rows: NDArray[np.int64], epsilon: float) -> None:
-        """Put random actions in the place of a share `epsilon` of those of the given episodes."""
-        if epsilon == 0:
-            return
-        for row in rows.tolist():
-            if row not in self._sources:
-                self._sources[row] = Chance(self._space, int(self._seeds[row]))
-            if self._sources[row].strikes(epsilon):
-                actions[row] = self._sources[row].action()
-
-
-class Chance:
-    """What is random in the actions of an episode.
-
-    It comes from the episode's seed, but not from the numbers that the environment draws with that
-    seed: an action must not follow from the initial state.
-    """
-
-    def __init__(self, space: spaces.Space[Any], seed: int) -> None:
-        when, what = np.random.SeedSequence(seed).spawn(2)
-        self._generator = np.random.default_rng(when)
-        self._space = copy.deepcopy(space)
-        self._space.seed(int(what.generate_state(1)[0]))
-
-    def strikes(self, epsilon: float) -> bool:
-        """Say, with the probability `epsilon`, that the next action is a random one."""
-        return self._generator.random() < epsilon
-
-    def action(self) -> Any:
-        """Return a uniformly random action."""
-        return self._space.sample()
-
-
-def checked_actions(predicted: Any, n: int, space: spaces.Space[Any]) -> NDArray[Any]:
-    """Return actions checked and clipped, (n, *act_shape).
-
-    Raises:
-        EnvironmentMismatch: When they are of another shape, not finite numbers, or no choices of
-            the space.
-    """
-    actions = np.asarray(predicted)
-    expected = (n, *(space.shape or ()))
-    if actions.shape != expected:
-        raise EnvironmentMismatch(
-            f"policy.predict should return actions of shape {expected}, got {actions.shape}."
-        )
-    if actions.dtype.kind not in "biuf" or not np.isfinite(actions).all():
-        raise EnvironmentMismatch("policy.predict returned actions that are not finite numbers.")
-    if isinstance(space, spaces.Box):
-        actions = np.clip(actions, space.low, space.high)
-    else:
-        low, high = discrete_bounds(space)
-        wrong = (actions < low) | (actions > high)
-        if actions.dtype.kind == "f":
-            wrong |= actions % 1 != 0
-        if wrong.any():
-            raise EnvironmentMismatch(
-                f"policy.predict returned the action {actions[wrong][0].item()!r}, but the "
-                f"environment takes {space}."
-            )
-    acts: NDArray[Any] = actions.astype(space.dtype)
-    return acts
+    def _fail(self, number: int, error: Exception) -> None:
+        self._failures[number] = error
+        self._running[number] = False

@@ -61,7 +61,7 @@ class PoolEpisodes:
                 kept[rows] = values[rows]
         return rewards[rows].astype(np.float64), (terminated | truncated)[rows]
 
-    def info(self, key: str, n: int) -> NDArray[np.float64]:
-        """Return a number from the last `info` of the first n episodes, (n,)."""
-        columns = [{name: values[row] for name, values in self._infos.items()} for row in range(n)]
+    def info(self, key: str, rows: range) -> NDArray[np.float64]:
+        """Return a number from the last `info` of some episodes, (n_rows,)."""
+        columns = [{name: values[row] for name, values in self._infos.items()} for row in rows]
         return np.array([info_number(column, key) for column in columns])

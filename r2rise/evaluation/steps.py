@@ -25,8 +25,8 @@ class Episodes(Protocol):
     def step(self, rows: NDArray[np.int64], actions: NDArray[Any]) -> Step:
         """Advance some episodes; return rewards and whether they ended, (n_rows,) each."""
 
-    def info(self, key: str, n: int) -> NDArray[np.float64]:
-        """Return a number from the last `info` of the first n episodes, (n,)."""
+    def info(self, key: str, rows: range) -> NDArray[np.float64]:
+        """Return a number from the last `info` of some episodes, (n_rows,)."""
 
 
 def info_number(info: dict[str, Any], key: str) -> float:

@@ -9,6 +9,9 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from r2rise.algorithms.bc.network import Network
+from r2rise.errors import Diverged
+
+NOT_FINITE = "the network gives outputs that are not finite numbers"
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +61,9 @@ class Clones(Sequence["Clone"]):
         Args:
             features: (n_policies, n, ...) what the first layer sees of each observation.
             deterministic: As for `predict_many`.
+
+        Raises:
+            Diverged: When what a network gives is not finite numbers.
         """
         import torch
 
@@ -68,7 +74,7 @@ class Clones(Sequence["Clone"]):
             outputs = forward(
                 self.network, parameters.to(self.device), stacked.to(self.device)
             ).cpu()
-        return self._act(outputs, parameters, deterministic)
+        return self._act(_finite(outputs), parameters, deterministic)
 
     def _act(self, outputs: Any, parameters: Any, deterministic: bool) -> NDArray[Any]:
         import torch
@@ -77,7 +83,7 @@ class Clones(Sequence["Clone"]):
         if head.kind == "gaussian":
             if not deterministic:
                 deviation = parameters[:, None, -head.n_outputs :].exp()
-                outputs = outputs + deviation * torch.randn_like(outputs)
+                outputs = _finite(outputs + deviation * torch.randn_like(outputs))
             actions = self.network.actions(outputs.numpy())
             if isinstance(space, spaces.Box):
                 actions = np.clip(actions, space.low, space.high)
@@ -89,6 +95,13 @@ class Clones(Sequence["Clone"]):
             else:
                 chosen.append(torch.distributions.Categorical(logits=logits).sample())
         return self.network.actions(torch.stack(chosen, dim=2).numpy())
+
+
+def _finite(outputs: Any) -> Any:
+    """Return a tensor of finite numbers; a choice or a clipped action would hide others."""
+    if not outputs.isfinite().all():
+        raise Diverged(NOT_FINITE)
+    return outputs
 
 
 class Clone:

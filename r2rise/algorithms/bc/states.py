@@ -82,7 +82,7 @@ class EarlyStopping:
     """The parameters of lowest validation loss so far, and who is still running.
 
     Attributes:
-        best: (n_masks, n_parameters).
+        best: (n_masks, n_parameters), NaN where no loss was finite yet.
         lowest: (n_masks,) lowest validation losses.
         waited: (n_masks,) epochs since then.
         patience: Epochs to wait.
@@ -97,7 +97,8 @@ class EarlyStopping:
     def of(cls, parameters: Tensor, patience: int) -> "EarlyStopping":
         """Return the state before the first epoch."""
         n = len(parameters)
-        return cls(parameters.clone(), np.full(n, np.inf), np.zeros(n, np.int64), patience)
+        nowhere = torch.full_like(parameters, torch.nan)
+        return cls(nowhere, np.full(n, np.inf), np.zeros(n, np.int64), patience)
 
     @property
     def running(self) -> NDArray[np.bool_]:

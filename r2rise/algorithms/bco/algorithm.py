@@ -1,5 +1,6 @@
 """Behavioural cloning from observation behind the seam."""
 
+import contextlib
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -19,6 +20,7 @@ from r2rise.algorithms.bco.inverse import InverseModel
 from r2rise.algorithms.bco.settings import BCOSettings
 from r2rise.demonstrations import Demonstrations, Transitions
 from r2rise.environments import Environment
+from r2rise.errors import Diverged
 
 STEP_OPERATIONS = int(1e6)
 """What a step of the environment counts for in the size of a shard."""
@@ -70,7 +72,9 @@ class BCO:
         observation, action = (np.array([space.sample()]) for space in spaces)
         experience = Experience(observation, action, observation)
         model = InverseModel.of(environment, 0, self.settings.inverse)
-        model.trained(experience, 0, lambda _: None).label(observation, observation, lambda _: None)
+        with contextlib.suppress(Diverged):  # each training says so for itself
+            trained = model.trained(experience, 0, lambda _: None)
+            trained.label(observation, observation, lambda _: None)
         return BC(self.settings).warm_up(environment)
 
     def train(

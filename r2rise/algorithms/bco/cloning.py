@@ -16,6 +16,7 @@ from r2rise.algorithms.bco.interaction import Experience, Interaction
 from r2rise.algorithms.bco.inverse import InverseModel
 from r2rise.algorithms.bco.settings import BCOSettings
 from r2rise.environments import Environment
+from r2rise.errors import Diverged
 
 _GATHER, _MODEL, _CLONE = range(3)
 
@@ -124,7 +125,28 @@ class Cloning:
         threads: int,
         progress: Progress,
     ) -> Clones:
-        """Return the policy of one mask, (1, n_frames) bool, after all alpha-iterations."""
+        """Return the policy of one mask, (1, n_frames) bool, after all alpha-iterations.
+
+        Its parameters are NaN where it or its model diverged on the way.
+        """
+        try:
+            return self._iterate(
+                beginning, labels, kept, interaction, threads=threads, progress=progress
+            )
+        except Diverged:
+            nowhere = np.full((1, self._network.n_parameters), np.nan, np.float32)
+            return Clones(self._network, nowhere, self._settings.device)
+
+    def _iterate(
+        self,
+        beginning: Beginning,
+        labels: NDArray[Any],
+        kept: NDArray[np.bool_],
+        interaction: Interaction,
+        *,
+        threads: int,
+        progress: Progress,
+    ) -> Clones:
         model, experience = beginning.model, beginning.experience
         n, n_steps = self._settings.alpha_iterations, self._settings.alpha_interactions
         first = part(progress, 0, 1 / (n + 1))

@@ -14,7 +14,9 @@ from r2rise.algorithms.bc.schedule import TrainingData
 from r2rise.algorithms.bc.settings import BCSettings
 from r2rise.algorithms.bc.training import train_networks
 from r2rise.algorithms.bco.interaction import Experience
+from r2rise.algorithms.divergence import divergence
 from r2rise.environments import Environment
+from r2rise.errors import Diverged
 
 VECTORS_AT_ONCE, IMAGES_AT_ONCE = 1024, 64
 FARTHEST = 3.0
@@ -81,7 +83,11 @@ class InverseModel:
         )
 
     def trained(self, experience: Experience, seed: int, progress: Progress) -> "InverseModel":
-        """Return the model after more training, on all of the experience and to its scale."""
+        """Return the model after more training, on all of the experience and to its scale.
+
+        Raises:
+            Diverged: When its parameters are not finite numbers.
+        """
         model = self._rescaled(experience)
         data = TrainingData(
             model.features(experience.obs, experience.next_obs),
@@ -92,6 +98,8 @@ class InverseModel:
             model.network, data, seed, model.settings,
             initial=model.parameters, threads=1, progress=progress,
         )  # fmt: skip
+        if (why := divergence(found[0])) is not None:
+            raise Diverged(f"inverse model: {why}")
         return replace(model, parameters=found.parameters)
 
     def label(self, obs: NDArray[Any], next_obs: NDArray[Any], progress: Progress) -> NDArray[Any]:
