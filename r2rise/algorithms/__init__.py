@@ -9,6 +9,7 @@ from r2rise.algorithms.base import (
     TrainsMany,
 )
 from r2rise.algorithms.registry import (
+    algorithm_identity,
     algorithm_names,
     check_algorithm,
     make_algorithm,
@@ -22,6 +23,7 @@ __all__ = [
     "Policy",
     "Progress",
     "TrainsMany",
+    "algorithm_identity",
     "algorithm_names",
     "check_algorithm",
     "make_algorithm",
