@@ -6,7 +6,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -432,38 +431,33 @@ def test_a_partial_is_known_by_its_function_and_arguments():
     assert EnvironmentSpec.model_validate(factory).id == "toys:OneStep(offset=2)"
 
 
-def command(folder: Path, *words: str):
-    program = "import sys; from r2rise_service.cli import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", program, *words], cwd=folder, capture_output=True, text=True,
-        env={"PYTHONPATH": ":".join(filter(None, sys.path)), "PATH": "/bin:/usr/bin"}, check=False,
-    )  # fmt: skip
-
-
-def test_a_file_that_changes_between_commands(tmp_path):
+def test_a_file_that_changes_between_commands(tmp_path, monkeypatch):
     """Commands that follow each other find it changed, then changed back and commented."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
     DEMONSTRATIONS.save(tmp_path / "demos.npz")
     source = "import toys\ndef train(t, e, s, *, progress):\n    return toys.Constant({})\n"
-    robot = tmp_path / "my_robot.py"
     (tmp_path / "short.yaml").write_text(
         "environment: toys:OneStep\nalgorithm: my_robot:train\nbudget: 16\n"
         "evaluation: {n_episodes: 1, max_steps: 1}"
     )
 
     def explain(study: str, text: str):
-        robot.write_text(text)
-        return command(tmp_path, "explain", "demos.npz", "--study", study, "--out", "out")
+        (tmp_path / "my_robot.py").write_text(text)
+        sys.modules.pop("my_robot", None)
+        words = ["explain", "demos.npz", "--study", study, "--out", "out"]
+        return CliRunner().invoke(app, words)
 
     first = explain("short.yaml", source.format("1.0"))
-    assert first.returncode == 0, first.stderr
+    assert first.exit_code == 0, first.output
     changed = explain("short.yaml", source.format("-1.0"))
-    assert changed.returncode > 0
-    assert "algorithm: its code, or what it holds, is not the ledger's" in changed.stderr
+    assert changed.exit_code == 1
+    assert "algorithm: its code, or what it holds, is not the" in changed.output
     saved = explain("out/study.yaml", source.format("-1.0"))
-    assert saved.returncode == 2
-    assert "'my_robot:train' is not the one that this study was made with" in saved.stderr
+    assert saved.exit_code == 2
+    assert "'my_robot:train' is not the one that this study was made" in saved.output
     again = explain("out/study.yaml", "# Our robot.\n\n" + source.format("1.0"))
-    assert again.returncode == 0, again.stderr
+    assert again.exit_code == 0, again.output
 
 
 @pytest.mark.parametrize("ask", [r2rise.certify, r2rise.curate])
