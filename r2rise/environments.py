@@ -22,6 +22,7 @@ from r2rise.errors import (
     UnknownName,
     suggestion,
 )
+from r2rise.identity import identity_of
 from r2rise.study_parts import EnvironmentSpec
 
 DEFAULT_MAX_STEPS = 10_000
@@ -237,6 +238,27 @@ def _factory_or_none(name: str) -> Any:
         import_module_of(name, "environment")
         return None
     return import_object(name, "environment")
+
+
+def environment_identity(spec: EnvironmentSpec) -> str | None:
+    """Return what the user's own factory, or environment that gymnasium knows, is known by.
+
+    Raises:
+        UnknownName: When it cannot be imported.
+        Unidentified: When it cannot be told from a changed one.
+    """
+    maker = spec.factory or _factory_or_none(spec.id)
+    if maker is not None:
+        return identity_of(maker)
+    register_environments()
+    known = gym.registry.get(spec.id.rpartition(":")[2])
+    if known is None or known.entry_point is None:
+        return None
+    creator = known.entry_point
+    if isinstance(creator, str):
+        creator = import_object(creator, "environment")
+    is_own = identity_of(creator) is not None
+    return identity_of(functools.partial(creator, **known.kwargs)) if is_own else None
 
 
 def check_demonstrations(demonstrations: Demonstrations, environment: Environment) -> int:

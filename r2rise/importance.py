@@ -31,7 +31,7 @@ from r2rise.study import Study
 if TYPE_CHECKING:
     from r2rise.figures.canvas import Format
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 CSV_COLUMNS = (
     "demonstration", "start", "stop", "importance", "std_error", "n_kept", "n_masked",
 )  # fmt: skip

@@ -120,7 +120,9 @@ def check_same_design(path: Path, held: LedgerHeader, asked: LedgerHeader) -> No
     if held.design_hash == asked.design_hash:
         return
     differences = "\n".join(
-        f"  {name}: the ledger has {ours!r}, asked for {theirs!r}"
+        f"  {name.removesuffix('.identity')}: its code, or what it holds, is not the ledger's"
+        if name.endswith(".identity")
+        else f"  {name}: the ledger has {ours!r}, asked for {theirs!r}"
         for name, ours, theirs in _differences(held.design, asked.design)
     )
     raise LedgerError(

@@ -1,27 +1,42 @@
 """From the study a user writes to one in which everything that matters is filled in."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 from r2rise.algorithms import (
     ChecksEnvironment,
     TrainsMany,
+    algorithm_identity,
     check_algorithm,
     counts_training,
     make_algorithm,
 )
 from r2rise.demonstrations import Demonstrations
-from r2rise.environments import DEFAULT_MAX_STEPS, Environment, check_demonstrations
+from r2rise.environments import (
+    DEFAULT_MAX_STEPS,
+    Environment,
+    check_demonstrations,
+    environment_identity,
+)
 from r2rise.errors import StudyError
 from r2rise.evaluation.backends import resolve_backend
+from r2rise.identity import Unidentified
 from r2rise.masks import BALANCED_BLOCK_SIZE, foldover_block_size
 from r2rise.notices import Notice
 from r2rise.power import Power
 from r2rise.segments import Segments
 from r2rise.study import Study
-from r2rise.study_parts import AlgorithmSpec, DemonstratedReturn, EstimatorName, Masking
+from r2rise.study_parts import (
+    AlgorithmSpec,
+    DemonstratedReturn,
+    EnvironmentSpec,
+    EstimatorName,
+    Masking,
+)
 
 SHARD_SIZE = 2
 """Masks that one worker retrains one by one in a call: a pair of complements."""
@@ -52,6 +67,7 @@ def resolve(study: Study, demonstrations: Demonstrations) -> Resolved:
         MissingExtra: When an optional package is needed.
     """
     environment = Environment(study.environment)
+    study = identified(study)
     notices = _about_demonstrations(demonstrations, environment)
     check_hash(study, demonstrations)
     _check_until(study)
@@ -102,6 +118,57 @@ def check_hash(study: Study, demonstrations: Demonstrations) -> None:
             f"'demonstrations' from the study.",
             field="demonstrations",
         )
+
+
+def identified(study: Study, *, on_disk: bool = False) -> Study:
+    """Return the study with what its own algorithm and environment are known by.
+
+    Args:
+        study: One that says it already is checked, unless it holds the object itself.
+        on_disk: Whether records are kept, to be found again by what they are known by.
+
+    Raises:
+        UnknownName: When one of them cannot be imported.
+        StudyError: When one has changed since, or cannot be told from a changed one on disk.
+    """
+    parts = {
+        "environment": _identified(study.environment, environment_identity, on_disk),
+        "algorithm": _identified(study.algorithm, algorithm_identity, on_disk),
+    }
+    return study.model_copy(update=parts)
+
+
+Spec = TypeVar("Spec", AlgorithmSpec, EnvironmentSpec)
+
+
+def _identified(spec: Spec, identity: Callable[[Spec], str | None], on_disk: bool) -> Spec:
+    role, name, given = (
+        ("algorithm", spec.name, spec.implementation)
+        if isinstance(spec, AlgorithmSpec)
+        else ("environment", spec.id, spec.factory)
+    )
+    if given is not None and spec.identity is not None:
+        return spec
+    try:
+        found = identity(spec)
+    except Unidentified as error:
+        if on_disk:
+            raise StudyError(
+                f"The {role} {name!r} cannot be told from a changed one, and a ledger on disk "
+                f"would mix the two: {error}. Give it an attribute `version` (a number or text "
+                f"that you change with it), make it of functions, classes and plain data, or keep "
+                f"nothing on disk.",
+                field=role,
+            ) from None
+        found = None
+    if spec.identity is not None and found != spec.identity:
+        raise StudyError(
+            f"The {role} {name!r} is not the one that this study was made with: its code or what "
+            f"it holds has changed since, or Python's version. Go on with the old one, or ask "
+            f"anew (without the saved study) with another --out.",
+            field=f"{role}.identity",
+        )
+    return spec.model_copy(update={"identity": found})
 
 
 def _check_until(study: Study) -> None:

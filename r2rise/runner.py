@@ -15,7 +15,7 @@ from r2rise.engines import Engine, InlineEngine
 from r2rise.errors import StudyFailed
 from r2rise.journal import open_ledger
 from r2rise.ledger import EMPTY_MASK, Ledger, LedgerHeader, Record
-from r2rise.resolution import check_hash
+from r2rise.resolution import check_hash, identified
 from r2rise.retraining import Shard
 from r2rise.seeds import Kind
 from r2rise.segments import Segments
@@ -74,7 +74,8 @@ class Runner:
         on_progress: Called after each shard.
 
     Raises:
-        StudyError: When the study is about other demonstrations.
+        StudyError: When the study is about other demonstrations, its algorithm or environment has
+            changed since, or cannot be told from a changed one in a ledger file.
         LedgerError: On entering, when the ledger is in use, damaged or of another design.
     """
 
@@ -89,6 +90,7 @@ class Runner:
         on_progress: OnProgress | None = None,
     ) -> None:
         check_hash(study, demonstrations)
+        identified(study, on_disk=ledger is not None)
         self.study = study
         self.demonstrations = demonstrations
         self.segments = demonstrations.segments(study.masking)

@@ -25,6 +25,7 @@ TESTS = Path(__file__).parent
 FIXED = {
     "created_at": "2026-01-02T03:04:05Z",
     "versions": {"r2rise": "0.1.0", "python": "3.11.7", "numpy": "2.4.6"},
+    "identity": f"sha256:{0:064}",
 }
 SECONDS = 1.5
 DEMONSTRATIONS = toys.demonstrations(n_demos=3, length=25)

@@ -339,7 +339,9 @@ def test_refused_algorithms(algorithm, error, reason):
 
 
 def test_the_object_behind_a_name_is_neither_saved_nor_hashed():
-    given_object = Study(environment="CartPole-v1", algorithm=toys.Additive)
-    named = Study(environment="CartPole-v1", algorithm="toys:Additive")
+    given_object, named = (
+        resolve(Study(environment="toys:OneStep", algorithm=own), toys.demonstrations()).study
+        for own in (toys.Additive, "toys:Additive")
+    )
     assert given_object.model_dump_json() == named.model_dump_json()
     assert given_object.design_hash == named.design_hash

@@ -82,6 +82,9 @@ def write_files(folder: Path) -> None:
             "environment: toys:OneStep\nalgorithm: toys:Additive\nevaluation: {score: info:won}"
         ),
         "preset.yaml": "environment: CartPole-v1\npreset: []",
+        "changed.yaml": (
+            "environment: toys:OneStep\nalgorithm: {name: toys:Additive, identity: sha256:123}"
+        ),
         "hash.yaml": "environment: CartPole-v1\ndemonstrations: sha256:123",
     }
     for name, text in studies.items():
@@ -170,6 +173,15 @@ TABLE = [
     Wrong("a shard that splits pairs", f"{EXPLAIN} --study shard.yaml", "an even number"),
     Wrong("blocks too short to estimate", f"{EXPLAIN} --study short.yaml", "estimator 'ridge'"),
     Wrong("another file than the study's", f"{EXPLAIN} --study hash.yaml", "is about the demon"),
+    Wrong(
+        "an algorithm changed since",
+        "explain toy.npz --study changed.yaml --out out", "is not the one that this study was made",
+    ),
+    Wrong(
+        "an algorithm that holds a lock",
+        f"explain toy.npz {TOY} --algorithm toys:raises_with_lock --out out",
+        "an argument of the partial is a _thread.lock",
+    ),
     Wrong("a preset that is a list", f"{EXPLAIN} --study preset.yaml", "no preset []"),
     Wrong("an unknown preset", f"{EXPLAIN} {CARTPOLE} --preset papr", "Did you mean 'paper'"),
     Wrong("an unknown estimator", f"{EXPLAIN} {CARTPOLE} --estimator mean", "'ridge'"),

@@ -1,7 +1,9 @@
 """Fake algorithms and environments whose answers are known."""
 
+import functools
 import os
 import signal
+import threading
 import time
 from typing import Any
 
@@ -122,6 +124,9 @@ def uses_global_generators(transitions, environment, seed, *, progress):
 
 def raises(transitions, environment, seed, *, progress):
     raise ValueError("no way")
+
+
+raises_with_lock = functools.partial(raises, threading.Lock())
 
 
 def forgets_to_return(transitions, environment, seed, *, progress):

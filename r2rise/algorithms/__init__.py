@@ -12,6 +12,7 @@ from r2rise.algorithms.base import (
     TrainsMany,
 )
 from r2rise.algorithms.registry import (
+    algorithm_identity,
     algorithm_names,
     amount_of,
     check_algorithm,
@@ -35,6 +36,7 @@ __all__ = [
     "TrainingAmount",
     "TrainsAlong",
     "TrainsMany",
+    "algorithm_identity",
     "algorithm_names",
     "amount_of",
     "check_algorithm",

@@ -19,6 +19,7 @@ from r2rise.algorithms.base import (
 from r2rise.demonstrations import Transitions
 from r2rise.environments import Environment, import_object
 from r2rise.errors import MissingExtra, R2RiseError, StudyError, UnknownName, suggestion
+from r2rise.identity import identity_of
 from r2rise.study_parts import AlgorithmSpec
 from r2rise.validation import describe
 
@@ -81,6 +82,18 @@ def load_implementation(spec: AlgorithmSpec) -> Any:
             f"imported ({type(error).__name__}: {error}). Mend or uninstall its package.",
             field="algorithm.name",
         ) from None
+
+
+def algorithm_identity(spec: AlgorithmSpec) -> str | None:
+    """Return what the user's own algorithm is known by, or None for an installed one.
+
+    Raises:
+        UnknownName: When it cannot be imported.
+        Unidentified: When it cannot be told from a changed one.
+    """
+    if spec.implementation is None and ":" not in spec.name:
+        return None
+    return identity_of(load_implementation(spec))
 
 
 def settings_model(implementation: Any) -> type[BaseModel]:

@@ -123,7 +123,10 @@ def study_of(path: Path | None, options: dict[str, Any]) -> "Study":
 
     given = {name: _given(value) for name, value in options.items()}
     given = {name: value for name, value in given.items() if value not in (None, {})}
-    fields = merged(long_form(read_yaml(path)) if path else {}, given)
+    saved = long_form(read_yaml(path)) if path else {}
+    for part in given.keys() & saved.keys() & {"algorithm", "environment"}:
+        saved[part] = {k: v for k, v in saved[part].items() if k != "identity"}  # of the old name
+    fields = merged(saved, given)
     if "environment" not in fields:
         raise StudyError("Which environment? Give --env ID, or --study FILE with an environment.")
     return Study.parse(fields)
