@@ -38,8 +38,8 @@ class LedgerFile:
         os.fsync(self._journal.fileno())
 
     def mark(self, block: int, elapsed: float) -> None:
-        """Note after how many seconds of work a block of the design was complete."""
-        self.ledger.elapsed[block] = elapsed
+        """Note seconds of work, as `Ledger.mark`."""
+        self.ledger.mark(block, elapsed)
         self._write({"block": block, "elapsed": elapsed})
         self._journal.flush()
 
@@ -103,8 +103,8 @@ class MemoryLedger:
         self.ledger.add(records)
 
     def mark(self, block: int, elapsed: float) -> None:
-        """Note after how many seconds of work a block of the design was complete."""
-        self.ledger.elapsed[block] = elapsed
+        """Note seconds of work, as `Ledger.mark`."""
+        self.ledger.mark(block, elapsed)
 
 
 def check_same_design(path: Path, held: LedgerHeader, asked: LedgerHeader) -> None:

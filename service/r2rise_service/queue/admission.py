@@ -33,7 +33,8 @@ def admitted(job: JobInfo, store: Store, files: DatasetFiles) -> JobWork:
     if maps:
         question = question_about_maps(job.kind, runners, maps, job.repetitions)
         return JobWork(job, question, runners, works, flag)
-    ending = Ending(StoppingRule(job.study, runners[0].segments), runners[0].ledger)
+    rule = StoppingRule(job.study, runners[0].segments)
+    ending = Ending(job.study, rule, runners[0].ledger)
     question = map_question(runners[0], ending.has_enough)
     return JobWork(job, question, runners, works, flag, ending)
 
