@@ -84,6 +84,8 @@ class Plan(Result):
     def in_words(self) -> str:
         """Return what is proposed, or why nothing can be."""
         masking, predicted = self.study.masking, self.study.prediction
+        if self.variance.total == 0:
+            return "Refused: every mask of the pilot has the same mean return."
         if self.blur is None:
             return (
                 f"Refused: the pilot of {self.n_retrainings} retrainings sees no effect of the "
@@ -231,9 +233,11 @@ def _unseen(pilot: Pilot, proposer: Proposer, n_segments: int) -> Iterator[str]:
         f"{math.sqrt(signal):.3g} between masks with a mean return of {pilot.mean_return:.4g}, "
         f"would escape it."
     )
+    if math.isfinite(proposer.blur):
+        return
     n = proposer.masks_to_see(n_segments)
     yield (
-        f"To look closer in spite of it: r2rise explain with --retrainings {n}, which would reach "
+        f"To look closer in spite of it: explain with {n} retrainings (--retrainings) would reach "
         f"reliability {RANKED:g} if the effect is as large as that; about "
         f"{duration(proposer.seconds(n))} with one worker."
     )
