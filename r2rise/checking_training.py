@@ -18,11 +18,12 @@ from r2rise.algorithms import (
     with_amount,
     without_amount,
 )
+from r2rise.clock import Clock
 from r2rise.demonstrations import Demonstrations
 from r2rise.engines import Engine
 from r2rise.errors import NotReady, StudyError
-from r2rise.journal import check_same_design, is_ledger
-from r2rise.ledger import Ledger, Record
+from r2rise.journal import check_same_design
+from r2rise.ledger import Record, read_header
 from r2rise.mapping import versions
 from r2rise.output import OutputDirectory
 from r2rise.resolution import resolve
@@ -87,6 +88,7 @@ def with_training(
     ledger: str | Path | None,
     engine: Engine,
     on_progress: OnProgress | None = None,
+    clock: Clock | None = None,
 ) -> Study:
     """Return a resolved study with an amount of training.
 
@@ -100,9 +102,11 @@ def with_training(
         ledger: Ledger file of the study, or None.
         engine: Where shards run.
         on_progress: Called after each shard.
+        clock: Counts the work of the check, too.
 
     Raises:
         LedgerError: When the ledger is of another design; nothing has been spent.
+        NotReady: When time ended before an amount was chosen.
     """
     if not leaves_amount_open(study.algorithm):
         return study
@@ -111,7 +115,9 @@ def with_training(
     if chosen is not None:
         return chosen
     own = OutputDirectory(path.parent).training_ledger if path is not None else None
-    runner = Runner(study, demonstrations, ledger=own, engine=engine, on_progress=on_progress)
+    runner = Runner(
+        study, demonstrations, ledger=own, engine=engine, on_progress=on_progress, clock=clock
+    )
     with runner:
         return training_check(runner, demonstrations.n_frames).study
 
@@ -123,9 +129,9 @@ def _chosen_before(study: Study, earlier: Study | None, ledger: Path | None) -> 
         chosen = _at(study, amount).model_copy(update={"training": earlier.training})
         if amount is not None and chosen.design_part() == earlier.design_part():
             return chosen
-    if ledger is None or not is_ledger(ledger):
+    held = None if ledger is None else read_header(ledger)
+    if ledger is None or held is None:
         return None
-    held = Ledger.load(ledger).header
     chosen = _at(study, amount_of(AlgorithmSpec.model_validate(held.design["algorithm"])))
     check_same_design(ledger, held, replace(held, design=chosen.design_part()))
     return chosen
@@ -142,7 +148,13 @@ def training_check(runner: RunsTasks, n_frames: int) -> TrainingCheck:
     study, n_segments = runner.study, len(runner.segments)
     amounts = amounts_tried(study, n_frames)
     logger.info("%s", price_words(study, n_frames))
-    records = runner.run(check_tasks(study, n_segments, n_frames))
+    tasks = check_tasks(study, n_segments, n_frames)
+    records = runner.run(tasks)
+    if len(records) < len(tasks):
+        raise NotReady(
+            "Time ended before the training check was done; what was trained is kept. Run the "
+            "same command again with more time, or name the amount of training yourself."
+        )
     random_policy = [r.returns.mean() for r in records if r.kind == "random_policy"]
     trained = [record for record in records if record.kind == "training_check"]
     if not random_policy:

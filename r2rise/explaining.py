@@ -4,13 +4,16 @@ import logging
 from pathlib import Path
 
 from r2rise.checking_training import with_training
+from r2rise.clock import Clock
 from r2rise.demonstrations import Demonstrations
 from r2rise.engines import Engine, SharedEngine
+from r2rise.errors import NotReady
 from r2rise.formats import read_demonstrations
 from r2rise.importance import ImportanceMap
+from r2rise.ledger import read_header
 from r2rise.mapping import importance_map
 from r2rise.output import OutputDirectory
-from r2rise.resolution import resolve
+from r2rise.resolution import going_on, resolve
 from r2rise.runner import OnProgress, Runner, make_engine
 from r2rise.stopping import StoppingRule
 from r2rise.study import Study
@@ -48,6 +51,7 @@ def explain(
         InputError: When something given cannot be used; nothing has been spent.
         LedgerError: When the ledger is in use, damaged or of another design.
         StudyFailed: When more retrainings fail than the study allows.
+        NotReady: When time ended before there was enough for a map.
     """
     directory = OutputDirectory(Path(out)) if out is not None else None
     if directory:
@@ -55,13 +59,15 @@ def explain(
     if not isinstance(demonstrations, Demonstrations):
         keys = study.environment.obs_keys
         demonstrations = read_demonstrations(demonstrations, obs_keys=keys)
-    resolved = resolve(study, demonstrations)
+    if ledger is None and directory:
+        ledger = directory.ledger
+    begun = read_header(ledger) if ledger is not None else None
+    resolved = resolve(going_on(study, begun) if begun else study, demonstrations)
     if not study.until.may_end_early:
         logger.info("%s", resolved.power.describe())
     for notice in resolved.notices:
         logger.warning("%s", notice.detail)
-    if ledger is None and directory:
-        ledger = directory.ledger
+    clock = Clock(study.until.seconds)
     with SharedEngine(lambda: engine or make_engine(workers)) as shared:
         asked = with_training(
             resolved.study,
@@ -70,9 +76,15 @@ def explain(
             ledger=ledger,
             engine=shared,
             on_progress=on_progress,
+            clock=clock,
         )
         runner = Runner(
-            asked, demonstrations, ledger=ledger, engine=shared, on_progress=on_progress
+            asked,
+            demonstrations,
+            ledger=ledger,
+            engine=shared,
+            on_progress=on_progress,
+            clock=clock,
         )
         with runner:
             if directory:
@@ -82,7 +94,11 @@ def explain(
                 study_tasks(asked, len(resolved.segments)),
                 enough=lambda: rule.decide(runner.ledger, runner.mark) is not None,
             )
-    result = importance_map(runner.ledger, asked, resolved.notices)
+    try:
+        result = importance_map(runner.ledger, asked, resolved.notices)
+    except NotReady as error:
+        kept = "" if ledger is None else f" What was done is kept in {ledger}."
+        raise NotReady(f"{error}{kept}") from None
     if directory:
         directory.write_map(result)
     return result

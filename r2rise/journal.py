@@ -38,8 +38,8 @@ class LedgerFile:
         os.fsync(self._journal.fileno())
 
     def mark(self, block: int, elapsed: float) -> None:
-        """Note after how many seconds of work a block of the design was complete."""
-        self.ledger.elapsed[block] = elapsed
+        """Note seconds of work, as `Ledger.mark`."""
+        self.ledger.mark(block, elapsed)
         self._write({"block": block, "elapsed": elapsed})
         self._journal.flush()
 
@@ -80,7 +80,8 @@ def open_ledger(path: Path | None, header: LedgerHeader) -> Iterator["LedgerFile
             f"Another process is writing to {path}. Wait for it to end, or choose another --out."
         ) from None
     try:
-        ledger = Ledger.load(path) if is_ledger(path) else Ledger(header)
+        exists = path.exists() or bool(read_journal(journal_path(path)))
+        ledger = Ledger.load(path) if exists else Ledger(header)
         check_same_design(path, ledger.header, header)
         file = LedgerFile(path, ledger)
         try:
@@ -89,11 +90,6 @@ def open_ledger(path: Path | None, header: LedgerHeader) -> Iterator["LedgerFile
             file.close()
     finally:
         lock.release()
-
-
-def is_ledger(path: Path) -> bool:
-    """Say whether there is a ledger at a path, or only its journal so far."""
-    return path.exists() or bool(read_journal(journal_path(path)))
 
 
 class MemoryLedger:
@@ -107,8 +103,8 @@ class MemoryLedger:
         self.ledger.add(records)
 
     def mark(self, block: int, elapsed: float) -> None:
-        """Note after how many seconds of work a block of the design was complete."""
-        self.ledger.elapsed[block] = elapsed
+        """Note seconds of work, as `Ledger.mark`."""
+        self.ledger.mark(block, elapsed)
 
 
 def check_same_design(path: Path, held: LedgerHeader, asked: LedgerHeader) -> None:

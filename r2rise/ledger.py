@@ -18,6 +18,9 @@ from r2rise.tasks import Key, Task
 FORMAT = "r2rise.ledger/1"
 EMPTY_MASK = "empty_mask"
 
+SO_FAR = -1
+"""In place of a block's number: seconds of work until now."""
+
 Status = Literal["ok", "failed"]
 
 
@@ -121,11 +124,13 @@ class Ledger:
     Attributes:
         header: What all records have in common.
         elapsed: Seconds of work until each block of the design was complete, over all runs.
+        worked: Seconds of work so far, over all runs, also within a block.
     """
 
     def __init__(self, header: LedgerHeader, records: Iterable[Record] = ()) -> None:
         self.header = header
         self.elapsed: dict[int, float] = {}
+        self.worked = 0.0
         self._records: dict[Key, Record] = {}
         self._indices: dict[Kind, set[int]] = {}
         self.add(records)
@@ -135,6 +140,12 @@ class Ledger:
         for record in records:
             self._records[record.key] = record
             self._indices.setdefault(record.kind, set()).add(record.index)
+
+    def mark(self, block: int, seconds: float) -> None:
+        """Note after how many seconds of work a block was complete, or how many it is `SO_FAR`."""
+        if block != SO_FAR:
+            self.elapsed[block] = seconds
+        self.worked = max(self.worked, seconds)
 
     def get(self, task: Task) -> Record | None:
         """Return the record of a task, or None when there is none yet."""
@@ -172,7 +183,7 @@ class Ledger:
                 mask=packed_masks(records, self.header.n_segments),
                 n_returns=n_returns,
                 returns=np.concatenate([np.zeros(0), *(record.returns for record in records)]),
-                elapsed=np.array([*self.elapsed.items()], dtype=np.float64).reshape(-1, 2),
+                elapsed=np.array([*self.elapsed.items(), (SO_FAR, self.worked)], dtype=np.float64),
                 **columns,
             )
 
@@ -196,10 +207,31 @@ class Ledger:
                 )
             ledger = stored if stored is not None else cls(header)
             ledger.add(Record.from_json(fields) for fields in lines[1:] if "kind" in fields)
-            ledger.elapsed |= {e["block"]: e["elapsed"] for e in lines[1:] if "block" in e}
+            for fields in lines[1:]:
+                if "block" in fields:
+                    ledger.mark(fields["block"], fields["elapsed"])
         except (KeyError, TypeError, ValueError) as error:
             raise LedgerError(f"The journal of {path} is damaged: {error!r}.") from None
         return ledger
+
+
+def read_header(path: str | Path) -> LedgerHeader | None:
+    """Return what the records of a ledger file have in common, or None when there is no ledger.
+
+    Raises:
+        LedgerError: When it is damaged.
+    """
+    path = Path(path)
+    try:
+        if path.exists():
+            with np.load(path, allow_pickle=False) as arrays:
+                return LedgerHeader.from_json(json.loads(str(arrays["meta"])))
+        lines = read_journal(journal_path(path))
+        return LedgerHeader.from_json(lines[0]) if lines else None
+    except LedgerError:
+        raise
+    except Exception as error:  # zipfile, zlib, NumPy and JSON each raise their own
+        raise LedgerError(f"{path} is not a ledger, or is damaged: {error!r}.") from None
 
 
 _COLUMNS: dict[str, str] = {
@@ -233,14 +265,15 @@ def _read_npz(path: Path) -> Ledger:
             columns = {name: arrays[name].tolist() for name in names}
             masks = [row.tobytes() for row in arrays["mask"]]
             returns = np.split(arrays["returns"], np.cumsum(arrays["n_returns"])[:-1])
-            elapsed = {int(block): float(seconds) for block, seconds in arrays["elapsed"]}
+            marks = arrays["elapsed"].tolist()
     except Exception as error:  # zipfile, zlib, NumPy and JSON each raise their own
         raise LedgerError(f"{path} is not a ledger, or is damaged: {error!r}.") from None
     rows = zip(*columns.values(), masks, returns, strict=True) if masks else ()
     names = [*columns, "packed_mask", "returns"]
     fields = (_ADDED | dict(zip(names, row, strict=True)) for row in rows)
     ledger = Ledger(header, (Record(**own) for own in fields))
-    ledger.elapsed = elapsed
+    for block, seconds in marks:
+        ledger.mark(int(block), seconds)
     return ledger
 
 

@@ -24,7 +24,13 @@ from r2rise.notices import Notice
 from r2rise.quality import equal_importance_p, failures_follow_frames_kept, reliability
 from r2rise.results import now
 from r2rise.segments import Segments
-from r2rise.stopping import Stop, StoppingRule, block_size, estimator_name
+from r2rise.stopping import (
+    Stop,
+    StoppingRule,
+    block_size,
+    check_time_sufficed,
+    estimator_name,
+)
 from r2rise.study import Study
 from r2rise.study_parts import EstimatorName
 from r2rise.training_check import training_notices
@@ -44,11 +50,13 @@ def importance_map(ledger: Ledger, study: Study, notices: Sequence[Notice] = ())
         notices: What was noticed before the first retraining.
 
     Raises:
-        NotReady: When there are too few successful retrainings for any estimator.
+        NotReady: When there are too few successful retrainings for any estimator, or time ended
+            before there were any.
     """
     lengths = np.array(ledger.header.lengths, dtype=np.int64)
     segments = Segments.of(lengths, study.masking)
     stop = StoppingRule(study, segments).decide(ledger)
+    check_time_sufficed(stop, study, ledger)
     planned = stop.n_retrainings if stop else study.budget.retrainings
     records = ledger.records("design", planned)
     sample = MaskedReturns.of(records, segments, study.masking.block_size or 1)
@@ -67,6 +75,7 @@ def importance_map(ledger: Ledger, study: Study, notices: Sequence[Notice] = ())
         *notices,
         *more,
         *_about(records, sample, found, trust.value, study),
+        *_cut_off(stop, ledger, study),
         *_goal_missed(study, stop, trust.value, sample),
     )
     return ImportanceMap(
@@ -146,8 +155,29 @@ def _about(
 def _stopped(stop: Stop | None, ledger: Ledger, study: Study) -> Stopped | None:
     if stop is None:
         return None
+    if stop.within_block:
+        return Stopped(reason=stop.reason, seconds=ledger.worked)
     last_block = stop.n_retrainings // block_size(study) - 1
     return Stopped(reason=stop.reason, seconds=ledger.elapsed.get(last_block))
+
+
+def _cut_off(stop: Stop | None, ledger: Ledger, study: Study) -> list[Notice]:
+    """Say what became of the block within which time ended."""
+    if stop is None or not stop.within_block:
+        return []
+    n_done = len(ledger.records("design", study.budget.retrainings))
+    if n_done == stop.n_retrainings:
+        return []
+    left_out = n_done - stop.n_retrainings
+    if left_out > 0:
+        what = f"{left_out} retrainings of it are left out of this map"
+    else:
+        what = f"the map is of the {n_done} retrainings there are"
+    detail = (
+        f"Time ended within a block of {block_size(study)}: {what}. They are in the ledger, and "
+        f"the same study goes on from there with more time."
+    )
+    return [Notice(code="unfinished_block", detail=detail)]
 
 
 def _goal_missed(

@@ -81,6 +81,21 @@ class Pilot:
         low, high = (float(f_distribution.ppf(tail, *self.degrees)) for tail in tails)
         return self.f / high, self.f / low
 
+    @property
+    def sees_effects(self) -> bool:
+        """Whether the frames' effects can be told from none (80 % interval of F)."""
+        return self.f_interval(0.8)[0] > 1
+
+    @property
+    def largest_f(self) -> float:
+        """What F may be in truth: upper end of a 90 % interval, more than 1."""
+        return max(self.f_interval(0.9)[1], 1.0)
+
+    @property
+    def largest_signal(self) -> float:
+        """Variance between masks that repeats itself over seeds, where F is the largest."""
+        return self.noise / 2 * (self.largest_f - 1) / N_SEEDS
+
 
 def run_pilot(runner: Runner) -> Pilot:
     """Do the baselines and the pilot, and measure.

@@ -17,13 +17,13 @@ from r2rise.map_parts import Baseline, VarianceSplit
 from r2rise.mapping import versions
 from r2rise.output import OutputDirectory
 from r2rise.pilot import Pilot, run_pilot
-from r2rise.proposal import Option, Outcome, Proposer
+from r2rise.proposal import RANKED, Option, Outcome, Proposer
 from r2rise.resolution import resolve
 from r2rise.results import WITH_FIGURE, Result, now
 from r2rise.runner import OnProgress, Runner, make_engine
 from r2rise.study import MOST_RETRAININGS, Study
 from r2rise.study_parts import Masking
-from r2rise.wording import duration
+from r2rise.wording import duration, share_of_one
 
 if TYPE_CHECKING:
     from r2rise.figures.canvas import Format
@@ -44,7 +44,7 @@ class Plan(Result):
         outcome: `as_asked` (the goal is within the limits), `coarser` (with longer segments),
             `short` (a ranking, but not as reliable as asked), `refused` (no ranking).
         study: The proposed study; for `refused` the one that would reach the goal.
-        goal: Reliability planned for.
+        goal: Reliability planned for; with `until.verdicts` a verdict on every segment, too.
         variance: Where the variance of the returns comes from.
         mean_return: Of the pilot's masks, which keep half of the segments.
         blur: Noise over signal of one mask: reliability = N / (N + segments * blur).
@@ -85,22 +85,48 @@ class Plan(Result):
     def in_words(self) -> str:
         """Return what is proposed, or why nothing can be."""
         masking, predicted = self.study.masking, self.study.prediction
+        if self.variance.total == 0:
+            return "Refused: every mask of the pilot has the same mean return."
+        if self.blur is None:
+            return (
+                f"Refused: the pilot of {self.n_retrainings} retrainings sees no effect of the "
+                f"frames that other training seeds repeat. It may be there and too small for it."
+            )
         if predicted is None:
-            return "Refused: masks make no difference that other training seeds would repeat."
+            return (
+                "Refused: no number of retrainings is known to give every segment a verdict, as "
+                "all frames gain nothing over random actions."
+            )
         length = masking.segment_length
         words = {"None": "your own segments", "all": "whole demonstrations"}
         what = words.get(str(length), f"segments of {length} frames")
         expected = (
             f"{predicted.retrainings} retrainings of {what} are expected to reach reliability "
-            f"{predicted.reliability:.2f} ({predicted.reliability_low:.2f} to "
-            f"{predicted.reliability_high:.2f}) in {duration(predicted.seconds)} with one worker."
+            f"{share_of_one(predicted.reliability)} ({share_of_one(predicted.reliability_low)} to "
+            f"{share_of_one(predicted.reliability_high)}) in {duration(predicted.seconds)} with "
+            f"one worker."
         )
+        short = f"Not as reliable as asked ({self.goal:g})"
+        if self.study.until.verdicts:
+            short = "Not all that was asked"
+            expected += self._about_verdicts(predicted.retrainings)
         return {
             "as_asked": f"Within the limits: {expected}",
             "coarser": f"Only with longer segments: {expected}",
-            "short": f"Not as reliable as asked ({self.goal:.2f}): {expected}",
+            "short": f"{short}: {expected}",
             "refused": f"Refused: the limits allow no ranking of these segments. {expected}",
         }[self.outcome]
+
+    def _about_verdicts(self, n: int) -> str:
+        """Say what n retrainings mean for verdicts on the proposed segments."""
+        length = self.study.masking.segment_length
+        [wanted] = [o.retrainings for o in self.options if o.segment_length == length]
+        if wanted is not None and n >= wanted:
+            return " They are about enough for a verdict on every segment; it may take fewer."
+        return (
+            f" Some segments may stay without a verdict: one on each, and reliability "
+            f"{self.goal:g}, take about {wanted} retrainings."
+        )
 
 
 def plan(
@@ -121,8 +147,9 @@ def plan(
         demonstrations: What is to be explained.
         study: What is asked; its `until` names the reliability to plan for (0.9 where it does
             not) and the seconds that may be spent.
-        max_retrainings: What may be spent.
-        out: Directory for `plan.json`, the proposed study `plan.yaml` and the pilot's ledger.
+        max_retrainings: Masks that may be spent.
+        out: Directory for `plan.json`, the proposed study `plan.yaml` and the pilot's ledger; a
+            plan that is refused leaves no `plan.yaml`.
         workers: Worker processes; 0 retrains in this process.
         engine: Where shards run, instead of `workers`. It is closed at the end.
         on_progress: Called after each shard.
@@ -154,13 +181,15 @@ def plan(
             against = baseline(runner.ledger, asked)
     goal = study.until.reliability or GOAL
     trained = {"algorithm": asked.algorithm, "training": asked.training}
-    proposer = Proposer(
-        study.model_copy(update=trained), demonstrations, pilot, goal, max_retrainings
-    )
+    study = study.model_copy(update=trained)
+    proposer = Proposer(study, demonstrations, pilot, goal, max_retrainings, against.gain)
     proposed = _concluded(proposer, pilot, goal, against)
     if directory:
         directory.write(proposed)
-        proposed.study.save(directory.path / "plan.yaml")
+        if proposed.outcome == "refused":
+            (directory.path / "plan.yaml").unlink(missing_ok=True)
+        else:
+            proposed.study.save(directory.path / "plan.yaml")
     return proposed
 
 
@@ -194,8 +223,33 @@ def _concluded(proposer: Proposer, pilot: Pilot, goal: float, against: Baseline)
         seconds_episode=pilot.cost.episode,
         n_retrainings=pilot.n_retrainings,
         options=tuple(options),
-        advice=tuple(_advice(pilot, against, proposer.n_episodes)),
+        advice=(
+            *_unseen(pilot, proposer, options[0].n_segments),
+            *_advice(pilot, against, proposer.n_episodes),
+        ),
         versions=versions(),
+    )
+
+
+def _unseen(pilot: Pilot, proposer: Proposer, n_segments: int) -> Iterator[str]:
+    """Say how large an effect the pilot may have missed, and how to look closer."""
+    signal = pilot.largest_signal
+    if pilot.sees_effects or signal == 0:
+        return
+    others = pilot.variance.total - pilot.variance.masks
+    yield (
+        f"The pilot cannot tell an effect of the frames from none: one that makes up to "
+        f"{signal / (signal + others):.0%} of the variance, a standard deviation of "
+        f"{math.sqrt(signal):.3g} between masks with a mean return of {pilot.mean_return:.4g}, "
+        f"would escape it."
+    )
+    if math.isfinite(proposer.blur):
+        return
+    n = proposer.masks_to_see(n_segments)
+    yield (
+        f"To look closer in spite of it: explain with {n} retrainings (--retrainings) would reach "
+        f"reliability {RANKED:g} if the effect is as large as that; about "
+        f"{duration(proposer.seconds(n))} with one worker."
     )
 
 

@@ -8,6 +8,7 @@ from r2rise.demonstrations import Demonstrations
 from r2rise.map_parts import MapPart
 from r2rise.masks import foldover_block_size
 from r2rise.pilot import Pilot
+from r2rise.significance import quantile
 from r2rise.study import Study
 from r2rise.study_parts import Masking, Prediction
 
@@ -34,9 +35,10 @@ class Option(MapPart):
     Attributes:
         segment_length: Frames, `all`, or null for the user's own segments.
         n_segments: How many there are.
-        retrainings: That the goal takes; null where no number would do.
+        retrainings: That the goals take; null where no number would do.
         seconds: What these take with one worker; null likewise.
-        reliability: What the limits allow, at most the goal.
+        reliability: Of as many of these as the limits allow; 0 where they allow less than two
+            blocks, which is the least that shows what comes back with another training seed.
     """
 
     segment_length: int | Literal["all"] | None
@@ -54,7 +56,9 @@ class Proposer:
         demonstrations: What is to be explained.
         pilot: What was measured.
         goal: Reliability to reach.
-        max_retrainings: What may be spent.
+        max_retrainings: Masks that may be spent.
+        gain: Of all frames over random actions, where it is known; the verdicts' margin is a share
+            of it.
 
     Attributes:
         n_episodes: Of each retraining.
@@ -68,6 +72,7 @@ class Proposer:
         pilot: Pilot,
         goal: float,
         max_retrainings: int,
+        gain: float | None,
     ) -> None:
         self._study, self._demonstrations = study, demonstrations
         self._pilot, self._goal = pilot, goal
@@ -77,7 +82,22 @@ class Proposer:
         seconds = study.until.seconds
         self._most = float(max_retrainings)
         if seconds is not None:
-            self._most = min(self._most, seconds / self._cost)
+            in_time = seconds / self._cost - study.budget.baseline_retrainings
+            self._most = min(self._most, in_time)
+        self._for_verdicts = self._masks_for_verdicts(gain) if study.until.verdicts else 0.0
+
+    def _masks_for_verdicts(self, gain: float | None) -> float:
+        """Return the masks at which every effect is resolved as often as not, or infinity.
+
+        A standard error has to fit into the margin with the quantiles of both tests: an effect
+        that is too small to differ from 0 is then small enough to be negligible.
+        """
+        rule = self._study.verdicts
+        if gain is None or gain <= 0:
+            return math.inf
+        std_error = rule.margin * gain / (quantile(1 - rule.level / 2) + quantile(1 - rule.level))
+        noise = self._pilot.noise * _noise_change(self._pilot, self.n_episodes)
+        return 4 * noise / std_error**2
 
     def options(self) -> list[Option]:
         """Return what the limits allow: the segments asked for first, then longer ones."""
@@ -96,24 +116,29 @@ class Proposer:
 
     def _option(self, masking: Masking) -> Option:
         n = len(self._demonstrations.segments(masking))
-        needed = self._needed(n)
-        possible = math.isfinite(self.blur)
-        reachable = self._most / (self._most + n * self.blur) if possible else 0.0
+        wanted, allowed = self._needed(n), self._allowed(n)
+        spent = min(wanted or allowed, allowed)
+        possible = math.isfinite(self.blur) and spent > 0
         return Option(
             segment_length=masking.segment_length,
             n_segments=n,
-            retrainings=needed,
-            seconds=None if needed is None else needed * self._cost,
-            reliability=min(reachable, self._goal),
+            retrainings=wanted,
+            seconds=None if wanted is None else wanted * self._cost,
+            reliability=spent / (spent + n * self.blur) if possible else 0.0,
         )
 
     def _needed(self, n_segments: int) -> int | None:
-        """Return the retrainings that reach the goal in whole blocks, at least two."""
-        exact = n_segments * self.blur * self._goal / (1 - self._goal)
+        """Return the retrainings that reach the goals in whole blocks, at least two."""
+        exact = max(needed(n_segments, self.blur, self._goal), self._for_verdicts)
         if not math.isfinite(exact):
             return None
+        return whole_blocks(exact, n_segments)
+
+    def _allowed(self, n_segments: int) -> int:
+        """Return the retrainings within the limits in whole blocks, 0 where these are not two."""
         block = foldover_block_size(n_segments)
-        return max(2, math.ceil(exact / block)) * block
+        n_blocks = int(self._most // block)
+        return n_blocks * block if n_blocks >= 2 else 0
 
     def choose(self, options: list[Option]) -> tuple[Outcome, Option]:
         """Return the shortest segments that reach the goal, else those that can be ranked."""
@@ -130,7 +155,9 @@ class Proposer:
         """Return the proposed study, with what is to be expected of it."""
         asked = self._study
         masking = {"segment_length": option.segment_length}
-        until = asked.until.model_copy(update={"reliability": self._goal})
+        until = asked.until
+        if not until.verdicts:
+            until = until.model_copy(update={"reliability": self._goal})
         changes = {
             "masking": asked.masking.model_copy(update=masking),
             "evaluation": asked.evaluation.model_copy(update={"n_episodes": self.n_episodes}),
@@ -138,13 +165,24 @@ class Proposer:
         }
         if option.retrainings is None:
             return asked.model_copy(update=changes)
-        block = foldover_block_size(option.n_segments)
-        affordable = max(2, int(self._most // block)) * block
+        allowed = self._allowed(option.n_segments)
         ranks = option.reliability >= RANKED
-        n = min(option.retrainings, affordable) if ranks else option.retrainings
-        budget = asked.budget.model_copy(update={"retrainings": max(n, affordable)})
+        n = min(option.retrainings, allowed) if ranks else option.retrainings
+        budget = asked.budget.model_copy(update={"retrainings": max(n, allowed)})
         prediction = self._prediction(n, option.n_segments)
         return asked.model_copy(update={**changes, "budget": budget, "prediction": prediction})
+
+    def masks_to_see(self, n_segments: int) -> int:
+        """Return the retrainings that could rank segments if their effect just escaped the pilot.
+
+        Only where the pilot leaves room for one.
+        """
+        blur = self._pilot.blur(self._pilot.largest_f) * _noise_change(self._pilot, self.n_episodes)
+        return whole_blocks(needed(n_segments, blur, RANKED), n_segments)
+
+    def seconds(self, n: int) -> float:
+        """Return the seconds of n retrainings and the baselines with one worker."""
+        return (n + self._study.budget.baseline_retrainings) * self._cost
 
     def _prediction(self, n: int, n_segments: int) -> Prediction:
         change = _noise_change(self._pilot, self.n_episodes)
@@ -158,8 +196,19 @@ class Proposer:
             reliability_low=reliability(low),
             reliability_high=reliability(high),
             retrainings=n,
-            seconds=(n + self._study.budget.baseline_retrainings) * self._cost,
+            seconds=self.seconds(n),
         )
+
+
+def needed(n_segments: int, blur: float, goal: float) -> float:
+    """Return the masks that reach a reliability, not yet in whole blocks."""
+    return n_segments * blur * goal / (1 - goal)
+
+
+def whole_blocks(n_masks: float, n_segments: int) -> int:
+    """Return a finite number of masks rounded up to whole fold-over blocks, at least two."""
+    block = foldover_block_size(n_segments)
+    return max(2, math.ceil(n_masks / block)) * block
 
 
 def best_episodes(pilot: Pilot) -> int:

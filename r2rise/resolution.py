@@ -25,6 +25,7 @@ from r2rise.environments import (
 from r2rise.errors import StudyError
 from r2rise.evaluation.backends import resolve_backend
 from r2rise.identity import Unidentified
+from r2rise.ledger import LedgerHeader
 from r2rise.masks import BALANCED_BLOCK_SIZE, foldover_block_size
 from r2rise.notices import Notice
 from r2rise.power import Power
@@ -102,6 +103,22 @@ def resolve(study: Study, demonstrations: Demonstrations) -> Resolved:
     if not power.can_rank:
         notices.append(Notice(code="low_power", detail=power.warn()))
     return Resolved(resolved, segments, power, tuple(notices))
+
+
+def going_on(study: Study, held: LedgerHeader) -> Study:
+    """Return a study with the design that a ledger was begun with, where it leaves that open.
+
+    What `auto` means depends on the budget; a ledger is extended whatever the budget is.
+    """
+    if study.masking.design != "auto":
+        return study
+    begun = held.design["masking"]
+    open_fields = {"design": begun["design"]}
+    if study.masking.block_size is None:
+        open_fields["block_size"] = begun["block_size"]
+    masking = study.masking.model_copy(update=open_fields)
+    same = masking.model_dump(mode="json") == begun
+    return study.model_copy(update={"masking": masking}) if same else study
 
 
 def check_hash(study: Study, demonstrations: Demonstrations) -> None:
@@ -218,7 +235,8 @@ def _resolve_masking(study: Study, n_segments: int) -> Masking:
     design = masking.design
     smallest = foldover_block_size(n_segments)
     if design == "auto":
-        fits = study.budget.retrainings >= (masking.block_size or smallest)
+        least = 2 if study.until.may_end_early else 1  # one block has one training seed
+        fits = study.budget.retrainings >= least * (masking.block_size or smallest)
         design = "foldover" if masking.keep_probability == 0.5 and fits else "balanced"
     default = {"foldover": smallest, "balanced": BALANCED_BLOCK_SIZE, "bernoulli": 1}[design]
     block_size = masking.block_size or default

@@ -1,20 +1,22 @@
 """The runner: shards out, records in, until the ledger holds what was asked for."""
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, groupby, islice
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
+import numpy as np
+
+from r2rise.clock import Clock
 from r2rise.demonstrations import Demonstrations
 from r2rise.engines import Engine, InlineEngine
 from r2rise.errors import StudyFailed
 from r2rise.journal import open_ledger
-from r2rise.ledger import EMPTY_MASK, Ledger, LedgerHeader, Record
+from r2rise.ledger import EMPTY_MASK, SO_FAR, Ledger, LedgerHeader, Record
 from r2rise.resolution import check_hash, identified
 from r2rise.retraining import Shard
 from r2rise.seeds import Kind
@@ -32,12 +34,14 @@ class Progress:
         total: Retrainings asked for, baselines included.
         failed: Failed ones among those done.
         resumed: Those done that an earlier run left in the ledger.
+        seconds_left: Of the time that may be worked; None without a limit.
     """
 
     done: int
     total: int
     failed: int
     resumed: int
+    seconds_left: float | None = None
 
 
 OnProgress = Callable[[Progress], None]
@@ -72,6 +76,8 @@ class Runner:
         workers: Worker processes; 0 retrains in this process.
         engine: Where shards run, instead of `workers`. It is closed at the end.
         on_progress: Called after each shard.
+        clock: Counts the work, which the ledger then keeps over all runs. Where it has a limit,
+            work ends with the shard that is the first to come back after it.
 
     Raises:
         StudyError: When the study is about other demonstrations, its algorithm or environment has
@@ -88,6 +94,7 @@ class Runner:
         workers: int = 0,
         engine: Engine | None = None,
         on_progress: OnProgress | None = None,
+        clock: Clock | None = None,
     ) -> None:
         check_hash(study, demonstrations)
         identified(study, on_disk=ledger is not None)
@@ -97,6 +104,7 @@ class Runner:
         self._path = Path(ledger) if ledger is not None else None
         self._workers, self._own_engine = workers, engine
         self._on_progress = on_progress or (lambda _: None)
+        self._clock = clock
         self._engine: Engine | None = None
         self._stack = ExitStack()
 
@@ -104,8 +112,8 @@ class Runner:
         lengths = tuple(self.demonstrations.lengths.tolist())
         header = LedgerHeader(self.study.design_part(), lengths, len(self.segments))
         self._book = self._stack.enter_context(open_ledger(self._path, header))
-        self._worked_before = max(self.ledger.elapsed.values(), default=0.0)
-        self._started = time.monotonic()
+        if self._clock is not None:
+            self._clock.go_on_from(self.ledger.worked)
         return self
 
     def __exit__(
@@ -124,10 +132,21 @@ class Runner:
         """All records so far."""
         return self._book.ledger
 
-    def mark(self, block: int) -> None:
-        """Note in the ledger that a block of the design is complete now."""
-        elapsed = self._worked_before + time.monotonic() - self._started
-        self._book.mark(block, elapsed)
+    def mark(self, block: int = SO_FAR) -> None:
+        """Note in the ledger how long it was worked until a block was complete, or until now."""
+        if self._clock is not None:
+            self._book.mark(block, self._clock.worked)
+
+    def _is_over(self, enough: Callable[[], bool]) -> bool:
+        time_is_up = self._time_is_up()
+        return enough() or time_is_up
+
+    def _time_is_up(self) -> bool:
+        """Say what the ledger says: whoever reads it later has to come to the same end."""
+        limit = self._clock.limit if self._clock is not None else None
+        if limit is None or self.ledger.worked < limit:
+            self.mark()
+        return limit is not None and self.ledger.worked >= limit
 
     def run(
         self, tasks: Sequence[Task], *, enough: Callable[[], bool] = lambda: False
@@ -147,7 +166,7 @@ class Runner:
         tally = Tally(self.study, tasks, self.ledger)
         shards = missing_shards(self.ledger, tasks, self.study.execution.shard_size or 1)
         first = next(shards, None)
-        if first is not None and not enough():
+        if first is not None and not self._is_over(enough):
             self._run_shards(chain([first], shards), tally, enough)
         return [record for task in tasks if (record := self.ledger.get(task)) is not None]
 
@@ -160,13 +179,16 @@ class Runner:
         for records in engine.results():
             self._book.append(records)
             tally.add(records)
-            self._on_progress(tally.progress())
+            self._on_progress(replace(tally.progress(), seconds_left=self._seconds_left()))
             tally.check_failures()
-            if enough():
+            if self._is_over(enough):
                 self._close_engine()
                 return
             for shard in islice(waiting, 1):
                 engine.submit(shard)
+
+    def _seconds_left(self) -> float | None:
+        return None if self._clock is None else self._clock.left
 
     def _started_engine(self) -> Engine:
         if self._engine is None:
@@ -200,14 +222,26 @@ def missing_shards(ledger: Ledger, tasks: Sequence[Task], size: int) -> Iterator
 
 
 def _cut(tasks: Sequence[Task], size: int) -> Iterator[tuple[Task, ...]]:
-    """Yield the tasks of each kind, `size` at a time; amounts of one training stay together."""
-    for (_, seeds), group in groupby(
+    """Yield the tasks of each kind, `size` masks at a time; a mask's amounts stay together."""
+    for (kind, path), group in groupby(
         tasks, key=lambda task: (task.kind, task.seeds if task.amount else None)
     ):
         of_kind = tuple(group)
-        step = len(of_kind) if seeds else size
-        for start in range(0, len(of_kind), step):
-            yield of_kind[start : start + step]
+        step = size * len({task.amount for task in of_kind}) if path else size
+        whole = [of_kind[start : start + step] for start in range(0, len(of_kind), step)]
+        yield from in_mixed_order(whole) if kind == "design" else whole
+
+
+def in_mixed_order(shards: Sequence[tuple[Task, ...]]) -> Iterator[tuple[Task, ...]]:
+    """Yield the shards of a design block by block, those of a block in an order of their own.
+
+    The first rows of a fold-over block tell many segments apart only together; a block that is cut
+    off should be a sample of its rows.
+    """
+    for seeds, group in groupby(shards, key=lambda tasks: tasks[0].seeds):
+        block = list(group)
+        for position in np.random.default_rng(seeds.training).permutation(len(block)):
+            yield block[position]
 
 
 def to_retry(record: Record) -> bool:

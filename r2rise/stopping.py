@@ -12,11 +12,15 @@ from r2rise.ledger import Ledger
 from r2rise.quality import reliability
 from r2rise.segments import Segments
 from r2rise.study import Study
-from r2rise.study_parts import EstimatorName, Until
+from r2rise.study_parts import Budget, EstimatorName, Until
 from r2rise.verdicts import judge
+from r2rise.wording import duration
 
 INDEPENDENT_MASKS_A_STEP = 64
 """Masks between two looks where every mask has its own training seed."""
+
+_FEWEST = 4
+"""Successful masks of one block that a map can be made of."""
 
 
 class Stop(NamedTuple):
@@ -25,10 +29,13 @@ class Stop(NamedTuple):
     Attributes:
         n_retrainings: Of the design, used for the map.
         reason: `goal` (what was asked for is reached) or `time`.
+        within_block: Whether time ended within a block, which is left out of the map; where it is
+            the first, the map is of what there is.
     """
 
     n_retrainings: int
     reason: Literal["goal", "time"]
+    within_block: bool = False
 
 
 class StoppingRule:
@@ -57,16 +64,21 @@ class StoppingRule:
                 mark(self._next_block)
             self._stop = self._look(self._next_block, ledger)
             self._next_block += 1
-        return self._stop
+        return self._stop or self._out_of_time(ledger)
+
+    def _out_of_time(self, ledger: Ledger) -> Stop | None:
+        seconds, budget = self._study.until.seconds, self._study.budget
+        if seconds is None or ledger.worked < seconds or _is_spent(budget, ledger):
+            return None
+        complete = self._next_block * self._size
+        return Stop(complete or budget.retrainings, "time", within_block=True)
 
     def _is_complete(self, block: int, ledger: Ledger) -> bool:
         end = (block + 1) * self._size
-        budget = self._study.budget
         return (
-            end <= budget.retrainings
+            end <= self._study.budget.retrainings
             and ledger.holds("design", range(end - self._size, end))
-            and ledger.holds("baseline", range(budget.baseline_retrainings))
-            and ledger.holds("random_policy", [0])
+            and _has_baselines(self._study.budget, ledger)
         )
 
     def _look(self, block: int, ledger: Ledger) -> Stop | None:
@@ -100,6 +112,36 @@ class StoppingRule:
         trust = reliability(found)
         compared = trust.method == "blocks" or not self._study.masking.shares_seeds
         return compared and trust.value is not None and trust.value >= goal
+
+
+def _has_baselines(budget: Budget, ledger: Ledger) -> bool:
+    return ledger.holds("random_policy", [0]) and ledger.holds(
+        "baseline", range(budget.baseline_retrainings)
+    )
+
+
+def _is_spent(budget: Budget, ledger: Ledger) -> bool:
+    return _has_baselines(budget, ledger) and ledger.holds("design", range(budget.retrainings))
+
+
+def check_time_sufficed(stop: Stop | None, study: Study, ledger: Ledger) -> None:
+    """Check that a study that was out of time has what a map is made of.
+
+    Raises:
+        NotReady: When it has not.
+    """
+    if stop is None or not stop.within_block:
+        return
+    masked = ledger.records("design", stop.n_retrainings)
+    if sum(record.status == "ok" for record in masked) >= _FEWEST:
+        return
+    trained = len(ledger.records("baseline", study.budget.baseline_retrainings))
+    raise NotReady(
+        f"Time ended after {duration(ledger.worked)}, before anything could be told: "
+        f"{trained} of {study.budget.baseline_retrainings} retrainings on all frames were done and "
+        f"{len(masked)} on masks, of which a map takes at least {_FEWEST} successful ones. Give "
+        f"more time (--max-time, until.seconds; it counts over all runs)."
+    )
 
 
 def ended(study: Study, ledger: Ledger) -> Study:

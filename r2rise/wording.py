@@ -14,6 +14,11 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
+def share_of_one(value: float) -> str:
+    """Return a reliability with two digits, near 1 with as many as tell it from 1."""
+    return f"{value:.2f}" if value < 0.99 or value == 1 else f"{value:.4g}"
+
+
 def counted(n: int, noun: str) -> str:
     """Return `1 segment` or `2 segments`."""
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

@@ -6,7 +6,7 @@ import pytest
 import toys
 from test_cli import STUDY, run
 
-from r2rise import ImportanceMap, Study
+from r2rise import ImportanceMap, Ledger, Study
 from r2rise.errors import StudyError
 from r2rise.wording import duration
 from r2rise_service.cli.durations import seconds
@@ -47,13 +47,28 @@ def test_until_stops_at_the_first_block_that_satisfies():
 
 
 def test_max_time_stops_where_another_block_would_not_end_in_time():
-    """A block and its baselines take at least 35 times 0.03 seconds, two of them twice that."""
-    Path("slow.yaml").write_text(STUDY.replace("seed_noise: 1.0", "seconds: 0.03"))
-    out, _ = run("explain demos.npz --study slow.yaml --max-time 1.5s --out out")
+    run("explain demos.npz --study study.yaml --retrainings 32 --out out")
+    ledger = Ledger.load("out/ledger.npz")
+    ledger.mark(0, 1.0)
+    ledger.save(Path("out/ledger.npz"))
+    out, _ = run("explain demos.npz --study study.yaml --max-time 1.5s --out out")
     found = ImportanceMap.load("out")
     assert (found.stopped.reason, found.revision) == ("time", 32)
     assert f"after 32 retrainings and {found.stopped.seconds:.1f} s." in out
     assert "Warning (one_training_seed)" in out
+
+
+def test_time_that_ends_before_anything_could_be_told():
+    _, err = run("explain demos.npz --study study.yaml --max-time 0.000001 --out out", 1)
+    text = " ".join(err.split())
+    assert (
+        "Error: Time ended after 0.0 s, before anything could be told: 0 of 3 retrainings" in text
+    )
+    assert "on all frames were done and 0 on masks" in text
+    assert "Give more time (--max-time" in text
+    assert text.endswith("What was done is kept in out/ledger.npz.")
+    out, _ = run("explain demos.npz --study study.yaml --out out")
+    assert "64 of 64 retrainings" in " ".join(out.split())
 
 
 def test_until_wins_over_the_study_file_and_keeps_the_rest():

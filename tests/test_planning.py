@@ -235,4 +235,5 @@ def test_what_cannot_be_planned(demonstrations, study):
     found = r2rise.plan(demonstrations, constant)
     assert found.outcome == "refused"
     assert found.study.prediction is None
-    assert "no difference" in found.in_words()
+    assert found.in_words() == "Refused: every mask of the pilot has the same mean return."
+    assert found.advice == ()

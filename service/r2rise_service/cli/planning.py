@@ -67,12 +67,18 @@ def plan(
         typer.echo(found.to_json(), nl=False)
     else:
         _print(found)
+    if found.outcome == "refused":
+        if not json:
+            typer.echo(f"Written to {out}: plan.json, pilot.npz.")
+        raise typer.Exit(1)
+    if not json:
         typer.echo(f"Written to {out}: plan.json, plan.yaml, pilot.npz. Go on with")
         typer.echo(f"  r2rise explain {demonstrations} --study {out / 'plan.yaml'} --out {out}")
 
 
 def _print(found: "Plan") -> None:
     from r2rise.training_check import training_words
+    from r2rise.wording import share_of_one
     from r2rise_service.cli.printing import number, say, say_table
     from r2rise_service.cli.summary import say_curve
 
@@ -93,8 +99,9 @@ def _print(found: "Plan") -> None:
         f"One retraining: {number(found.seconds_training)} s of training, "
         f"{number(found.seconds_episode)} s an episode.",
     )
+    verdicts = " and a verdict on every segment" if found.study.until.verdicts else ""
     say_table(
-        f"For reliability {found.goal:g}",
+        f"For reliability {found.goal:g}{verdicts}",
         ["segment length", "segments", "retrainings", "seconds", "within the limits"],
         (
             [
@@ -102,7 +109,7 @@ def _print(found: "Plan") -> None:
                 str(option.n_segments),
                 "-" if option.retrainings is None else str(option.retrainings),
                 number(option.seconds),
-                f"{option.reliability:.2f}",
+                share_of_one(option.reliability) if option.reliability else "-",
             ]
             for option in found.options
         ),

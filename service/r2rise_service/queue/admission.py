@@ -41,7 +41,8 @@ def admitted(job: JobInfo, store: Store, files: DatasetFiles) -> JobWork:
     if leaves_amount_open(job.study.algorithm):
         question = training_question(runners[0], demonstrations.n_frames)
         return JobWork(job, question, runners, works, flag)
-    ending = Ending(StoppingRule(job.study, runners[0].segments), runners[0].ledger)
+    rule = StoppingRule(job.study, runners[0].segments)
+    ending = Ending(job.study, rule, runners[0].ledger)
     question = map_question(runners[0], ending.has_enough)
     return JobWork(job, question, runners, works, flag, ending)
 

@@ -12,7 +12,7 @@ from contextlib import closing
 
 from r2rise.engines.cluster import SchedulerLost
 from r2rise.engines.pool import DaskPool, Done
-from r2rise.errors import R2RiseError, StudyFailed
+from r2rise.errors import NotReady, R2RiseError, StudyFailed
 from r2rise.training_check import TrainingCheck
 from r2rise_service.models import JobInfo
 from r2rise_service.queue.admission import admitted
@@ -206,11 +206,11 @@ class Reconciler:
             work.cancel()  # the job is gone
         try:
             work.give_back(done.shard, done.records)
-        except StudyFailed as error:
+            if not work.canceled and work.has_enough:
+                work.cancel()
+        except (StudyFailed, NotReady) as error:
             work.cancel()
             self._fail(work.id, str(error))
-        if not work.canceled and work.has_enough:
-            work.cancel()
         self._keep_times(work)
         if work.canceled:
             pool.cancel(work.id)

@@ -123,7 +123,7 @@ class JobWork:
 
     @property
     def has_enough(self) -> bool:
-        """Whether the study may stop before its budget."""
+        """Whether the study may stop before its budget; raises `NotReady` as `Ending` does."""
         return self._ending is not None and self._ending.has_enough()
 
     def new_marks(self) -> list[tuple[int, float]]:

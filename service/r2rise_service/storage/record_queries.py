@@ -125,7 +125,8 @@ def read_ledger(
     header = LedgerHeader(study.design_part(), tuple(lengths), n_segments)
     ledger = Ledger(header, (_record(row._mapping) for row in session.execute(own)))
     marks = session.scalars(select(Mark).where(Mark.job_id == job.id))
-    ledger.elapsed = {mark.block: mark.elapsed for mark in marks}
+    for mark in marks:
+        ledger.mark(mark.block, mark.elapsed)
     return ledger
 
 
@@ -136,7 +137,7 @@ def _record(fields: Any) -> Record:
 
 
 def store_mark(session: Session, job_id: str, block: int, elapsed: float, insert: Any) -> None:
-    """Store when a block was complete; the last word counts."""
+    """Store when a block was complete, or the work `SO_FAR`; the last word counts."""
     statement = insert.values(job_id=job_id, block=block, elapsed=elapsed)
     session.execute(
         statement.on_conflict_do_update(

@@ -57,7 +57,7 @@ class RecordStore:
             return record_queries.read_ledger(session, job, part, study, lengths, n_segments)
 
     def mark(self, job_id: str, block: int, elapsed: float) -> None:
-        """Note after how many seconds of work a block of the design was complete."""
+        """Note seconds of work, as `Ledger.mark`."""
         insert = self._database.insert(Mark)
         with self._database.writing() as session:
             if job_queries.locked(session, job_id) is not None:

@@ -204,7 +204,7 @@ class RecordRow(Table):
 
 
 class Mark(Table):
-    """Seconds of work until a block of the design was complete."""
+    """Seconds of work until a block of the design was complete, or `ledger.SO_FAR`."""
 
     __tablename__ = "marks"
 
