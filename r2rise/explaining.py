@@ -54,6 +54,8 @@ def explain(
         keys = study.environment.obs_keys
         demonstrations = read_demonstrations(demonstrations, obs_keys=keys)
     resolved = resolve(study, demonstrations)
+    if directory:
+        directory.check_study(resolved.study)
     if not study.until.may_end_early:
         logger.info("%s", resolved.power.describe())
     for notice in resolved.notices:
@@ -78,5 +80,5 @@ def explain(
         )
     result = importance_map(runner.ledger, resolved.study, resolved.notices)
     if directory:
-        directory.write_map(result)
+        directory.write(result)
     return result

@@ -131,6 +131,7 @@ def plan(
     directory = OutputDirectory(Path(out)) if out is not None else None
     if directory:
         directory.check()
+        directory.check_own(*directory.files_of(Plan), directory.plan_study)
     _check_masking(study.masking)
     resolved = resolve(study, demonstrations).study
     runner = Runner(
@@ -149,7 +150,7 @@ def plan(
     proposed = _concluded(proposer, pilot, goal, against)
     if directory:
         directory.write(proposed)
-        proposed.study.save(directory.path / "plan.yaml")
+        proposed.study.save(directory.plan_study)
     return proposed
 
 
