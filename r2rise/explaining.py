@@ -63,6 +63,8 @@ def explain(
         ledger = directory.ledger
     begun = read_header(ledger) if ledger is not None else None
     resolved = resolve(going_on(study, begun) if begun else study, demonstrations)
+    if directory:
+        directory.check_study(resolved.study)
     if not study.until.may_end_early:
         logger.info("%s", resolved.power.describe())
     for notice in resolved.notices:
@@ -100,5 +102,5 @@ def explain(
         kept = "" if ledger is None else f" What was done is kept in {ledger}."
         raise NotReady(f"{error}{kept}") from None
     if directory:
-        directory.write_map(result)
+        directory.write(result)
     return result

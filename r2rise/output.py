@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from r2rise.demonstrations import Demonstrations
-from r2rise.errors import InputError, ResultError
+from r2rise.errors import DemonstrationsError, InputError, ResultError
 from r2rise.extras import require
 from r2rise.importance import ImportanceMap
 from r2rise.results import Result
-from r2rise.study import Study, read_yaml
+from r2rise.study import Study
+from r2rise.written import Written, is_there
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,39 @@ class OutputDirectory:
             raise InputError(f"--out should be a directory, but {self.path} is a file.")
         require("matplotlib", "Drawing a map", "plot")
 
+    def check_own(self, *paths: Path) -> None:
+        """Check, before anything is spent, that no file is replaced that this study did not write.
+
+        Raises:
+            InputError: When one would be.
+        """
+        for path in paths:
+            if is_there(path) and not self.written.owns(path.name):
+                raise _foreign(path)
+
+    def check_study(self, study: Study) -> None:
+        """Check the same of the study, its demonstrations and its map.
+
+        Raises:
+            InputError: When something else would be replaced.
+        """
+        self.check_own(self.path / "study.yaml", *self.files_of(ImportanceMap))
+        explained = self.written.explained()
+        if not is_there(self._copy) or explained == study.demonstrations:
+            return
+        copied = self._copied(study)
+        if copied is None or copied not in (study.demonstrations, explained):
+            raise _foreign(self._copy)
+
+    @property
+    def written(self) -> Written:
+        """Which files this study wrote, here and elsewhere."""
+        return Written(self.path)
+
+    @property
+    def _copy(self) -> Path:
+        return self.path / "demonstrations.npz"
+
     @property
     def ledger(self) -> Path:
         """Where the ledger lies."""
@@ -47,13 +81,18 @@ class OutputDirectory:
         """Where the ledger of a pilot lies, whose design may differ from the study it proposes."""
         return self.path / "pilot.npz"
 
+    @property
+    def plan_study(self) -> Path:
+        """Where the study that a plan proposes lies."""
+        return self.path / "plan.yaml"
+
     def demonstrations(self) -> Demonstrations:
         """Read the demonstrations of the study.
 
         Raises:
             ResultError: When the directory does not hold a study.
         """
-        copy = self.path / "demonstrations.npz"
+        copy = self._copy
         if not copy.exists():
             raise ResultError(
                 f"{self.path} is not a directory that `r2rise explain ... --out` wrote: "
@@ -75,23 +114,36 @@ class OutputDirectory:
         path = self.path / "study.yaml"
         return Study.load(path) if path.exists() else None
 
+    def files_of(self, kind: type[Result]) -> tuple[Path, ...]:
+        """Return the files that a result is written as: under its usual name, figure beside it."""
+        path = self.path / kind.file_name
+        endings = (".json", ".csv", ".png")
+        return tuple(path.with_suffix(ending) for ending in endings if ending in kind.endings)
+
     def write(self, result: Result) -> None:
-        """Write a result under its usual name, and its figure beside it."""
-        path = self.path / result.file_name
-        result.save(path)
-        if ".png" in result.endings:
-            result.save(path.with_suffix(".png"))
+        """Write a result as all of its files."""
+        for path in self.files_of(type(result)):
+            result.save(path)
 
     def write_study(self, study: Study, demonstrations: Demonstrations) -> None:
         """Write the resolved study and its demonstrations, unless they are there already."""
         self.path.mkdir(parents=True, exist_ok=True)
-        copy, of_study = self.path / "demonstrations.npz", self.path / "study.yaml"
-        written_for = read_yaml(of_study).get("demonstrations") if of_study.exists() else None
-        if not copy.exists() or written_for != study.demonstrations:
-            demonstrations.save(copy)
-        study.save(of_study)
+        known = self._copy.exists() and self.written.explained() == study.demonstrations
+        if not known and self._copied(study) != study.demonstrations:
+            demonstrations.save(self._copy)
+        study.save(self.path / "study.yaml")
 
-    def write_map(self, importance_map: ImportanceMap) -> None:
-        """Write the map in every format."""
-        for name in ("map.json", "map.csv", "map.png"):
-            importance_map.save(self.path / name)
+    def _copied(self, study: Study) -> str | None:
+        """Return the content hash of the demonstrations that lie here; None where none do."""
+        try:
+            found = Demonstrations.load(self._copy, obs_keys=study.environment.obs_keys)
+        except DemonstrationsError:
+            return None
+        return found.content_hash
+
+
+def _foreign(path: Path) -> InputError:
+    return InputError(
+        f"{path} would be replaced, but r2rise did not write it for this study: move it away, or "
+        f"choose another directory."
+    )

@@ -161,6 +161,7 @@ def plan(
     directory = OutputDirectory(Path(out)) if out is not None else None
     if directory:
         directory.check()
+        directory.check_own(*directory.files_of(Plan), directory.plan_study)
     _check_masking(study.masking)
     resolved = resolve(study, demonstrations).study
     ledger = directory.pilot_ledger if directory else None
@@ -187,9 +188,9 @@ def plan(
     if directory:
         directory.write(proposed)
         if proposed.outcome == "refused":
-            (directory.path / "plan.yaml").unlink(missing_ok=True)
+            directory.plan_study.unlink(missing_ok=True)
         else:
-            proposed.study.save(directory.path / "plan.yaml")
+            proposed.study.save(directory.plan_study)
     return proposed
 
 

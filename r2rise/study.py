@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from r2rise.errors import StudyError, suggestion
+from r2rise.files import atomic_file
 from r2rise.study_parts import (
     AlgorithmSpec,
     Budget,
@@ -164,9 +165,10 @@ class Study(StudyPart):
         return cls.parse(read_yaml(path))
 
     def save(self, path: str | Path) -> None:
-        """Write the study to a YAML file."""
+        """Write the study to a YAML file, which takes its place only when complete."""
         text = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
-        Path(path).write_text(text, encoding="utf-8")
+        with atomic_file(Path(path)) as file:
+            file.write(text.encode())
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:

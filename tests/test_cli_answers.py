@@ -150,8 +150,8 @@ class OnlyGood(toys.Additive):
 def test_nothing_is_written_without_a_gain(folder):
     Path("good.yaml").write_text(NO_NEED)
     run("explain demos.npz --study good.yaml --out good")
-    for force in ("", " --force"):
-        out, _ = run(f"curate good --out better.npz{force}")
+    for option in ("", " --without-gain"):
+        out, _ = run(f"curate good --out better.npz{option}")
         assert "No gain: no segment seems to hurt" in out
         assert "better.npz is not written: there is nothing to leave out." in out
     assert Curation.load("good").outcome == "no_gain"
@@ -166,7 +166,7 @@ class Fickle(toys.Additive):
         return toys.Constant(float(worth))
 
 
-def test_force_writes_what_was_not_confirmed(folder):
+def test_what_was_not_confirmed_is_written_when_asked_for(folder):
     """With this seed a drop looks good to the seeds that choose it, and to no others."""
     Path("fickle.yaml").write_text(STUDY.replace("toys:Additive", "test_cli_answers:Fickle"))
     run("explain demos.npz --study fickle.yaml --seed 1 --out fickle")
@@ -174,9 +174,9 @@ def test_force_writes_what_was_not_confirmed(folder):
     found = Curation.load("fickle")
     assert found.outcome == "no_gain"
     assert found.edits
-    assert "better.npz is not written: no gain was confirmed. --force writes it" in out
+    assert "better.npz is not written: no gain was confirmed. --without-gain" in out
     assert not list(Path().glob("better*"))
-    run("curate fickle --out better.npz --force")
+    run("curate fickle --out better.npz --without-gain")
     n_cut = sum(edit.stop - edit.start for edit in found.edits)
     assert Demonstrations.load("better.npz").n_frames == 80 - n_cut
     assert Edits.load("better.edits.json").edits == found.edits

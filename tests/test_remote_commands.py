@@ -110,6 +110,12 @@ def test_a_map_as_picture_and_estimates_from_the_command_line(server, done, tmp_
 
     ask("jobs", "download", done.id, "--out", str(tmp_path / "map.svg"))
     assert "<svg" in (tmp_path / "map.svg").read_text()
+    (tmp_path / "map.svg").write_text("by hand")
+    again = ("jobs", "download", done.id, "--out", str(tmp_path / "map.svg"))
+    assert "map.svg is there already" in run(*again, "--url", server.url, status=2)[1]
+    assert (tmp_path / "map.svg").read_text() == "by hand"
+    ask(*again, "--force")
+    assert "<svg" in (tmp_path / "map.svg").read_text()
     shown = " ".join(ask("jobs", "show", done.id).split())
     assert f"{done.id} succeeded 67 of 67 retrainings done CartPole-v1, bc: 50 segments" in shown
     assert "most helpful segments" in shown

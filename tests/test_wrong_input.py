@@ -97,7 +97,12 @@ def write_files(folder: Path) -> None:
     with zipfile.ZipFile(folder / "hello.zip", "w") as archive:
         archive.writestr("hello.txt", "hello")
     (folder / "empty").mkdir()
+    (folder / "taken.edits.json").write_text("[]")
+    (folder / "own" / "plans").mkdir(parents=True)
+    (folder / "own" / "map.json").write_text("{}")
+    (folder / "own" / "plans" / "plan.yaml").write_text("by hand")
     write_maps(folder)
+    (folder / "nomap" / "report.html").write_text("<p>mine")
 
 
 def write_files_of_others(folder: Path) -> None:
@@ -224,10 +229,19 @@ TABLE = [
     Wrong("another kind of file", "curate done --out better.csv", "--out should end in .npz"),
     Wrong("a file below a file", "curate done --out file/better.npz", "file is no directory"),
     Wrong("a file of the study", "curate done --out done/ledger.npz", "would overwrite done"),
+    Wrong("the user's own file", "curate done --out demos.npz", "and not as this study wrote it"),
+    Wrong("edits that are there", "curate done --out taken.npz", "taken.edits.json is there alr"),
+    Wrong("a directory with another map", f"explain toy.npz {TOY} --out own", "own/map.json would"),
+    Wrong(
+        "a directory with another study", f"plan toy.npz {TOY} --out own/plans",
+        "own/plans/plan.yaml would be replaced, but r2rise did not write it for this study",
+    ),
+    Wrong("a directory with another report", "report nomap", "wrote it: move it away, or replace"),
     Wrong("a transfer of one", "transfer done", "needs at least 2 maps, got 1"),
     Wrong("a transfer to itself", "transfer done done", "A directory is given twice"),
     Wrong("maps of different segments", "transfer done long", "have different segments (8 and 4)"),
     Wrong("a folder to write to", "compare done done --out done", "done is a directory"),
+    Wrong("a comparison that is there", "compare done done --out map.json", "map.json is there al"),
     Wrong("no such map", "show nothing.json", "Cannot read the importance map"),
     Wrong("a map that is none", "show map.json", "is not an importance map"),
     Wrong("a map that is demonstrations", "show demos.npz", "is not an importance map"),
@@ -258,7 +272,7 @@ TABLE = [
     Wrong("demonstrations as a table", f"record {CARTPOLE} --policy random --out r.csv", ".npz"),
     Wrong(
         "demonstrations that are there", f"record {CARTPOLE} --policy random --out demos.npz",
-        "demos.npz is there already: choose another name",
+        "demos.npz is there already: choose another name, or replace it with --force",
     ),
     Wrong(
         "an expert that is there", f"train-expert {CARTPOLE} --out hello.zip",
@@ -317,6 +331,7 @@ TABLE = [
     Wrong("a job that certifies once", "jobs certify job_1 --repetitions 1", "than or equal to 2"),
     Wrong("a limit that is no time", "jobs wait job_1 --timeout soon", "5m or 2h, got 'soon'"),
     Wrong("a download to a folder", "jobs download job_1 --out done", "done is a directory"),
+    Wrong("a download that is there", "jobs download job_1 --out map.json", "map.json is there al"),
     Wrong("no server", "jobs list --url http://127.0.0.1:9", "Start one with `r2rise serve`", 3),
     Wrong("an unknown command", "explian demos.npz", "explain"),
 ]  # fmt: skip

@@ -31,6 +31,7 @@ def certify(
 
     get_ready()
     files = OutputDirectory(directory)
+    files.check_own(*files.files_of(r2rise.Certificate))
     demonstrations, importance = files.demonstrations(), files.importance_map()
     with progress_bar("Certifying") as on_progress:
         found = r2rise.certify(

@@ -3,16 +3,22 @@
 import logging
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from r2rise.errors import InputError
+    from r2rise.output import OutputDirectory
 
 Directory = Annotated[
     Path, typer.Argument(metavar="DIR", help="Directory that `r2rise explain --out` wrote.")
 ]
 Repetitions = Annotated[int, typer.Option(min=2, help="Training seeds to compare.")]
 Workers = Annotated[int, typer.Option(min=0, help="Worker processes; 0: this one.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace files that are already there.")]
 
 _OF_A_STUDY = ("study.yaml", "demonstrations.npz", "ledger.npz", "pilot.npz", "map.json")
 
@@ -25,32 +31,58 @@ def get_ready() -> None:
     logger.setLevel(logging.INFO)
 
 
-def check_file(path: Path, option: str = "--out") -> None:
-    """Check, before anything is spent, that a file can be written and is no part of a study.
+def check_files(
+    *named: Path,
+    force: bool,
+    study: "OutputDirectory | None" = None,
+    usual: Iterable[Path] = (),
+    option: str = "--out",
+) -> None:
+    """Check, before anything is spent, that files can be written and replace nothing of others.
+
+    Args:
+        named: Files whose names the user gave, and what is written beside them.
+        force: Whether other files may be replaced; those that a study goes on from never are.
+        study: Of which the files are: what it wrote itself, it may replace.
+        usual: Files under their usual names in the directory of the study.
+        option: Which gave the names.
 
     Raises:
-        InputError: When it cannot, or is.
+        InputError: When one cannot be written, or something else would be replaced.
+    """
+    from r2rise.written import is_there
+
+    for path in named:
+        check_writable(path, option)
+        _check_no_part(path, option)
+    if force:
+        return
+    for path in named:
+        if is_there(path) and not (study and study.written.is_as_written(path)):
+            raise _taken(path, study, "choose another name")
+    for path in usual:
+        if is_there(path) and not (study and study.written.owns(path.name)):
+            raise _taken(path, study, "move it away")
+
+
+def _check_no_part(path: Path, option: str) -> None:
+    """Check that a file is none that a study goes on from.
+
+    Raises:
+        InputError: When it is.
     """
     from r2rise.errors import InputError
+    from r2rise.written import Written
 
-    check_writable(path, option)
-    if path.name in _OF_A_STUDY and (path.parent / "study.yaml").exists():
+    if path.name in _OF_A_STUDY and path.exists() and Written(path.parent).explained():
         raise InputError(f"{option} would overwrite {path} of a study: choose another name.")
 
 
-def check_new_file(path: Path, option: str = "--out") -> None:
-    """Check, before anything is spent, that a file can be written and that none is replaced.
-
-    For what can be no more made anew once it is gone: demonstrations and experts.
-
-    Raises:
-        InputError: When it cannot, or something is there.
-    """
+def _taken(path: Path, study: "OutputDirectory | None", way_out: str) -> "InputError":
     from r2rise.errors import InputError
 
-    check_writable(path, option)
-    if path.exists():
-        raise InputError(f"{path} is there already: choose another name, or remove it.")
+    otherwise = "" if study is None else ", and not as this study wrote it"
+    return InputError(f"{path} is there already{otherwise}: {way_out}, or replace it with --force.")
 
 
 def check_writable(path: Path, option: str = "--out") -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from r2rise_service.cli.common import check_file
+from r2rise_service.cli.common import Force, check_files
 
 if TYPE_CHECKING:
     from r2rise import Comparison, ImportanceMap
@@ -25,6 +25,7 @@ def compare(
     b: Annotated[Path, typer.Argument(metavar="MAP", help="Another over the same segments.")],
     top: Annotated[int, typer.Option(min=1, help="Length of the top lists.")] = 10,
     out: ComparisonFile = None,
+    force: Force = False,
     json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
 ) -> None:
     """Compare two importance maps: correlations, overlap of the top lists, differences.
@@ -35,7 +36,7 @@ def compare(
     from r2rise import compare as compare_maps
 
     if out is not None:
-        check_file(out)
+        check_files(out, force=force)
     first, second = ImportanceMap.load(a), ImportanceMap.load(b)
     tell(compare_maps(first, second, k=top), first, second, out=out, json=json)
 

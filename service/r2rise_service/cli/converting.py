@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from r2rise_service.cli import asking
+from r2rise_service.cli.common import Force, check_files
 
 if TYPE_CHECKING:
     from r2rise import Demonstrations
@@ -29,6 +30,7 @@ def convert(
             help="Importance map of IN, or its directory, for the formats of robomimic and LeRobot."
         ),
     ] = None,
+    force: Force = False,
 ) -> None:
     """Convert demonstrations between file formats; what does not fit is named.
 
@@ -37,7 +39,7 @@ def convert(
     from r2rise import ImportanceMap
     from r2rise.formats import format_to_write, read_demonstrations, write_demonstrations
 
-    _check(source, target)
+    _check(source, target, force=force)
     name = to or format_to_write(target)
     importance = None if map is None else ImportanceMap.load(map)
     found = read_demonstrations(source, format=format, obs_keys=asking.listed(obs_keys) or ())
@@ -46,15 +48,14 @@ def convert(
     typer.echo(f"Written: {target}, {name}, {_size(found)}.", err=True)
 
 
-def _check(source: Path, target: Path) -> None:
+def _check(source: Path, target: Path, *, force: bool) -> None:
     """Check, before anything is read, where the result is to go."""
     from r2rise.errors import InputError
-    from r2rise_service.cli.common import check_new_file
 
     if target.exists() and source.exists() and source.samefile(target):
         raise InputError(f"{target} is what is read: give another name to write to.")
     if not target.is_dir():  # then it depends on the format
-        check_new_file(target, "OUT")
+        check_files(target, force=force, option="OUT")
 
 
 def _size(demonstrations: "Demonstrations") -> str:

@@ -5,19 +5,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from r2rise_service.cli.common import Directory, Workers, check_file, get_ready
+from r2rise_service.cli.common import Directory, Force, Workers, check_files, get_ready
 
 if TYPE_CHECKING:
     from r2rise import Curation, Demonstrations
     from r2rise.curation import Confirmation
+    from r2rise.output import OutputDirectory
 
 
 def curate(
     directory: Directory,
     out: Annotated[Path, typer.Option(help="File for the better demonstrations, .npz.")],
-    force: Annotated[
-        bool, typer.Option("--force", help="Write them even if no gain was confirmed.")
+    without_gain: Annotated[
+        bool, typer.Option("--without-gain", help="Write them even if no gain was confirmed.")
     ] = False,
+    force: Force = False,
     workers: Workers = 0,
     json: Annotated[bool, typer.Option("--json", help="Print the curation as JSON.")] = False,
 ) -> None:
@@ -32,9 +34,10 @@ def curate(
 
     if out.suffix != ".npz":
         raise InputError(f"--out should end in .npz, got {out}.")
-    check_file(out)
-    get_ready()
     files = OutputDirectory(directory)
+    usual = files.files_of(r2rise.Curation)
+    check_files(out, _edits_beside(out), force=force, study=files, usual=usual)
+    get_ready()
     demonstrations, importance = files.demonstrations(), files.importance_map()
     with progress_bar("Curating") as on_progress:
         found = r2rise.curate(
@@ -49,20 +52,33 @@ def curate(
         typer.echo(found.to_json(), nl=False)
     else:
         print_curation(found)
-    typer.echo(_write(found, demonstrations, out, force), err=json)
+    typer.echo(_write(found, demonstrations, files, out, without_gain), err=json)
 
 
-def _write(found: "Curation", demonstrations: "Demonstrations", out: Path, force: bool) -> str:
+def _edits_beside(out: Path) -> Path:
+    return out.with_suffix(".edits.json")
+
+
+def _write(
+    found: "Curation",
+    demonstrations: "Demonstrations",
+    files: "OutputDirectory",
+    out: Path,
+    without_gain: bool,
+) -> str:
     """Write the better demonstrations, if they are to be written; say what was done."""
     from r2rise.edits import Edits
 
     if not found.edits:
         return f"{out} is not written: there is nothing to leave out."
-    if found.outcome != "gain" and not force:
-        return f"{out} is not written: no gain was confirmed. --force writes it all the same."
-    list_of_edits = out.with_suffix(".edits.json")
+    if found.outcome != "gain" and not without_gain:
+        return (
+            f"{out} is not written: no gain was confirmed. --without-gain writes it all the same."
+        )
+    list_of_edits = _edits_beside(out)
     found.apply(demonstrations).save(out)
     Edits.of(found).save(list_of_edits)
+    files.written.remember(out, list_of_edits)
     return f"Written: {out}, {list_of_edits}."
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from r2rise_service.cli import asking
-from r2rise_service.cli.common import check_new_file, get_ready
+from r2rise_service.cli.common import Force, check_files, get_ready
 
 if TYPE_CHECKING:
     from r2rise import Demonstrations
@@ -49,6 +49,7 @@ def record(
         float, typer.Option(min=0, max=1, help="Share of random actions in these.")
     ] = 0.5,
     obs_keys: asking.ObsKeys = None,
+    force: Force = False,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Record demonstrations of a policy.
@@ -58,7 +59,7 @@ def record(
     import r2rise
     from r2rise_service.cli.progress import progress_bar
 
-    _check_ending(out, ".npz")
+    _check_out(out, ".npz", force=force)
     get_ready()
     place = _environment(env, obs_keys)
     with progress_bar("Recording") as on_progress:
@@ -90,6 +91,7 @@ def train_expert(
     ] = None,
     seed: AnySeed = 0,
     obs_keys: asking.ObsKeys = None,
+    force: Force = False,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Train an expert to record, by PPO; the best so far lies in OUT.
@@ -99,7 +101,7 @@ def train_expert(
     from r2rise.experts import train_expert as train
     from r2rise_service.cli.progress import progress_bar
 
-    _check_ending(out, ".zip")
+    _check_out(out, ".zip", force=force)
     get_ready()
     place = _environment(env, obs_keys)
     with progress_bar("Training") as on_progress:
@@ -111,12 +113,12 @@ def train_expert(
     typer.echo(f"Written: {out}.", err=json)
 
 
-def _check_ending(out: Path, ending: str) -> None:
+def _check_out(out: Path, ending: str, *, force: bool) -> None:
     from r2rise.errors import InputError
 
     if out.suffix != ending:
         raise InputError(f"--out should end in {ending}, got {out}.")
-    check_new_file(out)
+    check_files(out, force=force)
 
 
 def _environment(env: str, obs_keys: str | None) -> "Environment":

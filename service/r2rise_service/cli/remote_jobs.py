@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from r2rise_service.cli import remote_submit, remote_watch
-from r2rise_service.cli.common import check_writable
+from r2rise_service.cli.common import Force, check_files
 from r2rise_service.cli.remote import JobId, Json, Url, connect, label_of, print_json
 from r2rise_service.cli.remote_results import print_job
 
@@ -93,6 +93,7 @@ def download(
     estimator: Annotated[
         str | None, typer.Option(help="Of a map: difference, ridge, rise or rise_normalized.")
     ] = None,
+    force: Force = False,
     url: Url = None,
 ) -> None:
     """Write what came of a job to a file.
@@ -102,7 +103,7 @@ def download(
 
     Example: r2rise jobs download job_123 --out map.json
     """
-    check_writable(out)
+    check_files(out, force=force)
     with connect(url) as client:
         client.jobs.get(job).download(out, estimator=estimator)
     typer.echo(f"Written: {out}.", err=True)

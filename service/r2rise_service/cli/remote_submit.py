@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from r2rise_service.cli import asking
-from r2rise_service.cli.common import Repetitions, check_file
+from r2rise_service.cli.common import Force, Repetitions, check_files
 from r2rise_service.cli.comparing import ComparisonFile, tell
 from r2rise_service.cli.remote import JobId, Json, Url, connect, labels_of, print_json, warn
 
@@ -142,6 +142,7 @@ def compare(
     a: JobId,
     b: Annotated[str, typer.Argument(metavar="JOB", help="Another over the same segments.")],
     out: ComparisonFile = None,
+    force: Force = False,
     url: Url = None,
     json: Json = False,
 ) -> None:
@@ -150,7 +151,7 @@ def compare(
     Example: r2rise jobs compare job_123 job_456
     """
     if out is not None:
-        check_file(out)
+        check_files(out, force=force)
     with connect(url) as client:
         found = client.comparisons.create(a, b).comparison
         first, second = (client.jobs.get(job).importance() for job in (a, b))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from r2rise_service.cli.common import Repetitions, Workers, check_file, get_ready
+from r2rise_service.cli.common import Force, Repetitions, Workers, check_files, get_ready
 
 if TYPE_CHECKING:
     from r2rise import Transfer
@@ -21,6 +21,7 @@ def transfer(
     out: Annotated[
         Path | None, typer.Option(help="File to write, if not transfer.json in the first DIR.")
     ] = None,
+    force: Force = False,
     repetitions: Repetitions = 20,
     workers: Workers = 0,
     json: Annotated[bool, typer.Option("--json", help="Print the matrix as JSON.")] = False,
@@ -33,11 +34,13 @@ def transfer(
     from r2rise.output import OutputDirectory
     from r2rise_service.cli.progress import progress_bar
 
-    target = out or directories[0] / r2rise.Transfer.file_name
-    check_file(target)
+    first = OutputDirectory(directories[0])
+    target = out or first.path / r2rise.Transfer.file_name
+    named, usual = ((), (target,)) if out is None else ((target,), ())
+    check_files(*named, force=force, study=first, usual=usual)
     get_ready()
     files = _by_name([OutputDirectory(path) for path in directories])
-    demonstrations = OutputDirectory(directories[0]).demonstrations()
+    demonstrations = first.demonstrations()
     with progress_bar("Transferring") as on_progress:
         found = r2rise.transfer(
             demonstrations,
@@ -48,6 +51,7 @@ def transfer(
             on_progress=on_progress,
         )
     found.save(target)
+    first.written.remember(target)
     if json:
         typer.echo(found.to_json(), nl=False)
     else:
