@@ -155,15 +155,15 @@ class _Curator:
         alone = len(amounts) == 1
         n_choosing, n = (0, CONFIRMING_SEEDS) if alone else (AMOUNT_SEEDS, REPORTED_SEEDS)
         arms = [self._whole, self._without(k)]
-        choosing = path_tasks("curve_choice", study, [arms] * n_choosing, amounts)
-        reporting = path_tasks("curve", study, [arms] * n, amounts)
+        choosing = path_tasks("amounts", study, [arms] * n_choosing, amounts)
+        reporting = path_tasks("confirm", study, [arms] * n, amounts)
         both = self._returns([*choosing, *reporting], n_choosing + n, 2, len(amounts))
         reported = both[n_choosing:]
         choice = reported if alone else both[:n_choosing]
         chosen = _curves(choice[_complete(choice)])
         looked_at = amounts_for_random_drops(amounts, chosen, self._random_policy)
         drops = self._random_drops(k, n)
-        tasks = path_tasks("curve", study, drops, looked_at, first_index=len(reporting))
+        tasks = path_tasks("confirm", study, drops, looked_at, first_index=len(reporting))
         found = self._returns(tasks, n, len(looked_at))
         at_random = np.full((n, len(amounts)), np.nan)
         at_random[:, [amounts.index(amount) for amount in looked_at]] = found
@@ -187,7 +187,7 @@ class _Curator:
     def _random_drops(self, k: int, n: int) -> list[list[Mask]]:
         """Return for each repetition the mask that leaves out as many random segments."""
         dropped, known = self._ranking.bottom(k), self._ranking.all()
-        generators = (mask_generator(self._runner.study.seed, i, "curve") for i in range(n))
+        generators = (mask_generator(self._runner.study.seed, i, "confirm") for i in range(n))
         return [
             [self._whole & ~matched_random(dropped, known, self._runner.segments, generator)]
             for generator in generators

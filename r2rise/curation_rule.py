@@ -149,7 +149,8 @@ def judge_curation(
     least_gain = LEAST_GAIN * best_gain
     beaten = min(_lower(curated - column) for column in reported.all_frames.T) > least_gain
     rising = _still_rises(np.vstack([chosen.all_frames, reported.all_frames]))
-    speed = _speed(amounts, reported, best_all, random_policy)
+    timed = len(amounts) > 1
+    speed = _speed(amounts, reported, best_all, random_policy) if timed else None
 
     outcome: Outcome = "undecided" if rising else "no_gain"
     compared, before = best, all_frames

@@ -20,8 +20,7 @@ Kind = Literal[
     "confirm",
     "training_check",
     "training_maps",
-    "curve_choice",
-    "curve",
+    "amounts",
 ]
 """What a retraining is for; each kind has seeds that no other kind sees."""
 
@@ -35,8 +34,7 @@ _KIND_KEYS: dict[Kind, int] = {
     "confirm": 6,
     "training_check": 7,
     "training_maps": 8,
-    "curve_choice": 9,
-    "curve": 10,
+    "amounts": 9,
 }
 _MASKS, _TRAINING, _EVALUATION = range(3)
 

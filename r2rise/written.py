@@ -21,6 +21,7 @@ _RESULTS = {
     "plan": "r2rise.plan",
     "certificate": "r2rise.certificate",
     "curation": "r2rise.curation",
+    "training_check": "r2rise.training_check",
     "transfer": "r2rise.transfer",
 }
 """Results that lie in a directory and their schemas; tables, figures and `plan.yaml` lie beside."""

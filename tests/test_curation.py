@@ -8,7 +8,7 @@ from test_runner import Backwards
 
 import r2rise
 from r2rise import ImportanceMap, Ledger
-from r2rise.curating import CHOOSING_REPETITIONS, CONFIRMING_REPETITIONS, drop_sizes
+from r2rise.curating import CHOOSING_REPETITIONS, CONFIRMING_SEEDS, drop_sizes
 from r2rise.curation import Curation
 from r2rise.errors import DemonstrationsError, MapError, NotReady, StudyError
 
@@ -41,7 +41,7 @@ def test_all_that_hurts_is_found_and_its_exact_gain(curation):
         (confirmed.all_frames, TOTAL), (confirmed.curated, TOTAL + 6), (confirmed.gain, 6.0)
     ):  # fmt: skip
         assert interval.mean == interval.lower == interval.upper == pytest.approx(value)
-        assert interval.n == CONFIRMING_REPETITIONS
+        assert interval.n == CONFIRMING_SEEDS
     assert curation.n_retrainings == 16 * 4 + 40 * 3
     assert curation.n_failed == 0
     assert curation.in_words().startswith("Gain: without 3 segments the return is 22 ")
@@ -76,17 +76,26 @@ def test_applied_edits_leave_no_transition_that_bridges_a_cut(curation):
         np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
 
 
+def by_seed(records) -> np.ndarray:
+    """Of 40 seeds: all frames and curated, then the random drops; (40, 3) indices."""
+    both, at_random = np.arange(80).reshape(40, 2), np.arange(80, 120)
+    assert len(records) == 120
+    return np.column_stack([both, at_random])
+
+
 def test_the_random_drop_resembles_the_choice(true_map, tmp_path):
     found = r2rise.curate(DEMONSTRATIONS, true_map, ledger=tmp_path / "a.npz")
     records = Ledger.load(tmp_path / "a.npz").records("confirm")
-    masks = np.array([record.mask(D) for record in records]).reshape(40, 3, D)
+    masks = np.array([record.mask(D) for record in records])[by_seed(records)]
     assert masks[:, 0].all()
     assert (masks[:, 1] == (np.array(WORTH) > 0)).all()
     random_drop = ~masks[:, 2]
     assert (random_drop.sum(axis=1) == 3).all()
     assert random_drop[:, :5].any(axis=1).all()  # of both demonstrations, as the choice
     assert random_drop[:, 5:].any(axis=1).all()
-    returns = np.array([record.returns.mean() for record in records]).reshape(40, 3)
+    seeds = np.array([record.training_seed for record in records])[by_seed(records)]
+    assert (seeds == seeds[:, :1]).all()
+    returns = np.array([record.returns.mean() for record in records])[by_seed(records)]
     np.testing.assert_allclose(returns, masks @ np.array(WORTH), atol=1e-9)
     check(found.confirmation.random_drop, returns[:, 2])
     check(found.confirmation.gain_over_random, returns[:, 1] - returns[:, 2])
@@ -101,7 +110,8 @@ def test_gains_are_seed_by_seed(true_map, tmp_path):
     for arm, trial in enumerate(found.trials, start=1):
         check(trial.gain, tried[:, arm] - tried[:, 0])
         check(trial.mean_return, tried[:, arm])
-    confirmed = np.array([r.returns.mean() for r in ledger.records("confirm")]).reshape(40, 3)
+    records = ledger.records("confirm")
+    confirmed = np.array([r.returns.mean() for r in records])[by_seed(records)]
     check(found.confirmation.gain, confirmed[:, 1] - confirmed[:, 0])
     check(found.confirmation.curated, confirmed[:, 1])
     assert found.outcome == "gain"
@@ -175,7 +185,8 @@ def test_failed_retrainings_leave_their_repetition_out_and_are_counted(true_map,
     assert failed["confirm"].any()
     assert found.n_failed == failed["curate"].sum() + failed["confirm"].sum()
     assert found.trials[0].gain.n == 16 - failed["curate"].reshape(16, 4).any(axis=1).sum()
-    assert found.confirmation.gain.n == 40 - failed["confirm"].reshape(40, 3).any(axis=1).sum()
+    lost = failed["confirm"][by_seed(ledger.records("confirm"))].any(axis=1)
+    assert found.confirmation.gain.n == 40 - lost.sum()
     assert found.confirmation.gain.mean == pytest.approx(6.0)
 
 

@@ -55,7 +55,9 @@ def check_training(
     )
     directory = OutputDirectory(out)
     directory.check()
+    directory.check_own(*directory.files_of(r2rise.TrainingCheck))
     loaded = read_demonstrations(demonstrations, obs_keys=question.environment.obs_keys)
+    directory.check_study(question.model_copy(update={"demonstrations": loaded.content_hash}))
     with progress_bar("Training check") as on_progress:
         found = r2rise.check_training(
             loaded,
@@ -64,8 +66,8 @@ def check_training(
             workers=workers,
             on_progress=on_progress,
         )
-    directory.write(found)
     directory.write_study(found.study, loaded)
+    directory.write(found)
     if json:
         typer.echo(found.to_json(), nl=False)
         return

@@ -71,12 +71,12 @@ def _write(
 
     if not found.edits:
         return f"{out} is not written: there is nothing to leave out."
-    if found.outcome != "gain" and not without_gain:
+    if not (found.is_worth_applying or without_gain):
         return (
             f"{out} is not written: no gain was confirmed. --without-gain writes it all the same."
         )
     list_of_edits = _edits_beside(out)
-    found.apply(demonstrations).save(out)
+    found.apply(demonstrations, without_gain=without_gain).save(out)
     Edits.of(found).save(list_of_edits)
     files.written.remember(out, list_of_edits)
     return f"Written: {out}, {list_of_edits}."
@@ -92,9 +92,21 @@ def print_curation(found: "Curation") -> None:
             ["segments left out", "return", "gain over all frames"],
             ([str(t.n_dropped), str(t.mean_return), str(t.gain)] for t in found.trials),
         )
+    longer = found.longer_training
+    if longer is not None and longer.unit:
+        say_table(
+            f"The best of these with fresh seeds, {len(found.edits)} left out, trained for longer",
+            [longer.unit, "all frames", "curated"],
+            zip(
+                map(str, longer.amounts),
+                map(str, longer.all_frames),
+                map(str, longer.curated),
+                strict=True,
+            ),
+        )
     if found.confirmation is not None:
         say_table(
-            "The best of these with fresh seeds",
+            "The best of these with fresh seeds, each trained for as long as is best for it",
             ["left out", "return", "what the curated ones gain over it"],
             _rows(found.confirmation, len(found.edits)),
         )
