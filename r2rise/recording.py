@@ -92,7 +92,7 @@ def record(
     source = policy.rpartition("/")[2] if isinstance(policy, str) else type(policy).__qualname__
     acting = load_policy(policy, place) if isinstance(policy, str) else policy
     if (why := divergence(acting)) is not None:
-        raise InputError(f"The policy {source} cannot demonstrate anything: {why}.")
+        raise InputError(f"The policy {source} cannot demonstrate anything: {why}")
     epsilon = _epsilon(recording, acting)
     episodes = _Recorder(place, acting, recording).episodes(epsilon, on_progress)
     return _joined(

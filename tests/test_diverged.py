@@ -234,7 +234,7 @@ def test_masks_whose_training_diverges_and_no_others_fail(demonstrations, name, 
     n = trained.parameters.shape[1]
     for record, n_wrong in zip(records, wrong, strict=True):
         if n_wrong:
-            reason = f"{DIVERGED.format(n_wrong, n)}; a smaller learning_rate may help"
+            reason = f"{DIVERGED.format(n_wrong, n)}; a smaller learning_rate may help."
             assert record.reason == f"Diverged: {reason}"
         else:
             assert record.reason in ("", f"Diverged: {NOT_FINITE}")

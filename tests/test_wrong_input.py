@@ -81,6 +81,9 @@ def write_files(folder: Path) -> None:
         "score.yaml": (
             "environment: toys:OneStep\nalgorithm: toys:Additive\nevaluation: {score: info:won}"
         ),
+        "step.yaml": (
+            "environment: CartPole-v1\nalgorithm: {name: bc, settings: {learning_rate: 1.0e+30}}"
+        ),
         "preset.yaml": "environment: CartPole-v1\npreset: []",
         "changed.yaml": (
             "environment: toys:OneStep\nalgorithm: {name: toys:Additive, identity: sha256:123}"
@@ -211,6 +214,10 @@ TABLE = [
     Wrong(
         "a policy that returns NaN",
         f"explain toy.npz {TOY} --algorithm toys:returns_nan --out out2", "not finite numbers", 1,
+    ),
+    Wrong(
+        "a step size at which training diverges", "explain demos.npz --study step.yaml --out out4",
+        "a smaller learning_rate may help", 1,
     ),
     Wrong("a score that info lacks", "explain toy.npz --study score.yaml --out out3", "'won'", 1),
     Wrong(

@@ -26,7 +26,7 @@ def divergence(policy: Any) -> Diverged | None:
         return None
     return Diverged(
         f"training diverged: {n_wrong} of {n} parameters are NaN, infinite or beyond "
-        f"{LARGEST:g}; a smaller learning_rate may help"
+        f"{LARGEST:g}; a smaller learning_rate may help."
     )
 
 
