@@ -84,18 +84,18 @@ def test_verdicts_alone_are_what_the_proposed_study_waits_for(world):
 def test_masks_for_verdicts_shrink_the_error_into_the_margin():
     """An effect at which both tests are as hard is then resolved as often as not."""
     study = asked(until={"verdicts": True})
-    pilot = a_pilot(noise=50.0, episode_noise=400.0, cost=Cost(3.0, 0.1))
-    proposer = Proposer(study, demonstrations(), pilot, 0.5, 10**6, 100.0)
+    pilot = a_pilot(noise=5e4, episode_noise=4e5, cost=Cost(3.0, 0.1))
+    proposer = Proposer(study, demonstrations(), pilot, 0.5, 10**7, 100.0)
     option = proposer.options()[0]
     assert proposer.n_episodes == pilot.n_episodes
     margin = 0.02 * 100.0
-    std_error = math.sqrt(4 * 50.0 / option.retrainings)  # kept minus masked, half of them each
+    std_error = math.sqrt(4 * 5e4 / option.retrainings)  # kept minus masked, half of them each
     hardest = margin * norm.ppf(0.975) / (norm.ppf(0.975) + norm.ppf(0.95))
-    assert hardest / std_error == pytest.approx(norm.ppf(0.975), rel=0.02)
-    assert (margin - hardest) / std_error == pytest.approx(norm.ppf(0.95), rel=0.02)
+    assert hardest / std_error == pytest.approx(norm.ppf(0.975), rel=1e-3)
+    assert (margin - hardest) / std_error == pytest.approx(norm.ppf(0.95), rel=1e-3)
     assert option.retrainings % BLOCK == 0
     # without a gain there is no margin
-    [nothing, *_] = Proposer(study, demonstrations(), pilot, 0.5, 10**6, None).options()
+    [nothing, *_] = Proposer(study, demonstrations(), pilot, 0.5, 10**7, None).options()
     assert nothing.retrainings is None
 
 
