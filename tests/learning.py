@@ -23,12 +23,14 @@ CURVES = {
 
 
 class Learns:
-    """Return = its curve at the amount, times the worth of what is kept, and noise of the seed.
+    """Return = its curve at the amount, times base and worth of what is kept, and noise.
 
     Settings:
         n_updates: The amount; None leaves it to the training check.
         curve: Which curve.
         worth: Share of the return that each segment of 10 frames is worth; None is all alike.
+        base: Share of the return whatever is kept.
+        ceiling: The highest return.
         noise: Standard deviation of noise of each training seed and amount.
         refuses: Raises for training seeds that this divides; 0 never does.
     """
@@ -40,6 +42,8 @@ class Learns:
         n_updates: int | None = None
         curve: Literal["plateau", "rises", "falls", "two peaks", "flat", "nothing"] = "plateau"
         worth: tuple[float, ...] | None = None
+        base: float = 0.0
+        ceiling: float = 1e9
         noise: float = 0.5
         refuses: int = 0
 
@@ -56,7 +60,8 @@ class Learns:
         worth = np.full(n_frames // FRAMES, FRAMES / n_frames) if own.worth is None else own.worth
         kept = np.array(worth)[transitions.frame // FRAMES].sum() / FRAMES
         noise = np.random.default_rng([seed, own.n_updates]).normal() * own.noise
-        return toys.Constant(float(CURVES[own.curve](own.n_updates) * kept + noise))
+        learned = CURVES[own.curve](own.n_updates) * (own.base + kept)
+        return toys.Constant(float(min(learned, own.ceiling) + noise))
 
 
 def study(*, budget: int = 64, **settings) -> r2rise.Study:
