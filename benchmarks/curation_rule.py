@@ -27,8 +27,8 @@ AMOUNTS = tuple(100 * 2**k for k in range(8))
 RANDOM_POLICY = 22.0
 CEILING = 500.0
 
-ISSUE_04 = (274, 361, 356, 348, 352, 369, 484, 500), (241, 494, 500, 500, 500, 500, 500, 500)
-ISSUE_59 = (410, 350, 374, 395, 395, 356, 355, 346), (393, 400, 500, 500, 500, 500, 500, 490)
+CARTPOLE_04 = (274, 361, 356, 348, 352, 369, 484, 500), (241, 494, 500, 500, 500, 500, 500, 500)
+CARTPOLE_59 = (410, 350, 374, 395, 395, 356, 355, 346), (393, 400, 500, 500, 500, 500, 500, 490)
 PLATEAU = (250, 320, 350, 350, 350, 350, 350, 350)
 SLOW = (150, 200, 250, 300, 350, 350, 350, 350)
 PEAK = (250, 300, 330, 380, 330, 300, 300, 300)
@@ -110,21 +110,25 @@ def worlds() -> dict[str, World]:
     gain, sooner = _with_gain(0.2), _sooner(3)
     peak_and_flat = World(PEAK, (250, *[380] * 7), PEAK, frozenset({"trains_faster"}))
     return {
-        "gain: issue, 5-9": World(*ISSUE_59, ISSUE_59[0], frozenset({"gain"})),
+        "gain: like CartPole 5-9": World(*CARTPOLE_59, CARTPOLE_59[0], frozenset({"gain"})),
         "gain of 30 %": _with_gain(0.3),
         "gain of 20 %": gain,
         "gain of 15 %": _with_gain(0.15),
         "gain of 10 %": _with_gain(0.1),
-        "faster: issue, 0-4": World(*ISSUE_04, ISSUE_04[0], frozenset({"trains_faster"})),
+        "faster: like CartPole 0-4": World(
+            *CARTPOLE_04, CARTPOLE_04[0], frozenset({"trains_faster"})
+        ),
         "8 times faster": sooner,
         "4 times faster": _sooner(2),
-        "fewer do: 5-9": World(*ISSUE_59, ISSUE_59[1], fewer),
+        "fewer do: 5-9": World(*CARTPOLE_59, CARTPOLE_59[1], fewer),
         "fewer do: gain of 20 %": replace(gain, random_drop=gain.curated, right=fewer),
-        "fewer do: 0-4": World(*ISSUE_04, ISSUE_04[1], fewer),
+        "fewer do: 0-4": World(*CARTPOLE_04, CARTPOLE_04[1], fewer),
         "random drops have half of 20 %": replace(gain, random_drop=above(PLATEAU, 1 / 9)),
         "nothing": World(PLATEAU, PLATEAU, PLATEAU, nothing),
         "nothing, very noisy": World([350] * 8, [350] * 8, [350] * 8, nothing, sd=60, rho=0.0),
-        "nothing: issue, 5-9": World(ISSUE_59[0], ISSUE_59[0], ISSUE_59[0], nothing),
+        "nothing: like CartPole 5-9": World(
+            CARTPOLE_59[0], CARTPOLE_59[0], CARTPOLE_59[0], nothing
+        ),
         "curated is worse": World(PLATEAU, [v - 30 for v in PLATEAU], PLATEAU, nothing),
         "as high as a narrow peak": peak_and_flat,
         "1 of 10 curated seeds fails": World(

@@ -17,7 +17,7 @@ from r2rise.errors import NotReady
 
 sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
 
-from curation_rule import ISSUE_04, ISSUE_59, PLATEAU, RISING, World, judge, outcomes, worlds
+from curation_rule import CARTPOLE_04, CARTPOLE_59, PLATEAU, RISING, World, judge, outcomes, worlds
 
 AMOUNTS = [100 * 2**k for k in range(8)]
 RANDOM = 22.0
@@ -44,13 +44,13 @@ def judged(all_frames, curated, random_drop=NEVER, *, chosen=None, sd=20.0, amou
     )
 
 
-def test_issue_0_to_4_trains_faster():
-    judgement = judged(*ISSUE_04, ISSUE_04[0])
+def test_cartpole_0_to_4_trains_faster():
+    judgement = judged(*CARTPOLE_04, CARTPOLE_04[0])
     assert judgement.outcome == "trains_faster"
     assert judgement.still_rising
     goal = RANDOM + 0.95 * (500 - RANDOM)
-    slow = 2 ** np.interp(goal, ISSUE_04[0][5:7], np.log2(AMOUNTS[5:7]))
-    fast = 2 ** np.interp(goal, ISSUE_04[1][:2], np.log2(AMOUNTS[:2]))
+    slow = 2 ** np.interp(goal, CARTPOLE_04[0][5:7], np.log2(AMOUNTS[5:7]))
+    fast = 2 ** np.interp(goal, CARTPOLE_04[1][:2], np.log2(AMOUNTS[:2]))
     speed = judgement.speed
     assert speed.all_frames_amount == pytest.approx(slow)
     assert speed.curated_amount == pytest.approx(fast)
@@ -60,8 +60,8 @@ def test_issue_0_to_4_trains_faster():
     assert judgement.over_random.mean == pytest.approx(494 - 361)
 
 
-def test_issue_5_to_9_is_a_gain():
-    judgement = judged(*ISSUE_59, ISSUE_59[0])
+def test_cartpole_5_to_9_is_a_gain():
+    judgement = judged(*CARTPOLE_59, CARTPOLE_59[0])
     assert (judgement.outcome, judgement.still_rising) == ("gain", False)
     assert judgement.all_frames_amount == 100
     assert judgement.all_frames.mean == pytest.approx(410)
@@ -70,8 +70,8 @@ def test_issue_5_to_9_is_a_gain():
 
 
 def test_gain_is_the_paired_interval_of_both_bests():
-    reported = curves(*ISSUE_59)
-    chosen = curves(*ISSUE_59, 8, 1.0, stream=1)
+    reported = curves(*CARTPOLE_59)
+    chosen = curves(*CARTPOLE_59, 8, 1.0, stream=1)
     judgement = judge_curation(AMOUNTS, chosen, reported, seeds(NEVER, 16, 1, 9), RANDOM)
     best = AMOUNTS.index(judgement.curated_amount)
     want = stats.ttest_rel(reported.curated[:, best], reported.all_frames[:, 0])
@@ -123,13 +123,13 @@ def test_a_gain_needs_three_amounts():
 
 
 def test_a_plateau_and_a_fall_do_not_rise():
-    for curve in (PLATEAU, ISSUE_59[0], [500] * 7 + [200]):
+    for curve in (PLATEAU, CARTPOLE_59[0], [500] * 7 + [200]):
         assert not judged(curve, curve).still_rising
 
 
 def test_fewer_frames_do_where_random_drops_share_what_would_be_said():
-    assert judged(*ISSUE_59, ISSUE_59[1]).outcome == "fewer_frames_do"
-    assert judged(*ISSUE_04, ISSUE_04[1]).outcome == "fewer_frames_do"
+    assert judged(*CARTPOLE_59, CARTPOLE_59[1]).outcome == "fewer_frames_do"
+    assert judged(*CARTPOLE_04, CARTPOLE_04[1]).outcome == "fewer_frames_do"
 
 
 def test_fewer_frames_do_is_not_said_where_nothing_is_gained():
@@ -139,9 +139,9 @@ def test_fewer_frames_do_is_not_said_where_nothing_is_gained():
 
 
 def test_too_noisy_to_say_is_not_as_well():
-    reported = curves(*ISSUE_59)
-    noisy = seeds(ISSUE_59[1], 16, 250, 9)
-    chosen = curves(*ISSUE_59, 8, 1.0, stream=1)
+    reported = curves(*CARTPOLE_59)
+    noisy = seeds(CARTPOLE_59[1], 16, 250, 9)
+    chosen = curves(*CARTPOLE_59, 8, 1.0, stream=1)
     judgement = judge_curation(AMOUNTS, chosen, reported, noisy, RANDOM)
     assert judgement.over_random.lower < 0 < judgement.over_random.upper
     assert judgement.outcome == "gain"
@@ -160,17 +160,17 @@ def test_random_drops_that_miss_much_do_not_do_as_well():
 
 
 def test_untrained_random_drops_are_not_judged():
-    judgement = judged(*ISSUE_59)
+    judgement = judged(*CARTPOLE_59)
     assert (judgement.outcome, judgement.over_random) == ("gain", None)
 
 
 def test_random_drops_are_needed_only_where_they_are_looked_at():
-    for issue in (ISSUE_04, ISSUE_59):
-        chosen = curves(*issue, 8, 1.0, stream=1)
+    for arms in (CARTPOLE_04, CARTPOLE_59):
+        chosen = curves(*arms, 8, 1.0, stream=1)
         looked_at = amounts_for_random_drops(AMOUNTS, chosen, RANDOM)
-        kept = [v if a in looked_at else np.nan for a, v in zip(AMOUNTS, issue[1], strict=True)]
+        kept = [v if a in looked_at else np.nan for a, v in zip(AMOUNTS, arms[1], strict=True)]
         assert len(looked_at) == 2
-        assert judged(*issue, kept, chosen=chosen) == judged(*issue, issue[1], chosen=chosen)
+        assert judged(*arms, kept, chosen=chosen) == judged(*arms, arms[1], chosen=chosen)
 
 
 def test_speed_is_null_where_the_goal_is_never_reached():
@@ -239,14 +239,14 @@ def parts(world, scale=1.0, shift=0.0, order=None) -> Judgement:
 
 
 def test_judgements_are_the_same_after_json():
-    judgement = judged(*ISSUE_04, ISSUE_04[0])
+    judgement = judged(*CARTPOLE_04, CARTPOLE_04[0])
     assert Judgement.model_validate_json(judgement.model_dump_json()) == judgement
 
 
 def test_wrong_curves_are_refused():
-    good, drops = curves(*ISSUE_59), np.full((16, 8), np.nan)
+    good, drops = curves(*CARTPOLE_59), np.full((16, 8), np.nan)
     with pytest.raises(NotReady, match="at least 2 seeds to report and 1 to choose"):
-        judge_curation(AMOUNTS, good, curves(*ISSUE_59, 1), drops, RANDOM)
+        judge_curation(AMOUNTS, good, curves(*CARTPOLE_59, 1), drops, RANDOM)
     with pytest.raises(NotReady, match="there are 16 and 0"):
         judge_curation(AMOUNTS, Curves(drops[:0], drops[:0]), good, drops, RANDOM)
     with pytest.raises(ValueError, match=r"shape \(16, 7\), got \(16, 8\)"):
@@ -281,10 +281,10 @@ def test_gain_is_rarely_said_where_there_is_none(name):
 
 
 LEAST = {
-    "gain: issue, 5-9": 0.97,
+    "gain: like CartPole 5-9": 0.97,
     "gain of 30 %": 0.9,
     "gain of 20 %": 0.7,
-    "faster: issue, 0-4": 0.97,
+    "faster: like CartPole 0-4": 0.97,
     "fewer do: 5-9": 0.97,
     "fewer do: 0-4": 0.97,
     "fewer do: gain of 20 %": 0.6,
