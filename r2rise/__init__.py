@@ -30,11 +30,11 @@ if TYPE_CHECKING:
         Evaluation,
         Execution,
         Masking,
-        Training,
         Until,
         VerdictRule,
     )
     from r2rise.training_check import TrainingCheck
+    from r2rise.training_parts import Training
     from r2rise.transfer_matrix import Transfer
     from r2rise.transferring import transfer
 
@@ -93,7 +93,7 @@ _HOMES = {
     "Segment": "segments",
     "Segments": "segments",
     "Study": "study",
-    "Training": "study_parts",
+    "Training": "training_parts",
     "TrainingCheck": "training_check",
     "Transfer": "transfer_matrix",
     "Transitions": "demonstrations",

@@ -29,11 +29,14 @@ from r2rise.output import OutputDirectory
 from r2rise.resolution import resolve
 from r2rise.results import now
 from r2rise.runner import OnProgress, Runner, RunsTasks
+from r2rise.stopping import block_size
 from r2rise.study import Study
-from r2rise.study_parts import AlgorithmSpec, TrainingCurve
+from r2rise.study_parts import AlgorithmSpec
 from r2rise.tasks import Task, baseline_tasks, path_tasks
 from r2rise.training_check import TrainingCheck, training_words
+from r2rise.training_parts import MapTurnover, TrainingCurve
 from r2rise.training_rule import choose_amount
+from r2rise.turnover import LONGER, map_turnover
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +48,7 @@ def check_training(
     demonstrations: Demonstrations,
     study: Study,
     *,
+    maps: bool = False,
     ledger: str | Path | None = None,
     workers: int = 0,
     engine: Engine | None = None,
@@ -56,6 +60,7 @@ def check_training(
         demonstrations: What is to be explained.
         study: What is asked; `training` says how many seeds and amounts are tried. An amount that
             the algorithm's settings name is left out of account.
+        maps: Also compare the map at the chosen amount with that at four times as much.
         ledger: Ledger file of the check's own retrainings, to go on from.
         workers: Worker processes; 0 retrains in this process.
         engine: Where shards run, instead of `workers`. It is closed at the end.
@@ -77,13 +82,14 @@ def check_training(
         on_progress=on_progress,
     )
     with runner:
-        return training_check(runner, demonstrations.n_frames)
+        return training_check(runner, demonstrations.n_frames, maps=maps)
 
 
 def with_training(
     study: Study,
     demonstrations: Demonstrations,
     *,
+    maps: bool = False,
     earlier: Study | None,
     ledger: str | Path | None,
     engine: Engine,
@@ -98,6 +104,7 @@ def with_training(
     Args:
         study: The resolved study.
         demonstrations: What it is about.
+        maps: As for `check_training`.
         earlier: The study that an earlier run wrote.
         ledger: Ledger file of the study, or None.
         engine: Where shards run.
@@ -119,7 +126,7 @@ def with_training(
         study, demonstrations, ledger=own, engine=engine, on_progress=on_progress, clock=clock
     )
     with runner:
-        return training_check(runner, demonstrations.n_frames).study
+        return training_check(runner, demonstrations.n_frames, maps=maps).study
 
 
 def _chosen_before(study: Study, earlier: Study | None, ledger: Path | None) -> Study | None:
@@ -143,11 +150,11 @@ def _at(study: Study, amount: int | None) -> Study:
     return study.model_copy(update={"algorithm": with_amount(study.algorithm, amount)})
 
 
-def training_check(runner: RunsTasks, n_frames: int) -> TrainingCheck:
+def training_check(runner: RunsTasks, n_frames: int, *, maps: bool = False) -> TrainingCheck:
     """Check the training of a runner's study, which leaves its amount open: see above."""
     study, n_segments = runner.study, len(runner.segments)
     amounts = amounts_tried(study, n_frames)
-    logger.info("%s", price_words(study, n_frames))
+    logger.info("%s", price_words(study, n_frames, maps=maps))
     tasks = check_tasks(study, n_segments, n_frames)
     records = runner.run(tasks)
     if len(records) < len(tasks):
@@ -161,9 +168,10 @@ def training_check(runner: RunsTasks, n_frames: int) -> TrainingCheck:
         raise NotReady("The training check needs the returns of random actions.")
     curve = _curve(study, amounts, _table(trained, len(amounts)), float(random_policy[0]))
     logger.info("%s", training_words(curve))
+    turnover = map_turnover(runner, curve.chosen) if maps else None
     return TrainingCheck(
         created_at=now(),
-        study=settled(study, curve),
+        study=settled(study, curve, turnover),
         n_retrainings=len(trained),
         n_failed=sum(record.status == "failed" for record in trained),
         versions=versions(),
@@ -201,26 +209,34 @@ def n_checked(study: Study, n_frames: int) -> int:
     return _seeds_and_doublings(study)[0] * len(amounts_tried(study, n_frames))
 
 
-def price_words(study: Study, n_frames: int) -> str:
+def price_words(study: Study, n_frames: int, *, maps: bool = False) -> str:
     """Return what the check of a study takes, before it is spent."""
     amounts, (n_seeds, _) = amounts_tried(study, n_frames), _seeds_and_doublings(study)
     unit = _unit(study)
     return (
         f"Training check: all frames with {n_seeds} training seeds, each for {amounts[-1]} {unit} "
         f"and evaluated {len(amounts)} times on the way, from {amounts[0]} {unit} on."
+        f"{_price_of_maps(study) if maps else ''}"
+    )
+
+
+def _price_of_maps(study: Study) -> str:
+    return (
+        f" Then {block_size(study)} masks, each for {LONGER} times the amount that is chosen and "
+        f"evaluated at both."
     )
 
 
 def opened(study: Study) -> Study:
     """Return a study that leaves its amount of training open."""
-    training = study.training.model_copy(update={"curve": None})
+    training = study.training.model_copy(update={"curve": None, "turnover": None})
     algorithm = without_amount(study.algorithm)
     return study.model_copy(update={"algorithm": algorithm, "training": training})
 
 
-def settled(study: Study, curve: TrainingCurve) -> Study:
-    """Return a study with the amount of training that was chosen."""
-    training = study.training.model_copy(update={"curve": curve})
+def settled(study: Study, curve: TrainingCurve, turnover: MapTurnover | None) -> Study:
+    """Return a study with the amount of training that was chosen, and what was found of it."""
+    training = study.training.model_copy(update={"curve": curve, "turnover": turnover})
     return _at(study, curve.chosen).model_copy(update={"training": training})
 
 

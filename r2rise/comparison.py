@@ -103,15 +103,15 @@ def compare(a: ImportanceMap, b: ImportanceMap, *, k: int = 10) -> Comparison:
         raise MapError(f"Only {n} segments are estimated in both maps: at least 2 are needed.")
     ours, theirs = a.importance[both], b.importance[both]
     k = min(k, n)
-    spearman = _correlation("spearman", ours, theirs)
+    spearman = rank_correlation("spearman", ours, theirs)
     return Comparison(
         created_at=now(),
         study_hashes=(a.study_hash, b.study_hash),
         algorithms=(a.study.algorithm.name, b.study.algorithm.name),
         n_segments=n,
         spearman=spearman,
-        kendall=_correlation("kendall", ours, theirs),
-        spearman_corrected=_corrected(spearman, a.quality.reliability, b.quality.reliability),
+        kendall=rank_correlation("kendall", ours, theirs),
+        spearman_corrected=corrected(spearman, a.quality.reliability, b.quality.reliability),
         k=k,
         top=_overlap(-ours, -theirs, k),
         bottom=_overlap(ours, theirs, k),
@@ -137,7 +137,10 @@ def check_comparable(a: ImportanceMap, b: ImportanceMap) -> None:
         )
 
 
-def _correlation(name: Literal["spearman", "kendall"], ours: Floats, theirs: Floats) -> Correlation:
+def rank_correlation(
+    name: Literal["spearman", "kendall"], ours: Floats, theirs: Floats
+) -> Correlation:
+    """Return the rank correlation of two lists of values, (n,) each, with Fisher's interval."""
     from scipy.stats import kendalltau, spearmanr
 
     if np.ptp(ours) == 0 or np.ptp(theirs) == 0:
@@ -155,7 +158,8 @@ def _correlation(name: Literal["spearman", "kendall"], ours: Floats, theirs: Flo
     )
 
 
-def _corrected(found: Correlation, *reliabilities: float | None) -> Correlation:
+def corrected(found: Correlation, *reliabilities: float | None) -> Correlation:
+    """Return a correlation without noise: over the root of the product of the reliabilities."""
     known = [value for value in reliabilities if value]
     if found.value is None or len(known) < len(reliabilities):
         return Correlation(value=None, lower=None, upper=None)

@@ -46,6 +46,7 @@ HEADLINES = (
     "falls_with_training",
     "not_monotone",
     "undecided",
+    "map_depends_on_training",
 )
 """Codes of the warnings that stand above a map."""
 

@@ -71,7 +71,7 @@ def importance_map(ledger: Ledger, study: Study, notices: Sequence[Notice] = ())
     stopped = _stopped(stop, ledger, study)
     all_notices = (
         *worth_notices(study, against, records),
-        *training_notices(study.training.curve),
+        *training_notices(study.training),
         *notices,
         *more,
         *_about(records, sample, found, trust.value, study),

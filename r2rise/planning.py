@@ -133,6 +133,7 @@ def plan(
     demonstrations: Demonstrations,
     study: Study,
     *,
+    maps: bool = False,
     max_retrainings: int = MOST_RETRAININGS,
     out: str | Path | None = None,
     workers: int = 0,
@@ -147,6 +148,8 @@ def plan(
         demonstrations: What is to be explained.
         study: What is asked; its `until` names the reliability to plan for (0.9 where it does
             not) and the seconds that may be spent.
+        maps: Where the training is checked, also compare the map at the chosen amount with that
+            at four times as much.
         max_retrainings: Masks that may be spent.
         out: Directory for `plan.json`, the proposed study `plan.yaml` and the pilot's ledger; a
             plan that is refused leaves no `plan.yaml`.
@@ -169,6 +172,7 @@ def plan(
         asked = with_training(
             resolved,
             demonstrations,
+            maps=maps,
             earlier=directory.study() if directory else None,
             ledger=ledger,
             engine=shared,

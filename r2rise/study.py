@@ -25,10 +25,10 @@ from r2rise.study_parts import (
     Masking,
     Prediction,
     StudyPart,
-    Training,
     Until,
     VerdictRule,
 )
+from r2rise.training_parts import Training
 from r2rise.validation import describe
 
 MOST_RETRAININGS = 20_000

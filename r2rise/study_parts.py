@@ -276,58 +276,6 @@ class Prediction(StudyPart):
     seconds: float
 
 
-TrainingFinding = Literal[
-    "settled", "still_rising", "falls_with_training", "not_monotone", "undecided"
-]
-
-
-class TrainingCurve(StudyPart):
-    """Returns of all frames over the amount of training, and the amount that was chosen.
-
-    Attributes:
-        unit: `updates` or `environment steps`.
-        amounts: (n_amounts,) that were tried, increasing.
-        mean_return: (n_amounts,) over training seeds.
-        std_error: (n_amounts,) of these means.
-        n_seeds: Training seeds that succeeded at every amount.
-        random_policy: Mean return of random actions.
-        chosen: The amount of every retraining.
-        finding: `settled` where larger amounts were shown to change little; else why not: the
-            return `still_rising` or lower than before (`falls_with_training`), both
-            (`not_monotone`), or too noisy to say (`undecided`). Then the largest is chosen.
-    """
-
-    unit: str
-    amounts: tuple[int, ...]
-    mean_return: tuple[float, ...]
-    std_error: tuple[float, ...]
-    n_seeds: int
-    random_policy: float
-    chosen: int
-    finding: TrainingFinding
-
-    @property
-    def beats_random(self) -> bool:
-        """Whether the return is two standard errors above random actions at some amount."""
-        pairs = zip(self.mean_return, self.std_error, strict=True)
-        return any(mean - 2 * error > self.random_policy for mean, error in pairs)
-
-
-class Training(StudyPart):
-    """How the amount of training is chosen where the algorithm's settings name none.
-
-    Attributes:
-        check_seeds: Training seeds of the training check; 16, or 4 where masks are trained one by
-            one, when left out.
-        check_doublings: How often the smallest amount is doubled; 6, or 4 likewise.
-        curve: What the check found, where it chose the amount.
-    """
-
-    check_seeds: int | None = Field(default=None, ge=2, le=256)
-    check_doublings: int | None = Field(default=None, ge=2, le=10)
-    curve: TrainingCurve | None = None
-
-
 class Execution(StudyPart):
     """How the work is cut up.
 

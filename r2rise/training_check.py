@@ -9,11 +9,14 @@ from pydantic import Field
 from r2rise.notices import Notice
 from r2rise.results import WITH_FIGURE, Result
 from r2rise.study import Study
-from r2rise.study_parts import TrainingCurve
+from r2rise.training_parts import MapTurnover, Training, TrainingCurve
 from r2rise.wording import counted
 
 if TYPE_CHECKING:
     from r2rise.figures.canvas import Format
+
+ALIKE = 0.5
+"""Rank correlation below which a map is said to depend on training."""
 
 _BEYOND = {
     "still_rising": "the return still rises with the last doubling",
@@ -61,12 +64,14 @@ class TrainingCheck(Result):
         draw_training(self.curve, file, unit=self.study.evaluation.unit, format=format)
 
     def in_words(self) -> str:
-        """Return which amount was chosen, and why."""
-        return training_words(self.curve)
+        """Return which amount was chosen, why, and how the map turns over."""
+        turnover = self.study.training.turnover
+        chosen = training_words(self.curve)
+        return chosen if turnover is None else f"{chosen} {turnover_words(turnover)}"
 
     def notices(self) -> list[Notice]:
         """Return what to be warned of."""
-        found = list(training_notices(self.curve))
+        found = list(training_notices(self.study.training))
         if self.curve.beats_random:
             return found
         detail = (
@@ -91,8 +96,23 @@ def training_words(curve: TrainingCurve) -> str:
     )
 
 
-def training_notices(curve: TrainingCurve | None) -> Iterator[Notice]:
-    """Yield what to be warned of where the check did not find an amount that is enough."""
+def turnover_words(turnover: MapTurnover) -> str:
+    """Return how alike the maps at two amounts of training are."""
+    amount, longer = turnover.amounts
+    between = f"The maps of one block at {amount} and at {longer}"
+    if turnover.spearman is None:
+        return f"{between} cannot be compared: at least one of them is noise."
+    interval = ""
+    if turnover.lower is not None and turnover.upper is not None:
+        interval = f" ({turnover.lower:.2f} to {turnover.upper:.2f})"
+    return f"{between} have a rank correlation of {turnover.spearman:.2f}{interval} without noise."
+
+
+def training_notices(training: Training) -> Iterator[Notice]:
+    """Yield what to be warned of where no amount was found to be enough, or maps turn over."""
+    curve, turnover = training.curve, training.turnover
+    if turnover is not None and turnover.spearman is not None and turnover.spearman < ALIKE:
+        yield Notice(code="map_depends_on_training", detail=turnover_words(turnover))
     if curve is not None and curve.finding != "settled":
         detail = (
             f"The map is about a policy after {curve.chosen} {curve.unit}, and "

@@ -5,7 +5,7 @@ from typing import IO
 import numpy as np
 
 from r2rise.figures.canvas import BLUE, GREY, Format, figure_in, in_lines, unit_words
-from r2rise.study_parts import TrainingCurve
+from r2rise.training_parts import TrainingCurve
 
 
 def draw_training(

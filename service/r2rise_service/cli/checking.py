@@ -22,6 +22,9 @@ def check_training(
     doublings: Annotated[
         int | None, typer.Option(min=2, help="How often the least amount is doubled; 6 or 4.")
     ] = None,
+    maps: Annotated[
+        bool, typer.Option("--maps", help="Also see whether the map depends on training.")
+    ] = False,
     segment_length: asking.SegmentLength = None,
     segments: asking.OwnSegments = None,
     frame_stack: asking.FrameStack = None,
@@ -62,6 +65,7 @@ def check_training(
         found = r2rise.check_training(
             loaded,
             question,
+            maps=maps,
             ledger=directory.training_ledger,
             workers=workers,
             on_progress=on_progress,

@@ -24,6 +24,9 @@ def plan(
     max_retrainings: Annotated[
         int | None, typer.Option(min=1, help="Retrainings that may be spent.")
     ] = None,
+    maps: Annotated[
+        bool, typer.Option("--maps", help="Also see whether the map depends on training.")
+    ] = False,
     segment_length: asking.SegmentLength = None,
     segments: asking.OwnSegments = None,
     frame_stack: asking.FrameStack = None,
@@ -58,6 +61,7 @@ def plan(
         found = r2rise.plan(
             loaded,
             question,
+            maps=maps,
             max_retrainings=max_retrainings or MOST_RETRAININGS,
             out=out,
             workers=workers,

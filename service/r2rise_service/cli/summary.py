@@ -3,8 +3,8 @@
 from r2rise import ImportanceMap
 from r2rise.importance import RankedSegment
 from r2rise.notices import Notice
-from r2rise.study_parts import TrainingCurve
 from r2rise.training_check import training_words
+from r2rise.training_parts import TrainingCurve
 from r2rise.wording import BEYOND_ANY_BUDGET, SIGNIFICANCE, duration
 from r2rise_service.cli.printing import number, place, say, say_table
 
