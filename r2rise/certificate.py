@@ -49,6 +49,7 @@ class Certificate(Result):
             bottom differ by less than a quarter of what all frames gain over random actions.
             Else `undecided`.
         algorithm: What was retrained.
+        training: For how long, such as `1600 updates`; null where the algorithm does not say.
         map_algorithm: Whose map it is; another one in a transfer.
         map_revision: Design retrainings behind the map.
         luck_p: How often a shuffled map fits the returns of the random arms as well; null where
@@ -61,7 +62,7 @@ class Certificate(Result):
     endings: ClassVar[tuple[str, ...]] = WITH_FIGURE
 
     schema_: Literal["r2rise.certificate"] = Field(default="r2rise.certificate", alias="schema")
-    schema_version: str = "1.0"
+    schema_version: str = "1.1"
     created_at: datetime
     outcome: Outcome
     algorithm: str
@@ -77,6 +78,7 @@ class Certificate(Result):
     baseline: Baseline
     n_retrainings: int
     n_failed: int
+    training: str | None = None
     versions: dict[str, str]
 
     def draw(self, file: IO[bytes], *, format: "Format" = "png") -> None:  # noqa: A002
@@ -133,4 +135,6 @@ class Certificate(Result):
                 f" Not at every level: of {shares} of the segments, the most important ones "
                 f"together train worse policies than random ones."
             )
+        if self.training is not None:
+            words += f" All of it is about policies trained for {self.training}."
         return words

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from r2rise.algorithms import training_of
 from r2rise.baselines import baseline
 from r2rise.certificate import Certificate, KeepLevel, Outcome
 from r2rise.demonstrations import Demonstrations
@@ -114,6 +115,7 @@ def certificate(runner: RunsTasks, importance_map: ImportanceMap, repetitions: i
         created_at=now(),
         outcome=_outcome(areas, luck, against),
         algorithm=study.algorithm.name,
+        training=training_of(study.algorithm),
         map_algorithm=importance_map.study.algorithm.name,
         map_revision=importance_map.revision,
         map_study_hash=importance_map.study_hash,

@@ -38,7 +38,7 @@ class Transfer(Result):
     endings: ClassVar[tuple[str, ...]] = WITH_FIGURE
 
     schema_: Literal["r2rise.transfer"] = Field(default="r2rise.transfer", alias="schema")
-    schema_version: str = "1.0"
+    schema_version: str = "1.1"
     created_at: datetime
     names: tuple[str, ...]
     cells: tuple[Cell, ...]

@@ -12,11 +12,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import learning
 import toys
 import worth
 
 import r2rise
-from r2rise import Certificate, Comparison, Curation, ImportanceMap, Study, Transfer
+from r2rise import (
+    Certificate,
+    Comparison,
+    Curation,
+    ImportanceMap,
+    Study,
+    TrainingCheck,
+    Transfer,
+)
 from r2rise.edits import Edits
 from r2rise.planning import Plan, plan
 from r2rise.results import Result
@@ -72,6 +81,11 @@ RESULTS: dict[type[Result], Callable[[], Result]] = {
     Edits: lambda: Edits.of(golden_curation()),
     Comparison: lambda: r2rise.compare(golden_map(), golden_map(OTHER_WORTH), k=3),
     Transfer: golden_transfer,
+    TrainingCheck: lambda: r2rise.check_training(
+        worth.demonstrations(8),
+        learning.study(worth=[0.3, 0.3, -0.2, 0.2, 0.3, -0.3, 0.2, 0.2]),
+        maps=True,
+    ),
     Plan: lambda: plan(DEMONSTRATIONS, study(WORTH, 64)),
 }
 

@@ -47,7 +47,7 @@ def demonstrations(n_demos: int = N_DEMOS, length: int = LENGTH) -> Demonstratio
         obs=np.linspace(-1, 1, n + n_demos, dtype=np.float32)[:, None],
         acts=np.arange(n, dtype=np.float64)[:, None],
         lengths=np.full(n_demos, length),
-        rews=np.ones(n, np.float32),
+        rews=np.resize(np.array([1, -1], np.float32), n),  # a demonstration returns hardly anything
         terminal=np.zeros(n_demos, bool),
         meta={"source": "tests"},
     )

@@ -202,6 +202,12 @@ def amount_of(spec: AlgorithmSpec) -> int | None:
     return None if counted is None else cast("int | None", spec.settings.get(counted.setting))
 
 
+def training_of(spec: AlgorithmSpec) -> str | None:
+    """Return for how long a checked spec trains, such as `1600 updates`; None if it is not said."""
+    counted, amount = counts_training(spec), amount_of(spec)
+    return None if counted is None or amount is None else f"{amount} {counted.unit}"
+
+
 def names_training(spec: AlgorithmSpec) -> bool:
     """Say whether the settings of a checked spec say how long to train, in whatever way."""
     counted = counts_training(spec)
