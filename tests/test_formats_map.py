@@ -1,6 +1,7 @@
 """What is written from an importance map: robomimic's filter keys, LeRobot's weights and trims."""
 
 import json
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -10,11 +11,13 @@ import toys
 from scipy import stats
 
 import r2rise
+from r2rise.curation import Curation, Edit
 from r2rise.errors import InputError, MapError
 from r2rise.formats import read_demonstrations, write_demonstrations
 from r2rise.formats.lerobot import frame_progress, frame_weights, trims
 from r2rise.formats.pieces import Pieces
 
+DATA = Path(__file__).parent / "data"
 WORTH = [3.0, -2.0, -1.0, 1.0, np.nan, 2.0, -3.0, 0.5]
 """Importance of 8 segments of 10 frames in 2 demonstrations; one is not estimated."""
 VERDICTS = ["helps", "hurts", "hurts", "helps", None, "helps", "hurts", "unresolved"]
@@ -39,7 +42,7 @@ def test_filter_keys_name_pieces_of_frames_that_the_map_says_the_same_of(
 ):
     path = tmp_path / "keys.hdf5"
     notes = write_demonstrations(demonstrations, path, format="robomimic", importance=importance)
-    assert notes == []
+    assert ["whether it gains anything" in note for note in notes] == [True]
     with h5py.File(path) as file:
         demos = [json.loads(file[f"data/demo_{i}"].attrs["source"]) for i in range(7)]
         sizes = [int(file[f"data/demo_{i}"].attrs["num_samples"]) for i in range(7)]
@@ -128,7 +131,7 @@ def test_the_file_of_weights(demonstrations, importance, tmp_path):
 
 
 def test_trims_join_neighbours_that_hurt(demonstrations, importance, tmp_path):
-    assert trims(importance) == [(0, 10, 30), (1, 20, 30)]
+    assert trims(importance)[0] == [(0, 10, 30), (1, 20, 30)]
     write_demonstrations(demonstrations, tmp_path / "t.json", importance=importance)
     found = json.loads((tmp_path / "t.json").read_text())
     assert found["dataset"] == demonstrations.content_hash
@@ -172,3 +175,39 @@ def test_a_map_where_none_belongs_and_none_where_one_does(demonstrations, import
         write_demonstrations(demonstrations, tmp_path / "a.csv", importance=importance)
     with pytest.raises(InputError, match="lerobot-weights is written from an importance map"):
         write_demonstrations(demonstrations, tmp_path / "a.parquet")
+
+
+def curation(importance, outcome: str, *edits) -> Curation:
+    """A curation of the map that left some segments out."""
+    own = Curation.from_json((DATA / "curation-1.1.json").read_text())
+    return own.model_copy(
+        update={
+            "map_study_hash": importance.study_hash,
+            "map_revision": importance.revision,
+            "outcome": outcome,
+            "edits": tuple(Edit(**edit._asdict(), reason="hurts") for edit in edits),
+        }
+    )
+
+
+@pytest.mark.parametrize("outcome", ["gain", "trains_faster"])
+def test_what_a_curation_confirmed_is_cut_and_nothing_else(demonstrations, importance, outcome):
+    found = curation(importance, outcome, importance.segment(1))
+    assert trims(importance, found) == ([(0, 10, 20)], [])
+    pieces = Pieces.of_map(demonstrations, importance, found)
+    kept = {pieces.segments[number] for number in pieces.sets["no_harm"]}
+    assert set(pieces.segments) - kept == {(0, 10, 20)}
+
+
+@pytest.mark.parametrize("outcome", ["no_gain", "undecided", "fewer_frames_do"])
+def test_without_a_gain_nothing_is_cut(importance, outcome):
+    cuts, notes = trims(importance, curation(importance, outcome, importance.segment(1)))
+    assert cuts == []
+    assert [outcome in note for note in notes] == [True]
+
+
+def test_a_curation_of_another_map_says_nothing(importance):
+    other = curation(importance, "gain", importance.segment(1)).model_copy(
+        update={"map_revision": importance.revision + 1}
+    )
+    assert trims(importance, other) == trims(importance)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from r2rise.curation import Curation
 from r2rise.demonstrations import Demonstrations
 from r2rise.errors import InputError, suggestion
 from r2rise.formats.recognition import recognise
@@ -34,6 +35,7 @@ class Format(NamedTuple):
         folder: Whether it is a folder instead of a file.
         takes_map: Whether the writer can make something of an importance map.
         needs_map: Whether it must have one.
+        cuts: Whether the writer leaves frames out, as a curation of the map found.
     """
 
     reader: str
@@ -42,19 +44,22 @@ class Format(NamedTuple):
     folder: bool = False
     takes_map: bool = False
     needs_map: bool = False
+    cuts: bool = False
 
 
 FORMATS = {
     "npz": Format("npz:load_npz", "npz:save_npz", ".npz"),
     "imitation": Format("imitation:read", "imitation:write", folder=True),
     "minari": Format("minari:read", "minari:write", folder=True),
-    "robomimic": Format("robomimic:read", "robomimic:write", takes_map=True),
+    "robomimic": Format("robomimic:read", "robomimic:write", takes_map=True, cuts=True),
     "d4rl": Format("d4rl:read", "d4rl:write"),
     "csv": Format("csv_table:read", "csv_table:write", ".csv"),
     "lerobot-weights": Format(
         "", "lerobot:write_weights", ".parquet", takes_map=True, needs_map=True
     ),
-    "lerobot-trims": Format("", "lerobot:write_trims", ".json", takes_map=True, needs_map=True),
+    "lerobot-trims": Format(
+        "", "lerobot:write_trims", ".json", takes_map=True, needs_map=True, cuts=True
+    ),
 }
 """All formats by name."""
 
@@ -93,6 +98,7 @@ def write_demonstrations(
     *,
     format: str | None = None,  # noqa: A002
     importance: ImportanceMap | None = None,
+    curation: Curation | None = None,
 ) -> list[str]:
     """Write demonstrations, or what a map says of them, to a file or folder.
 
@@ -101,6 +107,7 @@ def write_demonstrations(
         path: The file, which is replaced, or the folder, which must not be there yet.
         format: A name in `FORMATS`, if the ending of the path does not tell it.
         importance: A map of these demonstrations, for formats that take one.
+        curation: What a curation of the map found; it decides what is left out.
 
     Returns:
         What could not be written, one line each.
@@ -121,7 +128,9 @@ def write_demonstrations(
     if importance is not None and not own.takes_map:
         takers = ", ".join(known for known, other in FORMATS.items() if other.takes_map)
         raise InputError(f"{name} holds nothing of an importance map; these do: {takers}.")
-    options = {} if importance is None else {"importance": importance}
+    options: dict[str, Any] = {} if importance is None else {"importance": importance}
+    if own.cuts and importance is not None:
+        options["curation"] = curation
     return [*(_function(own.writer)(demonstrations, path, **options) or ())]
 
 

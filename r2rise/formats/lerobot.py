@@ -16,10 +16,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from r2rise.curation import Curation
 from r2rise.demonstrations import Demonstrations
 from r2rise.errors import MapError
 from r2rise.extras import require
 from r2rise.files import atomic_file
+from r2rise.formats.harm import harmful
 from r2rise.formats.pieces import check_same
 from r2rise.importance import ImportanceMap
 from r2rise.segments import Segment
@@ -111,8 +113,10 @@ def write_weights(
     return []
 
 
-def trims(importance: ImportanceMap) -> list[Segment]:
-    """Return the frames to cut: what hurts, neighbours joined.
+def trims(
+    importance: ImportanceMap, curation: Curation | None = None
+) -> tuple[list[Segment], list[str]]:
+    """Return the frames to cut, neighbours joined, and what is not known of them.
 
     Raises:
         MapError: When the map knows an order only.
@@ -121,18 +125,21 @@ def trims(importance: ImportanceMap) -> list[Segment]:
     if importance.verdicts is None:
         raise MapError("The map has no verdicts: compute it again with this version.")
     cuts: list[Segment] = []
-    for number, verdict in enumerate(importance.verdicts.verdict):
-        if verdict != "hurts":
-            continue
+    left_out, notes = harmful(importance, curation)
+    for number in np.flatnonzero(left_out).tolist():
         demonstration, start, stop = importance.segment(number)
         if cuts and (cuts[-1].demonstration, cuts[-1].stop) == (demonstration, start):
             start = cuts.pop().start
         cuts.append(Segment(demonstration, start, stop))
-    return cuts
+    return cuts, list(notes)
 
 
 def write_trims(
-    demonstrations: Demonstrations, path: Path, *, importance: ImportanceMap
+    demonstrations: Demonstrations,
+    path: Path,
+    *,
+    importance: ImportanceMap,
+    curation: Curation | None = None,
 ) -> list[str]:
     """Write which frames of which episodes to cut, and which to keep, as JSON.
 
@@ -140,15 +147,16 @@ def write_trims(
         demonstrations: Those that the map is about; demonstration i is episode i of LeRobot.
         path: The file, `.json`.
         importance: The map.
+        curation: What a curation of the map found, if there was one.
 
     Returns:
-        What the file cannot hold: nothing of a range.
+        What is not known of the cuts.
 
     Raises:
         MapError: When the map is of other demonstrations, or knows an order only.
     """
     check_same(demonstrations, importance)
-    cuts = trims(importance)
+    cuts, notes = trims(importance, curation)
     episodes = [
         _trim(number, length, [(cut.start, cut.stop) for cut in cuts if cut[0] == number])
         for number, length in enumerate(demonstrations.lengths.tolist())
@@ -162,7 +170,7 @@ def write_trims(
     }
     with atomic_file(path) as file:
         file.write(json.dumps(fields, indent=2).encode() + b"\n")
-    return []
+    return notes
 
 
 def _trim(number: int, length: int, cut: list[tuple[int, int]]) -> dict[str, object]:

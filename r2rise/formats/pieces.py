@@ -11,9 +11,11 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from r2rise.curation import Curation
 from r2rise.demonstrations import Demonstrations
 from r2rise.errors import MapError
 from r2rise.formats.episodes import Episode, episodes_of
+from r2rise.formats.harm import harmful
 from r2rise.importance import ImportanceMap
 from r2rise.segments import Segment
 from r2rise.selection import Ranking
@@ -40,18 +42,24 @@ class Pieces:
         return cls(tuple(Segment(i, 0, length) for i, length in enumerate(lengths)))
 
     @classmethod
-    def of_map(cls, demonstrations: Demonstrations, importance: ImportanceMap) -> "Pieces":
+    def of_map(
+        cls,
+        demonstrations: Demonstrations,
+        importance: ImportanceMap,
+        curation: Curation | None = None,
+    ) -> "Pieces":
         """Cut where membership in the sets of a map changes; no piece bridges a gap.
 
         Args:
             demonstrations: Those that the map is about.
             importance: The map.
+            curation: What a curation of the map found, if there was one.
 
         Raises:
             MapError: When the map is of other demonstrations.
         """
         check_same(demonstrations, importance)
-        members, notes = memberships(importance)
+        members, notes = memberships(importance, curation)
         table = importance.segments
         kinds = np.stack([table.demonstration, *members.values()], axis=1)
         changes = np.flatnonzero((kinds[1:] != kinds[:-1]).any(axis=1)) + 1
@@ -98,12 +106,12 @@ def check_same(demonstrations: Demonstrations, importance: ImportanceMap) -> Non
 
 
 def memberships(
-    importance: ImportanceMap,
+    importance: ImportanceMap, curation: Curation | None = None
 ) -> tuple[dict[str, NDArray[np.bool_]], tuple[str, ...]]:
     """Return for each set which segments are in it, (n_segments,) bool, and what is missing.
 
     `top` and `bottom` are the more and the less important half of the segments that were
-    estimated, `no_harm` all but those whose verdict is `hurts`.
+    estimated, `no_harm` all but what is harmful (see `harm.harmful`).
     """
     ranking = Ranking(importance)
     half = len(ranking) // 2
@@ -111,5 +119,5 @@ def memberships(
     if importance.verdicts is None:
         note = f"no_harm: the estimator {importance.estimator.name!r} knows an order only, no signs"
         return members, (note,)
-    verdicts = importance.verdicts.verdict
-    return members | {"no_harm": np.array([verdict != "hurts" for verdict in verdicts])}, ()
+    left_out, notes = harmful(importance, curation)
+    return members | {"no_harm": ~left_out}, tuple(f"no_harm: {note}" for note in notes)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from r2rise.curation import Curation
 from r2rise.demonstrations import Demonstrations
 from r2rise.errors import DemonstrationsError
 from r2rise.formats import hdf5
@@ -50,7 +51,11 @@ def read(path: Path, *, obs_keys: tuple[str, ...] = ()) -> Demonstrations:
 
 
 def write(
-    demonstrations: Demonstrations, path: Path, *, importance: ImportanceMap | None = None
+    demonstrations: Demonstrations,
+    path: Path,
+    *,
+    importance: ImportanceMap | None = None,
+    curation: Curation | None = None,
 ) -> list[str]:
     """Write a file for robomimic; with a map, as pieces with filter keys.
 
@@ -59,6 +64,7 @@ def write(
         path: The file.
         importance: A map of these demonstrations. Each demonstration is cut where membership in
             `top`, `bottom` or `no_harm` changes, and `mask/<key>` names the pieces.
+        curation: What a curation of the map found, if there was one.
 
     Returns:
         What the file cannot hold.
@@ -69,7 +75,7 @@ def write(
     pieces = (
         Pieces.whole(demonstrations)
         if importance is None
-        else Pieces.of_map(demonstrations, importance)
+        else Pieces.of_map(demonstrations, importance, curation)
     )
     own: dict[str, Any] = {
         "act_shape": list(demonstrations.acts.shape[1:]),

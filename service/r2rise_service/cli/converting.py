@@ -9,7 +9,7 @@ from r2rise_service.cli import asking
 from r2rise_service.cli.common import Force, check_files
 
 if TYPE_CHECKING:
-    from r2rise import Demonstrations
+    from r2rise import Curation, Demonstrations
 
 
 def convert(
@@ -42,8 +42,12 @@ def convert(
     _check(source, target, force=force)
     name = to or format_to_write(target)
     importance = None if map is None else ImportanceMap.load(map)
+    curation = None if map is None else _curation_beside(map)
     found = read_demonstrations(source, format=format, obs_keys=asking.listed(obs_keys) or ())
-    for note in write_demonstrations(found, target, format=name, importance=importance):
+    notes = write_demonstrations(
+        found, target, format=name, importance=importance, curation=curation
+    )
+    for note in notes:
         typer.echo(f"Left out: {note}.", err=True)
     typer.echo(f"Written: {target}, {name}, {_size(found)}.", err=True)
 
@@ -56,6 +60,13 @@ def _check(source: Path, target: Path, *, force: bool) -> None:
         raise InputError(f"{target} is what is read: give another name to write to.")
     if not target.is_dir():  # then it depends on the format
         check_files(target, force=force, option="OUT")
+
+
+def _curation_beside(map_: Path) -> "Curation | None":
+    from r2rise import Curation
+
+    path = (map_ if map_.is_dir() else map_.parent) / Curation.file_name
+    return Curation.load(path) if path.exists() else None
 
 
 def _size(demonstrations: "Demonstrations") -> str:
