@@ -1,0 +1,125 @@
+"""By all defaults: how long is trained, what curation says, and do longer curves bear it out?
+
+    python benchmarks/longer_training.py [--cases cartpole-5 hopper ...]
+
+For each case the training check, a map, a curation, and then the return of all frames and of the
+curated ones from a quarter of the chosen amount to 64 times it, with training seeds that nothing
+else has seen. Writes `results/longer_training.json`, case by case.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from real_answers import cut
+
+import r2rise
+from r2rise import Curation, Demonstrations, ImportanceMap, Study
+from r2rise.algorithms import amount_of
+from r2rise.runner import Runner
+from r2rise.tasks import path_tasks
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results" / "longer_training.json"
+OTHER_SEED = 1000
+
+
+class Case(NamedTuple):
+    """Demonstrations, their environment, and how many seeds the curves have."""
+
+    demonstrations: Demonstrations
+    environment: str
+    n_seeds: int
+
+
+def whole(name: str) -> Demonstrations:
+    return Demonstrations.load(HERE / "data" / f"{name}.npz")
+
+
+CASES = {
+    "cartpole-0": lambda: Case(cut("cartpole", range(5), 100), "CartPole-v1", 16),
+    "cartpole-5": lambda: Case(cut("cartpole", range(5, 10), 100), "CartPole-v1", 16),
+    "cartpole-10": lambda: Case(cut("cartpole", range(10, 15), 100), "CartPole-v1", 16),
+    "pendulum": lambda: Case(cut("pendulum", range(5), 200), "Pendulum-v1", 8),
+    "reach": lambda: Case(reaching(), "r2rise/PlantedReach-v0", 8),
+    "hopper": lambda: Case(cut("hopper", range(2), 300), "Hopper-v4", 8),
+    "lunarlander": lambda: Case(whole("lunarlander"), "r2rise/LunarLander-v0", 8),
+}
+
+
+def reaching() -> Demonstrations:
+    """Return eight demonstrations of a reaching task, two of them of bad quality."""
+    from r2rise_envs.planted import mixed_reaching
+
+    return mixed_reaching()
+
+
+def measured(case: Case) -> dict[str, Any]:
+    """Return the figures of one case."""
+    demonstrations, study = case.demonstrations, Study(environment=case.environment)
+    started = time.process_time()
+    importance = r2rise.explain(demonstrations, study)
+    explained = time.process_time()
+    curation = r2rise.curate(demonstrations, importance)
+    curated = time.process_time()
+    curve, confirmed = importance.study.training.curve, curation.confirmation
+    assert curve is not None
+    return {
+        "unit": curve.unit,
+        "amounts": curve.amounts,
+        "mean_return": [round(mean, 1) for mean in curve.mean_return],
+        "chosen": curve.chosen,
+        "finding": curve.finding,
+        "warnings": [notice.code for notice in importance.warnings],
+        "reliability": importance.quality.reliability,
+        "outcome": curation.outcome,
+        "n_dropped": len(curation.edits),
+        "edits": [(e.demonstration, e.start, e.stop) for e in curation.edits],
+        "gain": None if confirmed is None else str(confirmed.gain),
+        "in_words": curation.in_words(),
+        "explain_seconds": round(explained - started, 1),
+        "curate_seconds": round(curated - explained, 1),
+        "curves": curves(case, importance, curation),
+    }
+
+
+def curves(case: Case, importance: ImportanceMap, curation: Curation) -> dict[str, Any]:
+    """Return both arms' mean returns with seeds that neither map nor curation saw."""
+    chosen = amount_of(importance.study.algorithm)
+    assert chosen is not None
+    amounts = [max(1, chosen // 4) * 2**k for k in range(9)]
+    edits = {(e.demonstration, e.start, e.stop) for e in curation.edits}
+    kept = np.array([tuple(importance.segment(i)) not in edits for i in range(len(importance))])
+    arms = [np.ones(len(importance), dtype=bool), *([kept] if edits else [])]
+    study = importance.study.model_copy(update={"seed": OTHER_SEED})
+    with Runner(study, case.demonstrations) as runner:
+        tasks = path_tasks("confirm", study, [arms] * case.n_seeds, amounts)
+        records = runner.run(tasks)
+    means = np.array([r.returns.mean() if r.status == "ok" else np.nan for r in records])
+    table = means.reshape(case.n_seeds, len(arms), len(amounts))
+    found = {"amounts": amounts, "n_seeds": case.n_seeds}
+    for number, name in enumerate(("all_frames", "curated")[: len(arms)]):
+        own = table[:, number]
+        error = own.std(axis=0, ddof=1) / np.sqrt(len(own))
+        found[name] = {
+            "mean": own.mean(axis=0).round(1).tolist(),
+            "std_error": error.round(1).tolist(),
+        }
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cases", nargs="*", choices=list(CASES), default=list(CASES))
+    for name in parser.parse_args().cases:
+        known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+        known[name] = measured(CASES[name]())
+        RESULTS.write_text(json.dumps(known, indent=1) + "\n")
+        print(name, json.dumps(known[name], indent=1), flush=True)
+
+
+if __name__ == "__main__":
+    main()
