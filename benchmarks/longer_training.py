@@ -9,6 +9,7 @@ else has seen. Writes `results/longer_training.json`, case by case.
 
 import argparse
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -44,17 +45,19 @@ CASES = {
     "cartpole-5": lambda: Case(cut("cartpole", range(5, 10), 100), "CartPole-v1", 16),
     "cartpole-10": lambda: Case(cut("cartpole", range(10, 15), 100), "CartPole-v1", 16),
     "pendulum": lambda: Case(cut("pendulum", range(5), 200), "Pendulum-v1", 8),
-    "reach": lambda: Case(reaching(), "r2rise/PlantedReach-v0", 8),
+    "reaching": lambda: Case(reaching(), "reaching:Reaching-v0", 16),
     "hopper": lambda: Case(cut("hopper", range(2), 300), "Hopper-v4", 8),
     "lunarlander": lambda: Case(whole("lunarlander"), "r2rise/LunarLander-v0", 8),
 }
 
 
 def reaching() -> Demonstrations:
-    """Return eight demonstrations of a reaching task, two of them of bad quality."""
-    from r2rise_envs.planted import mixed_reaching
+    """Return eight demonstrations of a reaching task, one of them of bad quality."""
+    sys.path.append(str(HERE.parent / "examples"))
+    import reaching as example
 
-    return mixed_reaching()
+    found: Demonstrations = example.demonstrations()
+    return found
 
 
 def measured(case: Case) -> dict[str, Any]:
