@@ -83,7 +83,7 @@ CASES = {
         "Pendulum-v1", "pendulum", range(5), 200, 40, 1000, doublings(500, 5), 16, 20, 2, -189.0
     ),
     "hopper": Case(
-        "Hopper-v4", "hopper", range(2), 300, 30, 1200, doublings(600, 4), 8, 4, 2, 3717.0
+        "Hopper-v4", "hopper", range(2), 300, 30, 1200, doublings(600, 4), 8, 4, 4, 3717.0
     ),
 }  # fmt: skip
 
@@ -148,11 +148,12 @@ def maps(case: Case, demonstrations: Demonstrations, settings: dict[str, Any]) -
 
 def agreement(
     first: NDArray[np.float64], second: NDArray[np.float64], reliability: list[float]
-) -> dict[str, float]:
-    """Return Spearman's correlation, as it is and corrected."""
+) -> dict[str, float | None]:
+    """Return Spearman's correlation, as it is and corrected; None where a map is all noise."""
     ranks = [np.argsort(np.argsort(values)) for values in (first, second)]
     rho = float(np.corrcoef(*ranks)[0, 1])
-    return {"rho": rho, "corrected": min(1.0, rho / float(np.sqrt(np.prod(reliability))))}
+    highest = float(np.sqrt(np.prod(reliability)))
+    return {"rho": rho, "corrected": min(1.0, rho / highest) if highest else None}
 
 
 def measure(name: str) -> dict[str, Any]:
@@ -180,10 +181,11 @@ def table(found: dict[str, Any]) -> str:
     for name, figures in found.items():
         for variant, own in figures.items():
             first, second = own["reliability"]
+            corrected = "-" if own["corrected"] is None else f"{own['corrected']:.2f}"
             lines.append(
                 f"| {name} | {variant} | {own['best']:.2f}, {own['last']:.2f} | "
                 f"{own['falls']:.2f} | {own['spread']:.2f} | {first:.2f}, {second:.2f} | "
-                f"{own['rho']:.2f} ({own['corrected']:.2f}) |"
+                f"{own['rho']:.2f} ({corrected}) |"
             )
     return "\n".join(lines)
 

@@ -74,7 +74,7 @@ def test_what_shows_a_masked_frame_is_left_out_too(algorithm, frame_stack):
 def test_a_mask_that_leaves_nothing_to_train_on_is_an_empty_mask(algorithm):
     asked = Study(
         environment=toys.OneStep,
-        algorithm=algorithm,
+        algorithm={"name": algorithm, "settings": {"n_updates": 5}},
         masking={"segment_length": 3, "frame_stack": 15},
         evaluation={"n_episodes": 2},
         budget=64,
