@@ -71,7 +71,7 @@ def importance_map(ledger: Ledger, study: Study, notices: Sequence[Notice] = ())
     stopped = _stopped(stop, ledger, study)
     all_notices = (
         *worth_notices(study, against, records),
-        *training_notices(study.training),
+        *(notice for notice in training_notices(study) if notice not in notices),
         *notices,
         *more,
         *_about(records, sample, found, trust.value, study),

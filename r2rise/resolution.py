@@ -12,7 +12,6 @@ from r2rise.algorithms import (
     TrainsMany,
     algorithm_identity,
     check_algorithm,
-    counts_training,
     make_algorithm,
 )
 from r2rise.demonstrations import Demonstrations
@@ -38,6 +37,7 @@ from r2rise.study_parts import (
     EstimatorName,
     Masking,
 )
+from r2rise.training_check import training_notices
 
 SHARD_SIZE = 2
 """Masks that one worker retrains one by one in a call: a pair of complements."""
@@ -79,7 +79,6 @@ def resolve(study: Study, demonstrations: Demonstrations) -> Resolved:
     max_steps, more = _resolve_steps(study, environment)
     notices += more
     algorithm = check_algorithm(study.algorithm)
-    notices += _about_training(study, algorithm)
     wanted = _masks_at_once(algorithm, demonstrations.n_frames, environment)
     fields = {
         "demonstrations": demonstrations.content_hash,
@@ -99,6 +98,7 @@ def resolve(study: Study, demonstrations: Demonstrations) -> Resolved:
         ),
     }
     resolved = study.model_copy(update=fields)
+    notices += training_notices(resolved)
     power = Power(budget, len(segments))
     if not power.can_rank:
         notices.append(Notice(code="low_power", detail=power.warn()))
@@ -206,28 +206,6 @@ def _about_demonstrations(demonstrations: Demonstrations, environment: Environme
         f"{environment.action_space}; they are kept (the policy's own are clipped)."
     )
     return [Notice(code="actions_outside_bounds", detail=detail)]
-
-
-def _about_training(study: Study, algorithm: AlgorithmSpec) -> list[Notice]:
-    """Say where masks are not trained for an amount that was named or checked."""
-    counted = counts_training(algorithm)
-    if counted is not None and counted.instead and algorithm.settings.get(counted.instead):
-        detail = (
-            f"{counted.instead} trains masks that keep more frames for longer, so that a segment "
-            f"may help because it buys more training. {counted.setting} trains all alike."
-        )
-        return [Notice(code="epochs_mix_training", detail=detail)]
-    if study.training.curve is not None or (counted is not None and counted.automatic):
-        return []
-    if counted is not None and counted.setting in study.algorithm.settings:
-        return []
-    detail = (
-        f"Nobody checked whether {algorithm.name!r} trains for long enough: the map may be about "
-        f"a policy that nobody would deploy."
-    )
-    if counted is not None:
-        detail += " `r2rise check-training` does."
-    return [Notice(code="training_unchecked", detail=detail)]
 
 
 def _resolve_masking(study: Study, n_segments: int) -> Masking:

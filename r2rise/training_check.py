@@ -9,7 +9,7 @@ from pydantic import Field
 from r2rise.notices import Notice
 from r2rise.results import WITH_FIGURE, Result
 from r2rise.study import Study
-from r2rise.training_parts import MapTurnover, Training, TrainingCurve
+from r2rise.training_parts import MapTurnover, TrainingCurve
 from r2rise.wording import counted
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class TrainingCheck(Result):
 
     def notices(self) -> list[Notice]:
         """Return what to be warned of."""
-        found = list(training_notices(self.study.training))
+        found = list(training_notices(self.study))
         if self.curve.beats_random:
             return found
         detail = (
@@ -108,9 +108,10 @@ def turnover_words(turnover: MapTurnover) -> str:
     return f"{between} have a rank correlation of {turnover.spearman:.2f}{interval} without noise."
 
 
-def training_notices(training: Training) -> Iterator[Notice]:
-    """Yield what to be warned of where no amount was found to be enough, or maps turn over."""
-    curve, turnover = training.curve, training.turnover
+def training_notices(study: Study) -> Iterator[Notice]:
+    """Yield what to be warned of where no amount was found to be enough, or nobody looked."""
+    curve, turnover = study.training.curve, study.training.turnover
+    yield from _about_amounts(study)
     if turnover is not None and turnover.spearman is not None and turnover.spearman < ALIKE:
         yield Notice(code="map_depends_on_training", detail=turnover_words(turnover))
     if curve is not None and curve.finding != "settled":
@@ -120,6 +121,28 @@ def training_notices(training: Training) -> Iterator[Notice]:
             f"another map."
         )
         yield Notice(code=curve.finding, detail=detail)
+
+
+def _about_amounts(study: Study) -> Iterator[Notice]:
+    """Say where masks are trained for different amounts, or for one that nobody checked."""
+    from r2rise.algorithms import counts_training
+
+    algorithm = study.algorithm
+    counted = counts_training(algorithm)
+    if counted is not None and counted.instead and algorithm.settings.get(counted.instead):
+        detail = (
+            f"{counted.instead} trains masks that keep more frames for longer, so that a segment "
+            f"may help because it buys more training. {counted.setting} trains all alike."
+        )
+        yield Notice(code="epochs_mix_training", detail=detail)
+    elif study.training.curve is None and not (counted is not None and counted.automatic):
+        detail = (
+            f"Nobody checked whether {algorithm.name!r} trains for long enough: the map may be "
+            f"about a policy that nobody would deploy."
+        )
+        if counted is not None:
+            detail += " `r2rise check-training` does."
+        yield Notice(code="training_unchecked", detail=detail)
 
 
 def _listed(curve: TrainingCurve) -> str:

@@ -25,7 +25,7 @@ OPERATOR = "the token of the operator file"
 URL = "http://127.0.0.1:8000"
 STUDY = {
     "environment": "CartPole-v1",
-    "algorithm": {"name": "bc", "settings": {"n_epochs": 2}},
+    "algorithm": {"name": "bc", "settings": {"n_updates": 10}},
     "masking": {"segment_length": 100},
     "evaluation": {"n_episodes": 2, "max_steps": 30},
     "budget": {"retrainings": 32, "baseline_retrainings": 2},

@@ -123,7 +123,7 @@ def test_curate_writes_better_demonstrations_and_why(folder):
     hurting = np.flatnonzero(TRUTH < 0)
     gain = -TRUTH[hurting].sum()
     assert Curation.load("a").confirmation.gain.mean == pytest.approx(gain)
-    assert f"a gain of {gain:.4g} ({gain:.4g} to {gain:.4g})" in in_one_line(out)
+    assert f"a difference of {gain:.4g} ({gain:.4g} to {gain:.4g})" in in_one_line(out)
     assert "Written: new/better.npz, new/better.edits.json." in out
     better, whole = Demonstrations.load("new/better.npz"), toys.demonstrations()
     kept = np.setdiff1d(np.arange(80), [10 * s + i for s in hurting for i in range(10)])

@@ -90,12 +90,12 @@ def test_curate_gains_and_no_transition_bridges_a_cut(folder):
 
 def test_compare_and_transfer_with_a_shorter_training(folder):
     Path("short.yaml").write_text(
-        "environment: CartPole-v1\nalgorithm: {name: bc, settings: {n_epochs: 5}}\nbudget: 256\n"
+        "environment: CartPole-v1\nalgorithm: {name: bc, settings: {n_updates: 150}}\nbudget: 256\n"
     )
     run(f"explain {EXAMPLE} --study short.yaml --out short")
     out, _ = run("compare out short --out comparison.json")
     found = Comparison.load("comparison.json")
-    assert found.spearman.lower > 0.3
+    assert found.spearman.upper < 0.5  # training turns the map over
     assert f"Top 10 in common: {found.top.share:.0%} (by chance 20%, p = " in out
     run("transfer out short --repetitions 5")
     matrix = Transfer.load("out")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import toys
-from test_cli import STUDY, run
+from test_cli import STUDY, known, run
 
 from r2rise import ImportanceMap, Ledger, Study
 from r2rise.errors import StudyError
@@ -34,7 +34,8 @@ def test_what_the_pilot_foretold_and_what_was_found():
 
 
 def test_until_stops_at_the_first_block_that_satisfies():
-    out, _ = run("explain demos.npz --study study.yaml --retrainings 640 --seed 1 --out a "
+    Path("known.yaml").write_text(known(5, -3, 1, 2, 6, -1, 3, -2))
+    out, _ = run("explain demos.npz --study known.yaml --retrainings 640 --out a "
                  "--until reliability=0.9 --until verdicts --max-time 2h")  # fmt: skip
     until = Study.load("a/study.yaml").until
     assert (until.reliability, until.verdicts, until.seconds) == (0.9, True, 7200)

@@ -28,22 +28,28 @@ def curated(path=None, **settings) -> Curation:
     return r2rise.curate(DEMOS, r2rise.explain(DEMOS, own, ledger=path), ledger=path)
 
 
+def reached(share: float, *amounts: int) -> float:
+    """Where 95 % of the ceiling of 60 are reached, between two amounts."""
+    returns = [min(share * CURVES["rises"](amount), 60.0) for amount in amounts]
+    return 2 ** np.interp(0.95 * 60, returns, np.log2(amounts))
+
+
 def applied(found: Curation, **how) -> Demonstrations:
     return found.apply(DEMOS, **how)
 
 
 def test_a_gain_that_no_amount_of_training_makes_up_for(tmp_path):
-    found = curated(tmp_path / "a.npz")
+    found = curated(tmp_path / "a.npz", curve="falls")
     longer, confirmed = found.longer_training, found.confirmation
     assert found.outcome == "gain"
     assert (longer.amounts, longer.unit) == ((200, 400, 800, 1600), "updates")
     for amount, whole, better in zip(
         longer.amounts, longer.all_frames, longer.curated, strict=True
     ):
-        assert whole.mean == pytest.approx(CURVES["plateau"](amount), abs=0.6)
-        assert better.mean == pytest.approx(1.5 * CURVES["plateau"](amount), abs=0.6)
+        assert whole.mean == pytest.approx(CURVES["falls"](amount), abs=0.6)
+        assert better.mean == pytest.approx(1.5 * CURVES["falls"](amount), abs=0.6)
         assert whole.n == better.n == REPORTED_SEEDS
-    assert confirmed.gain.mean == pytest.approx(50, abs=1.5)
+    assert confirmed.gain.mean == pytest.approx(0.5 * CURVES["falls"](200), abs=1.5)
     assert not longer.still_rising
     assert "200 to 1600 updates" in found.in_words()
     assert applied(found).n_frames == 60
@@ -63,14 +69,12 @@ def test_amounts_are_chosen_with_other_seeds_than_are_reported(tmp_path):
 def test_what_only_trains_faster_is_said_to():
     found = curated(curve="rises", ceiling=60.0)
     assert found.outcome == "trains_faster"
-    goal = 0.95 * 60
-    amounts = np.array([400, 800])  # all frames reach it between these
-    reached = np.interp(goal, np.minimum(CURVES["rises"](amounts), 60), np.log2(amounts))
+    kept = 1 - sum(HARMFUL[4 * edit.demonstration + edit.start // 10] for edit in found.edits)
     speed = found.longer_training.speed
-    assert speed.all_frames_amount == pytest.approx(2**reached, rel=0.05)
-    assert speed.curated_amount == 200
+    assert speed.all_frames_amount == pytest.approx(reached(1.0, 400, 800), rel=0.05)
+    assert speed.curated_amount == pytest.approx(reached(kept, 200, 400), rel=0.05)
     assert "times sooner" in found.in_words()
-    assert applied(found).n_frames == 60
+    assert applied(found).n_frames == 80 - 10 * len(found.edits)
 
 
 def test_where_all_frames_still_rise_no_gain_is_said():

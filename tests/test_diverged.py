@@ -220,7 +220,7 @@ def pendulum() -> Demonstrations:
 )
 def test_masks_whose_training_diverges_and_no_others_fail(demonstrations, name, learning_rate):
     demonstrations = demonstrations()
-    settings = {"activation": "relu", "learning_rate": learning_rate}
+    settings = {"activation": "relu", "learning_rate": learning_rate, "n_updates": 70}
     ours = retrainer(demonstrations, name, {"name": "bc", "settings": settings})
     shard = toys.shard(ours, "design", range(N))
     kept = ours._kept(shard.tasks)
@@ -251,14 +251,14 @@ def test_masks_whose_training_diverges_and_no_others_fail(demonstrations, name, 
     ("demonstrations", "name"), [(cartpole, "CartPole-v1"), (pendulum, "Pendulum-v1")]
 )
 def test_an_absurd_step_size_is_no_result(demonstrations, name, settings):
-    algorithm = {"name": "bc", "settings": {**settings, "learning_rate": 1e30}}
+    algorithm = {"name": "bc", "settings": {"n_updates": 70, **settings, "learning_rate": 1e30}}
     ours = retrainer(demonstrations(), name, algorithm)
     records = ours.run(toys.shard(ours, "design", range(8)), keep_going)
     assert {record.reason.partition(":")[0] for record in records} == {"Diverged"}
 
 
 def test_a_study_whose_trainings_diverge_ends_and_says_why():
-    algorithm = {"name": "bc", "settings": {"learning_rate": 1e30}}
+    algorithm = {"name": "bc", "settings": {"n_updates": 70, "learning_rate": 1e30}}
     study = Study(environment="CartPole-v1", algorithm=algorithm, budget=128)
     with pytest.raises(StudyFailed, match="Diverged: training diverged: .* a smaller learning_ra"):
         r2rise.explain(cartpole(), study)

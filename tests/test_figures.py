@@ -205,7 +205,7 @@ from r2rise.map_parts import VarianceSplit as V
         }),
         ("curation", {
             "segments left out", "mean info:success", "all frames (trial seeds)", "all frames",
-            "confirmed with fresh seeds", "Gain: bc",
+            "fresh seeds, each at its best", "Gain (bc)",
         }),
         ("variance", {
             "44 %", "20 %", "33 %", "which frames are kept: 44 %", "training seed: 20 %",
@@ -345,7 +345,7 @@ def test_results_with_parts_missing_are_drawn():
     assert "all frames" not in found
     unconfirmed = made_curation(outcome="no_gain", confirmation=None)
     found = texts(partial(draw_curation, unconfirmed))
-    assert "No gain: bc" in found
+    assert "No gain (bc)" in found
     assert "confirmed with fresh seeds" not in found
     untried = made_curation(outcome="no_gain", confirmation=None, trials=())
     assert "No segment seems to hurt: nothing was tried." in texts(partial(draw_curation, untried))

@@ -31,8 +31,8 @@ def test_one_value_has_no_interval():
 def test_repetitions_with_a_failure_are_left_out_of_pairs():
     def record(value: float | None) -> Record:
         if value is None:
-            return Record("certify", 0, b"", 0, 0, np.zeros(0), "failed", "no way")
-        return Record("certify", 0, b"", 0, 0, np.array([value - 1, value + 1]))
+            return Record("certify", 0, b"", 0, 0, 0, np.zeros(0), "failed", "no way")
+        return Record("certify", 0, b"", 0, 0, 0, np.array([value - 1, value + 1]))
 
     records = [record(v) for v in (1.0, 2.0, None, 4.0, 5.0, 6.0)]
     complete, returns = paired_returns(records, 2)

@@ -18,14 +18,15 @@ HEADER = LedgerHeader(
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 RECORDS = st.builds(
-    lambda kind, index, mask, seeds, returns, failed, reason: Record(
-        kind, index, pack_mask(np.array(mask)), *seeds,
+    lambda kind, index, mask, seeds, amount, returns, failed, reason: Record(
+        kind, index, pack_mask(np.array(mask)), *seeds, amount,
         np.zeros(0) if failed else np.array(returns),
         "failed" if failed else "ok", reason if failed else "", 0.25, 2,
     ),
     st.sampled_from(["design", "baseline", "random_policy"]), st.integers(0, 2**40),
     st.lists(st.booleans(), min_size=N_SEGMENTS, max_size=N_SEGMENTS),
-    st.tuples(st.integers(0, 2**31), st.integers(0, 2**31)), st.lists(FLOATS, min_size=1),
+    st.tuples(st.integers(0, 2**31), st.integers(0, 2**31)),
+    st.integers(0, 2**40), st.lists(FLOATS, min_size=1),
     st.booleans(), st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1),
 )  # fmt: skip
 
@@ -37,7 +38,7 @@ def plain(ledger: Ledger) -> list[dict]:
 
 def record(index: int, value: float = 1.5) -> Record:
     mask = np.arange(N_SEGMENTS) % 2 == 0
-    return Record("design", index, pack_mask(mask), 1, 2, np.array([value, 0.1 + 0.2]))
+    return Record("design", index, pack_mask(mask), 1, 2, 0, np.array([value, 0.1 + 0.2]))
 
 
 @given(st.lists(RECORDS, max_size=8))
@@ -132,5 +133,5 @@ def test_a_hundred_thousand_masks_of_two_thousand_segments_stay_packed():
     header = LedgerHeader({}, (20_000,), 2000)
     packed = pack_mask(np.ones(2000, bool))
     assert len(packed) == 250
-    ledger = Ledger(header, (Record("design", i, packed, 0, 0, np.ones(1)) for i in range(1000)))
+    ledger = Ledger(header, (Record("design", i, packed, 0, 0, 0, np.ones(1)) for i in range(1000)))
     assert all(r.packed_mask is packed for r in ledger.records("design"))

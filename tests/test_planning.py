@@ -49,7 +49,7 @@ def draw_records(generator: np.random.Generator, sds: dict[str, float]) -> list[
             own = generator.normal(0, sds["episodes"], N_EPISODES)
             mean = masks[m] + seeds[s] + both[s, m]
             records.append(
-                Record("pilot", len(records), b"\1", s, s, mean + shared - shared.mean() + own,
+                Record("pilot", len(records), b"\1", s, s, 0, mean + shared - shared.mean() + own,
                        seconds=3.0, evaluation_seconds=1.0)
             )  # fmt: skip
     return records

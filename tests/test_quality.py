@@ -67,7 +67,7 @@ def test_equal_importance_cannot_be_told_without_variation():
 
 def records(failed, kept, d=40):
     return [
-        Record("design", i, pack_mask(np.arange(d) < k), 0, 0, np.ones(1),
+        Record("design", i, pack_mask(np.arange(d) < k), 0, 0, 0, np.ones(1),
                "failed" if bad else "ok", "ValueError" if bad else "")
         for i, (bad, k) in enumerate(zip(failed, kept, strict=True))
     ]  # fmt: skip

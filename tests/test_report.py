@@ -24,6 +24,7 @@ from r2rise_service.cli import app
 TESTS = Path(__file__).parent
 EXCERPT = TESTS.parent / "examples" / "cartpole.npz"
 HEADINGS = [
+    "How long was the policy trained?",
     "Are all frames equally important?",
     "Which frames help, which hurt?",
     "How sure is that?",
@@ -103,7 +104,7 @@ class Page(HTMLParser):
         return " ".join(self.text.split())
 
     def answer(self, heading: str) -> str:
-        return " ".join(self.answers[HEADINGS.index(heading)].split())
+        return " ".join(self.answers[self.headings.index(heading)].split())
 
     def table(self, *columns: str) -> list[list[str]]:
         """The rows of the first table with these columns."""
@@ -151,7 +152,7 @@ def page(folder) -> Page:
 def test_one_page_that_asks_nothing_of_any_server(page):
     assert page.declarations == ["DOCTYPE html"]
     assert page.source.startswith("<!DOCTYPE html>\n<html lang=")
-    assert page.tags["svg"] == 6
+    assert page.tags["svg"] == 7
     assert not {"script", "link", "iframe", "img", "object", "base", "form"} & page.tags.keys()
     assert page.references
     for reference in page.references:
@@ -165,7 +166,7 @@ def test_one_page_that_asks_nothing_of_any_server(page):
 
 def test_figures_of_one_page_share_no_ids(page):
     assert len(page.ids) == len(set(page.ids))
-    assert len({id_.partition("-")[0] for id_ in page.ids}) == 6
+    assert len({id_.partition("-")[0] for id_ in page.ids}) == 7
     targets = {reference[1:] for reference in page.references if reference.startswith("#")}
     assert targets == set(page.ids)
 
@@ -173,7 +174,7 @@ def test_figures_of_one_page_share_no_ids(page):
 def test_every_section_begins_with_its_answer(page):
     assert page.headings == HEADINGS
     sections = page.source.split("<section>")[1:]
-    assert len(sections) == 8
+    assert len(sections) == 9
     for section in sections:
         assert re.match(r'\s*<h2>[^<]+</h2>\s*<p class="answer">', section)
 
@@ -186,7 +187,7 @@ def test_the_same_bytes_twice(folder):
 def test_what_the_map_says(folder, page):
     found = ImportanceMap.load(folder)
     verdicts = found.verdicts
-    assert page.answer(HEADINGS[0]) == "No: some frames matter more than others (p = 0.001)."
+    assert page.answer(HEADINGS[1]) == "No: some frames matter more than others (p = 0.001)."
     counted = Counter(verdicts.verdict)
     assert f"Of 50 segments {counted['helps']} help, {counted['hurts']} hurt" in page.words
     best = int(np.argmax(found.importance))
@@ -201,7 +202,7 @@ def test_what_the_map_says(folder, page):
     ]  # fmt: skip
     assert [row[3] for row in harmful] == [f"{v:+.4g}" for v in np.sort(found.importance)[:10]]
     assert [row[3] for row in everything] == [f"{v:+.4g}" for v in found.importance]
-    assert f"reliability is {found.quality.reliability:.2f} of 1" in page.answer(HEADINGS[2])
+    assert f"reliability is {found.quality.reliability:.2f} of 1" in page.answer(HEADINGS[3])
     baselines = dict(row[:2] for row in page.table("after training on", "mean", "standard error"))
     assert baselines["all frames"] == f"{found.baseline.all_frames.mean:.4g}"
 
@@ -223,17 +224,17 @@ def test_what_the_other_results_say(folder, page):
     plan_, certificate = Plan.load(folder), Certificate.load(folder)
     curation, transfer = Curation.load(folder), r2rise.Transfer.load(folder)
     shares = plan_.variance.shares()
-    assert f"{100 * max(shares.values()):.0f} %, comes from" in page.answer(HEADINGS[3])
+    assert f"{100 * max(shares.values()):.0f} %, comes from" in page.answer(HEADINGS[4])
     assert plan_.in_words() in page.words
-    assert page.answer(HEADINGS[4]) == certificate.in_words()
+    assert page.answer(HEADINGS[5]) == certificate.in_words()
     assert page.table("", "difference")[0][1] == str(certificate.area_top_random)
-    assert page.answer(HEADINGS[5]) == curation.in_words()
+    assert page.answer(HEADINGS[6]) == curation.in_words()
     edits = page.table("demonstration", "frames", "why")
     assert [(int(d), frames) for d, frames, _ in edits] == [
         (edit.demonstration, f"{edit.start} to {edit.stop - 1}") for edit in curation.edits
     ]
     compared = r2rise.Comparison.load(folder)
-    assert f"{compared.spearman.value:.2f} (" in page.answer(HEADINGS[6])
+    assert f"{compared.spearman.value:.2f} (" in page.answer(HEADINGS[7])
     passed = [cell.certificate.outcome for cell in transfer.cells].count("pass")
     assert f"{passed} of 4 pairs of learner and map pass" in page.words
     found = ImportanceMap.load(folder)
@@ -432,7 +433,7 @@ FORETOLD = Prediction(
 )  # fmt: skip
 def test_words_for_every_case(tmp_path, changes, expected):
     page = page_with(tmp_path, A_MAP.model_copy(update=changes))
-    assert page.headings == HEADINGS
+    assert page.headings == HEADINGS[1:]
     assert expected in page.words
 
 

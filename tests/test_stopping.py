@@ -38,7 +38,11 @@ def by_hand(study: Study, noise: float = 3.0, n_blocks: int = 10) -> Ledger:
     header = LedgerHeader(study.design_part(), tuple(DEMONSTRATIONS.lengths.tolist()), D)
     tasks = study_tasks(study, D)[: 3 + n_blocks * SIZE]
     generator = np.random.default_rng(3)
-    returns = [np.array(WORTH)[task.mask(D)].sum() + noise * generator.normal() for task in tasks]
+    drawn = [noise * generator.normal() for _ in tasks]
+    returns = [
+        np.array(WORTH)[task.mask(D)].sum() + (own if task.kind == "design" else 0.0)
+        for task, own in zip(tasks, drawn, strict=True)
+    ]
     pairs = zip(tasks, returns, strict=True)
     return Ledger(header, [Record(*task.key, np.array([value])) for task, value in pairs])
 

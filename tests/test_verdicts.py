@@ -143,11 +143,16 @@ ONE_MISSING = [
 ]
 
 
-@pytest.mark.parametrize("against", [Baseline(), *ONE_MISSING, gaining(0), gaining(-5)])
+@pytest.mark.parametrize("against", [Baseline(), *ONE_MISSING])
 def test_without_a_gain_there_is_no_margin(against):
     judged = verdicts_of(found([0.0, 9.0, -9.0]), against)
     assert judged.margin is None
     assert judged.verdict == ("unresolved", "helps", "hurts")
+
+
+@pytest.mark.parametrize("gain", [0, -5])
+def test_a_policy_that_gains_nothing_has_no_verdicts(gain):
+    assert verdicts_of(found([0.0, 9.0, -9.0]), gaining(gain)) is None
 
 
 def test_one_shared_seed_resolves_nothing():
