@@ -67,9 +67,10 @@ def first(name: str, n_demonstrations: int) -> Demonstrations:
 
 LONG = {name: {"n_epochs": 100} for name in ("bc", "imitation-bc", "bco")}
 LONGER = {name: {"n_epochs": 300} for name in ("bc", "imitation-bc", "bco")}
+CARTPOLE = {name: {"n_epochs": 10} for name in ("bc", "imitation-bc")} | {"bco": {"n_epochs": 30}}
 PLANTED = LONG | {"gail": FAST_PPO, "airl": FAST_PPO, "sqil": SHORT_SQIL}
 CASES = {
-    "CartPole": Case("CartPole-v1", lambda: first("cartpole_whole", 5), 100),
+    "CartPole": Case("CartPole-v1", lambda: first("cartpole_whole", 5), 100, CARTPOLE),
     "Pendulum": Case("Pendulum-v1", lambda: first("pendulum", 5), 40, LONG | PENDULUM),
     "Hopper": Case("r2rise/Hopper-v0", lambda: first("hopper", 2), 100, LONGER),
     "LunarLander": Case("r2rise/LunarLander-v0", lambda: first("lunarlander", 5), 40, LONG),

@@ -2,9 +2,12 @@
 
     python benchmarks/longer_training.py [--cases cartpole-5 hopper ...]
 
+    python benchmarks/longer_training.py --page
+
 For each case the training check, a map, a curation, and then the return of all frames and of the
 curated ones from a quarter of the chosen amount to 64 times it, with training seeds that nothing
-else has seen. Writes `results/longer_training.json`, case by case.
+else has seen. Writes `results/longer_training.json`, case by case. `--page` writes the picture
+`docs/images/longer_training.png` and the tables of `docs/training.md` from it.
 """
 
 import argparse
@@ -25,7 +28,17 @@ from r2rise.tasks import path_tasks
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "longer_training.json"
+PAGE = HERE.parent / "docs" / "training.md"
 OTHER_SEED = 1000
+NAMES = {
+    "cartpole-5": "CartPole 5-9 (`examples/cartpole.npz`)",
+    "cartpole-0": "CartPole 0-4 (`examples/cartpole-0-4.npz`)",
+    "cartpole-10": "CartPole 10-14",
+    "reaching": "reaching (`examples/reaching.py`)",
+    "pendulum": "Pendulum, 5 x 200",
+    "hopper": "Hopper, 2 x 300",
+    "lunarlander": "LunarLander, 5",
+}
 
 
 class Case(NamedTuple):
@@ -114,10 +127,77 @@ def curves(case: Case, importance: ImportanceMap, curation: Curation) -> dict[st
     return found
 
 
+def page(text: str) -> str:
+    """Return the page with the tables of the results in it."""
+    known = json.loads(RESULTS.read_text())
+    for mark, table in (("outcomes", outcomes(known)), ("curves", curve_rows(known))):
+        start, stop = f"<!-- {mark} -->\n", f"<!-- end of {mark} -->"
+        before, _, rest = text.partition(start)
+        _, _, after = rest.partition(stop)
+        text = f"{before}{start}{table}{stop}{after}"
+    return text
+
+
+def outcomes(known: dict[str, Any]) -> str:
+    rows = [
+        "| demonstrations | chosen updates | finding | outcome of `curate` | left out | "
+        "`explain`, `curate` on one core |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, own in known.items():
+        rows.append(
+            f"| {NAMES[name]} | {own['chosen']} | `{own['finding']}` | `{own['outcome']}` | "
+            f"{own['n_dropped']} | {own['explain_seconds']:.0f} s, {own['curate_seconds']:.0f} s |"
+        )
+    return "\n".join(rows) + "\n"
+
+
+def curve_rows(known: dict[str, Any]) -> str:
+    shares = [f"x {2.0**k:g}" for k in range(-2, 7)]
+    rows = [f"| | {' | '.join(shares)} |", f"|---|{'---|' * len(shares)}"]
+    for name, own in known.items():
+        for arm in ("all_frames", "curated"):
+            means = own["curves"][arm]["mean"]
+            cells = " | ".join(f"{mean:.4g}" for mean in means)
+            rows.append(f"| {NAMES[name]}, {arm.replace('_', ' ')} | {cells} |")
+    return "\n".join(rows) + "\n"
+
+
+def draw(path: Path) -> None:
+    """Draw the curves of the two CartPole sets side by side."""
+    import matplotlib.pyplot as plt
+
+    known = json.loads(RESULTS.read_text())
+    figure, both = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
+    for axes, name in zip(both, ("cartpole-5", "cartpole-0"), strict=True):
+        own = known[name]["curves"]
+        for arm, colour, marker in (("all_frames", "0.35", "s"), ("curated", "#0072b2", "D")):
+            means, errors = (np.array(own[arm][key]) for key in ("mean", "std_error"))
+            axes.errorbar(
+                own["amounts"], means, yerr=2 * errors, color=colour, marker=marker, capsize=3,
+                label=arm.replace("_", " "),
+            )  # fmt: skip
+        axes.axvline(known[name]["chosen"], color="0.6", linestyle="--", label="chosen")
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(own["amounts"], [str(a) for a in own["amounts"]], rotation=45)
+        title = f"{NAMES[name].partition(' (')[0]}: {known[name]['outcome'].replace('_', ' ')}"
+        axes.set(xlabel="updates", title=title)
+    both[0].set_ylabel("mean return")
+    both[0].legend(frameon=False, loc="lower right")
+    figure.savefig(path, dpi=150, metadata={"Software": None})
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", nargs="*", choices=list(CASES), default=list(CASES))
-    for name in parser.parse_args().cases:
+    parser.add_argument("--page", action="store_true")
+    asked = parser.parse_args()
+    if asked.page:
+        text = PAGE.read_text()
+        PAGE.write_text(page(text))
+        draw(PAGE.parent / "images" / "longer_training.png")
+        return
+    for name in asked.cases:
         known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
         known[name] = measured(CASES[name]())
         RESULTS.write_text(json.dumps(known, indent=1) + "\n")

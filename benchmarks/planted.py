@@ -78,7 +78,7 @@ class Row:
 
 TABLE = "r2rise_envs.planted:Table"
 LABELS = {TABLE: "the tabular learner"}
-LONG = {"n_epochs": 100}
+SHORT, USUAL, LONG = {"n_epochs": 10}, {"n_epochs": 30}, {"n_epochs": 100}
 SHORT_SQIL = {"total_steps": 1000, "learning_rate": 1e-3, "batch_size": 64}
 FAST_PPO = {
     "total_steps": 8192, "n_steps": 32, "learning_rate": 3e-3, "disc_learning_rate": 5e-3,
@@ -86,10 +86,10 @@ FAST_PPO = {
     "ent_coef": 0.01, "gamma": 0.9,
 }  # fmt: skip
 ROWS = (
-    Row(ROUNDS, "bc"),
+    Row(ROUNDS, "bc", SHORT),
     *[Row(name, "bc", LONG) for name in (ROUNDS, CORRIDOR, REACH)],
-    *[Row(name, "bco", n_seeds=3) for name in (ROUNDS, REACH)],
-    Row(ROUNDS, "imitation-bc", n_seeds=2),
+    *[Row(name, "bco", USUAL, n_seeds=3) for name in (ROUNDS, REACH)],
+    Row(ROUNDS, "imitation-bc", SHORT, n_seeds=2),
     Row(ROUNDS, "sqil", SHORT_SQIL, n_seeds=1, budgets=(32, 64)),
     Row(ROUNDS, "gail", FAST_PPO, n_seeds=1, budgets=(64,)),
     Row(ROUNDS, "airl", FAST_PPO, n_seeds=1, budgets=(64,)),

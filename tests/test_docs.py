@@ -123,3 +123,10 @@ def test_the_table_of_the_method_is_the_benchmarks_result():
         found = result["spearman"][recipe]
         want = [f"{found[n]['median']:.2f}" if n in found else "-" for n in sizes]
         assert [cell.strip() for cell in cells.split("|")] == want, recipe
+
+
+def test_the_tables_of_the_training_page_are_the_benchmarks_results():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "benchmarks")
+        module = runpy.run_path(str(ROOT / "benchmarks" / "longer_training.py"))
+    assert module["page"](PAGES["training.md"]) == PAGES["training.md"]

@@ -130,8 +130,8 @@ def test_a_question_that_has_no_answer_fails_the_job(bench):
 
 
 def test_a_study_that_has_no_more_time_ends_after_a_block(bench):
-    slow = {"name": "toys:Additive", "settings": {"seed_noise": 1.0, "seconds": 0.05}}
-    asked = bench.submit(budget=512, until={"seconds": 4.0}, algorithm=slow)
+    slow = {"name": "toys:Additive", "settings": {"seed_noise": 1.0, "seconds": 0.1}}
+    asked = bench.submit(budget=512, until={"seconds": 12.0}, algorithm=slow)
     job = bench.wait(asked, "succeeded", "failed")
     assert 32 <= job.revision < 512
     ledger = bench.store.ledger(job.id, (40, 40), 8)

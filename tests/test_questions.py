@@ -57,4 +57,6 @@ def test_the_page_shows_what_the_commands_print(printed):
 
 def test_the_page_runs_every_command_that_answers():
     commands = {line.split()[1] for block in blocks(PAGE, "sh") for line in block.splitlines()}
-    assert commands == {"plan", "explain", "certify", "curate", "compare", "transfer", "report"}
+    assert commands == {
+        "check-training", "plan", "explain", "certify", "curate", "compare", "transfer", "report",
+    }  # fmt: skip

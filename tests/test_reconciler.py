@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import learning
 import pytest
 import toys
 
@@ -207,4 +208,22 @@ def test_workers_that_do_not_come_back_are_started_anew(tmp_path, monkeypatch):
     done = bench.wait(job, "succeeded", "failed")
     assert (done.progress.done, done.progress.failed) == (68, 0)
     assert len(pools) == 2
+    bench.stop()
+
+
+def test_a_job_whose_training_is_open_is_checked_first_and_gives_the_librarys_map(tmp_path):
+    """What is chosen is stored with the job; a server that takes over reads it from there."""
+    bench = Bench(tmp_path)
+    bench.reconciler.start()
+    asked = learning.study(budget=32).model_dump(mode="json")
+    job = bench.submit(**{name: asked[name] for name in ("environment", "algorithm", "evaluation")},
+                       budget=32)  # fmt: skip
+    assert job.study.training.curve is None
+    done = bench.wait(job, "succeeded", "failed")
+    library = r2rise.explain(DEMONSTRATIONS, job.study)
+    assert done.study == library.study
+    assert (done.study.training.curve.chosen, done.study_hash) == (400, library.study_hash)
+    assert bench.importance(done) == without_times(library)
+    records = bench.store.ledger(done.id, (40, 40), 8).records("training_check")
+    assert len(records) == 4 * 5
     bench.stop()

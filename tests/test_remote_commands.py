@@ -58,7 +58,11 @@ def test_waiting_takes_few_requests(server, dataset):
 
 def test_an_estimate_stores_nothing(client, dataset):
     before = [job.id for job in client.jobs.list()]
-    found = client.jobs.estimate(dataset, environment="CartPole-v1", retrainings=10)
+    named = {"name": "bc", "settings": {"n_updates": 70}}
+    found = client.jobs.estimate(
+        dataset, environment="CartPole-v1", algorithm=named, retrainings=10
+    )
+    assert found.training_check is None
     assert found.study.budget.retrainings == 10
     assert found.cost.retrainings == 10 + 20 + 1  # masks, all frames, random actions
     assert found.cost.episodes == 31 * found.study.evaluation.n_episodes
@@ -66,6 +70,13 @@ def test_an_estimate_stores_nothing(client, dataset):
     assert [job.id for job in client.jobs.list()] == before
     with pytest.raises(Refused, match="my_robot:Reach-v0"):
         client.jobs.estimate(dataset, environment="my_robot:Reach-v0")
+
+
+def test_an_estimate_says_that_the_training_is_to_be_checked(client, dataset):
+    found = client.jobs.estimate(dataset, environment="CartPole-v1", retrainings=10)
+    assert found.cost.retrainings == 10 + 20 + 1 + 16 * 7  # seeds at each amount
+    assert found.study.algorithm.settings["n_updates"] is None
+    assert "16 training seeds, each for 6400 updates" in found.training_check
 
 
 def test_what_a_server_has(client):
@@ -128,7 +139,8 @@ def test_a_map_as_picture_and_estimates_from_the_command_line(server, done, tmp_
     assert len(found["study"]["masking"]["boundaries"]) == 5
     out, err = run("jobs", "submit", str(DEMOS), *options, "--url", server.url)
     assert re.fullmatch(
-        r"CartPole-v1, bc: \d+ retrainings, \d+ episodes, at most \d+ steps of the environment\n",
+        r"CartPole-v1, bc: \d+ retrainings, \d+ episodes, at most \d+ steps of the environment\n"
+        r"For how long masks are trained is to be checked. Training check: all frames with 16 .*\n",
         out,
     )
     assert "No job was created" in err

@@ -177,5 +177,7 @@ def _print_estimate(found: "DryRun", *, json: bool) -> None:
         f"{study.environment.id}, {study.algorithm.name}: {at_most}{cost.retrainings} retrainings, "
         f"{cost.episodes} episodes, at most {cost.most_steps} steps of the environment"
     )
+    if found.training_check is not None:
+        typer.echo(f"For how long masks are trained is to be checked. {found.training_check}")
     warn(found.warnings)
     typer.echo("No job was created; leave out --dry-run for that.", err=True)
