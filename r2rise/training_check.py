@@ -6,6 +6,7 @@ from typing import IO, TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
+from r2rise.errors import MissingExtra, UnknownName
 from r2rise.notices import Notice
 from r2rise.results import WITH_FIGURE, Result
 from r2rise.study import Study
@@ -124,11 +125,17 @@ def training_notices(study: Study) -> Iterator[Notice]:
 
 
 def _about_amounts(study: Study) -> Iterator[Notice]:
-    """Say where masks are trained for different amounts, or for one that nobody checked."""
+    """Say where masks are trained for different amounts, or for one that nobody checked.
+
+    Nothing is said where the algorithm is not at hand: maps are also computed without it.
+    """
     from r2rise.algorithms import counts_training
 
     algorithm = study.algorithm
-    counted = counts_training(algorithm)
+    try:
+        counted = counts_training(algorithm)
+    except (UnknownName, MissingExtra):
+        return
     if counted is not None and counted.instead and algorithm.settings.get(counted.instead):
         detail = (
             f"{counted.instead} trains masks that keep more frames for longer, so that a segment "

@@ -181,6 +181,14 @@ def test_nobody_checked_a_learner_that_does_not_count_its_training():
     assert "training_unchecked" not in [notice.code for notice in named.warnings]
 
 
+def test_a_map_is_computed_again_where_the_algorithm_is_not_at_hand(tmp_path):
+    found = r2rise.explain(DEMOS, worth.study((1.0,) * 8), out=tmp_path)
+    gone = found.study.algorithm.model_copy(update={"name": "gone:Worth"})
+    elsewhere = found.study.model_copy(update={"algorithm": gone})
+    again = r2rise.importance_map(Ledger.load(tmp_path / "ledger.npz"), elsewhere)
+    np.testing.assert_array_equal(again.importance, found.importance)
+
+
 def test_a_plan_chooses_the_amount_that_its_study_names(tmp_path):
     worths = np.linspace(-1, 2, 8).tolist()
     found = r2rise.plan(DEMOS, study(worth=worths), out=tmp_path)
