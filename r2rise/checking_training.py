@@ -9,39 +9,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2rise.algorithms import (
-    CountsTraining,
-    TrainsMany,
     amount_of,
-    counts_training,
     leaves_amount_open,
-    make_algorithm,
     with_amount,
     without_amount,
 )
 from r2rise.clock import Clock
 from r2rise.demonstrations import Demonstrations
-from r2rise.engines import Engine
-from r2rise.errors import NotReady, StudyError
+from r2rise.engines import Engine, SharedEngine
+from r2rise.errors import NotReady
 from r2rise.journal import check_same_design
 from r2rise.ledger import Record, read_header
 from r2rise.mapping import versions
+from r2rise.masks import BALANCED_BLOCK_SIZE
 from r2rise.output import OutputDirectory
-from r2rise.resolution import resolve
+from r2rise.resolution import SHARD_SIZE, resolve
 from r2rise.results import now
-from r2rise.runner import OnProgress, Runner, RunsTasks
-from r2rise.stopping import block_size
+from r2rise.runner import OnProgress, Runner, RunsTasks, make_engine
 from r2rise.study import Study
-from r2rise.study_parts import AlgorithmSpec
+from r2rise.study_parts import AlgorithmSpec, Masking
 from r2rise.tasks import Task, baseline_tasks, path_tasks
+from r2rise.training_amounts import amounts_tried, n_seeds, price_words, unit_of
 from r2rise.training_check import TrainingCheck, training_words
-from r2rise.training_parts import MapTurnover, TrainingCurve
+from r2rise.training_parts import TrainingCurve
 from r2rise.training_rule import choose_amount
-from r2rise.turnover import LONGER, map_turnover
+from r2rise.turnover import map_turnover
 
 logger = logging.getLogger(__name__)
-
-_TOGETHER, _ONE_BY_ONE = (16, 6), (4, 4)
-"""Training seeds and doublings for learners that train masks together, and for the others."""
 
 
 def check_training(
@@ -61,7 +55,8 @@ def check_training(
         study: What is asked; `training` says how many seeds and amounts are tried. An amount that
             the algorithm's settings name is left out of account.
         maps: Also compare the map at the chosen amount with that at four times as much.
-        ledger: Ledger file of the check's own retrainings, to go on from.
+        ledger: Ledger file of the check's own retrainings, to go on from; those of `maps` lie in
+            `turnover.npz` beside it.
         workers: Worker processes; 0 retrains in this process.
         engine: Where shards run, instead of `workers`. It is closed at the end.
         on_progress: Called after each shard.
@@ -72,17 +67,10 @@ def check_training(
         NotReady: When fewer than 2 training seeds succeed at every amount.
         StudyFailed: When more retrainings fail than the study allows.
     """
-    resolved = opened(resolve(study, demonstrations).study)
-    runner = Runner(
-        resolved,
-        demonstrations,
-        ledger=ledger,
-        workers=workers,
-        engine=engine,
-        on_progress=on_progress,
-    )
-    with runner:
-        return training_check(runner, demonstrations.n_frames, maps=maps)
+    asked = opened(resolve(study, demonstrations).study)
+    path = Path(ledger) if ledger is not None else None
+    with SharedEngine(lambda: engine or make_engine(workers)) as shared:
+        return _checked(asked, demonstrations, path, shared, maps=maps, on_progress=on_progress)
 
 
 def with_training(
@@ -122,11 +110,45 @@ def with_training(
     if chosen is not None:
         return chosen
     own = OutputDirectory(path.parent).training_ledger if path is not None else None
+    return _checked(
+        study, demonstrations, own, engine, maps=maps, on_progress=on_progress, clock=clock
+    ).study
+
+
+def _checked(
+    study: Study,
+    demonstrations: Demonstrations,
+    ledger: Path | None,
+    engine: Engine,
+    *,
+    maps: bool,
+    on_progress: OnProgress | None,
+    clock: Clock | None = None,
+) -> TrainingCheck:
+    logger.info("%s", price_words(study, demonstrations.n_frames, maps=maps))
+    runner = Runner(
+        _whole(study), demonstrations, ledger=ledger, engine=engine, on_progress=on_progress,
+        clock=clock,
+    )  # fmt: skip
+    with runner:
+        found = training_check(runner, study, demonstrations.n_frames)
+    if not maps:
+        return found
+    own = ledger.with_name("turnover.npz") if ledger is not None else None
     runner = Runner(
         study, demonstrations, ledger=own, engine=engine, on_progress=on_progress, clock=clock
     )
     with runner:
-        return training_check(runner, demonstrations.n_frames, maps=maps).study
+        turnover = map_turnover(runner, found.curve.chosen)
+    training = found.study.training.model_copy(update={"turnover": turnover})
+    return found.model_copy(update={"study": found.study.model_copy(update={"training": training})})
+
+
+def _whole(study: Study) -> Study:
+    """Return the study with a masking that all studies share: the check masks nothing."""
+    masking = Masking(segment_length="all", design="balanced", block_size=BALANCED_BLOCK_SIZE)
+    execution = study.execution.model_copy(update={"shard_size": SHARD_SIZE})
+    return study.model_copy(update={"masking": masking, "execution": execution})
 
 
 def _chosen_before(study: Study, earlier: Study | None, ledger: Path | None) -> Study | None:
@@ -150,12 +172,10 @@ def _at(study: Study, amount: int | None) -> Study:
     return study.model_copy(update={"algorithm": with_amount(study.algorithm, amount)})
 
 
-def training_check(runner: RunsTasks, n_frames: int, *, maps: bool = False) -> TrainingCheck:
-    """Check the training of a runner's study, which leaves its amount open: see above."""
-    study, n_segments = runner.study, len(runner.segments)
+def training_check(runner: RunsTasks, study: Study, n_frames: int) -> TrainingCheck:
+    """Check the training of a study that leaves its amount open, on a runner of any masking."""
     amounts = amounts_tried(study, n_frames)
-    logger.info("%s", price_words(study, n_frames, maps=maps))
-    tasks = check_tasks(study, n_segments, n_frames)
+    tasks = check_tasks(study, len(runner.segments), n_frames)
     records = runner.run(tasks)
     if len(records) < len(tasks):
         raise NotReady(
@@ -168,10 +188,9 @@ def training_check(runner: RunsTasks, n_frames: int, *, maps: bool = False) -> T
         raise NotReady("The training check needs the returns of random actions.")
     curve = _curve(study, amounts, _table(trained, len(amounts)), float(random_policy[0]))
     logger.info("%s", training_words(curve))
-    turnover = map_turnover(runner, curve.chosen) if maps else None
     return TrainingCheck(
         created_at=now(),
-        study=settled(study, curve, turnover),
+        study=settled(study, curve),
         n_retrainings=len(trained),
         n_failed=sum(record.status == "failed" for record in trained),
         versions=versions(),
@@ -181,50 +200,9 @@ def training_check(runner: RunsTasks, n_frames: int, *, maps: bool = False) -> T
 def check_tasks(study: Study, n_segments: int, n_frames: int) -> list[Task]:
     """Return random actions, and all frames with each seed at each amount."""
     whole = np.ones(n_segments, dtype=bool)
-    masks = [[whole]] * _seeds_and_doublings(study)[0]
+    masks = [[whole]] * n_seeds(study)
     paths = path_tasks("training_check", study, masks, amounts_tried(study, n_frames))
     return [*baseline_tasks(study, n_segments, 0), *paths]
-
-
-def amounts_tried(study: Study, n_frames: int) -> tuple[int, ...]:
-    """Return the amounts of training that are tried: a least one, doubled again and again.
-
-    Raises:
-        StudyError: When the algorithm does not say how it counts its training.
-    """
-    algorithm = make_algorithm(study.algorithm)
-    if not isinstance(algorithm, CountsTraining):
-        raise StudyError(
-            f"The algorithm {study.algorithm.name!r} does not say how it counts its training, so "
-            f"that it cannot be checked: give its class `training_amount` and `least_amount` "
-            f"(docs/algorithms.md), or explain without a check.",
-            field="algorithm.name",
-        )
-    least = algorithm.least_amount(n_frames)
-    return tuple(least * 2**k for k in range(_seeds_and_doublings(study)[1] + 1))
-
-
-def n_checked(study: Study, n_frames: int) -> int:
-    """Return how many policies the check of a study evaluates, random actions not counted."""
-    return _seeds_and_doublings(study)[0] * len(amounts_tried(study, n_frames))
-
-
-def price_words(study: Study, n_frames: int, *, maps: bool = False) -> str:
-    """Return what the check of a study takes, before it is spent."""
-    amounts, (n_seeds, _) = amounts_tried(study, n_frames), _seeds_and_doublings(study)
-    unit = _unit(study)
-    return (
-        f"Training check: all frames with {n_seeds} training seeds, each for {amounts[-1]} {unit} "
-        f"and evaluated {len(amounts)} times on the way, from {amounts[0]} {unit} on."
-        f"{_price_of_maps(study) if maps else ''}"
-    )
-
-
-def _price_of_maps(study: Study) -> str:
-    return (
-        f" Then {block_size(study)} masks, each for {LONGER} times the amount that is chosen and "
-        f"evaluated at both."
-    )
 
 
 def opened(study: Study) -> Study:
@@ -234,22 +212,10 @@ def opened(study: Study) -> Study:
     return study.model_copy(update={"algorithm": algorithm, "training": training})
 
 
-def settled(study: Study, curve: TrainingCurve, turnover: MapTurnover | None) -> Study:
-    """Return a study with the amount of training that was chosen, and what was found of it."""
-    training = study.training.model_copy(update={"curve": curve, "turnover": turnover})
+def settled(study: Study, curve: TrainingCurve) -> Study:
+    """Return a study with the amount of training that was chosen."""
+    training = study.training.model_copy(update={"curve": curve})
     return _at(study, curve.chosen).model_copy(update={"training": training})
-
-
-def _unit(study: Study) -> str:
-    amount = counts_training(study.algorithm)
-    return amount.unit if amount else ""
-
-
-def _seeds_and_doublings(study: Study) -> tuple[int, int]:
-    together = isinstance(make_algorithm(study.algorithm), TrainsMany)
-    seeds, doublings = _TOGETHER if together else _ONE_BY_ONE
-    asked = study.training
-    return asked.check_seeds or seeds, asked.check_doublings or doublings
 
 
 def _table(records: Sequence[Record], n_amounts: int) -> NDArray[np.float64]:
@@ -271,7 +237,7 @@ def _curve(
     choice = choose_amount(returns, random_policy)
     std_error = returns.std(axis=0, ddof=1) / np.sqrt(len(returns))
     return TrainingCurve(
-        unit=_unit(study),
+        unit=unit_of(study),
         amounts=tuple(amounts),
         mean_return=tuple(returns.mean(axis=0).tolist()),
         std_error=tuple(std_error.tolist()),

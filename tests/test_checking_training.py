@@ -168,6 +168,28 @@ def test_a_check_goes_on_where_it_was_stopped(tmp_path):
     assert found.study == r2rise.explain(DEMOS, study()).study
 
 
+def test_a_check_serves_whatever_masks_and_budget_come_after_it(tmp_path):
+    """As where time ended the first run: with a limit `auto` may mean another design."""
+    found = r2rise.check_training(DEMOS, study(), ledger=tmp_path / "training.npz")
+    engine = Counting()
+    masking = {"segment_length": 20, "design": "balanced", "keep_probability": 0.7}
+    other = study(budget=8).model_copy(update={"masking": r2rise.Masking(**masking)})
+    explained = r2rise.explain(DEMOS, other, out=tmp_path, engine=engine)
+    assert "training_check" not in engine.kinds
+    assert explained.study.training == found.study.training
+
+
+def test_maps_at_two_amounts_are_compared(tmp_path):
+    own = study(worth=[0.5, 0.35, -0.2, 0.15, 0.3, -0.3, 0.2, 0.0], noise=0.01)
+    found = r2rise.check_training(DEMOS, own, maps=True, ledger=tmp_path / "training.npz")
+    turnover = found.study.training.turnover
+    assert turnover.amounts == (found.curve.chosen, 4 * found.curve.chosen)
+    assert turnover.n_masks == 32  # a fold-over block of 8 segments
+    assert turnover.spearman == pytest.approx(1.0, abs=0.05)  # worth is a share of the return
+    assert "map_depends_on_training" not in [notice.code for notice in found.notices()]
+    assert len(Ledger.load(tmp_path / "turnover.npz").records("training_maps")) == 64
+
+
 def test_a_map_warns_of_what_the_check_found():
     found = r2rise.explain(DEMOS, study(curve="rises"))
     assert [notice.code for notice in found.headlines] == ["still_rising"]
@@ -213,6 +235,7 @@ def test_one_training_and_many_give_the_same_returns(settings):
     own = Study(
         environment="CartPole-v1",
         algorithm={"name": "bc", "settings": {"hidden_sizes": [8], **settings}},
+        masking={"segment_length": "all"},  # as in the check, whatever is asked
         training={"check_seeds": 2, "check_doublings": 2},
         evaluation={"n_episodes": 2, "max_steps": 50},
     )

@@ -36,7 +36,7 @@ def map_question(runner: StoredRunner, has_enough: Callable[[], bool]) -> Questi
 
 def training_question(runner: StoredRunner, n_frames: int) -> Question:
     """Return the question that comes first where a study leaves its amount of training open."""
-    return lambda: training_check(runner, n_frames)
+    return lambda: training_check(runner, runner.study, n_frames)
 
 
 def question_about_maps(
