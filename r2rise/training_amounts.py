@@ -38,7 +38,8 @@ def price_words(study: Study, n_frames: int, *, maps: bool = False) -> str:
     amounts, unit = amounts_tried(study, n_frames), unit_of(study)
     return (
         f"Training check: all frames with {n_seeds(study)} training seeds, each for "
-        f"{amounts[-1]} {unit} and evaluated {len(amounts)} times on the way, from {amounts[0]} {unit} on."
+        f"{amounts[-1]} {unit} and evaluated {len(amounts)} times on the way, from {amounts[0]} "
+        f"{unit} on."
         f"{_price_of_maps(study) if maps else ''}"
     )
 
