@@ -13,7 +13,7 @@ import r2rise
 from r2rise import Certificate, Curation, Demonstrations, ImportanceMap, Transfer
 from r2rise_service.models import JobInfo
 
-OTHER = {"name": "bc", "settings": {"n_epochs": 3}}
+OTHER = {"name": "bc", "settings": {"n_updates": 15}}
 
 
 @pytest.fixture(scope="module")
@@ -103,8 +103,8 @@ def test_the_transfer_is_that_of_the_library(server, explained, other, transferr
         file = server.client.get(f"/jobs/{transferred.id}/retrainings", params=params).content
         with np.load(io.BytesIO(file)) as arrays:
             ledgers.append(len(arrays["index"]))
-            epochs = json.loads(str(arrays["meta"]))["design"]["algorithm"]["settings"]["n_epochs"]
-            assert epochs == (2, 3)[part]
+            epochs = json.loads(str(arrays["meta"]))["design"]["algorithm"]["settings"]["n_updates"]
+            assert n_updates == (10, 15)[part]
     assert sum(ledgers) == transferred.progress.done == transferred.progress.total
     path = f"/jobs/{transferred.id}/retrainings?part=2"
     check(server.client.get(path), 404, "not-found")
