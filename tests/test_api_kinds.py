@@ -103,7 +103,8 @@ def test_the_transfer_is_that_of_the_library(server, explained, other, transferr
         file = server.client.get(f"/jobs/{transferred.id}/retrainings", params=params).content
         with np.load(io.BytesIO(file)) as arrays:
             ledgers.append(len(arrays["index"]))
-            epochs = json.loads(str(arrays["meta"]))["design"]["algorithm"]["settings"]["n_updates"]
+            design = json.loads(str(arrays["meta"]))["design"]
+            n_updates = design["algorithm"]["settings"]["n_updates"]
             assert n_updates == (10, 15)[part]
     assert sum(ledgers) == transferred.progress.done == transferred.progress.total
     path = f"/jobs/{transferred.id}/retrainings?part=2"
