@@ -151,7 +151,7 @@ def test_what_a_server_left_in_the_second_stage_is_done_by_the_next_one(tmp_path
     second = Bench(tmp_path)
     left = second.store.job("me", job.id)
     assert left.status == "running"
-    assert 16 * 4 + 20 <= left.progress.done < left.progress.total == 16 * 4 + 40 * 3
+    assert 16 * 4 + 20 <= left.progress.done < left.progress.total == 16 * 4 + 40 * 2
     second.reconciler.start()
     done = second.wait(job, "succeeded", "failed")
     oracle = r2rise.curate(DEMONSTRATIONS, base[1])
