@@ -18,6 +18,7 @@ from r2rise.clock import Clock
 from r2rise.demonstrations import Demonstrations
 from r2rise.engines import Engine, SharedEngine
 from r2rise.errors import NotReady
+from r2rise.intervals import mean_returns
 from r2rise.journal import check_same_design
 from r2rise.ledger import Record, read_header
 from r2rise.mapping import versions
@@ -220,8 +221,7 @@ def settled(study: Study, curve: TrainingCurve) -> Study:
 
 def _table(records: Sequence[Record], n_amounts: int) -> NDArray[np.float64]:
     """Return the mean returns of the seeds that succeeded at all amounts, (n_seeds, n_amounts)."""
-    means = [r.returns.mean() if r.status == "ok" else np.nan for r in records]
-    table = np.array(means).reshape(-1, n_amounts)
+    table = mean_returns(records).reshape(-1, n_amounts)
     complete: NDArray[np.float64] = table[np.isfinite(table).all(axis=1)]
     if len(complete) < 2:
         raise NotReady(

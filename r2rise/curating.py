@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2rise.algorithms import (
-    CountsTraining,
     TrainsMany,
     amount_of,
     counts_training,
+    least_amount_of,
     make_algorithm,
 )
 from r2rise.curation import Confirmation, Curation, Edit, LongerTraining, Trial
@@ -25,7 +25,7 @@ from r2rise.demonstrations import Demonstrations
 from r2rise.engines import Engine
 from r2rise.errors import MapError, NotReady
 from r2rise.importance import ImportanceMap
-from r2rise.intervals import mean_interval
+from r2rise.intervals import mean_interval, mean_returns
 from r2rise.mapping import versions
 from r2rise.results import now
 from r2rise.runner import OnProgress, Runner, RunsTasks
@@ -198,8 +198,7 @@ class _Curator:
         records = self._runner.run(tasks)
         self._n_retrainings += len(records)
         self._n_failed += sum(record.status == "failed" for record in records)
-        means = [r.returns.mean() if r.status == "ok" else np.nan for r in records]
-        return np.array(means, dtype=np.float64).reshape(shape)
+        return mean_returns(records).reshape(shape)
 
     def _edits(self, k: int) -> tuple[Edit, ...]:
         verdicts = self._map.verdicts
@@ -228,11 +227,12 @@ def amounts_looked_at(study: Study, n_frames: int) -> tuple[int, ...]:
     Doublings from half of the study's amount (or of the least that the algorithm knows, where the
     study names epochs); a single 0 for algorithms that do not say how they count their training.
     """
-    algorithm = make_algorithm(study.algorithm)
-    if not isinstance(algorithm, CountsTraining):
+    least = least_amount_of(study.algorithm, n_frames)
+    if least is None:
         return (0,)
-    own = amount_of(study.algorithm) or algorithm.least_amount(n_frames)
-    doublings = DOUBLINGS if isinstance(algorithm, TrainsMany) else DOUBLINGS_ONE_BY_ONE
+    own = amount_of(study.algorithm) or least
+    together = isinstance(make_algorithm(study.algorithm), TrainsMany)
+    doublings = DOUBLINGS if together else DOUBLINGS_ONE_BY_ONE
     most = max(MOST_TRAINING, own)
     amounts = (max(1, own // 2) * 2**k for k in range(doublings + 1))
     return tuple(amount for amount in amounts if amount <= most)

@@ -48,6 +48,12 @@ def mean_interval(values: NDArray[np.float64]) -> MeanInterval:
     return MeanInterval(mean=mean, lower=mean - width, upper=mean + width, n=n)
 
 
+def mean_returns(records: Sequence[Record]) -> NDArray[np.float64]:
+    """Return the mean return of each retraining, (n,); NaN where it failed."""
+    means = [r.returns.mean() if r.status == "ok" else np.nan for r in records]
+    return np.array(means, dtype=np.float64)
+
+
 def paired_returns(
     records: Sequence[Record], n_arms: int
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
@@ -58,7 +64,6 @@ def paired_returns(
     Returns:
         (n_repetitions,) bool, which are complete; and (n_complete, n_arms) returns of those.
     """
-    found = np.array([r.returns.mean() if r.status == "ok" else np.nan for r in records])
-    table = found.reshape(-1, n_arms)
-    complete = np.isfinite(table).all(axis=1)
+    table = mean_returns(records).reshape(-1, n_arms)
+    complete: NDArray[np.bool_] = np.all(np.isfinite(table), axis=1)
     return complete, table[complete]

@@ -1,6 +1,6 @@
 """What a training check tries, and what that costs."""
 
-from r2rise.algorithms import CountsTraining, TrainsMany, counts_training, make_algorithm
+from r2rise.algorithms import TrainsMany, counts_training, least_amount_of, make_algorithm
 from r2rise.errors import StudyError
 from r2rise.stopping import block_size
 from r2rise.study import Study
@@ -16,15 +16,14 @@ def amounts_tried(study: Study, n_frames: int) -> tuple[int, ...]:
     Raises:
         StudyError: When the algorithm does not say how it counts its training.
     """
-    algorithm = make_algorithm(study.algorithm)
-    if not isinstance(algorithm, CountsTraining):
+    least = least_amount_of(study.algorithm, n_frames)
+    if least is None:
         raise StudyError(
             f"The algorithm {study.algorithm.name!r} does not say how it counts its training, so "
             f"that it cannot be checked: give its class `training_amount` and `least_amount` "
             f"(docs/algorithms.md), or explain without a check.",
             field="algorithm.name",
         )
-    least = algorithm.least_amount(n_frames)
     return tuple(least * 2**k for k in range(_seeds_and_doublings(study)[1] + 1))
 
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from r2rise.algorithms.base import (
     Algorithm,
+    CountsTraining,
     NoSettings,
     Policy,
     Progress,
@@ -194,6 +195,15 @@ def counts_training(spec: AlgorithmSpec) -> TrainingAmount | None:
     if not isinstance(implementation, type):
         return None
     return getattr(implementation, "training_amount", None)
+
+
+def least_amount_of(spec: AlgorithmSpec, n_frames: int) -> int | None:
+    """Return the least amount of training worth trying on `n_frames` frames.
+
+    None where no amount can be set, or where the algorithm knows no least one.
+    """
+    algorithm = None if counts_training(spec) is None else make_algorithm(spec)
+    return algorithm.least_amount(n_frames) if isinstance(algorithm, CountsTraining) else None
 
 
 def amount_of(spec: AlgorithmSpec) -> int | None:
