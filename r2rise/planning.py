@@ -18,9 +18,10 @@ from r2rise.mapping import versions
 from r2rise.output import OutputDirectory
 from r2rise.pilot import Pilot, run_pilot
 from r2rise.proposal import RANKED, Option, Outcome, Proposer
-from r2rise.resolution import FINEST_SEGMENTS, resolve
+from r2rise.resolution import resolve
 from r2rise.results import WITH_FIGURE, Result, now
 from r2rise.runner import OnProgress, Runner, make_engine
+from r2rise.segments import FINEST_SEGMENTS
 from r2rise.study import MOST_RETRAININGS, Study
 from r2rise.study_parts import Masking
 from r2rise.wording import duration, share_of_one

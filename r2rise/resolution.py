@@ -28,7 +28,7 @@ from r2rise.ledger import LedgerHeader
 from r2rise.masks import BALANCED_BLOCK_SIZE, foldover_block_size
 from r2rise.notices import Notice
 from r2rise.power import Power
-from r2rise.segments import Segments
+from r2rise.segments import FINEST_SEGMENTS, Segments
 from r2rise.study import Study
 from r2rise.study_parts import (
     AlgorithmSpec,
@@ -38,9 +38,6 @@ from r2rise.study_parts import (
     Masking,
 )
 from r2rise.training_check import training_notices
-
-FINEST_SEGMENTS = 10
-"""Frames of the shortest segments that are chosen (the paper's grid cell)."""
 
 FEWEST_SEGMENTS = 4
 """Segments below which no longer ones are chosen; a pilot needs as many."""
