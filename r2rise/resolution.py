@@ -75,6 +75,7 @@ def resolve(study: Study, demonstrations: Demonstrations) -> Resolved:
     check_hash(study, demonstrations)
     _check_until(study)
     segments = demonstrations.segments(study.masking)
+    _check_segments(segments)
     masking = _resolve_masking(study, len(segments))
     budget, more = _round_budget(study, masking)
     notices += more
@@ -195,6 +196,16 @@ def _check_until(study: Study) -> None:
             f"until.verdicts cannot be reached: the estimator {study.estimator!r} knows an order "
             f"only. Use another estimator, or until.reliability.",
             field="until.verdicts",
+        )
+
+
+def _check_segments(segments: Segments) -> None:
+    if len(segments) < 2:
+        raise StudyError(
+            f"A map compares segments, of which it needs at least 2, but all {segments.stop[0]} "
+            f"frames are in one: use a smaller --segment-length (masking.segment_length), or more "
+            f"masking.boundaries.",
+            field="masking.segment_length",
         )
 
 
