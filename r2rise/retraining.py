@@ -71,7 +71,8 @@ class Retrainer:
         self._environment = Environment(study.environment)
         self._kept_environments = KeptEnvironments()
         self._algorithms: dict[int, Algorithm] = {}
-        algorithm = self._algorithm(1 if leaves_amount_open(study.algorithm) else 0)
+        with seeded_globals(0, study.execution.threads):  # loads torch before anything is timed
+            algorithm = self._algorithm(1 if leaves_amount_open(study.algorithm) else 0)
         self.uses_next_obs = uses_next_obs(algorithm)
         self.trains_many = isinstance(algorithm, TrainsMany)
         if isinstance(algorithm, TrainsMany):
