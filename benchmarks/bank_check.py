@@ -9,6 +9,7 @@ mean over the blocks that a study did not see. Writes `results/bank_check.json`.
 import argparse
 import json
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import blocks
@@ -138,7 +139,7 @@ def _bootstrapped(shares: Floats) -> tuple[float, float]:
 
 def _between(maps: Floats) -> float:
     """Return the mean Spearman correlation between neighbouring studies."""
-    return float(np.mean([spearmanr(a, b).statistic for a, b in zip(maps, maps[1:], strict=False)]))
+    return float(np.mean([spearmanr(a, b).statistic for a, b in pairwise(maps)]))
 
 
 def main() -> None:

@@ -12,8 +12,9 @@ from r2rise.baselines import baseline
 from r2rise.errors import NotReady
 from r2rise.estimators import Estimate, MaskedReturns, estimate
 from r2rise.estimators.demonstrations import per_demonstration
+from r2rise.failures import failures_by_segment
 from r2rise.importance import ImportanceMap
-from r2rise.ledger import Ledger, Record
+from r2rise.ledger import EMPTY_MASK, Ledger, Record
 from r2rise.map_parts import (
     Baseline,
     Dataset,
@@ -143,10 +144,15 @@ def _about(
     n_failed = len(records) - len(sample)
     if n_failed:
         detail = f"{n_failed} of {len(records)} retrainings failed and are left out."
+        n_empty = sum(record.reason == EMPTY_MASK for record in records)
+        if n_empty:
+            detail += f" {n_empty} of their masks keep no frame to train on."
         notices.append(Notice(code="failed_retrainings", detail=detail))
     if failures_follow_frames_kept(records, sample.n_frames):
         detail = "Failures go with the number of frames kept: the map describes the others only."
         notices.append(Notice(code="failures_follow_frames_kept", detail=detail))
+    if (by_segment := failures_by_segment(records, sample.n_segments)) is not None:
+        notices.append(Notice(code="failures_follow_segments", detail=by_segment))
     if found.n_waiting:
         detail = f"{found.n_waiting} retrainings wait for their block to be of full rank."
         notices.append(Notice(code="waiting_blocks", detail=detail))

@@ -117,8 +117,9 @@ def _effects_given_data(importance: Floats, errors: Floats, grid: Floats) -> Flo
     weights = np.full(len(grid), 1 / len(grid))
     for _ in range(_STEPS):
         weights *= (likelihood / (likelihood @ weights)[:, None]).mean(axis=0)
-    joint: Floats = likelihood * weights
-    return joint / joint.sum(axis=1, keepdims=True)
+    joint = likelihood * weights
+    posterior: Floats = joint / joint.sum(axis=1, keepdims=True)
+    return posterior
 
 
 def _from_noise(estimate: Estimate, known: Chosen) -> float | None:

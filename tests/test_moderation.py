@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import polygamma
+from test_estimators import drawn
 
 from r2rise.estimators.demonstrations import per_demonstration
 from r2rise.estimators.difference import difference
 from r2rise.estimators.moderation import MOST_PRIOR_BLOCKS, _inverse_trigamma, moderated
 from r2rise.estimators.sample import Estimate
-from test_estimators import drawn
 
 SHAPES = st.tuples(st.integers(2, 8), st.integers(1, 30), st.integers(0, 10**6))
 
