@@ -13,15 +13,15 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import blocks
 import numpy as np
 from numpy.typing import NDArray
-from peers_environments import Peer, Values, python_of
-from peers_measures import measures
+from peers_environments import INSTALLS, Peer, Values, python_of
+from peers_game import BANK, FreeGame, Game, Masks
+from peers_measures import from_independent_masks, measures
 from peers_page import write_page
 
 import r2rise
@@ -29,23 +29,19 @@ from r2rise import Study
 from r2rise.estimators import MaskedReturns, estimate
 from r2rise.mapping import versions
 from r2rise.masks import foldover_block_size
-from r2rise.resolution import resolve
-from r2rise.retraining import Retrainer, Shard, keep_going
-from r2rise.seeds import Seeds, retraining_seeds
+from r2rise.seeds import retraining_seeds
 from r2rise.study_parts import EstimatorName
-from r2rise.tasks import Task, baseline_tasks, design_tasks, pack_mask
+from r2rise.tasks import design_tasks
 
 Floats = NDArray[np.float64]
-Masks = NDArray[np.bool_]
+Peers = dict[str, Peer]
 
 RESULTS = Path(__file__).parent / "results" / "peers.json"
-BANK = "cartpole-5"
 BUDGETS = (128, 384, 768)
 REPETITIONS = range(1, 6)
 """Seeds of the studies and of the peers; the reference has seed 0."""
-OWN_INDEX_BUDGET, OWN_INDEX_SEED = 8192, 100
+OWN_INDEX_BUDGET, OWN_INDEX_SEED = 4096, 100
 CURATION_SEEDS, CURATION_AMOUNTS = 32, (1600, 3200)
-MASKS_AT_ONCE = 64
 
 
 class Row(NamedTuple):
@@ -74,83 +70,27 @@ ROWS = {
     "shapiq-own": Row("shapiq", "RegressionFBII", shared_seeds=False),
     "shapiq-kernelshap": Row("shapiq", "KernelSHAP", own_index=True),
     "shapiq-paired": Row("shapiq", "RegressionFBII, paired"),
+    "shapiq-paired-own": Row("shapiq", "RegressionFBII, paired", shared_seeds=False),
     "opendataval-banzhaf": Row("opendataval", "Data Banzhaf"),
     "pydvl-own": Row("pydvl", "MSR-Banzhaf", shared_seeds=False),
-    "opendataval-ame-own": Row("opendataval", "AME", shared_seeds=False, own_index=True),
 }
-
-
-class Game:
-    """What sets of segments are worth: the mean return of the policy trained on them.
-
-    Attributes:
-        seconds: Spent on retraining.
-        n_retrained: Retrainings done; what was known already is not done again.
-    """
-
-    def __init__(self) -> None:
-        self.case = blocks.CASES[BANK]()
-        self.study = resolve(self.case.study, self.case.demonstrations).study
-        self._retrainer = Retrainer(self.study, self.case.demonstrations)
-        self.segments = self._retrainer.segments
-        self._known: dict[tuple[bytes, Seeds, int], float] = {}
-        self.seconds, self.n_retrained = 0.0, 0
-        chance, *_ = self._retrainer.run(
-            Shard(tuple(baseline_tasks(self.study, self.n, 0))), keep_going
-        )
-        self.random_policy = float(chance.returns.mean())
-
-    @property
-    def n(self) -> int:
-        """Number of segments."""
-        return len(self.segments)
-
-    def worth(self, masks: Masks, seeds: Sequence[Seeds], amounts: Sequence[int] = (0,)) -> Floats:
-        """Return mean returns, (n_masks, n_amounts); without any frame those of random actions.
-
-        Args:
-            masks: (n_masks, n_segments).
-            seeds: Of each mask.
-            amounts: Of training; 0 is the study's.
-        """
-        started = time.perf_counter()
-        keys = [(pack_mask(mask), own) for mask, own in zip(masks, seeds, strict=True)]
-        for mask, own in keys:
-            if not any(mask):
-                self._known |= {(mask, own, amount): self.random_policy for amount in amounts}
-        missing = [key for key in dict.fromkeys(keys) if (*key, amounts[0]) not in self._known]
-        for start in range(0, len(missing), MASKS_AT_ONCE):
-            tasks = [
-                Task("design", 0, mask, *own, amount)
-                for mask, own in missing[start : start + MASKS_AT_ONCE]
-                for amount in amounts
-            ]
-            records = self._retrainer.run(Shard(tuple(tasks)), keep_going)
-            self.n_retrained += len(records)
-            for task, record in zip(tasks, records, strict=True):
-                if record.status != "ok":
-                    raise SystemExit(f"A retraining failed: {record.reason}")
-                key = (task.packed_mask, task.seeds, task.amount)
-                self._known[key] = float(record.returns.mean())
-        self.seconds += time.perf_counter() - started
-        return np.array([[self._known[*key, amount] for amount in amounts] for key in keys])
 
 
 def native(game: Game, row: Row, budget: int, seed: int) -> Values:
     """Return a map of this library: its design, its seeds and its estimator."""
-    name: EstimatorName = "rise" if row.method == "rise" else "difference"
     masking = game.study.masking
-    if name == "rise":
+    if row.method == "rise":
         masking = masking.model_copy(update={"design": "bernoulli", "block_size": 1})
     study = game.study.model_copy(update={"masking": masking, "seed": seed})
     tasks = design_tasks(study, game.n, range(budget))
     masks = np.array([task.mask(game.n) for task in tasks])
     returns = game.worth(masks, [task.seeds for task in tasks])[:, 0]
-    started = time.perf_counter()
+    started = time.process_time()
+    name: EstimatorName = "rise" if row.method == "rise" else "difference"
     block = np.arange(budget) // foldover_block_size(game.n) * row.shared_seeds
     sample = MaskedReturns(np.packbits(masks, axis=1), returns, block, game.segments.n_frames)
     values = estimate(name, sample).importance
-    return Values(values, time.perf_counter() - started, budget)
+    return Values(values, time.process_time() - started, budget)
 
 
 def values_of(game: Game, peer: Peer | None, row: Row, budget: int, seed: int) -> Values:
@@ -167,34 +107,16 @@ def values_of(game: Game, peer: Peer | None, row: Row, budget: int, seed: int) -
     return peer.values(row.method, game.n, budget, seed, worth)
 
 
-def measured(game: Game, values: Callable[[Game], Values]) -> dict[str, Any]:
-    """Return a map and what it took, JSON-ready."""
-    seconds, retrained = game.seconds, game.n_retrained
-    found = values(game)
-    return {
-        "values": [float(f"{value:.6g}") for value in found.values],
-        "overhead_seconds": round(found.seconds, 4),
-        "retraining_seconds": round(game.seconds - seconds, 2),
-        "retrained": game.n_retrained - retrained,
-        "calls": found.n_calls,
-    }
-
-
-def maps(game: Game, rows: Sequence[str], pythons: list[str], results: dict[str, Any]) -> None:
+def maps(game: Game, peers: Peers, rows: Sequence[str], results: dict[str, Any]) -> None:
     """Make the maps that are missing, storing each."""
-    with ExitStack() as stack:
-        peers: dict[str, Peer] = {}
-        for library in {ROWS[name].library for name in rows} - {"r2rise"}:
-            peers[library] = stack.enter_context(Peer(library, python_of(library, pythons)))
-            results.setdefault("versions", {})[library] = peers[library].versions
-        for name, seed, budget in plan(rows):
-            own = results.setdefault("maps", {}).setdefault(name, {})
-            if f"{seed}-{budget}" not in own:
-                peer = peers.get(ROWS[name].library)
-                make = partial(values_of, peer=peer, row=ROWS[name], budget=budget, seed=seed)
-                own[f"{seed}-{budget}"] = measured(game, make)
-                store(results)
-                print(name, seed, budget, f"{game.seconds:.0f} s of retraining", flush=True)
+    for name, seed, budget in plan(rows):
+        own = results.setdefault("maps", {}).setdefault(name, {})
+        if f"{seed}-{budget}" not in own:
+            found = values_of(game, peers.get(ROWS[name].library), ROWS[name], budget, seed)
+            values = [float(f"{value:.6g}") for value in found.values]
+            own[f"{seed}-{budget}"] = {"values": values, "calls": found.n_calls}
+            store(results)
+            print(name, seed, budget, flush=True)
 
 
 def plan(rows: Sequence[str]) -> list[tuple[str, int, int]]:
@@ -238,25 +160,34 @@ def number_dropped(game: Game) -> dict[str, Any]:
 
 
 def curation(game: Game, results: dict[str, Any]) -> dict[str, Any]:
-    """Return the returns of policies trained without the k segments lowest on each map."""
+    """Return the returns of policies trained without the k segments lowest on each map.
+
+    What is in the results already is taken from there.
+    """
     k = results["curate"]["dropped"] or len(results["reference"]["hurts"])
-    arms = {"reference": np.array(results["reference"]["importance"])}
+    lowest = np.argsort(results["reference"]["importance"], kind="stable")[:k].tolist()
+    arms: dict[str, list[int]] = {"all frames": [], "reference": lowest}
     for name, own in results["maps"].items():
-        arms |= {f"{name} {key}": np.array(found["values"]) for key, found in own.items()}
-    masks = np.ones((1 + len(arms), game.n), dtype=bool)
-    for mask, values in zip(masks[1:], arms.values(), strict=True):
-        mask[np.argsort(values, kind="stable")[:k]] = False
-    returns = np.zeros((CURATION_SEEDS, len(masks), len(CURATION_AMOUNTS)))
-    for number in range(CURATION_SEEDS):
-        seeds = [retraining_seeds(0, "confirm", number)] * len(masks)
+        for key, found in own.items():
+            arms[f"{name} {key}"] = np.argsort(found["values"], kind="stable")[:k].tolist()
+    known = results.get("curation", {}).get("dropped", {})
+    missing = [arm for arm, dropped in arms.items() if known.get(arm) != dropped]
+    masks = np.ones((len(missing), game.n), dtype=bool)
+    for mask, arm in zip(masks, missing, strict=True):
+        mask[arms[arm]] = False
+    returns = np.zeros((CURATION_SEEDS, len(missing), len(CURATION_AMOUNTS)))
+    for number in range(CURATION_SEEDS if missing else 0):
+        seeds = [retraining_seeds(0, "confirm", number)] * len(missing)
         returns[number] = game.worth(masks, seeds, CURATION_AMOUNTS)
     means = returns.mean(axis=0).round(2).tolist()
-    error = (returns[:, 0].std(axis=0, ddof=1) / CURATION_SEEDS**0.5).round(2).tolist()
+    errors = (returns.std(axis=0, ddof=1) / CURATION_SEEDS**0.5).round(2).tolist()
+    before = results.get("curation", {})
     return {
         "k": k,
         "seeds": CURATION_SEEDS,
-        "all_frames_std_error": error,
-        "returns": dict(zip(["all frames", *arms], means, strict=True)),
+        "dropped": arms,
+        "returns": before.get("returns", {}) | dict(zip(missing, means, strict=True)),
+        "std_error": before.get("std_error", {}) | dict(zip(missing, errors, strict=True)),
     }
 
 
@@ -275,29 +206,63 @@ def setting(game: Game) -> dict[str, Any]:
     }
 
 
+def seconds(game: Game, peers: Peers, results: dict[str, Any]) -> dict[str, Any]:
+    """Return the CPU seconds of methods, on a game that costs nothing, and of a retraining."""
+    free = FreeGame(np.array(results["reference"]["importance"]))
+    methods = {}
+    for name, row in ROWS.items():
+        peer = peers.get(row.library)
+        runs = [values_of(free, peer, row, BUDGETS[-1], seed).seconds for seed in REPETITIONS]
+        methods[name] = [round(float(one), 4) for one in (np.median(runs), min(runs), max(runs))]
+    masks = np.random.default_rng(0).random((128, game.n)) < 0.5
+    retraining = {}
+    for kind, size in (("shared", 128), ("own", 1)):
+        seeds = [retraining_seeds(0, "pilot", number // size) for number in range(128)]
+        started = time.process_time()
+        game.worth(masks, seeds)
+        retraining[kind] = round((time.process_time() - started) / 128, 5)
+    return {"methods": methods, "retraining": retraining}
+
+
 def store(results: dict[str, Any]) -> None:
     RESULTS.write_text(json.dumps(results) + "\n")
+
+
+def answers(game: Game, peers: Peers, again: Sequence[str], results: dict[str, Any]) -> None:
+    """Answer what is missing, or asked for again."""
+    steps: dict[str, Callable[[], dict[str, Any]]] = {
+        "reference": lambda: reference(game),
+        "setting": lambda: setting(game),
+        "curate": lambda: number_dropped(game),
+        "seconds": lambda: seconds(game, peers, results),
+    }
+    for name, step in steps.items():
+        if name in again or name not in results:
+            results[name] = step()
+            store(results)
+            print(name, flush=True)
+    results["curation"] = curation(game, results)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--python", nargs="*", default=[], metavar="LIBRARY=PATH")
     parser.add_argument("--only", nargs="*", default=list(ROWS), choices=ROWS, metavar="ROW")
+    parser.add_argument("--again", nargs="*", default=[], metavar="STEP", help="Answer anew.")
     asked = parser.parse_args()
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     game = Game()
-    maps(game, asked.only, asked.python, results)
-    results["versions"]["r2rise"] = versions()
-    for name, make in {
-        "reference": lambda: reference(game),
-        "setting": lambda: setting(game),
-        "curate": lambda: number_dropped(game),
-    }.items():
-        if name not in results:
-            results[name] = make()
-            store(results)
-    results["curation"] = curation(game, results)
-    results["rows"] = {name: measures(results, name) for name in asked.only}
+    with ExitStack() as stack:
+        peers = {
+            library: stack.enter_context(Peer(library, python_of(library, asked.python)))
+            for library in INSTALLS
+        }
+        results["versions"] = {name: peer.versions for name, peer in peers.items()}
+        results["versions"]["r2rise"] = versions()
+        maps(game, peers, asked.only, results)
+        answers(game, peers, asked.again, results)
+    results["independent_masks"] = round(from_independent_masks(results), 4)
+    results["rows"] = {name: measures(results, name) for name in results["maps"]}
     store(results)
     write_page(results)
 

@@ -22,7 +22,7 @@ INSTALLS: dict[str, list[list[str]]] = {
     "opendataval": [
         [
             "torch", "numpy<1.26", "pandas<2", "scikit-learn", "scipy", "matplotlib", "requests",
-            "tqdm", "geomloss", "pillow",
+            "tqdm", "geomloss~=0.2.6", "pillow",
         ],
         ["--no-deps", "opendataval==1.3.0"],
     ],
@@ -49,7 +49,7 @@ class Values(NamedTuple):
 
     Attributes:
         values: (n_players,) values.
-        seconds: What the method itself took.
+        seconds: CPU seconds of the method itself.
         n_calls: Coalitions that it asked for.
     """
 

@@ -1,7 +1,7 @@
 """What is compared of maps: rank, both ends, the segments that hurt, and returns without them."""
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,6 @@ def measures(results: Mapping[str, Any], name: str) -> dict[str, Any]:
             "top": _summary([len(_highest(one) & _highest(truth)) for one in values]),
             "bottom": _summary([len(_highest(-one) & _highest(-truth)) for one in values]),
             "hurts": _summary([harmful_found(one, hurts) for one in values]),
-            "overhead_seconds": _summary([maps[key]["overhead_seconds"] for key in keys]),
         }
         if own_index is not None:
             index = np.array(own_index["values"])
@@ -46,8 +45,19 @@ def measures(results: Mapping[str, Any], name: str) -> dict[str, Any]:
         found["own_index_spearman"] = round(
             rank_correlation(np.array(own_index["values"]), truth), 3
         )
-    found["seconds_a_retraining"] = round(_seconds(maps.values()), 4)
     return found
+
+
+def from_independent_masks(results: Mapping[str, Any]) -> float:
+    """Return the correlation of the reference with the mean of all maps from independent masks.
+
+    They share neither design nor estimator with it: pyDVL's, of the largest budget.
+    """
+    budget = results["setting"]["budgets"][-1]
+    keys = [f"{seed}-{budget}" for seed in results["setting"]["seeds"]]
+    maps = [results["maps"][name][key]["values"] for name in ("pydvl", "pydvl-own") for key in keys]
+    truth = np.array(results["reference"]["importance"])
+    return float(np.corrcoef(np.mean(maps, axis=0), truth)[0, 1])
 
 
 def rank_correlation(values: Floats, truth: Floats) -> float:
@@ -63,13 +73,6 @@ def harmful_found(values: Floats, hurts: NDArray[np.int64]) -> int:
 
 def _highest(values: Floats) -> set[int]:
     return set(np.argsort(-values, kind="stable")[:ENDS].tolist())
-
-
-def _seconds(maps: Iterable[Mapping[str, Any]]) -> float:
-    """Return the seconds of a retraining."""
-    found = list(maps)
-    seconds = sum(float(one["retraining_seconds"]) for one in found)
-    return seconds / max(1, sum(int(one["retrained"]) for one in found))
 
 
 def _summary(values: Sequence[float]) -> list[float]:

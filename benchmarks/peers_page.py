@@ -4,7 +4,7 @@ python benchmarks/peers_page.py
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,11 @@ NAMES = {
     "shapiq": "shapiq `RegressionFBII`",
     "shapiq-own": "shapiq `RegressionFBII`, own seeds",
     "shapiq-paired": "shapiq `RegressionFBII`, paired",
+    "shapiq-paired-own": "shapiq `RegressionFBII`, paired, own seeds",
     "shapiq-kernelshap": "shapiq `KernelSHAP`",
     "pydvl": "pyDVL MSR-Banzhaf",
     "pydvl-own": "pyDVL MSR-Banzhaf, own seeds",
     "opendataval-ame": "OpenDataVal AME",
-    "opendataval-ame-own": "OpenDataVal AME, own seeds",
     "opendataval-banzhaf": "OpenDataVal Data Banzhaf",
     "paper": "the paper's sum, own seeds",
 }
@@ -36,14 +36,16 @@ Libraries for data valuation answer a question much like ours: they are given a 
 
 - Five CartPole demonstrations of 100 frames (5 to 9 of `benchmarks/data/cartpole.npz`), {segments} segments of 10 frames; `bc` with {n_updates} updates for every mask{chosen}; 20 evaluation episodes. All retrainings are done by R2RISE, whoever asks for them.
 - {budgets} retrainings, {repetitions} repetitions with other masks and other training seeds; cells are medians, with the lowest and the highest in brackets.
-- The reference is the importance of each segment among random halves of the others (its Banzhaf value): least-squares main effects of {retrainings:,} other retrainings, standard error {std_error:.2f}; values range from {lowest:+.1f} to {highest:+.1f}. {n_hurts} segments clearly hurt: their value is negative by more than 2 standard errors and by more than {margin:.1f}, 2 % of what all frames gain over random actions.
+- The reference is the importance of each segment among random halves of the others (its Banzhaf value): least-squares main effects of {retrainings:,} other retrainings, standard error {std_error:.2f}; values range from {lowest:+.1f} to {highest:+.1f}. Least squares over blocks is also what R2RISE does; but the mean of pyDVL's maps of {most} retrainings, from independent masks, has a correlation of {independent:.3f} with the reference. {n_hurts} segments clearly hurt: their value is negative by more than 2 standard errors and by more than {margin:.1f}, 2 % of what all frames gain over random actions.
 - Seeds: R2RISE trains the 128 masks of a block from one training seed and evaluates them on the same episodes. The peers get the same: each 128 calls share their seeds. "Own seeds" are a training and an evaluation seed for each call, what one gets who plugs in a learner as it is.
 
 ## Where a peer is ahead
 
-Every cell of this page's tables in which a peer's median is better than that of R2RISE's defaults:
+Every cell of this page's tables in which another row's median is better than that of R2RISE's defaults:
 
 {ahead}
+
+{close}
 
 ## Rank
 
@@ -51,7 +53,7 @@ Spearman's rank correlation with the reference.
 
 {rank}
 
-`KernelSHAP` and AME estimate something else: Shapley values weigh small and large subsets more, AME averages over subsets of 20, 40, 60 and 80 %. So they are also compared with their own index, which is the same method with {own_index_budget:,} retrainings (for R2RISE and the other rows the reference is their own index):
+`KernelSHAP` and AME estimate something else: Shapley values weigh small and large subsets more, AME averages over subsets of 20, 40, 60 and 80 %. So they are also compared with their own index, which is the same method with {own_index_budget:,} other retrainings, and not free of noise; for all other rows the reference is their own index.
 
 {own_index}
 
@@ -72,9 +74,11 @@ The {k} segments lowest on each map are left out ({curate}); the mean return of 
 
 {curation}
 
+A map that finds the {k} worst segments gives these demonstrations all there is to gain; the order of the others makes no difference here.
+
 ## Time
 
-What a method takes besides retraining, for {most} retrainings; a retraining took {shared_ms:.0f} ms where 128 masks share their seeds and {own_ms:.0f} ms where each has its own, on one core of a machine with other work.
+Seconds of one core that a method takes besides retraining for {most} retrainings, on a game that costs nothing. A retraining with its evaluation takes {shared_ms:.0f} ms where 128 masks share their seeds and {own_ms:.0f} ms where each has its own.
 
 {time}
 
@@ -120,7 +124,7 @@ def page(results: Mapping[str, Any]) -> str:
         lowest=min(reference["importance"]),
         highest=max(reference["importance"]),
         n_hurts=len(reference["hurts"]),
-        ahead=_ahead(rows, budgets, amounts),
+        ahead=_ahead(results, budgets, amounts),
         rank=_table(rows, budgets, [("spearman", "{} retrainings", "{:.2f}")]),
         own_index=_own_index(rows, budgets),
         ends=_table(
@@ -140,11 +144,13 @@ def page(results: Mapping[str, Any]) -> str:
         amount_1=amounts[0],
         amount_2=amounts[1],
         **{f"{arm}_{i}": value for arm, two in pairs.items() for i, value in enumerate(two, 1)},
-        **{f"error_{i}": value for i, value in enumerate(curation["all_frames_std_error"], 1)},
+        **{f"error_{i}": value for i, value in enumerate(curation["std_error"]["all frames"], 1)},
         most=most,
-        shared_ms=1000 * rows[OURS]["seconds_a_retraining"],
-        own_ms=1000 * rows["paper"]["seconds_a_retraining"],
-        time=_table(rows, budgets[-1:], [("overhead_seconds", "seconds of the method", "{:.3f}")]),
+        shared_ms=1000 * results["seconds"]["retraining"]["shared"],
+        own_ms=1000 * results["seconds"]["retraining"]["own"],
+        independent=results["independent_masks"],
+        close=_close(rows, budgets),
+        time=_seconds(results["seconds"]["methods"]),
         how=_versions(results["versions"]),
     )  # fmt: skip
 
@@ -198,33 +204,68 @@ def _own_index(rows: Mapping[str, Any], budgets: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def _ahead(rows: Mapping[str, Any], budgets: Sequence[str], amounts: Sequence[int]) -> str:
+def _seconds(methods: Mapping[str, Sequence[float]]) -> str:
+    """Return the table of what methods take."""
+    lines = ["| | seconds |", "|---|---|"]
+    lines += [f"| {NAMES[name]} | {_cell(methods[name], '{:.3f}')} |" for name in _shown(methods)]
+    return "\n".join(lines)
+
+
+def _close(rows: Mapping[str, Any], budgets: Sequence[str]) -> str:
+    """Say which peers' rank correlations overlap with ours."""
+    said = []
+    for budget in budgets:
+        lowest = rows[OURS][budget]["spearman"][1]
+        names = [
+            NAMES[name]
+            for name in _shown(rows)
+            if name != OURS and rows[name][budget]["spearman"][2] >= lowest
+        ]
+        if names:
+            said.append(f"at {budget} retrainings those of {_listed(names)}")
+    if not said:
+        return "In rank, no peer's best repetition reaches the lowest of R2RISE."
+    return (
+        f"In rank, the best repetitions of some reach into the range of R2RISE: {'; '.join(said)}. "
+        f"Five repetitions do not settle differences as small as these ranges."
+    )
+
+
+def _ahead(results: Mapping[str, Any], budgets: Sequence[str], amounts: Sequence[int]) -> str:
     """Return a line for each measure and budget in which peers' medians are better than ours."""
-    measures: list[tuple[str, str, str, Callable[[float, float], bool]]] = [
-        ("spearman", "rank correlation", "{:.2f}", lambda peer, ours: peer > ours),
-        ("top", "of the top ten", "{:.0f}", lambda peer, ours: peer > ours),
-        ("bottom", "of the bottom ten", "{:.0f}", lambda peer, ours: peer > ours),
-        ("hurts", "harmful ones found", "{:.0f}", lambda peer, ours: peer > ours),
+    rows = results["rows"]
+    measures: list[tuple[str, str, str]] = [
+        ("spearman", "rank correlation", "{:.2f}"),
+        ("top", "of the top ten", "{:.0f}"),
+        ("bottom", "of the bottom ten", "{:.0f}"),
+        ("hurts", "harmful ones found", "{:.0f}"),
         *(
-            (f"curated_{n}", f"return after {n:,} updates", "{:.0f}", lambda peer, ours: peer > ours)
+            (f"curated_{n}", f"return after {n:,} updates", "{:.0f}")
             for n in amounts
         ),
-        ("overhead_seconds", "seconds of the method", "{:.3f}", lambda peer, ours: peer < ours),
     ]  # fmt: skip
     lines = []
-    for measure, title, form, better in measures:
+    for measure, title, form in measures:
         for budget in budgets:
             ours = rows[OURS][budget][measure]
             ahead = [
                 f"{NAMES[name]} {form.format(rows[name][budget][measure][0])}"
                 for name in _shown(rows)
                 if form.format(rows[name][budget][measure][0]) != form.format(ours[0])
-                and better(rows[name][budget][measure][0], ours[0])
+                and rows[name][budget][measure][0] > ours[0]
             ]
             if ahead:
                 found = form.format(ours[0])
                 lines.append(f"- {title}, {budget} retrainings: R2RISE {found}, {_listed(ahead)}")
-    return "\n".join(lines) or "None."
+    seconds = results["seconds"]["methods"]
+    faster = [
+        f"{NAMES[name]} {seconds[name][0]:.3f}"
+        for name in _shown(seconds)
+        if seconds[name][0] < seconds[OURS][0] and name in rows
+    ]
+    if faster:
+        lines.append(f"- seconds of the method: R2RISE {seconds[OURS][0]:.3f}, {_listed(faster)}")
+    return "\n".join(lines) or "There is none."
 
 
 def _versions(versions: Mapping[str, Mapping[str, str]]) -> str:
