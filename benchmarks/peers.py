@@ -139,7 +139,7 @@ def reference(game: Game) -> dict[str, Any]:
     hurts = (found.importance + 2 * found.std_error < 0) & (found.importance < -margin)
     return {
         "importance": found.importance.round(4).tolist(),
-        "std_error": round(float(found.std_error[0]), 4),
+        "std_error": round(float(found.std_error.mean()), 4),
         "margin": round(margin, 3),
         "hurts": np.flatnonzero(hurts).tolist(),
         "retrainings": bank.returns.size,
