@@ -44,46 +44,55 @@ def reliability(estimate: Estimate) -> Reliability:
     A block whose masks all have the same return ranks nothing and is left out.
     """
     known = np.isfinite(estimate.importance)
-    method: Literal["blocks", "model"] = "model" if estimate.block_maps is None else "blocks"
-    if known.sum() < 3:
-        return Reliability(None, "model")
-    if estimate.block_maps is None:
-        if estimate.shrunk or estimate.covers is None:
-            return Reliability(_from_noise(estimate, known), method)
-        return Reliability(_between(estimate.importance[known], estimate.std_error[known]), method)
+    if known.sum() < 3 or estimate.block_maps is None:
+        return Reliability(_of_one_block(estimate, known) if known.sum() >= 3 else None, "model")
     maps = estimate.block_maps[:, known]
-    maps = maps[np.ptp(maps, axis=1) > 0]
-    if len(maps) < 2:
-        return Reliability(None, method)
+    return Reliability(_of_blocks(maps[np.ptp(maps, axis=1) > 0], estimate.shrunk), "blocks")
+
+
+def _of_one_block(estimate: Estimate, known: Chosen) -> float | None:
+    if estimate.shrunk or estimate.covers is None:
+        return _from_noise(estimate, known)
+    return _between(estimate.importance[known], estimate.std_error[known])
+
+
+def _of_blocks(maps: Floats, shrunk: bool) -> float | None:
+    """Return the reliability of the mean of block maps, (n_blocks, d), none of them constant."""
+    n_blocks = len(maps)
+    if n_blocks < 2:
+        return None
     agreement = _agreement(maps)
-    if estimate.shrunk:
-        n_blocks = len(maps)
-        return Reliability(n_blocks * agreement / (1 + (n_blocks - 1) * agreement), method)
-    return Reliability(_between(maps.mean(axis=0), _rank_errors(maps, agreement)), method)
+    r = float(agreement.mean())
+    if r <= 0:
+        return 0.0
+    if shrunk:
+        return n_blocks * r / (1 + (n_blocks - 1) * r)
+    return _between(maps.mean(axis=0), _rank_errors(maps, agreement))
 
 
-def _agreement(maps: Floats) -> float:
-    """Return the mean Spearman correlation between block maps (n_blocks, d), at least 0."""
+def _agreement(maps: Floats) -> Floats:
+    """Return each block's mean Spearman correlation with the others, (n_blocks,)."""
     from scipy.stats import rankdata
 
     ranks = rankdata(maps, axis=1)
     ranks -= ranks.mean(axis=1, keepdims=True)
     norms = np.linalg.norm(ranks, axis=1)
     correlations = (ranks @ ranks.T) / np.outer(norms, norms)
-    return max(0.0, float(correlations[np.triu_indices(len(maps), 1)].mean()))
+    agreement: Floats = (correlations.sum(axis=0) - 1) / (len(maps) - 1)
+    return agreement
 
 
-def _rank_errors(maps: Floats, agreement: float) -> Floats:
+def _rank_errors(maps: Floats, agreement: Floats) -> Floats:
     """Return standard errors less what scales whole block maps, as far as their ranks agree.
 
-    Where ranks do not agree, a block that stands out is an outlier and no larger copy of the map.
+    A block that stands out and ranks segments as no other does is an outlier, not a larger copy.
     """
     mean = maps.mean(axis=0)
     squares = float(mean @ mean)
     if squares == 0.0:
         return moderated(maps).std_error
-    scales = maps @ mean / squares - 1
-    return moderated(maps - agreement * np.outer(scales, mean)).std_error
+    scales = (maps @ mean / squares - 1) * np.maximum(agreement, 0.0)
+    return moderated(maps - np.outer(scales, mean)).std_error
 
 
 def _between(importance: Floats, std_error: Floats) -> float | None:
