@@ -8,6 +8,7 @@ from r2rise.ledger import Record
 from r2rise.map_parts import Baseline
 from r2rise.notices import Notice
 from r2rise.study import Study
+from r2rise.wording import ROUNDING, figures
 
 WEAK = 0.2
 """Share of what the demonstrations gain over random actions, below which a policy is weak."""
@@ -48,7 +49,13 @@ def worth_notices(study: Study, baseline: Baseline, records: Sequence[Record]) -
         yield Notice(code="weak_policy", detail=detail)
     means = np.array([r.returns.mean() for r in records if r.status == "ok"])
     share = float(np.mean(means == means.max())) if len(means) > 1 else 0.0
-    if share > SATURATED:
+    if len(means) > 1 and np.ptp(means) <= ROUNDING:
+        detail = (
+            f"Every mask gave the same return, {figures(float(means.mean()))}: whichever frames "
+            f"are kept, the policy does the same, and there is nothing to rank."
+        )
+        yield Notice(code="no_variation", detail=detail)
+    elif share > SATURATED:
         detail = (
             f"{share:.0%} of the masks reach the same highest return, {means.max():.4g}: most "
             f"segments can be left out without a loss, and few can be told apart."

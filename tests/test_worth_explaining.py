@@ -51,8 +51,8 @@ def test_a_map_of_masks_that_all_reach_the_same_is_grey_and_says_so(tmp_path):
     own = learning_study(n_updates=100, curve="flat", base=1.0, worth=[0.1] * 8, ceiling=100.0,
                          noise=0.0)  # fmt: skip
     found = r2rise.explain(worth.demonstrations(8), own)
-    assert [notice.code for notice in found.headlines] == ["saturated_policy"]
-    assert "100% of the masks reach the same highest return, 100" in found.headlines[0].detail
+    assert [notice.code for notice in found.headlines] == ["no_variation"]
+    assert "Every mask gave the same return, 100:" in found.headlines[0].detail
     assert not found.is_worth_reading
     found.save(tmp_path / "map.svg")
     assert "grey because" in (tmp_path / "map.svg").read_text()
