@@ -5,11 +5,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from r2rise.importance import ImportanceMap
+from r2rise.importance import HOLDS_FOR, ImportanceMap
 from r2rise.map_parts import Verdict, Verdicts
-from r2rise.wording import BEYOND_ANY_BUDGET, ROUNDING, counted, decimals, figures, signed
+from r2rise.wording import (
+    BEYOND_ANY_BUDGET,
+    ROUNDING,
+    counted,
+    decimals,
+    duration,
+    in_digits,
+    signed,
+)
 
-ONE_SEED = "this training seed only"
+ONE_SEED = HOLDS_FOR["masks"]
 """What an interval is called that holds for the one training seed that all masks shared."""
 
 
@@ -66,7 +74,7 @@ class Judged:
         verdicts, n = self.verdicts, self._decimals
         importance = signed(float(self.importance[index]), n)
         if verdicts is None:
-            return [importance, figures(float(self.std_error[index]), 3)]
+            return [importance, in_digits(float(self.std_error[index]), 3)]
         known = np.isfinite(self.importance[index])
         ends = [signed(float(end[index]), n) for end in (verdicts.lower, verdicts.upper)]
         interval = " to ".join(ends) if known else "-"
@@ -76,15 +84,18 @@ class Judged:
     def _decimals(self) -> int:
         return decimals(self.importance.tolist())
 
+    def in_order(self) -> list[int]:
+        """Return the indices of all that was estimated, the largest importance first."""
+        order = np.argsort(-self.importance, kind="stable")
+        return [int(i) for i in order if np.isfinite(self.importance[i])]
+
     def helpful(self) -> list[int]:
         """Return the indices of positive importance, the most helpful first."""
-        order = np.argsort(-self.importance, kind="stable")
-        return [int(i) for i in order if self.importance[i] > ROUNDING]
+        return [i for i in self.in_order() if self.importance[i] > ROUNDING]
 
     def harmful(self) -> list[int]:
         """Return the indices of negative importance, the most harmful first."""
-        order = np.argsort(self.importance, kind="stable")
-        return [int(i) for i in order if self.importance[i] < -ROUNDING]
+        return [i for i in self.in_order()[::-1] if self.importance[i] < -ROUNDING]
 
     def verdict_words(self, index: int) -> str:
         """Return a verdict, with the reason where it seems to contradict its interval."""
@@ -122,7 +133,7 @@ class Judged:
         verdicts = self.verdicts
         if verdicts is None or self.one_seed:
             return ""
-        within = "" if verdicts.margin is None else f" (within +-{figures(verdicts.margin, 3)})"
+        within = "" if verdicts.margin is None else f" (within +-{in_digits(verdicts.margin, 3)})"
         parts = [
             _verb(verdicts, "helps", "helps", "help"),
             _verb(verdicts, "hurts", "hurts", "hurt"),
@@ -133,12 +144,18 @@ class Judged:
             parts.append(f"{missing} {'was' if missing == 1 else 'were'} not estimated")
         return f"{', '.join(parts[:-1])} and {parts[-1]}"
 
-    def outlook(self) -> str:
-        """Return what further retrainings would resolve; empty where nothing is unresolved."""
+    def outlook(self, block_size: int | None) -> str:
+        """Return what further retrainings would resolve; empty where nothing is unresolved.
+
+        Args:
+            block_size: Retrainings that come together.
+        """
         verdicts = self.verdicts
         if verdicts is None or verdicts.more_for_half is None or verdicts.more_for_all is None:
             return ""
-        half, whole = verdicts.more_for_half, verdicts.more_for_all
+        half, whole = (
+            max(n, block_size or 1) for n in (verdicts.more_for_half, verdicts.more_for_all)
+        )
         open_ = counted(verdicts.n_unresolved, f"unresolved {self.noun}")
         about = f"About {counted(half, 'more retraining')}"
         if self.one_seed:
@@ -168,12 +185,20 @@ def why_no_verdicts(found: ImportanceMap) -> str:
 
 
 def budgets_words(found: ImportanceMap) -> str:
-    """Return what was predicted, allowed and done: three numbers of retrainings."""
+    """Return how many retrainings were predicted, allowed and done."""
     counts, predicted = found.retrainings, found.study.prediction
     allowed = found.study.budget.retrainings
-    failed = f", {counts.failed} of which failed" if counts.failed else ""
-    done = f"{counted(counts.done, 'retraining')} done{failed}"
-    limit = f"the study allows up to {allowed}" if allowed != counts.done else "as budgeted"
-    if predicted is None:
-        return f"{done}; {limit}." if allowed != counts.done else f"{done}, {limit}."
-    return f"{done}; the pilot predicted {predicted.retrainings}, and {limit}."
+    failed = f", {counts.failed} of them failed" if counts.failed else ""
+    words = f"{counted(counts.done, 'retraining')} done{failed}"
+    if predicted is not None:
+        words += f"; {predicted.retrainings} were predicted by the pilot to suffice"
+    return f"{words}; the budget of the study is {allowed}{_ended(found)}."
+
+
+def _ended(found: ImportanceMap) -> str:
+    if found.stopped is None:
+        return ", which is not spent yet" if found.partial else ", all of it spent"
+    reason = {"goal": "what was asked for was reached", "time": "time was up"}
+    worked = found.stopped.seconds
+    after = "" if worked is None else f" after {duration(worked)} of work"
+    return f", but it stopped there, as {reason[found.stopped.reason]}{after}"

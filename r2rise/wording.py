@@ -42,7 +42,7 @@ def left_out(n: int, of: int, what: str = "") -> str:
     return f"{n} of {counted(of, 'retraining')} failed{ending}."
 
 
-def figures(value: float | None, digits: int = 4) -> str:
+def in_digits(value: float | None, digits: int = 4) -> str:
     """Return a number with so many digits, 0 for what rounding left over, a dash for none."""
     if value is None or not math.isfinite(value):
         return "-"

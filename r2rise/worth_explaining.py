@@ -8,7 +8,7 @@ from r2rise.ledger import Record
 from r2rise.map_parts import Baseline
 from r2rise.notices import Notice
 from r2rise.study import Study
-from r2rise.wording import ROUNDING, figures
+from r2rise.wording import ROUNDING, in_digits
 
 WEAK = 0.2
 """Share of what the demonstrations gain over random actions, below which a policy is weak."""
@@ -51,7 +51,7 @@ def worth_notices(study: Study, baseline: Baseline, records: Sequence[Record]) -
     share = float(np.mean(means == means.max())) if len(means) > 1 else 0.0
     if len(means) > 1 and np.ptp(means) <= ROUNDING:
         detail = (
-            f"Every mask gave the same return, {figures(float(means.mean()))}: whichever frames "
+            f"Every mask gave the same return, {in_digits(float(means.mean()))}: whichever frames "
             f"are kept, the policy does the same, and there is nothing to rank."
         )
         yield Notice(code="no_variation", detail=detail)

@@ -48,8 +48,9 @@ def draw_importance(
 ) -> None:
     """Draw demonstrations as rows and frames along x, coloured by importance.
 
-    Only what is known to help or to hurt has strong colours. Verdicts are marks inside the cells. Where cells are too small for them, lines run above the
-    cells that help and below those that hurt. Segments that were not estimated are hatched.
+    Only what is known to help or to hurt has strong colours. Verdicts are marks inside the cells;
+    where cells are too small for them, lines run above those that help and below those that hurt.
+    Segments that were not estimated are hatched.
 
     Raises:
         MissingExtra: When matplotlib is not installed.

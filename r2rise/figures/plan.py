@@ -1,37 +1,33 @@
 """The picture of a plan: what reliability takes, and where the variance comes from."""
 
-from collections.abc import Iterator
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from r2rise.figures.canvas import BLUE, GREY, ORANGE, Format, figure_in, in_lines
+from r2rise.figures.canvas import BLUE, ORANGE, Format, figure_in, in_lines
 from r2rise.figures.variance import draw_bar
 from r2rise.wording import counted, share_of_one
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from r2rise.map_parts import VarianceSplit
     from r2rise.planning import Plan
     from r2rise.proposal import Option
     from r2rise.study_parts import Prediction
 
+Floats = NDArray[np.float64]
+
+_OTHERS = (("0.35", "--"), ("0.45", "-."), ("0.55", ":"), ("0.65", (0, (5, 1))))
+"""Grey and dashes of each curve that is not proposed."""
+
 _MOST_CURVES = 5
-_GREYS = ("0.35", "0.5", "0.62", "0.72", "0.8")
 _POINTS = 200
-_MARGIN = 3.0
-"""How far the curves go on, over the largest number that is marked."""
+_LEAST = 8
+"""Retrainings at which the curves begin."""
 
-
-class _Curve(NamedTuple):
-    """Expected reliability over retrainings: n / (n + half)."""
-
-    option: "Option"
-    half: float
-
-    def at(self, n: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> "np.ndarray":
-        return n / (n + self.half)
+_BEYOND = 6.0
+"""How far they go on, over the proposed number."""
 
 
 def draw_plan(plan: "Plan", file: IO[bytes], *, format: Format = "png") -> None:  # noqa: A002
@@ -68,9 +64,12 @@ def _title(plan: "Plan") -> str:
 
 
 def _label(option: "Option") -> str:
-    words = {"None": "your own segments", "all": "whole demonstrations"}
-    length = str(option.segment_length)
-    return f"{words.get(length, f'segments of {length} frames')} ({option.n_segments})"
+    n = option.n_segments
+    if option.segment_length is None:
+        return f"{n} segments of your own"
+    if option.segment_length == "all":
+        return counted(n, "whole demonstration")
+    return f"{counted(n, 'segment')} of {option.segment_length} frames"
 
 
 def _proposed(plan: "Plan") -> "Option":
@@ -79,53 +78,66 @@ def _proposed(plan: "Plan") -> "Option":
 
 
 def _draw_curves(axes: "Axes", plan: "Plan", blur: float) -> None:
-    predicted, proposed = plan.study.prediction, _proposed(plan)
-    marks = [mark for mark in (_limit(plan, blur), predicted and predicted.retrainings) if mark]
-    wanted = [option.retrainings for option in plan.options if option.retrainings]
-    most = _MARGIN * max([*(float(mark) for mark in marks), float(min(wanted, default=64)), 64.0])
-    x = np.geomspace(min([8.0, *(float(mark) / 4 for mark in marks)]), most, _POINTS)
-    greys = iter(_GREYS)
-    for curve in _curves(plan, blur, proposed):
-        ours = curve.option is proposed
-        axes.plot(x, curve.at(x), color=BLUE if ours else next(greys), linewidth=2 if ours else 1.2,
-                  label=_label(curve.option), zorder=3 if ours else 2)  # fmt: skip
+    predicted, limit = plan.study.prediction, _limit(plan, blur)
+    n = predicted.retrainings if predicted is not None else _LEAST
+    x = np.geomspace(min(_LEAST, n / 4), _BEYOND * n, _POINTS)
+    others = iter(_OTHERS)
+    for option in _shown(plan):
+        ours = option is _proposed(plan)
+        colour, dashes = (BLUE, "-") if ours else next(others)
+        axes.plot(x, x / (x + option.n_segments * blur), color=colour, linestyle=dashes,
+                  linewidth=2.0 if ours else 1.2, label=_label(option))  # fmt: skip
     if predicted is not None:
         _draw_prediction(axes, predicted, x)
-    axes.axhline(plan.goal, color=GREY, linestyle="--", linewidth=1)
-    axes.annotate(f"goal {plan.goal:g}", (x[0], plan.goal), xytext=(4, 3), color=GREY,
-                  textcoords="offset points")  # fmt: skip
-    limit = _limit(plan, blur)
+    axes.axhline(plan.goal, color="black", linewidth=0.8, label=f"goal: {plan.goal:g}")
     if limit is not None:
-        axes.axvline(limit, color=ORANGE, linestyle=":", label=f"limit: {limit:.0f} retrainings")
+        _draw_limit(axes, limit, x[-1])
+    _scale(axes, x)
+
+
+def _draw_limit(axes: "Axes", limit: float, longest: float) -> None:
+    label = f"limit: {counted(round(limit), 'retraining')}"
+    if limit <= longest:
+        axes.axvline(limit, color=ORANGE, linestyle=":", linewidth=2, label=label)
+    else:
+        axes.plot([], [], linestyle="none", label=f"{label}, to the right of the picture")
+
+
+def _scale(axes: "Axes", x: Floats) -> None:
+    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+
     axes.set_xscale("log")
-    axes.set(xlabel="retrainings", ylabel="expected reliability", xlim=(x[0], x[-1]), ylim=(0, 1))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:.0f}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set(xlabel="retrainings", ylabel="expected reliability", xlim=(x[0], x[-1]),
+             ylim=(0, 1.03))  # fmt: skip
     axes.legend(loc="lower right", fontsize="small")
 
 
-def _curves(plan: "Plan", blur: float, proposed: "Option") -> Iterator[_Curve]:
-    """Yield the curves to draw: that of the proposed segments, and the next longer ones."""
-    start = plan.options.index(proposed)
-    shown = [*plan.options[:start], *plan.options[start:]]
-    first = max(0, min(start - 1, len(shown) - _MOST_CURVES))
-    for option in shown[first : first + _MOST_CURVES]:
-        yield _Curve(option, option.n_segments * blur)
+def _shown(plan: "Plan") -> list["Option"]:
+    """Return what has a curve: the proposed segments, some shorter and longer ones around them."""
+    start = plan.options.index(_proposed(plan))
+    first = max(0, min(start - 1, len(plan.options) - _MOST_CURVES))
+    return list(plan.options[first : first + _MOST_CURVES])
 
 
-def _draw_prediction(axes: "Axes", predicted: "Prediction", x: "np.ndarray") -> None:
+def _draw_prediction(axes: "Axes", predicted: "Prediction", x: Floats) -> None:
     """Draw the number that is proposed, and the band that its interval means at other numbers."""
     n = predicted.retrainings
-    ends = [_reliability(x, n, end) for end in (predicted.reliability_low,
-                                                predicted.reliability_high)]  # fmt: skip
-    axes.fill_between(x, *ends, color=BLUE, alpha=0.15, linewidth=0, label="80 % band")
+    low = _reliability(x, n, predicted.reliability_low)
+    high = _reliability(x, n, predicted.reliability_high)
+    axes.fill_between(x, low, high, color=BLUE, alpha=0.15, linewidth=0, label="80 % band")
     axes.plot([n], [predicted.reliability], "o", color=BLUE, zorder=4,
-              label=f"proposed: {n} retrainings")  # fmt: skip
+              label=f"proposed: {counted(n, 'retraining')}")  # fmt: skip
 
 
-def _reliability(x: "np.ndarray", n: float, reached: float) -> "np.ndarray":
+def _reliability(x: Floats, n: float, reached: float) -> Floats:
     """Return what x retrainings reach where n reach so much; 0 where n reach nothing."""
     if reached <= 0:
         return np.zeros_like(x)
-    return np.asarray(x / (x + n * (1 - reached) / reached))
+    at: Floats = x / (x + n * (1 - reached) / reached)
+    return at
 
 
 def _limit(plan: "Plan", blur: float) -> float | None:
