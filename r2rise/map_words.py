@@ -121,8 +121,8 @@ class Judged:
         if self.one_seed:
             return ONE_SEED
         if nearest > 0 and nearest <= margin / 2 and not within:
-            return "may be within half of the margin"
-        return f"not after correction for {counted(self._n_judged, self.noun)}"
+            return "maybe below half the margin"
+        return f"uncertain among {counted(self._n_judged, self.noun)}"
 
     @property
     def _n_judged(self) -> int:

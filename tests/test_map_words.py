@@ -62,12 +62,12 @@ def test_retrainings_come_in_blocks():
     ("importance", "changes", "reason"),
     [
         (0.5, {}, None),  # the interval has room for both
-        (2.3, {}, "may be within half of the margin"),
-        (-2.3, {}, "may be within half of the margin"),
-        (2.6, {}, "not after correction for 2 segments"),
-        (0.0, {"margin": 2.5}, "not after correction for 2 segments"),
+        (2.3, {}, "maybe below half the margin"),
+        (-2.3, {}, "maybe below half the margin"),
+        (2.6, {}, "uncertain among 2 segments"),
+        (0.0, {"margin": 2.5}, "uncertain among 2 segments"),
         (0.0, {"margin": None}, None),
-        (2.1, {"margin": None}, "not after correction for 2 segments"),
+        (2.1, {"margin": None}, "uncertain among 2 segments"),
     ],
 )
 def test_why_a_segment_is_unresolved_although_its_interval_seems_to_settle_it(
