@@ -49,10 +49,13 @@ def worth_notices(study: Study, baseline: Baseline, records: Sequence[Record]) -
         yield Notice(code="weak_policy", detail=detail)
     means = np.array([r.returns.mean() for r in records if r.status == "ok"])
     share = float(np.mean(means == means.max())) if len(means) > 1 else 0.0
-    if len(means) > 1 and np.ptp(means) <= ROUNDING:
+    if _all_alike(records):
+        same = f"every mask gave the same return, {in_digits(means.mean())}"
+        if np.ptp(means) > ROUNDING:
+            same = f"with one training seed {same} on average"
         detail = (
-            f"Every mask gave the same return, {in_digits(float(means.mean()))}: whichever frames "
-            f"are kept, the policy does the same, and there is nothing to rank."
+            f"{same[0].upper()}{same[1:]}: whichever frames are kept, the policy does the same, "
+            f"and there is nothing to rank."
         )
         yield Notice(code="no_variation", detail=detail)
     elif share > SATURATED:
@@ -61,6 +64,20 @@ def worth_notices(study: Study, baseline: Baseline, records: Sequence[Record]) -
             f"segments can be left out without a loss, and few can be told apart."
         )
         yield Notice(code="saturated_policy", detail=detail)
+
+
+def _all_alike(records: Sequence[Record]) -> bool:
+    """Say whether masks that share a training seed never differ in their return."""
+    by_seed: dict[int, list[float]] = {}
+    for record in records:
+        if record.status == "ok":
+            by_seed.setdefault(record.training_seed, []).append(float(record.returns.mean()))
+    compared = [returns for returns in by_seed.values() if len(returns) > 1]
+    if not compared:  # every mask has a seed of its own
+        compared = [[value for returns in by_seed.values() for value in returns]]
+    return any(len(returns) > 1 for returns in compared) and all(
+        np.ptp(returns) <= ROUNDING for returns in compared
+    )
 
 
 def _demonstrated_words(study: Study) -> str:

@@ -201,7 +201,7 @@ def _draw_none(importance_map: "ImportanceMap") -> "list[Artist]":
 
     if importance_map.holds_for_one_seed:
         label = f"no verdicts: intervals hold for {HOLDS_FOR['masks']}"
-    elif _stands_out(importance_map).all():
+    elif not importance_map.is_worth_reading or _stands_out(importance_map).all():
         return []
     else:
         label = "pale: this ranking would hardly come back"

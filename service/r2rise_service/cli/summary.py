@@ -129,10 +129,10 @@ def _say_demonstrations(importance: ImportanceMap, k: int) -> None:
     if judged is None:
         return
     n = len(judged.importance)
-    title = "Whole demonstrations: the sums of their segments"
+    title = "Whole demonstrations"
     shown = list(range(n))
     if n > 2 * k:
-        title += f", the {k} most helpful and the {k} most harmful of {n}"
+        title += f" ({k} at each end, of {n})"
         shown = [*judged.helpful()[:k], *judged.harmful()[:k][::-1]]
     rows = ([str(index), *judged.cells(index)] for index in shown)
     say_table(title, ["demonstration", *judged.columns], rows)
