@@ -71,8 +71,8 @@ def test_verdicts_are_those_of_the_known_importance(folder):
     shown = {(row[0], row[1]): row[2:] for row in rows if len(row) == 5}
     assert shown == {
         (str(i // 4), f"{i % 4 * 10}-{i % 4 * 10 + 9}"): [
-            f"{value:+.4g}",
-            f"{value:+.4g} to {value:+.4g}",
+            f"{value:+.3f}",
+            f"{value:+.3f} to {value:+.3f}",
             "helps" if value > 0 else "hurts",
         ]
         for i, value in enumerate(worths)
