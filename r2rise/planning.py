@@ -78,10 +78,10 @@ class Plan(Result):
     versions: dict[str, str]
 
     def draw(self, file: IO[bytes], *, format: "Format" = "png") -> None:  # noqa: A002
-        """Draw where the variance of the returns comes from."""
-        from r2rise.figures import draw_variance
+        """Draw what reliability takes, and where the variance of the returns comes from."""
+        from r2rise.figures import draw_plan
 
-        draw_variance(self.variance, file, format=format)
+        draw_plan(self, file, format=format)
 
     def in_words(self) -> str:
         """Return what is proposed, or why nothing can be."""
