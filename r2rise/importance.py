@@ -33,7 +33,7 @@ from r2rise.study import Study
 if TYPE_CHECKING:
     from r2rise.figures.canvas import Format
 
-SCHEMA_VERSION = "1.2"
+SCHEMA_VERSION = "1.3"
 CSV_COLUMNS = (
     "demonstration", "start", "stop", "importance", "std_error", "n_kept", "n_masked",
     "lower", "upper", "verdict", "interval_holds_for",
