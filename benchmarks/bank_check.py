@@ -142,6 +142,26 @@ def _between(maps: Floats) -> float:
     return float(np.mean([spearmanr(a, b).statistic for a, b in pairwise(maps)]))
 
 
+NAMES = {
+    "cartpole-0": "CartPole 0-4",
+    "cartpole-5": "CartPole 5-9",
+    "pendulum": "Pendulum",
+    "cartpole-0-short": "CartPole 0-4, 10 epochs",
+}
+
+
+def table(known: dict[str, dict[str, dict[str, float]]]) -> list[str]:
+    """Return the rows of the table in `docs/method.md`."""
+    return [
+        f"| {NAMES[name]}, {size} | {found['coverage']:.1%} ({found['coverage_low']:.1%} to "
+        f"{found['coverage_high']:.1%}) | {found['largest']:.1%} | {found['worst_segment']:.0%} | "
+        f"{found['width']:.2f} | {found['verdicts']:.1f} | {found['wrong']:.1%} | "
+        f"{found['reliability']:.2f} / {found['between']:.2f} |"
+        for name, sizes in known.items()
+        for size, found in sizes.items()
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(

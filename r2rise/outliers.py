@@ -12,7 +12,7 @@ _FAR = 10.0
 _MOST_VARIANCE = 0.5
 """Share of the variance that such returns may make up."""
 
-_FEW = 0.03
+_FEW = 0.02
 """Share of the returns that are few. More of them belong to the distribution, skewed as it is."""
 
 
