@@ -68,6 +68,11 @@ def print_certificate(found: "Certificate") -> None:
         f"Top above bottom: {found.area_top_bottom}",
         f"Could luck do that? {luck} (importance shuffled among the segments)",
     )
+    if found.leaving_out_bottom and found.keeping_top:
+        say(
+            f"Leaving out the bottom helps: {found.leaving_out_bottom}",
+            f"Keeping only the top suffices: {found.keeping_top}",
+        )
     if found.n_failed:
         say(
             f"{found.n_failed} of {found.n_retrainings} retrainings failed; their repetitions "
