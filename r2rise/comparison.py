@@ -187,7 +187,7 @@ def _difference(a: ImportanceMap, b: ImportanceMap) -> Difference | None:
     variances = np.array([a.std_error**2, b.std_error**2])
     std_error = np.sqrt(variances.sum(axis=0))
     known = np.isfinite(difference) & np.isfinite(std_error)
-    degrees = _degrees(variances[:, known], a.degrees_of_freedom, b.degrees_of_freedom)
+    degrees = _degrees(variances, np.array([a.degrees, b.degrees]))[known]
     t = np.abs(difference[known]) / np.maximum(std_error[known], LEAST)
     verdict = np.full(len(difference), None, dtype=object)
     verdict[np.isfinite(difference)] = "unresolved"
@@ -204,10 +204,9 @@ def has_one_training_seed(found: ImportanceMap) -> bool:
     return found.study.masking.shares_seeds and found.quality.reliability_method == "model"
 
 
-def _degrees(variances: Floats, a: float | None, b: float | None) -> float:
-    """Return the degrees of freedom of a difference, (2, n) variances (Welch 1947), the least."""
-    shares = variances**2 / np.array([[a or math.inf], [b or math.inf]])
-    total = shares.sum(axis=0)
-    if variances.size == 0 or not total.any():
-        return math.inf
-    return float((variances.sum(axis=0) ** 2 / total).min())
+def _degrees(variances: Floats, degrees: Floats) -> Floats:
+    """Return the degrees of freedom of differences, (n,), from (2, n) of each map (Welch 1947)."""
+    total = (variances**2 / degrees).sum(axis=0)
+    squares = variances.sum(axis=0) ** 2
+    found: Floats = np.divide(squares, total, out=np.full_like(total, np.inf), where=total > 0)
+    return found

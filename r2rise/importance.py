@@ -14,6 +14,7 @@ from r2rise.errors import InputError, MapError
 from r2rise.map_parts import (
     Baseline,
     Dataset,
+    DemonstrationTable,
     EstimatorInfo,
     FloatList,
     IntList,
@@ -67,11 +68,14 @@ class ImportanceMap(Result):
         partial: True while retrainings are missing.
         study: The resolved study.
         importance: (n_segments,) return gained by keeping a segment; NaN = not estimated.
-        std_error: (n_segments,) its standard error.
+        std_error: (n_segments,) its standard error; NaN where none can be given.
         n_kept: (n_segments,) masks that kept it.
         n_masked: (n_segments,) masks that masked it.
-        degrees_of_freedom: Of Student's t for intervals; None is the normal distribution.
-        verdicts: What is said of each segment; None for the two rise estimators.
+        degrees_of_freedom: Of Student's t for intervals, the least of all segments; None is the
+            normal distribution.
+        segment_degrees: (n_segments,) the same for each; None in maps of earlier versions.
+        verdicts: What is said of each segment; None where nothing can be: see `why_no_verdicts`.
+        demonstrations: The same of whole demonstrations; None for the two rise estimators.
         stopped: Why the study ended before its budget, where it did.
     """
 
@@ -100,7 +104,9 @@ class ImportanceMap(Result):
     n_kept: IntList
     n_masked: IntList
     degrees_of_freedom: float | None = None
+    segment_degrees: FloatList | None = None
     verdicts: Verdicts | None = None
+    demonstrations: DemonstrationTable | None = None
     stopped: Stopped | None = None
     quality: Quality
     versions: dict[str, str]
@@ -108,6 +114,25 @@ class ImportanceMap(Result):
 
     def __len__(self) -> int:
         return len(self.importance)
+
+    @property
+    def degrees(self) -> NDArray[np.float64]:
+        """Degrees of freedom of each segment's interval, (n_segments,); infinite is the normal."""
+        if self.segment_degrees is not None:
+            return np.where(np.isfinite(self.segment_degrees), self.segment_degrees, np.inf)
+        return np.full(len(self), self.degrees_of_freedom or np.inf)
+
+    @property
+    def why_no_verdicts(self) -> str:
+        """Why nothing is said of single segments, for a map without verdicts."""
+        codes = {notice.code for notice in self.warnings}
+        if self.estimator.sign == "order_only":
+            return f"the estimator {self.estimator.name!r} gives an order only, no signs"
+        if "weak_policy" in codes:
+            return "the policy is too weak to be explained"
+        if "intervals_withheld" in codes:
+            return "there are too few retrainings for so many segments"
+        return "an earlier version of r2rise computed the map"
 
     @property
     def headlines(self) -> list[Notice]:

@@ -139,6 +139,8 @@ class Verdicts(MapPart):
         lower: (n_segments,) lower end of each importance's interval.
         upper: (n_segments,) its upper end.
         confidence: Of the intervals.
+        covers: What they hold for: any training seed (`training_seeds`), or only the one that all
+            masks shared (`masks`), which gives no verdicts; null in maps of earlier versions.
         simultaneous: Whether they hold for all segments at once.
         level: False discovery rate of the verdicts.
         margin: Effects inside +- this return are negligible; null where it cannot be told.
@@ -156,6 +158,7 @@ class Verdicts(MapPart):
     margin: float | None
     more_for_half: int | None
     more_for_all: int | None
+    covers: Literal["training_seeds", "masks"] | None = None
 
     def count(self, verdict: Verdict) -> int:
         """Return how many segments have a verdict."""
@@ -165,6 +168,20 @@ class Verdicts(MapPart):
     def n_unresolved(self) -> int:
         """Segments of which nothing can be said yet."""
         return self.count("unresolved")
+
+
+class DemonstrationTable(MapPart):
+    """The summed importance of the segments of each demonstration; null = unknown.
+
+    Attributes:
+        importance: (n_demonstrations,) in return units.
+        std_error: (n_demonstrations,) standard errors.
+        verdicts: What is said of each; null where the map has none.
+    """
+
+    importance: FloatList
+    std_error: FloatList
+    verdicts: Verdicts | None
 
 
 class VarianceSplit(MapPart):

@@ -6,20 +6,25 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
+from numpy.typing import NDArray
 
 from r2rise.baselines import baseline
 from r2rise.errors import NotReady
 from r2rise.estimators import Estimate, MaskedReturns, estimate
+from r2rise.estimators.demonstrations import per_demonstration
 from r2rise.importance import ImportanceMap
 from r2rise.ledger import Ledger, Record
 from r2rise.map_parts import (
+    Baseline,
     Dataset,
+    DemonstrationTable,
     EstimatorInfo,
     Quality,
     Retrainings,
     SegmentTable,
     Stopped,
 )
+from r2rise.masks import foldover_block_size
 from r2rise.notices import Notice
 from r2rise.quality import equal_importance_p, failures_follow_frames_kept, reliability
 from r2rise.results import now
@@ -59,7 +64,7 @@ def importance_map(ledger: Ledger, study: Study, notices: Sequence[Notice] = ())
     check_time_sufficed(stop, study, ledger)
     planned = stop.n_retrainings if stop else study.budget.retrainings
     records = ledger.records("design", planned)
-    sample = MaskedReturns.of(records, segments, study.masking.block_size or 1)
+    sample = MaskedReturns.of(records, segments, study.masking)
     name, found, more = _estimate(study, sample)
     trust = reliability(found)
     quality = Quality(
@@ -103,8 +108,10 @@ def importance_map(ledger: Ledger, study: Study, notices: Sequence[Notice] = ())
         std_error=found.std_error,
         n_kept=sample.n_kept,
         n_masked=len(sample) - sample.n_kept,
-        degrees_of_freedom=_finite(found.degrees_of_freedom),
-        verdicts=judge(study, found, against, len(sample)) if name == study.estimator else None,
+        degrees_of_freedom=_least(found.degrees_of_freedom),
+        segment_degrees=found.degrees_of_freedom,
+        verdicts=judge(study, found, against, len(sample)),
+        demonstrations=_demonstrations(study, found, segments, against, len(sample)),
         stopped=stopped,
         quality=quality,
         versions=versions(),
@@ -143,13 +150,28 @@ def _about(
     if found.n_waiting:
         detail = f"{found.n_waiting} retrainings wait for their block to be of full rank."
         notices.append(Notice(code="waiting_blocks", detail=detail))
-    if _has_one_seed(study, sample):
+    notices += _withheld(found, study, sample)
+    if _has_one_seed(sample):
         detail = "All masks share one training seed: the map may describe one lucky start."
         notices.append(Notice(code="one_training_seed", detail=detail))
     if trust is not None and trust < LOW_RELIABILITY:
         detail = f"Reliability {trust:.2f}: much of this ranking would not come back."
         notices.append(Notice(code="low_reliability", detail=detail))
     return notices
+
+
+def _withheld(found: Estimate, study: Study, sample: MaskedReturns) -> list[Notice]:
+    """Say why there are no intervals, and what would give them."""
+    if found.covers is not None or estimator_name(study).startswith("rise"):
+        return []
+    d = sample.n_segments
+    detail = (
+        f"No intervals and no verdicts: {len(sample)} retrainings are too few for {d} segments, so "
+        f"that importance is estimated by ridge regression, which draws all effects towards each "
+        f"other by an unknown amount. {2 * foldover_block_size(d)} retrainings (--retrainings) in "
+        f"fold-over blocks would give them, or longer segments (--segment-length)."
+    )
+    return [Notice(code="intervals_withheld", detail=detail)]
 
 
 def _stopped(stop: Stop | None, ledger: Ledger, study: Study) -> Stopped | None:
@@ -189,7 +211,7 @@ def _goal_missed(
     if not study.until.has_goal or (stop is not None and stop.reason == "goal"):
         return []
     detail = "Verdicts are still open for some segments."
-    if goal is not None and _has_one_seed(study, sample):
+    if goal is not None and _has_one_seed(sample):
         detail = (
             "Reliability between training seeds was asked for, but all masks share one: at least "
             "one more block is needed."
@@ -203,12 +225,28 @@ def _goal_missed(
     return [Notice(code="goal_not_reached", detail=detail)]
 
 
-def _has_one_seed(study: Study, sample: MaskedReturns) -> bool:
-    return study.masking.shares_seeds and len(sample.blocks) == 1
+def _has_one_seed(sample: MaskedReturns) -> bool:
+    return sample.seeds == "block" and len(sample.blocks) == 1
 
 
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _least(degrees: NDArray[np.float64]) -> float | None:
+    finite = degrees[np.isfinite(degrees)]
+    return float(finite.min()) if len(finite) else None
+
+
+def _demonstrations(
+    study: Study, found: Estimate, segments: Segments, against: Baseline, n_retrainings: int
+) -> DemonstrationTable | None:
+    """Return the sums over demonstrations; None for the two rise estimators, which have no unit."""
+    if estimator_name(study).startswith("rise"):
+        return None
+    first_segment = np.flatnonzero(np.diff(segments.demonstration, prepend=-1))
+    sums = per_demonstration(found, first_segment)
+    return DemonstrationTable(
+        importance=sums.importance,
+        std_error=sums.std_error,
+        verdicts=judge(study, sums, against, n_retrainings),
+    )
 
 
 def _retrainings(records: Sequence[Record], sample: MaskedReturns, planned: int) -> Retrainings:

@@ -18,7 +18,7 @@ from r2rise.mapping import versions
 from r2rise.output import OutputDirectory
 from r2rise.pilot import Pilot, run_pilot
 from r2rise.proposal import RANKED, Option, Outcome, Proposer
-from r2rise.resolution import resolve
+from r2rise.resolution import FINEST_SEGMENTS, resolve
 from r2rise.results import WITH_FIGURE, Result, now
 from r2rise.runner import OnProgress, Runner, make_engine
 from r2rise.study import MOST_RETRAININGS, Study
@@ -166,6 +166,7 @@ def plan(
         directory.check()
         directory.check_own(*directory.files_of(Plan), directory.plan_study)
     _check_masking(study.masking)
+    study = _with_finest_segments(study)
     resolved = resolve(study, demonstrations).study
     ledger = directory.pilot_ledger if directory else None
     with SharedEngine(lambda: engine or make_engine(workers)) as shared:
@@ -210,6 +211,14 @@ def _check_masking(masking: Masking) -> None:
             f"design {masking.design!r} and keep_probability {masking.keep_probability}: leave "
             f"them out, or explain without a plan."
         )
+
+
+def _with_finest_segments(study: Study) -> Study:
+    """Begin with the shortest segments where the length is left open: longer ones are options."""
+    if study.masking.segment_length != "auto":
+        return study
+    masking = study.masking.model_copy(update={"segment_length": FINEST_SEGMENTS})
+    return study.model_copy(update={"masking": masking})
 
 
 def _concluded(proposer: Proposer, pilot: Pilot, goal: float, against: Baseline) -> Plan:

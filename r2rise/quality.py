@@ -33,6 +33,8 @@ def reliability(estimate: Estimate) -> Reliability:
     correlation between the maps of single blocks. With one block 1 - noise / var(importance), or
     0 where that is negative, the noise being mean(SE^2) less what all segments share; for a
     shrunk map, whose variance lacks the noise, var(importance) / (var(importance) + noise).
+
+    A block whose masks all have the same return ranks nothing and is left out.
     """
     from scipy.stats import rankdata
 
@@ -41,11 +43,12 @@ def reliability(estimate: Estimate) -> Reliability:
         return Reliability(None, "model")
     if estimate.block_maps is None:
         return Reliability(_from_noise(estimate, known), "model")
-    ranks = rankdata(estimate.block_maps[:, known], axis=1)
+    maps = estimate.block_maps[:, known]
+    ranks = rankdata(maps[np.ptp(maps, axis=1) > 0], axis=1)
+    if len(ranks) < 2:
+        return Reliability(None, "blocks")
     ranks -= ranks.mean(axis=1, keepdims=True)
     norms = np.linalg.norm(ranks, axis=1)
-    if (norms == 0).any():
-        return Reliability(None, "blocks")
     correlations = (ranks @ ranks.T) / np.outer(norms, norms)
     n_blocks = len(ranks)
     r = max(0.0, float(correlations[np.triu_indices(n_blocks, 1)].mean()))
@@ -59,7 +62,7 @@ def _from_noise(estimate: Estimate, known: Chosen) -> float | None:
         return None
     if estimate.shrunk:
         return variance / (variance + noise)
-    return max(0.0, 1 - noise / variance) if variance > 0 else 0.0
+    return max(0.0, 1 - noise / variance) if variance > 0 else None
 
 
 def equal_importance_p(sample: MaskedReturns, seed: int) -> float | None:
@@ -79,8 +82,10 @@ def equal_importance_p(sample: MaskedReturns, seed: int) -> float | None:
         segments vary or the returns do not.
     """
     chosen = sample.varies
-    if chosen.sum() < 2 or np.ptp(sample.returns) == 0:
+    if chosen.sum() < 2 or not any(sample.centred_returns(rows).any() for rows in sample.blocks):
         return None
+    if sample.pair is not None:
+        sample = sample.whole_pairs()
     generator = np.random.default_rng(seed)
     totals = _Totals(int(chosen.sum()))
     for rows in sample.blocks:
@@ -153,13 +158,13 @@ def _block_scores(
     frames_kept -= frames_kept.mean()
     squares = max(float(frames_kept @ frames_kept), np.finfo(float).tiny)
     shared = _products(sample, rows, chosen, frames_kept[:, None])
-    residuals = sample.returns[rows] - sample.returns[rows].mean()
+    residuals = sample.centred_returns(rows)
     residuals -= frames_kept * (frames_kept @ residuals) / squares
     scores = [_products(sample, rows, chosen, residuals[:, None])]
     residual_squares = [np.array([residuals @ residuals])]
     for start in range(0, N_PERMUTATIONS, _PERMUTATIONS_AT_ONCE):
         count = min(_PERMUTATIONS_AT_ONCE, N_PERMUTATIONS - start)
-        permuted = generator.permuted(np.tile(residuals, (count, 1)), axis=1).T
+        permuted = _permuted(residuals, count, sample.pair is not None, generator)
         along_frames = frames_kept @ permuted
         products = _products(sample, rows, chosen, permuted)
         scores.append(products - shared * along_frames / squares)
@@ -171,6 +176,20 @@ def _block_scores(
         np.maximum(weights, np.finfo(float).eps * len(residuals)),
         np.concatenate(residual_squares),
     )
+
+
+def _permuted(
+    residuals: Floats, count: int, paired: bool, generator: np.random.Generator
+) -> Floats:
+    """Return permutations of a block's residuals, (n, count); of whole pairs, if they are paired.
+
+    The residuals of a pair are each other's negative: it moves as a whole, either way round.
+    """
+    if not paired:
+        return generator.permuted(np.tile(residuals, (count, 1)), axis=1).T
+    pairs = generator.permuted(np.tile(residuals[::2], (count, 1)), axis=1)
+    pairs *= generator.choice([-1.0, 1.0], size=pairs.shape)
+    return np.stack([pairs, -pairs], axis=2).reshape(count, -1).T
 
 
 def _products(sample: MaskedReturns, rows: slice, chosen: Chosen, columns: Floats) -> Floats:

@@ -1,9 +1,9 @@
 """From the study a user writes to one in which everything that matters is filled in."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -39,6 +39,15 @@ from r2rise.study_parts import (
 )
 from r2rise.training_check import training_notices
 
+FINEST_SEGMENTS = 10
+"""Frames of the shortest segments that are chosen (the paper's grid cell)."""
+
+FEWEST_SEGMENTS = 4
+"""Segments below which no longer ones are chosen; a pilot needs as many."""
+
+USUAL_RETRAININGS = 2048
+"""Retrainings that segments are chosen for where a study says when to stop."""
+
 SHARD_SIZE = 2
 """Masks that one worker retrains one by one in a call: a pair of complements."""
 
@@ -71,9 +80,12 @@ def resolve(study: Study, demonstrations: Demonstrations) -> Resolved:
     study = identified(study)
     notices = _about_demonstrations(demonstrations, environment)
     check_hash(study, demonstrations)
-    _check_until(study)
+    study, more = _with_segment_length(study, demonstrations)
+    notices += more
     segments = demonstrations.segments(study.masking)
     masking = _resolve_masking(study, len(segments))
+    estimator = _resolve_estimator(study, masking, len(segments))
+    _check_until(study, estimator)
     budget, more = _round_budget(study, masking)
     notices += more
     max_steps, more = _resolve_steps(study, environment)
@@ -92,7 +104,7 @@ def resolve(study: Study, demonstrations: Demonstrations) -> Resolved:
         ),
         "demonstrated": _demonstrated(demonstrations, study, environment),
         "budget": study.budget.model_copy(update={"retrainings": budget}),
-        "estimator": _resolve_estimator(study, masking, len(segments)),
+        "estimator": estimator,
         "execution": study.execution.model_copy(
             update={"shard_size": _resolve_shard_size(study, masking, wanted)}
         ),
@@ -110,13 +122,15 @@ def going_on(study: Study, held: LedgerHeader) -> Study:
 
     What `auto` means depends on the budget; a ledger is extended whatever the budget is.
     """
-    if study.masking.design != "auto":
-        return study
-    begun = held.design["masking"]
-    open_fields = {"design": begun["design"]}
-    if study.masking.block_size is None:
+    asked, begun = study.masking, held.design["masking"]
+    open_fields: dict[str, Any] = {}
+    if asked.segment_length == "auto":
+        open_fields["segment_length"] = begun["segment_length"]
+    if asked.design == "auto":
+        open_fields["design"] = begun["design"]
+    if open_fields and asked.block_size is None:
         open_fields["block_size"] = begun["block_size"]
-    masking = study.masking.model_copy(update=open_fields)
+    masking = asked.model_copy(update=open_fields)
     same = masking.model_dump(mode="json") == begun
     return study.model_copy(update={"masking": masking}) if same else study
 
@@ -188,11 +202,12 @@ def _identified(spec: Spec, identity: Callable[[Spec], str | None], on_disk: boo
     return spec.model_copy(update={"identity": found})
 
 
-def _check_until(study: Study) -> None:
-    if study.until.verdicts and study.estimator.startswith("rise"):
+def _check_until(study: Study, estimator: EstimatorName) -> None:
+    if study.until.verdicts and estimator != "difference":
         raise StudyError(
-            f"until.verdicts cannot be reached: the estimator {study.estimator!r} knows an order "
-            f"only. Use another estimator, or until.reliability.",
+            f"until.verdicts cannot be reached: the estimator {estimator!r} gives no intervals "
+            f"and no verdicts. Use estimator 'difference' (a budget of at least two blocks, or "
+            f"longer segments), or until.reliability.",
             field="until.verdicts",
         )
 
@@ -208,6 +223,56 @@ def _about_demonstrations(demonstrations: Demonstrations, environment: Environme
     return [Notice(code="actions_outside_bounds", detail=detail)]
 
 
+def _with_segment_length(
+    study: Study, demonstrations: Demonstrations
+) -> tuple[Study, list[Notice]]:
+    """Choose the shortest segments that the budget can tell apart, where that is left open."""
+    masking, budget = study.masking, _expected_retrainings(study)
+    if masking.segment_length != "auto":
+        return study, []
+    options = list(_segment_lengths(masking, demonstrations))
+    fitting = [(own, n) for own, n in options if 2 * foldover_block_size(n) <= budget]
+    chosen, n_segments = fitting[0] if fitting else options[-1]
+    study = study.model_copy(update={"masking": chosen})
+    finest, n_finest = options[0]
+    if chosen == finest:
+        return study, []
+    length = chosen.segment_length
+    what = "Whole demonstrations" if length == "all" else f"Segments of {length} frames"
+    detail = (
+        f"{what} ({n_segments}), chosen for {budget} retrainings: {n_finest} segments of "
+        f"{finest.segment_length} frames would take {2 * foldover_block_size(n_finest)} "
+        f"(--retrainings, or --segment-length {finest.segment_length} in spite of that)."
+    )
+    return study, [Notice(code="segment_length_chosen", detail=detail)]
+
+
+def _expected_retrainings(study: Study) -> int:
+    budget = study.budget.retrainings
+    return min(budget, USUAL_RETRAININGS) if study.until.may_end_early else budget
+
+
+def _segment_lengths(
+    masking: Masking, demonstrations: Demonstrations
+) -> Iterator[tuple[Masking, int]]:
+    """Yield 10, 20, 40, ... frames and whole demonstrations, with the number of segments.
+
+    Of lengths with fewer than 4 segments only the shortest, where there is no other.
+    """
+    length: int | Literal["all"] = FINEST_SEGMENTS
+    longest, n_found = int(demonstrations.lengths.max()), 0
+    while True:
+        own = masking.model_copy(update={"segment_length": length})
+        n_segments = len(demonstrations.segments(own))
+        if n_found and n_segments < FEWEST_SEGMENTS:
+            return
+        yield own, n_segments
+        n_found += 1
+        if length == "all":
+            return
+        length = 2 * length if 2 * length < longest else "all"
+
+
 def _resolve_masking(study: Study, n_segments: int) -> Masking:
     masking = study.masking
     design = masking.design
@@ -216,7 +281,12 @@ def _resolve_masking(study: Study, n_segments: int) -> Masking:
         least = 2 if study.until.may_end_early else 1  # one block has one training seed
         fits = study.budget.retrainings >= least * (masking.block_size or smallest)
         design = "foldover" if masking.keep_probability == 0.5 and fits else "balanced"
-    default = {"foldover": smallest, "balanced": BALANCED_BLOCK_SIZE, "bernoulli": 1}[design]
+    fits = study.budget.retrainings >= 2 * smallest
+    default = {
+        "foldover": smallest,
+        "balanced": smallest if fits else BALANCED_BLOCK_SIZE,
+        "bernoulli": 1,
+    }[design]
     block_size = masking.block_size or default
     if design == "foldover" and (block_size < smallest or block_size & (block_size - 1)):
         raise StudyError(
@@ -229,6 +299,12 @@ def _resolve_masking(study: Study, n_segments: int) -> Masking:
             f"masking.block_size {block_size} does not fit a balanced design: expected an even "
             f"number (masks keep more and fewer segments in turn).",
             field="masking.block_size",
+        )
+    if masking.training_seeds == "pair" and design != "foldover":
+        raise StudyError(
+            f"masking.training_seeds 'pair' is for the foldover design, but the budget of "
+            f"{study.budget.retrainings} retrainings holds no block of {smallest}.",
+            field="masking.training_seeds",
         )
     return masking.model_copy(update={"design": design, "block_size": block_size})
 
@@ -283,9 +359,11 @@ def _demonstrated(
 
 
 def _resolve_estimator(study: Study, masking: Masking, n_segments: int) -> EstimatorName:
-    if study.estimator == "auto":
-        return "difference" if masking.design == "foldover" else "ridge"
+    """Take least squares where blocks have full rank with room to spare, else ridge."""
     block_size = masking.block_size or 1
+    n_masks = block_size if block_size > 1 else study.budget.retrainings
+    if study.estimator == "auto":
+        return "difference" if n_masks >= 2 * (n_segments + 1) else "ridge"
     if study.estimator == "difference" and 1 < block_size < n_segments + 2:
         raise StudyError(
             f"The difference estimator needs blocks of at least {n_segments + 2} masks for "

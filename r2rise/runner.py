@@ -238,9 +238,10 @@ def in_mixed_order(shards: Sequence[tuple[Task, ...]]) -> Iterator[tuple[Task, .
     The first rows of a fold-over block tell many segments apart only together; a block that is cut
     off should be a sample of its rows.
     """
-    for seeds, group in groupby(shards, key=lambda tasks: tasks[0].seeds):
+    for _, group in groupby(shards, key=lambda tasks: tasks[0].evaluation_seed):
         block = list(group)
-        for position in np.random.default_rng(seeds.training).permutation(len(block)):
+        generator = np.random.default_rng(block[0][0].training_seed)
+        for position in generator.permutation(len(block)):
             yield block[position]
 
 

@@ -36,7 +36,7 @@ _KIND_KEYS: dict[Kind, int] = {
     "training_maps": 8,
     "amounts": 9,
 }
-_MASKS, _TRAINING, _EVALUATION = range(3)
+_MASKS, _TRAINING, _EVALUATION, _PAIR = range(4)
 
 
 class Seeds(NamedTuple):
@@ -61,6 +61,12 @@ def retraining_seeds(seed: int, kind: Kind, number: int) -> Seeds:
         training=_word(_sequence(seed, kind, number, _TRAINING)),
         evaluation=_word(_sequence(seed, kind, number, _EVALUATION)),
     )
+
+
+@functools.lru_cache(maxsize=1024)
+def pair_training_seed(seed: int, pair: int) -> int:
+    """Return the training seed of a pair of complements, where each pair has its own."""
+    return _word(_sequence(seed, "design", pair, _PAIR))
 
 
 def mask_generator(seed: int, number: int, kind: Kind = "design") -> np.random.Generator:

@@ -41,10 +41,13 @@ class Segments:
         """Cut demonstrations of the given lengths, (n_demos,), as `masking` says.
 
         Raises:
-            StudyError: When the user's own boundaries do not fit the demonstrations.
+            StudyError: When the user's own boundaries do not fit the demonstrations, or the length
+                is still `auto`.
         """
         if masking.boundaries is not None:
             return cls._from_starts(lengths, masking.boundaries)
+        if masking.segment_length == "auto":
+            raise StudyError("masking.segment_length is still 'auto': resolve the study first.")
         whole = masking.segment_length in ("all", None)
         steps = lengths if whole else np.full(len(lengths), masking.segment_length)
         return cls._from_starts(

@@ -1,7 +1,5 @@
 """Student's t, and which of many hypotheses to reject."""
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,23 +9,23 @@ LEAST = 1e-100
 """Stands for 0 where it is divided by."""
 
 
-def survival(t: Floats, degrees: float) -> Floats:
-    """Return P(T > t) of Student's t, or of the normal distribution."""
-    from scipy.stats import norm
+def survival(t: Floats, degrees: Floats) -> Floats:
+    """Return P(T > t) of Student's t; with infinite degrees of freedom, of the normal."""
     from scipy.stats import t as student_t
 
-    p: Floats = student_t.sf(t, degrees) if math.isfinite(degrees) else norm.sf(t)
-    return p
+    return np.asarray(student_t.sf(t, degrees))
 
 
-def quantile(probability: float, degrees: float = math.inf) -> float:
+def quantile(probability: float, degrees: float = np.inf) -> float:
     """Return a quantile of Student's t, or of the normal distribution."""
-    from scipy.stats import norm
+    return float(quantiles(probability, np.array(degrees)))
+
+
+def quantiles(probability: float, degrees: Floats) -> Floats:
+    """Return quantiles of Student's t for several degrees of freedom, infinite ones included."""
     from scipy.stats import t as student_t
 
-    if math.isfinite(degrees):
-        return float(student_t.ppf(probability, degrees))
-    return float(norm.ppf(probability))
+    return np.asarray(student_t.ppf(probability, degrees))
 
 
 def discoveries(p: Floats, level: float) -> NDArray[np.bool_]:

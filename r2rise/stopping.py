@@ -162,7 +162,7 @@ def block_size(study: Study) -> int:
 
 def design_sample(ledger: Ledger, study: Study, segments: Segments, n: int) -> MaskedReturns:
     """Return the masks and returns of the first n retrainings of the design."""
-    return MaskedReturns.of(ledger.records("design", n), segments, study.masking.block_size or 1)
+    return MaskedReturns.of(ledger.records("design", n), segments, study.masking)
 
 
 def estimator_name(study: Study) -> EstimatorName:

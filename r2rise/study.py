@@ -71,8 +71,8 @@ class Study(StudyPart):
         verdicts: How segments are judged.
         demonstrated: What the demonstrations themselves returned, filled in where it is known.
         prediction: What a pilot foretold, where the study was planned.
-        estimator: How the ledger becomes a map; `auto` takes `difference` for fold-over blocks
-            and `ridge` otherwise.
+        estimator: How the ledger becomes a map; `auto` takes `difference` (least squares in each
+            block) where blocks are long enough, and `ridge` otherwise.
         execution: How the work is cut up.
         preset: Name of a set of defaults, `paper`; given fields win over it.
     """

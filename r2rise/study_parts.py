@@ -119,33 +119,41 @@ class Masking(StudyPart):
     """How frames are grouped and masked.
 
     Attributes:
-        segment_length: Frames per segment, or `all` for whole demonstrations.
+        segment_length: Frames per segment, `all` for whole demonstrations, or `auto` for the
+            shortest of 10, 20, 40, ... for which the budget holds two blocks of masks.
         boundaries: The user's own segments instead: for each demonstration the frames at which
             its segments start, the first being 0.
         design: `foldover`, `balanced`, `bernoulli`, or `auto` to let the budget decide.
         keep_probability: Share of the segments that a mask keeps.
-        block_size: Masks that share a training seed; filled in by the design when left out.
+        block_size: Masks that are evaluated with the same episodes and, as a rule, share a training
+            seed; filled in by the design when left out.
+        training_seeds: One training seed for each `block`, or for each `pair` of complements of a
+            fold-over block: then one block already shows what other seeds would do, at the price
+            of a noisier ranking.
         frame_stack: Frames that one observation shows (4 in the paper's Atari games). A frame
             whose observation shows a masked one is left out, too.
     """
 
-    segment_length: int | Literal["all"] | None = 10
+    segment_length: int | Literal["all", "auto"] | None = "auto"
     boundaries: tuple[tuple[int, ...], ...] | None = None
     design: DesignChoice = "auto"
     keep_probability: float = Field(default=0.5, gt=0, lt=1)
     block_size: int | None = Field(default=None, ge=1)
+    training_seeds: Literal["block", "pair"] = Field(
+        default="block", exclude_if=lambda seeds: seeds == "block"
+    )
     frame_stack: int = Field(default=1, ge=1, exclude_if=lambda frames: frames == 1)
 
     @property
     def shares_seeds(self) -> bool:
         """Whether the masks of a block share a training seed; in a resolved study."""
-        return (self.block_size or 1) > 1
+        return (self.block_size or 1) > 1 and self.training_seeds == "block"
 
     @field_validator("segment_length")
     @classmethod
     def _positive(cls, value: int | str | None) -> int | str | None:
         if isinstance(value, int) and value < 1:
-            raise ValueError("a segment has at least 1 frame; or write 'all'")
+            raise ValueError("a segment has at least 1 frame; or write 'all' or 'auto'")
         return value
 
     @model_validator(mode="after")
@@ -156,6 +164,11 @@ class Masking(StudyPart):
             raise ValueError(
                 f"the foldover design keeps half of the segments, but keep_probability is "
                 f"{self.keep_probability}: use design 'balanced' or keep_probability 0.5"
+            )
+        if self.training_seeds == "pair" and self.design not in ("auto", "foldover"):
+            raise ValueError(
+                f"training_seeds 'pair' is for the foldover design, whose masks come in pairs of "
+                f"complements, but the design is {self.design!r}"
             )
         return self
 

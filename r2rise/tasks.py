@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2rise.masks import make_design, stacked
-from r2rise.seeds import Kind, Seeds, retraining_seeds
+from r2rise.seeds import Kind, Seeds, pair_training_seed, retraining_seeds
 from r2rise.study import Study
 
 Key = tuple[Kind, int, bytes, int, int, int]
@@ -84,14 +84,20 @@ def baseline_tasks(study: Study, n_segments: int, count: int) -> list[Task]:
 
 
 def design_tasks(study: Study, n_segments: int, indices: Iterable[int]) -> list[Task]:
-    """Return the tasks of some masks of the design; those of a block share their seeds."""
+    """Return the tasks of some masks of the design.
+
+    Those of a block share their seeds; with a training seed for each pair, their episodes only.
+    """
     design = make_design(study.masking, n_segments, study.seed)
+    paired = study.masking.training_seeds == "pair"
     wanted, tasks = list(indices), []
     for start in range(0, len(wanted), _MASKS_AT_ONCE):
         some = wanted[start : start + _MASKS_AT_ONCE]
         packed = np.packbits(stacked(design, some), axis=1)
         for index, mask in zip(some, packed, strict=True):
             seeds = retraining_seeds(study.seed, "design", index // design.block_size)
+            if paired:
+                seeds = seeds._replace(training=pair_training_seed(study.seed, index // 2))
             tasks.append(Task("design", index, mask.tobytes(), *seeds, amount=0))
     return tasks
 

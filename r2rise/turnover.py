@@ -61,9 +61,11 @@ def turnover_tasks(study: Study, n_segments: int, amount: int) -> list[Task]:
 
 
 def _map(records: Sequence[Record], study: Study, segments: Segments) -> Estimate:
-    n_masks = block_size(study)
+    masking = study.masking.model_copy(
+        update={"block_size": block_size(study), "training_seeds": "block"}
+    )
     own = [replace(record, index=number) for number, record in enumerate(records)]
-    sample = MaskedReturns.of(own, segments, n_masks)
+    sample = MaskedReturns.of(own, segments, masking)
     try:
         return estimate(estimator_name(study), sample)
     except NotReady:

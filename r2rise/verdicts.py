@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from r2rise.estimators import Estimate
 from r2rise.estimators.sample import Chosen, Floats
 from r2rise.map_parts import Baseline, Verdicts
-from r2rise.significance import LEAST, discoveries, quantile, survival
+from r2rise.significance import LEAST, discoveries, quantile, quantiles, survival
 from r2rise.study import Study
 from r2rise.worth_explaining import is_weak
 
@@ -17,12 +17,14 @@ _LONGEST = 10**9
 
 
 def judge(study: Study, found: Estimate, baseline: Baseline, n_retrainings: int) -> Verdicts | None:
-    """Give every estimated segment a verdict.
+    """Give every estimated segment (or demonstration) a verdict.
 
-    The procedure of Benjamini and Hochberg (1995) runs once over the two-sided t-tests for helps
-    and hurts, and once over the equivalence tests (two one-sided t-tests, Schuirmann 1987) for
-    negligible. What is negligible stays so although its sign may be known. Where all masks share
-    one training seed nothing is resolved: another seed may have other effects.
+    The procedure of Benjamini and Hochberg (1995) runs once over the tests for helps and hurts,
+    and once over the equivalence tests (two one-sided t-tests, Schuirmann 1987) for negligible.
+    Helps and hurts are effects beyond half of the margin (Hodges and Lehmann 1954): an effect that
+    does not matter is not called helpful because it is known precisely. What is negligible stays
+    so although it may be beyond half of the margin. Where all masks share one training seed nothing
+    is resolved: another seed may have other effects.
 
     Args:
         study: The resolved study.
@@ -32,16 +34,16 @@ def judge(study: Study, found: Estimate, baseline: Baseline, n_retrainings: int)
         n_retrainings: Design retrainings that the estimate is from.
 
     Returns:
-        None for the two rise estimators, whose values have no sign and no unit, and for a policy
-        that is too weak to be explained.
+        None where the estimator gives no intervals, and for a policy that is too weak to be
+        explained.
     """
-    if study.estimator.startswith("rise") or is_weak(study, baseline):
+    if found.covers is None or is_weak(study, baseline):
         return None
     rule = study.verdicts
     known = np.isfinite(found.importance) & np.isfinite(found.std_error)
     margin = _margin(baseline, rule.margin)
     tests = _Tests(found, known, margin)
-    one_seed = found.block_maps is None and study.masking.shares_seeds
+    one_seed = found.covers == "masks"
     verdict = np.full(len(known), "unresolved", dtype=object)
     if not one_seed:
         differs = discoveries(tests.p_differs, rule.level)
@@ -50,7 +52,7 @@ def judge(study: Study, found: Estimate, baseline: Baseline, n_retrainings: int)
         verdict[_spread(discoveries(tests.p_negligible, rule.level), known)] = "negligible"
     open_ = verdict[known] == "unresolved"
     verdict[~known] = None
-    width = found.std_error * _quantile(found, rule.level, rule.simultaneous, int(known.sum()))
+    width = found.std_error * _quantiles(found, rule.level, rule.simultaneous, int(known.sum()))
     more = tests.more_retrainings(rule.level, n_retrainings)[open_]
     if one_seed:
         more = np.maximum(more, study.masking.block_size or 1)
@@ -59,6 +61,7 @@ def judge(study: Study, found: Estimate, baseline: Baseline, n_retrainings: int)
         lower=found.importance - width,
         upper=found.importance + width,
         confidence=1 - rule.level,
+        covers=found.covers,
         simultaneous=rule.simultaneous,
         level=rule.level,
         margin=margin,
@@ -71,30 +74,34 @@ class _Tests:
     """The tests of the known segments, (n,) each."""
 
     def __init__(self, found: Estimate, known: Chosen, margin: float | None) -> None:
-        self._importance = found.importance[known]
+        self._size = np.abs(found.importance[known])
         self._std_error = np.maximum(found.std_error[known], LEAST)
-        self._degrees = found.degrees_of_freedom
+        self._degrees = found.degrees_of_freedom[known]
         self._margin = margin or 0.0
 
     @property
     def p_differs(self) -> Floats:
-        """Two-sided p-values of no effect."""
-        t = np.abs(self._importance) / self._std_error
-        return np.minimum(2 * survival(t, self._degrees), 1.0)
+        """Two-sided p-values of an effect inside half of the margin."""
+        half = self._margin / 2
+        above, below = (
+            survival((self._size + sign * half) / self._std_error, self._degrees)
+            for sign in (-1, 1)
+        )
+        return np.minimum(above + below, 1.0)
 
     @property
     def p_negligible(self) -> Floats:
         """p-values of an effect outside the margin; 1 where there is no margin."""
-        inside = (self._margin - np.abs(self._importance)) / self._std_error
+        inside = (self._margin - self._size) / self._std_error
         if self._margin <= 0:
             return np.ones_like(inside)
         return survival(inside, self._degrees)
 
     def more_retrainings(self, level: float, n: int) -> Floats:
         """Return the further retrainings at which each would be resolved as often as not."""
-        size = np.abs(self._importance)
-        inside = np.maximum(self._margin - size, LEAST)
-        to_differ = (quantile(1 - level / 2) * self._std_error / np.maximum(size, LEAST)) ** 2
+        beyond = np.maximum(self._size - self._margin / 2, LEAST)
+        inside = np.maximum(self._margin - self._size, LEAST)
+        to_differ = (quantile(1 - level / 2) * self._std_error / beyond) ** 2
         to_be_negligible = (quantile(1 - level) * self._std_error / inside) ** 2
         more: Floats = n * (np.minimum(to_differ, to_be_negligible) - 1)
         return np.clip(more, 1, _LONGEST)
@@ -111,10 +118,10 @@ def _spread(chosen: NDArray[np.bool_], known: Chosen) -> Chosen:
     return whole
 
 
-def _quantile(found: Estimate, level: float, simultaneous: bool, n: int) -> float:
-    """Return the half width of intervals in standard errors (Sidak 1967 for all at once)."""
+def _quantiles(found: Estimate, level: float, simultaneous: bool, n: int) -> Floats:
+    """Return the half widths of intervals in standard errors (Sidak 1967 for all at once)."""
     each = 1 - (1 - level) ** (1 / max(n, 1)) if simultaneous else level
-    return quantile(1 - each / 2, found.degrees_of_freedom)
+    return quantiles(1 - each / 2, found.degrees_of_freedom)
 
 
 def _rounded(n: float) -> int:

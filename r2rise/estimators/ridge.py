@@ -46,9 +46,9 @@ class _Problem:
 
 
 def ridge(sample: MaskedReturns) -> Estimate:
-    """Estimate importance by ridge regression; standard errors are posterior standard deviations.
+    """Estimate importance by ridge regression.
 
-    These cover on average over the segments, not for each one: large effects are shrunk.
+    There are no standard errors: what is shrunk is biased by an amount that the data do not show.
 
     Raises:
         NotReady: When the number of frames kept does not vary, or there are too few masks.
@@ -67,11 +67,12 @@ def ridge(sample: MaskedReturns) -> Estimate:
     level = float(frames @ problem.xy - fx @ beta) / ff
     mixing = np.eye(len(beta)) - np.outer(frames, fx) / ff
     covariance = noise * (mixing @ inverse @ mixing.T + np.outer(frames, frames) / ff)
-    maps = _block_maps(sample, chosen, penalty, level * frames)
+    unknown = np.full(len(chosen), np.nan)
     return Estimate(
         importance=spread(beta + level * frames, chosen),
-        std_error=spread(np.sqrt(np.diag(covariance)), chosen),
-        block_maps=maps,
+        std_error=unknown,
+        degrees_of_freedom=unknown,
+        block_maps=_block_maps(sample, chosen, penalty, frames),
         rank_noise=rank_noise(covariance),
         shrunk=True,
     )
@@ -86,7 +87,7 @@ def _problem(sample: MaskedReturns, chosen: Chosen) -> _Problem:
         xy += moments.xy[chosen]
         yy += moments.yy
     frames = sample.n_frames[chosen] / sample.n_frames.mean()
-    n_free = len(sample.returns) - len(sample.blocks) - 1
+    n_free = len(sample) - len(np.unique(sample.level)) - 1
     if d == 0 or n_free < 2 or frames @ xx @ frames < 1e-9 * np.trace(xx):
         raise NotReady(
             f"Ridge regression needs more retrainings than the {len(sample.returns)} there are, "
@@ -120,17 +121,27 @@ def _strength(values: Floats, projected: Floats, yy: float, n_free: int) -> tupl
 
 
 def _block_maps(
-    sample: MaskedReturns, chosen: Chosen, penalty: float, level: Floats
+    sample: MaskedReturns, chosen: Chosen, penalty: float, frames: Floats
 ) -> Floats | None:
-    """Return what each block alone says, (n_blocks, d), with the penalty and level of all."""
+    """Return what each block alone says, (n_blocks, d), with the penalty of all."""
     if len(sample.blocks) < 2:
         return None
-    maps = []
-    for rows in sample.blocks:
-        parts = list(sample.chunks(rows))
-        masks = np.concatenate([part for part, _ in parts])[:, chosen]
-        centred = masks - masks.mean(axis=0)
-        residuals = sample.returns[rows] - sample.returns[rows].mean() - centred @ level
-        kernel = centred @ centred.T + penalty * np.eye(len(centred))
-        maps.append(centred.T @ np.linalg.solve(kernel, residuals) + level)
+    maps = [_block_map(sample, rows, chosen, penalty, frames) for rows in sample.blocks]
     return spread(np.array(maps), chosen)
+
+
+def _block_map(
+    sample: MaskedReturns, rows: slice, chosen: Chosen, penalty: float, frames: Floats
+) -> Floats:
+    """Return the map of one block, (d,), its level of importance included."""
+    masks = sample.centred_masks(rows)[:, chosen]
+    returns = sample.centred_returns(rows)
+    kept = masks @ frames
+    squares = float(kept @ kept)
+    along = kept / squares if squares > 0 else np.zeros_like(kept)
+    free = masks - np.outer(kept, along @ masks)
+    kernel = free @ free.T + penalty * np.eye(len(free))
+    beta = free.T @ np.linalg.solve(kernel, returns - kept * (along @ returns))
+    level = float(along @ (returns - masks @ beta))
+    block_map: Floats = beta + level * frames
+    return block_map

@@ -44,5 +44,6 @@ def _masked(sample: MaskedReturns, importance: Floats, std_error: Floats) -> Est
     return Estimate(
         importance=np.where(sample.varies, importance, np.nan),
         std_error=std_error,
+        degrees_of_freedom=np.full(len(std_error), np.inf),
         rank_noise=float(np.mean(known**2)) if len(known) else np.nan,
     )

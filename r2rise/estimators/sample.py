@@ -1,19 +1,27 @@
 """What estimators work on: masks and returns, block by block."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from r2rise.ledger import Record, packed_masks
 from r2rise.segments import Segments
+from r2rise.study_parts import Masking
 
 Floats = NDArray[np.float64]
 Chosen = NDArray[np.bool_]
 
 _ROWS_AT_ONCE = 4096
+_ROUNDING = 1e-12
+"""Differences of returns that are rounding errors, relative to the largest return."""
+
+
+Covers = Literal["training_seeds", "masks"]
+"""What intervals hold for: any training seed, or the one that all masks shared."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,9 +30,12 @@ class Estimate:
 
     Attributes:
         importance: (n_segments,) in return units; for the two rise estimators the order only.
-        std_error: (n_segments,) standard errors.
-        degrees_of_freedom: Of Student's t for intervals; infinite for the normal distribution.
+        std_error: (n_segments,) standard errors; all NaN where none can be given.
+        degrees_of_freedom: (n_segments,) of Student's t for intervals; infinite for the normal
+            distribution.
+        covers: What the intervals hold for; None where none can be given.
         block_maps: (n_blocks, n_segments) maps of single blocks, where there are two or more.
+        covariance: (n_segments, n_segments) of the errors, where a single block gives it.
         rank_noise: Error variance between segments; an error that all share changes no rank.
         shrunk: Whether estimates are drawn towards each other (then their variance is short of
             the truth's by the noise, not long).
@@ -33,8 +44,10 @@ class Estimate:
 
     importance: Floats
     std_error: Floats
-    degrees_of_freedom: float = np.inf
+    degrees_of_freedom: Floats
+    covers: Covers | None = None
     block_maps: Floats | None = None
+    covariance: Floats | None = None
     rank_noise: float = np.nan
     shrunk: bool = False
     n_waiting: int = 0
@@ -42,23 +55,26 @@ class Estimate:
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Sums over the masks of one block, enough for least squares with a free block mean.
+    """Sums over the masks of one block, enough for least squares.
+
+    Each level, the masks of a block that share a training seed or the block itself, has a mean of
+    its own, which is taken off.
 
     Attributes:
         n: Number of masks.
-        mask_mean: (d,) share of the masks that keep each segment.
-        return_mean: Mean return.
+        n_levels: Number of levels.
         xx: (d, d) centred sums of products of the masks.
         xy: (d,) centred sums of products of masks and returns.
         yy: Centred sum of squares of the returns.
+        rounding: Effects smaller than this are rounding errors.
     """
 
     n: int
-    mask_mean: Floats
-    return_mean: float
+    n_levels: int
     xx: Floats
     xy: Floats
     yy: float
+    rounding: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,23 +87,32 @@ class MaskedReturns:
         block: (n,) ascending numbers of the blocks; all alike where every mask has its own
             training seed.
         n_frames: (d,) frames of each segment.
+        seeds: What shares a training seed: the masks of a block, pairs of complements (the masks
+            2k and 2k + 1 of the design), or no two masks.
+        pair: (n,) ascending numbers of the pairs, where these share a training seed.
     """
 
     packed_masks: NDArray[np.uint8]
     returns: Floats
     block: NDArray[np.int64]
     n_frames: NDArray[np.int64]
+    seeds: Literal["block", "pair", "mask"] = "block"
+    pair: NDArray[np.int64] | None = None
 
     @classmethod
-    def of(cls, records: Sequence[Record], segments: Segments, block_size: int) -> "MaskedReturns":
+    def of(cls, records: Sequence[Record], segments: Segments, masking: Masking) -> "MaskedReturns":
         """Take the successful ones of the design records, which come by index."""
         successful = [record for record in records if record.status == "ok"]
         index = np.array([record.index for record in successful], dtype=np.int64)
+        size = masking.block_size or 1
+        paired = masking.training_seeds == "pair"
         return cls(
             packed_masks=packed_masks(successful, len(segments)),
             returns=np.array([record.returns.mean() for record in successful]),
-            block=index // block_size if block_size > 1 else np.zeros_like(index),
+            block=index // size if size > 1 else np.zeros_like(index),
             n_frames=segments.n_frames,
+            seeds="pair" if paired else "block" if size > 1 else "mask",
+            pair=index // 2 if paired else None,
         )
 
     def __len__(self) -> int:
@@ -97,6 +122,11 @@ class MaskedReturns:
     def n_segments(self) -> int:
         """Length of a mask, d."""
         return len(self.n_frames)
+
+    @property
+    def level(self) -> NDArray[np.int64]:
+        """(n,) ascending numbers of what has a mean return of its own."""
+        return self.block if self.pair is None else self.pair
 
     @cached_property
     def blocks(self) -> list[slice]:
@@ -118,6 +148,18 @@ class MaskedReturns:
         """Segments that were both kept and masked, (d,)."""
         return (self.n_kept > 0) & (self.n_kept < len(self))
 
+    def whole_pairs(self) -> "MaskedReturns":
+        """Return the masks whose complement succeeded, too; for a training seed for each pair."""
+        _, number, counts = np.unique(self.level, return_inverse=True, return_counts=True)
+        whole = counts[number] == 2
+        return replace(
+            self,
+            packed_masks=self.packed_masks[whole],
+            returns=self.returns[whole],
+            block=self.block[whole],
+            pair=self.level[whole],
+        )
+
     def chunks(self, rows: slice) -> Iterator[tuple[Floats, Floats]]:
         """Yield masks (m, d) as 0 and 1, and returns (m,), some rows at a time."""
         for start in range(rows.start, rows.stop, _ROWS_AT_ONCE):
@@ -125,18 +167,43 @@ class MaskedReturns:
             masks = np.unpackbits(self.packed_masks[part], axis=1, count=self.n_segments)
             yield masks.astype(np.float64), self.returns[part]
 
+    def centred_returns(self, rows: slice) -> Floats:
+        """Return a block's returns less the mean of their level, rounding errors being 0."""
+        returns, level = self.returns[rows], self.level[rows] - self.level[rows.start]
+        counts = np.maximum(np.bincount(level), 1)
+        centred: Floats = returns - (np.bincount(level, weights=returns) / counts)[level]
+        centred[np.abs(centred) <= _ROUNDING * np.abs(returns).max()] = 0.0
+        return centred
+
+    def centred_masks(self, rows: slice) -> Floats:
+        """Return a block's masks less the mean of their level, (n, d)."""
+        masks = np.concatenate([part for part, _ in self.chunks(rows)])
+        sums, counts = self._kept_by_level(rows)
+        return masks - np.repeat(sums / counts[:, None], counts, axis=0)
+
     def moments(self, rows: slice) -> Moments:
         """Return the sums over one block."""
-        d, n = self.n_segments, rows.stop - rows.start
-        return_mean = float(self.returns[rows].mean())
-        mask_sum, xx, xy = np.zeros(d), np.zeros((d, d)), np.zeros(d)
-        for masks, returns in self.chunks(rows):
-            mask_sum += masks.sum(axis=0)
+        d, returns = self.n_segments, self.centred_returns(rows)
+        xx, xy, done = np.zeros((d, d)), np.zeros(d), 0
+        for masks, _ in self.chunks(rows):
             xx += masks.T @ masks
-            xy += masks.T @ (returns - return_mean)
-        yy = float(((self.returns[rows] - return_mean) ** 2).sum())
-        xx -= np.outer(mask_sum, mask_sum) / n
-        return Moments(n, mask_sum / n, return_mean, xx, xy, yy)
+            xy += masks.T @ returns[done : done + len(masks)]
+            done += len(masks)
+        sums, counts = self._kept_by_level(rows)
+        xx -= sums.T @ (sums / counts[:, None])
+        rounding = _ROUNDING * float(np.abs(self.returns[rows]).max())
+        return Moments(done, len(counts), xx, xy, float(returns @ returns), rounding)
+
+    def _kept_by_level(self, rows: slice) -> tuple[Floats, NDArray[np.int64]]:
+        """Return how many masks of each level keep each segment, (n_levels, d), and its masks."""
+        _, level, counts = np.unique(self.level[rows], return_inverse=True, return_counts=True)
+        sums, done = np.zeros((len(counts), self.n_segments)), 0
+        for masks, _ in self.chunks(rows):
+            own = level[done : done + len(masks)]
+            starts = np.flatnonzero(np.diff(own, prepend=-1))
+            sums[own[starts]] += np.add.reduceat(masks, starts, axis=0)
+            done += len(masks)
+        return sums, counts
 
 
 def rank_noise(covariance: Floats) -> float:

@@ -25,6 +25,7 @@ from r2rise.formats.harm import harmful
 from r2rise.formats.pieces import check_same
 from r2rise.importance import ImportanceMap
 from r2rise.segments import Segment
+from r2rise.significance import survival
 
 UNKNOWN_WEIGHT = 1.0
 """Of frames whose importance was not estimated."""
@@ -40,14 +41,11 @@ def frame_weights(importance: ImportanceMap) -> NDArray[np.float64]:
         MapError: When the map knows an order only.
     """
     _check_signs(importance)
-    from scipy.special import ndtr, stdtr
-
     value, error = importance.importance, importance.std_error
     with np.errstate(divide="ignore", invalid="ignore"):
         z = np.where(error > 0, value / error, np.sign(value) * np.inf)
     z = np.where(np.isfinite(value) & np.isfinite(error) & ~np.isnan(z), z, 0.0)
-    degrees = importance.degrees_of_freedom
-    helps = ndtr(z) if degrees is None else stdtr(degrees, z)
+    helps = survival(-z, importance.degrees)
     weights = np.where(np.isfinite(value), 2 * helps, UNKNOWN_WEIGHT)
     return np.repeat(weights, importance.segments.stop - importance.segments.start)
 
@@ -123,7 +121,10 @@ def trims(
     """
     _check_signs(importance)
     if importance.verdicts is None:
-        raise MapError("The map has no verdicts: compute it again with this version.")
+        raise MapError(
+            f"Frames are cut where the verdict is 'hurts', but this map has no verdicts: "
+            f"{importance.why_no_verdicts}."
+        )
     cuts: list[Segment] = []
     left_out, notes = harmful(importance, curation)
     for number in np.flatnonzero(left_out).tolist():

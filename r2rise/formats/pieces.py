@@ -117,7 +117,6 @@ def memberships(
     half = len(ranking) // 2
     members = {"top": ranking.top(half), "bottom": ranking.bottom(half)}
     if importance.verdicts is None:
-        note = f"no_harm: the estimator {importance.estimator.name!r} knows an order only, no signs"
-        return members, (note,)
+        return members, (f"no_harm: {importance.why_no_verdicts}",)
     left_out, notes = harmful(importance, curation)
     return members | {"no_harm": ~left_out}, tuple(f"no_harm: {note}" for note in notes)

@@ -30,7 +30,7 @@ Goals = Annotated[
     ),
 ]
 MaxTime = Annotated[str | None, typer.Option(help="Time to work at most: 90, 90s, 5m or 2h.")]
-SegmentLength = Annotated[str | None, typer.Option(help="Frames masked together, or 'all'.")]
+SegmentLength = Annotated[str | None, typer.Option(help="Frames masked together, 'all' or 'auto'.")]
 OwnSegments = Annotated[
     Path | None, typer.Option(help="Your own segments: CSV of demonstration, start, stop.")
 ]
@@ -101,13 +101,14 @@ def _segment_fields(segment_length: str | None, segments: Path | None) -> dict[s
         if segment_length is not None:
             raise StudyError("Give either --segment-length or --segments, not both.")
         return {"segment_length": None, "boundaries": read_boundaries(segments)}
-    if segment_length is None or segment_length == "all":
+    if segment_length in (None, "all", "auto"):
         return {"segment_length": segment_length, "boundaries": None} if segment_length else {}
     try:
         return {"segment_length": int(segment_length), "boundaries": None}
     except ValueError:
         raise StudyError(
-            f"--segment-length should be a number of frames or 'all', got {segment_length!r}."
+            f"--segment-length should be a number of frames, 'all' or 'auto', got "
+            f"{segment_length!r}."
         ) from None
 
 
