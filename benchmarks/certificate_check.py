@@ -116,8 +116,12 @@ def changed(values: Floats, kind: str, seed: int) -> Floats:
 @functools.cache
 def _prepared(name: str) -> tuple[BlockWorld, Demonstrations, ImportanceMap]:
     case, world = blocks.CASES[name](), BlockWorld.of(name)
-    size = len(blocks.load(name).returns[0])
-    study = Study.parse(case.study.model_dump() | {"budget": {"retrainings": size}})
+    bank = blocks.load(name)
+    parts = {
+        "budget": {"retrainings": 3 * bank.returns.shape[1]},
+        "masking": {"segment_length": int(bank.n_frames.max())},
+    }
+    study = Study.parse(case.study.model_dump() | parts)
     engine = SimulatedEngine(world)
     return world, case.demonstrations, r2rise.explain(case.demonstrations, study, engine=engine)
 
@@ -176,14 +180,19 @@ def rates(found: Sequence[dict[str, Any]]) -> dict[str, float]:
 
 
 def check(
-    cases: Sequence[str], n: int, n_real: int, folder: Path, processes: int
+    cases: Sequence[str],
+    kinds: Sequence[str],
+    n: int,
+    n_real: int,
+    folder: Path,
+    processes: int,
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Return the rates by case and kind of map."""
     found: dict[str, dict[str, dict[str, float]]] = {}
     with ProcessPoolExecutor(processes) as pool:
         for name in cases:
             found[name] = {}
-            for kind in KINDS:
+            for kind in kinds:
                 one: Callable[[int], dict[str, Any]] = functools.partial(simulated, name, kind)
                 found[name][kind] = rates(list(pool.map(one, range(n), chunksize=5)))
                 print(name, kind, found[name][kind], flush=True)
@@ -207,6 +216,7 @@ def table(found: dict[str, dict[str, dict[str, float]]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--cases", nargs="*", choices=list(blocks.CASES), default=[*blocks.CASES])
+    parser.add_argument("--kinds", nargs="*", choices=KINDS, default=KINDS)
     parser.add_argument("--n", type=int, default=200)
     parser.add_argument("--real", type=int, default=20)
     parser.add_argument("--folder", type=Path, help="where real maps and ledgers are kept")
@@ -214,10 +224,12 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.folder or Path(temporary)
-        found = check(given.cases, given.n, given.real, folder, given.processes)
+        found = check(given.cases, given.kinds, given.n, given.real, folder, given.processes)
     before = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    RESULTS.write_text(json.dumps(before | found, indent=2) + "\n")
-    print(table(before | found))
+    for name, kinds in found.items():
+        before[name] = before.get(name, {}) | kinds
+    RESULTS.write_text(json.dumps(before, indent=2) + "\n")
+    print(table(before))
 
 
 if __name__ == "__main__":

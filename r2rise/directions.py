@@ -94,7 +94,8 @@ def compare_arms(returns: NDArray[np.float64]) -> Differences:
     top, bottom, as_top, as_bottom = np.moveaxis(returns, 2, 0)
     pairs = np.concatenate([top - as_top, as_bottom - bottom], axis=1)
     t = _paired_t(pairs)
-    above, below = (holm(survival(side, len(pairs) - 1)) for side in (t, -t))
+    degrees = np.full(len(t), len(pairs) - 1.0)
+    above, below = (holm(survival(side, degrees)) for side in (t, -t))
     found = [_difference(*column) for column in zip(pairs.T, above, below, strict=True)]
     n_levels = returns.shape[1]
     return Differences(found[:n_levels], found[n_levels:])

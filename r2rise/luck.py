@@ -35,8 +35,10 @@ def luck_p(
     known = np.isfinite(values)
     if known.sum() < 2 or np.ptp(values[known]) == 0 or not returns.std(axis=1).any():
         return None
-    x, y = _within_groups(masks[:, :, known], returns)
-    return _share_as_good(x, y, values[known] - values[known].mean(), generator)
+    spread = returns.std(axis=1, keepdims=True)
+    standardised = (returns - returns.mean(axis=1, keepdims=True)) / np.where(spread, spread, 1.0)
+    own = values[known] - values[known].mean()
+    return _share_as_good(_centred(masks[:, :, known]), standardised.ravel(), own, generator)
 
 
 def half_luck_p(
@@ -55,7 +57,7 @@ def half_luck_p(
 
     Args:
         masks: (n_groups, n, n_segments) random masks.
-        returns: (n_groups, n) their returns; each group is standardised.
+        returns: (n_groups, n) their returns; what is left of them is scaled alike in each group.
         values: (n_segments,) importance; NaN is never shuffled and never counts.
         half: (n_segments,) which are shuffled.
         repetition: (n_groups, n) whose training seed each return shares.
@@ -67,22 +69,22 @@ def half_luck_p(
     own, others = np.isfinite(values) & half, np.isfinite(values) & ~half
     if own.sum() < 2 or np.ptp(values[own]) == 0:
         return None
-    x, y = _within_groups(masks, returns)
+    x, y = _centred(masks), (returns - returns.mean(axis=1, keepdims=True)).ravel()
     same = repetition.ravel()[:, None] == np.unique(repetition)
     score = x[:, others] @ (values[others] - values[others].mean()) if others.any() else 0 * y
     known = np.column_stack([x[:, own].sum(axis=1), score, same])
-    left = y - known @ np.linalg.lstsq(known, y, rcond=None)[0]
-    if np.linalg.norm(left) <= 1e-9 * math.sqrt(len(left)):
+    left = (y - known @ np.linalg.lstsq(known, y, rcond=None)[0]).reshape(returns.shape)
+    if np.abs(left).max() <= 1e-9 * max(np.abs(returns).max(), 1.0):
         return None
-    return _share_as_good(x[:, own], left, values[own] - values[own].mean(), generator)
+    spread = left.std(axis=1, keepdims=True)
+    left /= np.where(spread, spread, 1.0)
+    return _share_as_good(x[:, own], left.ravel(), values[own] - values[own].mean(), generator)
 
 
-def _within_groups(masks: NDArray[np.bool_], returns: Floats) -> tuple[Floats, Floats]:
-    """Return masks less their group's mean, (n_groups n, d), and standardised returns."""
-    centred = masks - masks.mean(axis=1, keepdims=True)
-    spread = returns.std(axis=1, keepdims=True)
-    standardised = (returns - returns.mean(axis=1, keepdims=True)) / np.where(spread, spread, 1.0)
-    return centred.reshape(-1, masks.shape[2]), standardised.ravel()
+def _centred(masks: NDArray[np.bool_]) -> Floats:
+    """Return masks less the mean of their group, (n_groups n, d)."""
+    centred: Floats = masks - masks.mean(axis=1, keepdims=True)
+    return centred.reshape(-1, masks.shape[2])
 
 
 def _share_as_good(x: Floats, y: Floats, own: Floats, generator: np.random.Generator) -> float:
