@@ -100,7 +100,7 @@ def _least_squares(masks: NDArray[np.bool_], returns: Floats) -> tuple[float, Fl
     return found[0], found[1:], float(np.sqrt(residuals @ residuals / (len(returns) - rank)))
 
 
-def changed(values: Floats, kind: str, seed: int) -> Floats:
+def changed(values: Floats, kind: str, seed: int, case: str = "") -> Floats:
     """Return the values of a map of some kind, (n_segments,): what is not known is shuffled."""
     numbers = {"shuffled": 7, "bottom": 8, "lower_half": 9, "top": 10}
     if kind == "true":
@@ -109,7 +109,8 @@ def changed(values: Floats, kind: str, seed: int) -> Floats:
     order = np.argsort(-values if kind == "top" else values)
     rest = np.arange(len(values)) if kind == "shuffled" else order[round(share * len(values)) :]
     found = values.copy()
-    found[rest] = np.random.default_rng([seed, numbers[kind]]).permutation(values[rest])
+    seeds = [seed, numbers[kind], *case.encode()]
+    found[rest] = np.random.default_rng(seeds).permutation(values[rest])
     return found
 
 
@@ -129,9 +130,9 @@ def _prepared(name: str) -> tuple[BlockWorld, Demonstrations, ImportanceMap]:
 def simulated(name: str, kind: str, seed: int) -> dict[str, Any]:
     """Return what is said of one map in the world of a bank."""
     world, demonstrations, template = _prepared(name)
-    generator = np.random.default_rng([seed, 11])
+    generator = np.random.default_rng([seed, 11, zlib.crc32(name.encode())])
     chosen = generator.choice(len(world.levels), 3, replace=False)
-    values = changed(world.effects[chosen].mean(axis=0), kind, seed)
+    values = changed(world.effects[chosen].mean(axis=0), kind, seed, name)
     study = template.study.model_copy(update={"seed": seed})
     importance = template.model_copy(update={"importance": values, "study": study})
     engine = SimulatedEngine(world.without(chosen))

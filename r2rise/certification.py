@@ -10,7 +10,7 @@ from r2rise.algorithms import training_of
 from r2rise.baselines import baseline
 from r2rise.certificate import Certificate, KeepLevel, Outcome
 from r2rise.demonstrations import Demonstrations
-from r2rise.directions import Differences, Direction, compare_arms, direction
+from r2rise.directions import Differences, Direction, compare_arms, direction, most_by_luck
 from r2rise.engines import Engine
 from r2rise.errors import NotReady
 from r2rise.importance import ImportanceMap
@@ -215,7 +215,8 @@ def _directions(
 
     def found(own: Mask, *, few: bool) -> Direction:
         luck = half_luck_p(masks, drawn, values, own, repetition, generator)
-        return direction(differences, plan.keep, few=few, luck=luck)
+        most = most_by_luck(half)
+        return direction(differences, plan.keep, few=few, luck=luck, most_luck=most)
 
     return (
         found(plan.ranking.bottom(half), few=False),

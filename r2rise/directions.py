@@ -12,9 +12,11 @@ from r2rise.map_parts import MapPart
 from r2rise.significance import holm, survival
 from r2rise.wording import SIGNIFICANCE
 
-HALF_LUCK_LEVEL = 0.042
-"""Most that chance may explain of the order in a half: below 5 %, and just above 1 / 4!, so that
-halves of 4 segments can show it."""
+HALF_LUCK_LEVEL = 0.025
+"""Most that chance may explain of the order in a half."""
+
+FEWEST_IN_HALF = 4
+"""Segments: of their 24 orders none but the best is taken for more than chance."""
 
 FEWEST_LEVELS = 2
 """Keep levels that have to show a direction."""
@@ -101,8 +103,19 @@ def compare_arms(returns: NDArray[np.float64]) -> Differences:
     return Differences(found[:n_levels], found[n_levels:])
 
 
+def most_by_luck(n_segments: int) -> float:
+    """Return the largest p of the order in a half of so many segments that is not chance."""
+    best = 1 / math.factorial(FEWEST_IN_HALF) + 1e-9
+    return best if n_segments == FEWEST_IN_HALF else HALF_LUCK_LEVEL
+
+
 def direction(
-    found: Differences, keep: NDArray[np.float64], *, few: bool, luck: float | None
+    found: Differences,
+    keep: NDArray[np.float64],
+    *,
+    few: bool,
+    luck: float | None,
+    most_luck: float = HALF_LUCK_LEVEL,
 ) -> Direction:
     """Return what the levels say of one end of the ranking.
 
@@ -113,12 +126,13 @@ def direction(
             else those that leave out less than half, which is about the bottom. Bottom arms are
             the other way round: to keep few of the bottom is about the bottom.
         luck: Chance of the order in this half, as of `half_luck_p`.
+        most_luck: The largest that is not chance, as of `most_by_luck`.
     """
     own = (keep <= 0.5) == few
     shown = _levels(found.top_random, keep, own, "above")
     against = _levels(found.top_random, keep, own, "below")
     against |= _levels(found.random_bottom, keep, ~own, "below")
-    enough = len(shown) >= FEWEST_LEVELS and luck is not None and luck <= HALF_LUCK_LEVEL
+    enough = len(shown) >= FEWEST_LEVELS and luck is not None and luck <= most_luck
     verdict: DirectionVerdict = "contradicted" if against else "shown" if enough else "not_shown"
     return Direction(
         verdict=verdict, levels=tuple(sorted(shown)), against=tuple(sorted(against)), luck_p=luck

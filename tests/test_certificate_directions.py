@@ -23,6 +23,7 @@ from r2rise.directions import (
     Differences,
     compare_arms,
     direction,
+    most_by_luck,
     percentages,
 )
 from r2rise.intervals import MeanInterval
@@ -132,6 +133,12 @@ def test_what_a_direction_names():
     )
     assert percentages([0.1, 0.3, 0.5]) == "10 %, 30 % and 50 % kept"
     assert percentages([]) == "no level"
+
+
+def test_how_much_chance_is_allowed():
+    assert most_by_luck(5) == most_by_luck(25) == HALF_LUCK_LEVEL
+    assert 1 / 24 <= most_by_luck(4) < 2 / 24
+    assert most_by_luck(3) < 1 / 6
 
 
 @pytest.mark.parametrize("luck", [None, 0.05, 0.5])
