@@ -32,6 +32,7 @@ from simulation import SimulatedEngine
 
 import r2rise
 from r2rise import Certificate, Demonstrations, ImportanceMap, Study
+from r2rise.certification import REPETITIONS
 from r2rise.directions import FEWEST_LEVELS
 from r2rise.tasks import Task
 
@@ -42,10 +43,11 @@ RANDOM_ACTIONS = {"cartpole": 22.0, "pendulum": -1200.0}
 KNOWN_SHARE = 0.3
 """Of the segments, that a map right at one end only has in the right places."""
 
-KINDS = ("true", "shuffled", "bottom", "lower_half", "top")
-REAL_KINDS = ("true", "shuffled", "bottom")
+KINDS = ("true", "true_40", "shuffled", "bottom", "lower_half", "top")
+REAL_KINDS = ("true", "true_40", "shuffled", "bottom")
 IN_WORDS = {
     "true": "true",
+    "true_40": "true, 40 repetitions",
     "shuffled": "shuffled",
     "bottom": "lowest 30 % right",
     "lower_half": "lower half right",
@@ -103,7 +105,7 @@ def _least_squares(masks: NDArray[np.bool_], returns: Floats) -> tuple[float, Fl
 def changed(values: Floats, kind: str, seed: int, case: str = "") -> Floats:
     """Return the values of a map of some kind, (n_segments,): what is not known is shuffled."""
     numbers = {"shuffled": 7, "bottom": 8, "lower_half": 9, "top": 10}
-    if kind == "true":
+    if kind.startswith("true"):
         return values
     share = {"shuffled": 0.0, "lower_half": 0.5}.get(kind, KNOWN_SHARE)
     order = np.argsort(-values if kind == "top" else values)
@@ -136,7 +138,9 @@ def simulated(name: str, kind: str, seed: int) -> dict[str, Any]:
     study = template.study.model_copy(update={"seed": seed})
     importance = template.model_copy(update={"importance": values, "study": study})
     engine = SimulatedEngine(world.without(chosen))
-    return said(r2rise.certify(demonstrations, importance, engine=engine))
+    repetitions = 40 if kind == "true_40" else REPETITIONS
+    found = r2rise.certify(demonstrations, importance, repetitions=repetitions, engine=engine)
+    return said(found)
 
 
 def real(seed: int, folder: Path) -> dict[str, dict[str, Any]]:
@@ -208,7 +212,7 @@ def table(found: dict[str, dict[str, dict[str, float]]]) -> str:
     columns = ("pass", "bottom", "top", "top_by_levels", "fail", "undecided")
     lines = []
     for name, kinds in found.items():
-        for kind, shares in kinds.items():
+        for kind, shares in sorted(kinds.items(), key=lambda item: KINDS.index(item[0])):
             cells = [f"{100 * shares[column]:.1f} %" for column in columns]
             lines.append(f"| {name} | {IN_WORDS[kind]} | {' | '.join(cells)} |")
     return "\n".join(lines)

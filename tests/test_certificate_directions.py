@@ -285,6 +285,17 @@ def test_a_small_but_certain_difference_fails_in_other_words(learned):
     assert found.in_words().startswith("Fail: the map tells little apart")
 
 
+def test_levels_at_which_the_top_is_worse_are_named(certificates):
+    found = certificates["true"]
+    assert found.levels_against == []
+    below = found.levels[1].top_random.model_copy(update={"verdict": "below"})
+    levels = list(found.levels)
+    levels[1] = levels[1].model_copy(update={"top_random": below})
+    against = found.model_copy(update={"levels": tuple(levels)})
+    assert against.levels_against == [found.levels[1].keep]
+    assert "Not at every level: with 31 % kept, the most important" in against.in_words()
+
+
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 def test_certificates_of_before_have_no_directions(version):
     found = Certificate.load(DATA / f"certificate-{version}.json")
