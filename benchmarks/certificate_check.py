@@ -44,7 +44,7 @@ KNOWN_SHARE = 0.3
 """Of the segments, that a map right at one end only has in the right places."""
 
 KINDS = ("true", "true_40", "shuffled", "bottom", "lower_half", "top")
-REAL_KINDS = ("true", "true_40", "shuffled", "bottom")
+REAL_KINDS = ("true", "shuffled", "bottom")
 IN_WORDS = {
     "true": "true",
     "true_40": "true, 40 repetitions",

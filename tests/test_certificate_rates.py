@@ -16,17 +16,13 @@ MEASURED = json.loads(certificate_check.RESULTS.read_text())
 SIMULATED = {name: kinds for name, kinds in MEASURED.items() if name != "real"}
 
 
-def together(kind: str, said: str) -> float:
-    """The share over all banks."""
-    return float(np.mean([kinds[kind][said] for kinds in SIMULATED.values()]))
-
-
 def test_the_committed_rates_are_within_their_limits():
     assert all(rates["certificates"] >= 200 for kinds in SIMULATED.values()
                for rates in kinds.values())  # fmt: skip
-    assert together("true", "pass") >= 0.9
-    assert MEASURED["real"]["true"]["pass"] >= 0.9
-    for kinds in MEASURED.values():
+    for name, kinds in MEASURED.items():
+        # a policy that is far from trained takes more repetitions
+        enough = "true_40" if name.endswith("short") else "true"
+        assert kinds[enough]["pass"] >= 0.9
         assert kinds["shuffled"]["pass"] <= 0.01
         assert kinds["bottom"]["bottom"] >= 0.8
         assert kinds["bottom"]["top"] <= 0.05
