@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from real_answers import cut
 
 from r2rise import Demonstrations, Study
+from r2rise.baselines import baseline
 from r2rise.estimators import MaskedReturns
 from r2rise.resolution import resolve
 from r2rise.runner import Runner
 from r2rise.segments import Segments
-from r2rise.tasks import design_tasks
+from r2rise.tasks import baseline_tasks, design_tasks
 
 DATA = Path(__file__).parent / "data"
 
@@ -70,11 +71,13 @@ class Bank(NamedTuple):
         masks: (n_blocks, block_size, n_segments) bool, True = kept.
         returns: (n_blocks, block_size) mean returns.
         n_frames: (n_segments,) frames of each segment.
+        gain: Mean return of all frames above that of random actions.
     """
 
     masks: NDArray[np.bool_]
     returns: NDArray[np.float64]
     n_frames: NDArray[np.int64]
+    gain: float
 
     def sample(self, blocks: NDArray[np.int64]) -> MaskedReturns:
         """Return what a study of some of the blocks would have seen."""
@@ -92,7 +95,8 @@ def load(name: str) -> Bank:
     with np.load(DATA / f"blocks_{name}.npz") as arrays:
         n_frames, returns = arrays["n_frames"], arrays["returns"]
         masks = np.unpackbits(arrays["masks"], axis=2, count=len(n_frames)).astype(bool)
-    return Bank(masks, returns.astype(np.float64), n_frames)
+        gain = float(arrays["gain"])
+    return Bank(masks, returns.astype(np.float64), n_frames, gain)
 
 
 def make(case: Case) -> dict[str, NDArray[Any]]:
@@ -101,7 +105,9 @@ def make(case: Case) -> dict[str, NDArray[Any]]:
     segments = Segments.of(case.demonstrations.lengths, study.masking)
     n = study.budget.retrainings
     with Runner(study, case.demonstrations) as runner:
+        runner.run(baseline_tasks(study, len(segments), study.budget.baseline_retrainings))
         records = runner.run(design_tasks(study, len(segments), range(n)))
+        gain = baseline(runner.ledger, study).gain
     if any(record.status != "ok" for record in records):
         raise SystemExit("A retraining failed: the bank needs whole blocks.")
     masks = np.array([np.frombuffer(record.packed_mask, np.uint8) for record in records])
@@ -111,6 +117,7 @@ def make(case: Case) -> dict[str, NDArray[Any]]:
         "masks": masks.reshape(*shape, -1),
         "returns": returns.reshape(shape),
         "n_frames": segments.n_frames,
+        "gain": np.array(gain),
     }
 
 

@@ -34,7 +34,8 @@ from r2rise.environments import Environment
 from r2rise.evaluation import evaluate
 from r2rise.mapping import versions
 from r2rise.resolution import resolve
-from r2rise.retraining import keep_going, seeded_globals
+from r2rise.retraining import keep_going
+from r2rise.seeds import seeded_globals
 from r2rise_envs.planted import IDS, Kind, Truth, planted, truth
 
 RESULT = Path(__file__).parent / "results" / "planted.json"

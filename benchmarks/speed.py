@@ -33,7 +33,8 @@ from r2rise.environments import Environment
 from r2rise.mapping import versions
 from r2rise.masks import make_design, stacked
 from r2rise.resolution import resolve
-from r2rise.retraining import Retrainer, Shard, keep_going, seeded_globals
+from r2rise.retraining import Retrainer, Shard, keep_going
+from r2rise.seeds import seeded_globals
 from r2rise.tasks import design_tasks
 
 HERE = Path(__file__).parent

@@ -60,6 +60,7 @@ class Comparison(Result):
     """How alike two maps are.
 
     Attributes:
+        names: What the maps are called, where they have names.
         n_segments: Segments estimated in both.
         spearman: Rank correlation.
         kendall: Kendall's tau-b.
@@ -76,10 +77,11 @@ class Comparison(Result):
     file_name: ClassVar[str] = "comparison.json"
 
     schema_: Literal["r2rise.comparison"] = Field(default="r2rise.comparison", alias="schema")
-    schema_version: str = "1.0"
+    schema_version: str = "1.1"
     created_at: datetime
     study_hashes: tuple[str, str]
     algorithms: tuple[str, str]
+    names: tuple[str, str] | None = None
     n_segments: int
     spearman: Correlation
     kendall: Correlation
@@ -89,9 +91,23 @@ class Comparison(Result):
     bottom: Overlap
     difference: Difference | None
 
+    @property
+    def labels(self) -> tuple[str, str]:
+        """What the maps are called: by their names, else first and second with the algorithm."""
+        first, second = self.algorithms
+        return self.names or (f"the first map, {first}", f"the second map, {second}")
 
-def compare(a: ImportanceMap, b: ImportanceMap, *, k: int = 10) -> Comparison:
+
+def compare(
+    a: ImportanceMap, b: ImportanceMap, *, k: int = 10, names: tuple[str, str] | None = None
+) -> Comparison:
     """Compare two maps over the same segments of the same demonstrations.
+
+    Args:
+        a: The first map.
+        b: The second map.
+        k: Length of the top and bottom lists.
+        names: What the maps are to be called.
 
     Raises:
         MapError: When demonstrations or segments differ, or fewer than 2 segments are in both.
@@ -108,6 +124,7 @@ def compare(a: ImportanceMap, b: ImportanceMap, *, k: int = 10) -> Comparison:
         created_at=now(),
         study_hashes=(a.study_hash, b.study_hash),
         algorithms=(a.study.algorithm.name, b.study.algorithm.name),
+        names=names,
         n_segments=n,
         spearman=spearman,
         kendall=rank_correlation("kendall", ours, theirs),

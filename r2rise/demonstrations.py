@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from r2rise.checks import check_arrays, read_only, row_chunks
 from r2rise.errors import DemonstrationsError
 from r2rise.files import move_folder
-from r2rise.segments import Segment, Segments
+from r2rise.segments import FINEST_SEGMENTS, Segment, Segments
 from r2rise.study_parts import Masking
 
 ARRAY_KEYS = ("obs", "acts", "lengths", "rews", "terminal", "frames")
@@ -146,7 +146,7 @@ class Demonstrations:
 
     def segments(self, masking: Masking | None = None) -> Segments:
         """Cut the demonstrations into segments, by default of 10 frames."""
-        return Segments.of(self.lengths, masking or Masking())
+        return Segments.of(self.lengths, masking or Masking(segment_length=FINEST_SEGMENTS))
 
     def trainable(
         self, kept: NDArray[np.bool_], *, frame_stack: int = 1, next_obs: bool = False

@@ -14,7 +14,7 @@ from r2rise.algorithms.base import Policy
 from r2rise.environments import Environment, import_object
 from r2rise.errors import EnvironmentMismatch, InputError, UnknownName
 from r2rise.extras import require
-from r2rise.retraining import seeded_globals
+from r2rise.seeds import seeded_globals
 
 if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm

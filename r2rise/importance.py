@@ -22,6 +22,7 @@ from r2rise.map_parts import (
     Retrainings,
     SegmentTable,
     Stopped,
+    Verdict,
     Verdicts,
 )
 from r2rise.notices import Notice
@@ -32,13 +33,16 @@ from r2rise.study import Study
 if TYPE_CHECKING:
     from r2rise.figures.canvas import Format
 
-SCHEMA_VERSION = "1.2"
+SCHEMA_VERSION = "1.3"
 CSV_COLUMNS = (
     "demonstration", "start", "stop", "importance", "std_error", "n_kept", "n_masked",
+    "lower", "upper", "verdict", "interval_holds_for",
 )  # fmt: skip
 
+HOLDS_FOR = {"training_seeds": "any training seed", "masks": "this training seed only"}
+"""What an interval holds for, in words."""
 
-NOT_WORTH_EXPLAINING = ("weak_policy", "saturated_policy")
+NOT_WORTH_EXPLAINING = ("no_variation", "weak_policy", "saturated_policy")
 """Codes of what makes a map not worth reading."""
 
 HEADLINES = (
@@ -53,11 +57,23 @@ HEADLINES = (
 
 
 class RankedSegment(NamedTuple):
-    """A segment with its importance and standard error."""
+    """A segment with its importance and what is said of it.
+
+    Attributes:
+        segment: Where it lies.
+        importance: Return gained by keeping it.
+        std_error: Its standard error; NaN where none can be given.
+        lower: Lower end of its interval; None where the map has none.
+        upper: Upper end of its interval; None where the map has none.
+        verdict: `helps`, `hurts`, `negligible` or `unresolved`; None where the map has none.
+    """
 
     segment: Segment
     importance: float
     std_error: float
+    lower: float | None = None
+    upper: float | None = None
+    verdict: Verdict | None = None
 
 
 class ImportanceMap(Result):
@@ -123,9 +139,27 @@ class ImportanceMap(Result):
         return np.full(len(self), self.degrees_of_freedom or np.inf)
 
     @property
+    def _codes(self) -> set[str]:
+        return {notice.code for notice in self.warnings}
+
+    @property
+    def holds_for_one_seed(self) -> bool:
+        """Whether its intervals hold for the one training seed that all masks shared."""
+        if self.verdicts is None:
+            return False
+        if self.verdicts.covers is None:  # earlier versions
+            return "one_training_seed" in self._codes
+        return self.verdicts.covers == "masks"
+
+    @property
+    def varies(self) -> bool:
+        """Whether masks differ in their return: else there is nothing to rank."""
+        return "no_variation" not in self._codes
+
+    @property
     def why_no_verdicts(self) -> str:
         """Why nothing is said of single segments, for a map without verdicts."""
-        codes = {notice.code for notice in self.warnings}
+        codes = self._codes
         if self.estimator.sign == "order_only":
             return f"the estimator {self.estimator.name!r} gives an order only, no signs"
         if "weak_policy" in codes:
@@ -142,7 +176,7 @@ class ImportanceMap(Result):
     @property
     def is_worth_reading(self) -> bool:
         """Whether the policy is good enough to be explained, and masks tell segments apart."""
-        return not any(notice.code in NOT_WORTH_EXPLAINING for notice in self.warnings)
+        return not self._codes & set(NOT_WORTH_EXPLAINING)
 
     def segment(self, index: int) -> Segment:
         """Return where segment `index` lies."""
@@ -154,19 +188,31 @@ class ImportanceMap(Result):
     def ranked(self) -> list[RankedSegment]:
         """Return all estimated segments, the most helpful first."""
         order = np.argsort(-self.importance, kind="stable")
-        return [
-            RankedSegment(self.segment(i), float(self.importance[i]), float(self.std_error[i]))
-            for i in order.tolist()
-            if np.isfinite(self.importance[i])
-        ]
+        return [self._ranked(i) for i in order.tolist() if np.isfinite(self.importance[i])]
+
+    def _ranked(self, index: int) -> RankedSegment:
+        row = self.segment(index), float(self.importance[index]), float(self.std_error[index])
+        said = self.verdicts
+        if said is None:
+            return RankedSegment(*row)
+        verdict = None if self.holds_for_one_seed else said.verdict[index]
+        return RankedSegment(*row, float(said.lower[index]), float(said.upper[index]), verdict)
 
     def top(self, k: int) -> list[RankedSegment]:
-        """Return the k most helpful segments, the most helpful first."""
-        return self.ranked()[:k]
+        """Return the k most helpful segments, the most helpful first.
+
+        Raises:
+            MapError: When k is negative.
+        """
+        return self.ranked()[: _not_negative(k)]
 
     def bottom(self, k: int) -> list[RankedSegment]:
-        """Return the k most harmful (least helpful) segments, the most harmful first."""
-        return self.ranked()[::-1][:k]
+        """Return the k least helpful segments, the most harmful first.
+
+        Raises:
+            MapError: When k is negative.
+        """
+        return self.ranked()[::-1][: _not_negative(k)]
 
     def per_demonstration(self) -> NDArray[np.float64]:
         """Return the summed importance of each demonstration, (n_demos,); NaN if one is missing."""
@@ -185,7 +231,7 @@ class ImportanceMap(Result):
         return np.split(frames, np.cumsum(self.dataset.lengths)[:-1])
 
     def to_csv(self) -> str:
-        """Return a table with a row per segment; empty cells where nothing was estimated."""
+        """Return a table with a row per segment; empty cells for what is unknown."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(CSV_COLUMNS)
@@ -196,9 +242,20 @@ class ImportanceMap(Result):
         table = self.segments
         arrays = (
             table.demonstration, table.start, table.stop,
-            self.importance, self.std_error, self.n_kept, self.n_masked,
+            self.importance, self.std_error, self.n_kept, self.n_masked, *self._said(),
         )  # fmt: skip
         return dict(zip(CSV_COLUMNS, arrays, strict=True))
+
+    def _said(self) -> tuple[NDArray[Any], ...]:
+        """Return the columns of intervals, verdicts and what they hold for; empty for unknown."""
+        said, n = self.verdicts, len(self)
+        if said is None:
+            return np.full(n, np.nan), np.full(n, np.nan), np.full(n, ""), np.full(n, "")
+        one_seed = self.holds_for_one_seed
+        verdict = ["" if one_seed or found is None else found for found in said.verdict]
+        covers = "masks" if one_seed else said.covers
+        holds_for = HOLDS_FOR[covers] if covers else ""
+        return said.lower, said.upper, np.array(verdict), np.full(n, holds_for)
 
     def _write(self, file: IO[bytes], ending: str) -> None:
         if ending == ".csv":
@@ -226,3 +283,9 @@ class ImportanceMap(Result):
 
 def _cells(array: NDArray[Any]) -> list[Any]:
     return ["" if isinstance(v, float) and not np.isfinite(v) else v for v in array.tolist()]
+
+
+def _not_negative(k: int) -> int:
+    if k < 0:
+        raise MapError(f"The number of segments should be at least 0, got {k}.")
+    return k

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from r2rise.ledger import Record
 from r2rise.map_parts import MapPart
 from r2rise.significance import quantile
+from r2rise.wording import in_digits
 
 CONFIDENCE = 0.95
 
@@ -35,8 +36,8 @@ class MeanInterval(MapPart):
 
     def __str__(self) -> str:
         if self.lower is None or self.upper is None:
-            return f"{self.mean:.4g}"
-        return f"{self.mean:.4g} ({self.lower:.4g} to {self.upper:.4g})"
+            return in_digits(self.mean)
+        return f"{in_digits(self.mean)} ({in_digits(self.lower)} to {in_digits(self.upper)})"
 
 
 def mean_interval(values: NDArray[np.float64]) -> MeanInterval:

@@ -12,8 +12,9 @@ from r2rise.baselines import baseline
 from r2rise.errors import NotReady
 from r2rise.estimators import Estimate, MaskedReturns, estimate
 from r2rise.estimators.demonstrations import per_demonstration
+from r2rise.failures import failures_by_segment
 from r2rise.importance import ImportanceMap
-from r2rise.ledger import Ledger, Record
+from r2rise.ledger import EMPTY_MASK, Ledger, Record
 from r2rise.map_parts import (
     Baseline,
     Dataset,
@@ -40,6 +41,7 @@ from r2rise.study import Study
 from r2rise.study_parts import EstimatorName
 from r2rise.training_check import training_notices
 from r2rise.verdicts import judge
+from r2rise.wording import counted, left_out
 from r2rise.worth_explaining import worth_notices
 
 LOW_RELIABILITY = 0.5
@@ -142,13 +144,15 @@ def _about(
     notices = []
     n_failed = len(records) - len(sample)
     if n_failed:
-        detail = f"{n_failed} of {len(records)} retrainings failed and are left out."
-        notices.append(Notice(code="failed_retrainings", detail=detail))
+        notices.append(Notice(code="failed_retrainings", detail=_failed(records, n_failed)))
     if failures_follow_frames_kept(records, sample.n_frames):
         detail = "Failures go with the number of frames kept: the map describes the others only."
         notices.append(Notice(code="failures_follow_frames_kept", detail=detail))
+    if (by_segment := failures_by_segment(records, sample.n_segments)) is not None:
+        notices.append(Notice(code="failures_follow_segments", detail=by_segment))
     if found.n_waiting:
-        detail = f"{found.n_waiting} retrainings wait for their block to be of full rank."
+        waiting = counted(found.n_waiting, "retraining")
+        detail = f"{waiting} waiting for the block to be of full rank."
         notices.append(Notice(code="waiting_blocks", detail=detail))
     notices += _withheld(found, study, sample)
     if _has_one_seed(sample):
@@ -158,6 +162,16 @@ def _about(
         detail = f"Reliability {trust:.2f}: much of this ranking would not come back."
         notices.append(Notice(code="low_reliability", detail=detail))
     return notices
+
+
+def _failed(records: Sequence[Record], n_failed: int) -> str:
+    """Say how many retrainings failed, and which of them could not be done."""
+    n_empty = sum(record.reason == EMPTY_MASK for record in records)
+    detail = left_out(n_failed, len(records))
+    if n_empty == n_failed:
+        masks = "its mask keeps" if n_failed == 1 else "their masks keep"
+        detail = f"{detail[:-1]}: {masks} no frames."
+    return detail
 
 
 def _withheld(found: Estimate, study: Study, sample: MaskedReturns) -> list[Notice]:

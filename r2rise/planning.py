@@ -18,9 +18,10 @@ from r2rise.mapping import versions
 from r2rise.output import OutputDirectory
 from r2rise.pilot import Pilot, run_pilot
 from r2rise.proposal import RANKED, Option, Outcome, Proposer
-from r2rise.resolution import FINEST_SEGMENTS, resolve
+from r2rise.resolution import resolve
 from r2rise.results import WITH_FIGURE, Result, now
 from r2rise.runner import OnProgress, Runner, make_engine
+from r2rise.segments import FINEST_SEGMENTS
 from r2rise.study import MOST_RETRAININGS, Study
 from r2rise.study_parts import Masking
 from r2rise.wording import duration, share_of_one
@@ -77,10 +78,10 @@ class Plan(Result):
     versions: dict[str, str]
 
     def draw(self, file: IO[bytes], *, format: "Format" = "png") -> None:  # noqa: A002
-        """Draw where the variance of the returns comes from."""
-        from r2rise.figures import draw_variance
+        """Draw what reliability takes, and where the variance of the returns comes from."""
+        from r2rise.figures import draw_plan
 
-        draw_variance(self.variance, file, format=format)
+        draw_plan(self, file, format=format)
 
     def in_words(self) -> str:
         """Return what is proposed, or why nothing can be."""

@@ -7,6 +7,8 @@ the share of the within-block variance of the returns that the segments' main ef
 import math
 from dataclasses import dataclass
 
+from r2rise.wording import counted
+
 RHOS = (0.05, 0.15, 0.4)
 """Noisy, usual and well-behaved tasks. Nothing is known before the first retraining."""
 
@@ -53,14 +55,18 @@ class Power:
             for rho in RHOS
         )
         return (
-            f"{self.retrainings} retrainings can resolve (of {self.n_segments} segments): {cases}."
+            f"{counted(self.retrainings, 'retraining')} can resolve (of "
+            f"{counted(self.n_segments, 'segment')}): {cases}."
         )
 
     def warn(self) -> str:
         """Return what to do when the budget cannot rank the segments."""
         rho = RHOS[1]
+        n_resolvable = self.resolvable_segments(rho)
+        longer = f", or longer segments (at most {n_resolvable})" if n_resolvable > 1 else ""
         return (
-            f"{self.retrainings} retrainings cannot rank {self.n_segments} segments: expect a map "
-            f"of noise. Use at least {self.retrainings_to_rank(rho)} retrainings, or longer "
-            f"segments (at most {max(1, self.resolvable_segments(rho))} of them)."
+            f"{counted(self.retrainings, 'retraining')} cannot rank "
+            f"{counted(self.n_segments, 'segment')}: most of the order will be chance, and few "
+            f"segments, if any, will be known to help or to hurt. Use at least "
+            f"{self.retrainings_to_rank(rho)} retrainings{longer}."
         )

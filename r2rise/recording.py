@@ -16,9 +16,8 @@ from r2rise.errors import EnvironmentMismatch, InputError, StudyError
 from r2rise.evaluation.actions import Chance, checked_actions
 from r2rise.evaluation.loop import max_steps
 from r2rise.pictures import small_picture
-from r2rise.retraining import seeded_globals
 from r2rise.runner import OnProgress, Progress
-from r2rise.seeds import episode_seeds
+from r2rise.seeds import episode_seeds, seeded_globals
 from r2rise.study_parts import EnvironmentSpec, Evaluation, StudyPart
 from r2rise.validation import describe
 

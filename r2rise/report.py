@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-import numpy as np
 import yaml
 
 from r2rise import figures
@@ -21,12 +20,21 @@ from r2rise.figures.variance import PARTS
 from r2rise.files import atomic_file
 from r2rise.importance import ImportanceMap
 from r2rise.map_parts import VarianceSplit
+from r2rise.map_words import Judged, budgets_words, why_no_verdicts
 from r2rise.output import OutputDirectory
 from r2rise.results import Result
-from r2rise.selection import Ranking
 from r2rise.training_check import training_words
 from r2rise.transfer_matrix import Transfer
-from r2rise.wording import BEYOND_ANY_BUDGET, SIGNIFICANCE, duration
+from r2rise.wording import (
+    SIGNIFICANCE,
+    counted,
+    decimals,
+    duration,
+    in_digits,
+    left_out,
+    per_cents,
+    signed,
+)
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -42,7 +50,8 @@ LONGEST_TABLE = 10
 CAPTIONS = {
     "importance": "Importance of every segment; the tables hold the numbers.",
     "training": "Return of all frames over the amount of training, with two standard errors.",
-    "variance": "Shares of the variance of the returns of the pilot.",
+    "plan": "Reliability to be expected of more retrainings, and where the variance of the returns "
+    "of the pilot comes from.",
     "certificate": "Returns after training on some of the segments, with 95 % intervals.",
     "curation": "Returns after leaving out what hurts most, with 95 % intervals.",
     "comparison": "Importance of every segment in both maps.",
@@ -117,8 +126,8 @@ def _template() -> "Template":
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "number": _number, "signed": _signed, "per_cent": per_cent, "duration": duration,
-        "listed": _listed,
+        "number": in_digits, "per_cent": per_cent, "duration": duration, "listed": _listed,
+        "counted": counted, "left_out": left_out,
     }  # fmt: skip
     return environment.get_template("report.html.j2")
 
@@ -155,11 +164,7 @@ def _load(kind: type[AnyResult], folder: Path) -> AnyResult | None:
 def _contents(output: OutputDirectory) -> dict[str, Any]:
     """Return what the template asks for."""
     found, results = output.importance_map(), _Results.of(output.path)
-    order = Ranking(found).order
-    signed = found.estimator.sign == "positive_helps"
-    values = found.importance
-    best = [i for i in order if values[i] > 0 or not signed]
-    worst = [i for i in order[::-1] if values[i] < 0 or not signed]
+    judged = Judged.segments(found)
     trust, curve = found.quality.reliability, found.study.training.curve
     return {
         **results._asdict(),
@@ -168,13 +173,13 @@ def _contents(output: OutputDirectory) -> dict[str, Any]:
         "figures": _figures(found, results),
         "captions": CAPTIONS,
         "unit": unit_words(found.estimator.unit),
-        "signed": signed,
-        "rows": _rows(found, range(len(found))),
-        "best": _rows(found, best[:LONGEST_TABLE]),
-        "worst": _rows(found, worst[:LONGEST_TABLE]),
+        "signed": found.estimator.sign == "positive_helps",
+        "judged": judged,
+        "why_no_verdicts": why_no_verdicts(found),
+        "budgets": budgets_words(found),
+        **_tables(found, judged),
         "differ": _differ(found.quality.equal_importance_p),
         "trust": next((word for least, word in _TRUST if (trust or 0) >= least), "not reliable"),
-        "beyond_any_budget": BEYOND_ANY_BUDGET,
         "largest_part": _largest_part(results.plan.variance) if results.plan else None,
         "returns": list(_returns(found)),
         "edits": [_edit_row(edit) for edit in (results.curation.edits if results.curation else ())],
@@ -185,31 +190,26 @@ def _contents(output: OutputDirectory) -> dict[str, Any]:
     }
 
 
-class _Row(NamedTuple):
-    """A segment in a table."""
+def _tables(found: ImportanceMap, judged: Judged) -> dict[str, list[list[str]]]:
+    """Return the rows of segments and demonstrations; without any variation there are no ranks."""
+    of_demonstrations = Judged.demonstrations(found)
+    order = judged.in_order() if found.varies else []
+    signed_ = found.estimator.sign == "positive_helps"
+    best = judged.helpful() if signed_ and found.varies else order
+    worst = judged.harmful() if signed_ and found.varies else order[::-1]
+    demonstrations = [] if of_demonstrations is None else [
+        [str(i), *of_demonstrations.cells(i)] for i in range(len(of_demonstrations.importance))
+    ]  # fmt: skip
+    return {
+        "rows": _rows(found, judged, range(len(found))),
+        "best": _rows(found, judged, best[:LONGEST_TABLE]),
+        "worst": _rows(found, judged, worst[:LONGEST_TABLE]),
+        "of_demonstrations": demonstrations,
+    }
 
-    demonstration: int
-    frames: str
-    verdict: str
-    importance: float
-    certainty: str
 
-
-def _rows(found: ImportanceMap, indices: Iterable[int]) -> list[_Row]:
-    return [_row(found, index) for index in indices]
-
-
-def _row(found: ImportanceMap, index: int) -> _Row:
-    """Return the row of a segment; its certainty is the interval, else the standard error."""
-    demonstration, frames = _place(found, index)
-    importance = float(found.importance[index])
-    if not np.isfinite(importance):
-        return _Row(demonstration, frames, "not estimated", importance, "-")
-    verdicts = found.verdicts
-    if verdicts is None:
-        return _Row(demonstration, frames, "-", importance, _number(found.std_error[index]))
-    interval = f"{_signed(verdicts.lower[index])} to {_signed(verdicts.upper[index])}"
-    return _Row(demonstration, frames, verdicts.verdict[index] or "-", importance, interval)
+def _rows(found: ImportanceMap, judged: Judged, indices: Iterable[int]) -> list[list[str]]:
+    return [[*map(str, _place(found, i)), *judged.cells(i)] for i in indices]
 
 
 def _place(found: ImportanceMap, index: int) -> tuple[int, str]:
@@ -225,19 +225,21 @@ def _returns(found: ImportanceMap) -> Iterator[tuple[str, str, str]]:
     """Yield what was trained on, its mean return and the standard error."""
     trained, acted = found.baseline.all_frames, found.baseline.random_policy
     if trained is not None:
-        yield "all frames", _number(trained.mean), _number(trained.std_error)
-    yield "what masks keep", _number(found.retrainings.mean_return), "-"
+        yield "all frames", in_digits(trained.mean), in_digits(trained.std_error)
+    yield "what masks keep", in_digits(found.retrainings.mean_return), "-"
     if acted is not None:
-        yield "nothing: random actions", _number(acted.mean), _number(acted.std_error)
+        yield "nothing: random actions", in_digits(acted.mean), in_digits(acted.std_error)
 
 
 def _differ(p: float | None) -> bool | None:
     return None if p is None else p < SIGNIFICANCE
 
 
-def _largest_part(split: VarianceSplit) -> tuple[str, float] | None:
-    name, share = max(split.shares().items(), key=lambda part: part[1])
-    return (PARTS[name], share) if share > 0 else None
+def _largest_part(split: VarianceSplit) -> tuple[str, int] | None:
+    shares = split.shares()
+    whole = dict(zip(shares, per_cents(list(shares.values())), strict=True))
+    name = max(shares, key=lambda part: shares[part])
+    return (PARTS[name], whole[name]) if shares[name] > 0 else None
 
 
 def _level_rows(found: Certificate | None) -> list[tuple[str, str, str, str, str]]:
@@ -270,8 +272,13 @@ def _differences(
     table = comparison.difference
     differing = [i for i, verdict in enumerate(table.verdict) if verdict in ("helps", "hurts")]
     differing.sort(key=lambda i: -abs(table.difference[i]))
+    n_decimals = decimals(table.difference.tolist())
     return [
-        (*_place(found, i), _signed(table.difference[i]), _number(table.std_error[i]))
+        (
+            *_place(found, i),
+            signed(float(table.difference[i]), n_decimals),
+            in_digits(table.std_error[i]),
+        )
         for i in differing[:LONGEST_TABLE]
     ]
 
@@ -285,7 +292,7 @@ def _figures(found: ImportanceMap, results: _Results) -> "dict[str, Markup]":
     drawn = {
         "importance": partial(figures.draw_importance, found),
         "training": curve and partial(figures.draw_training, curve, unit=unit),
-        "variance": plan and partial(figures.draw_variance, plan.variance),
+        "plan": plan and partial(figures.draw_plan, plan),
         "certificate": certificate and partial(figures.draw_certificate, certificate),
         "curation": curation and partial(figures.draw_curation, curation),
         "comparison": comparison and maps and partial(figures.draw_comparison, comparison, *maps),
@@ -296,14 +303,6 @@ def _figures(found: ImportanceMap, results: _Results) -> "dict[str, Markup]":
         for name, draw in drawn.items()
         if draw
     }
-
-
-def _number(value: float | None, sign: str = "") -> str:
-    return "-" if value is None or not np.isfinite(value) else f"{value:{sign}.4g}"
-
-
-def _signed(value: float | None) -> str:
-    return _number(value, "+")
 
 
 def _listed(shares: Iterable[float]) -> str:

@@ -23,24 +23,23 @@ from r2rise.environments import (
 )
 from r2rise.errors import StudyError
 from r2rise.evaluation.backends import resolve_backend
+from r2rise.evaluation.reuse import check_reuse
 from r2rise.identity import Unidentified
 from r2rise.ledger import LedgerHeader
 from r2rise.masks import BALANCED_BLOCK_SIZE, foldover_block_size
 from r2rise.notices import Notice
 from r2rise.power import Power
-from r2rise.segments import Segments
+from r2rise.segments import FINEST_SEGMENTS, Segments
 from r2rise.study import Study
 from r2rise.study_parts import (
     AlgorithmSpec,
     DemonstratedReturn,
     EnvironmentSpec,
     EstimatorName,
+    Evaluation,
     Masking,
 )
 from r2rise.training_check import training_notices
-
-FINEST_SEGMENTS = 10
-"""Frames of the shortest segments that are chosen (the paper's grid cell)."""
 
 FEWEST_SEGMENTS = 4
 """Segments below which no longer ones are chosen; a pilot needs as many."""
@@ -83,12 +82,13 @@ def resolve(study: Study, demonstrations: Demonstrations) -> Resolved:
     study, more = _with_segment_length(study, demonstrations)
     notices += more
     segments = demonstrations.segments(study.masking)
+    _check_segments(segments)
     masking = _resolve_masking(study, len(segments))
     estimator = _resolve_estimator(study, masking, len(segments))
     _check_until(study, estimator)
     budget, more = _round_budget(study, masking)
     notices += more
-    max_steps, more = _resolve_steps(study, environment)
+    evaluation, more = _resolve_evaluation(study, environment, demonstrations)
     notices += more
     algorithm = check_algorithm(study.algorithm)
     wanted = _masks_at_once(algorithm, demonstrations.n_frames, environment)
@@ -96,12 +96,7 @@ def resolve(study: Study, demonstrations: Demonstrations) -> Resolved:
         "demonstrations": demonstrations.content_hash,
         "algorithm": algorithm,
         "masking": masking,
-        "evaluation": study.evaluation.model_copy(
-            update={
-                "max_steps": max_steps,
-                "backend": resolve_backend(study.evaluation, study.environment),
-            }
-        ),
+        "evaluation": evaluation,
         "demonstrated": _demonstrated(demonstrations, study, environment),
         "budget": study.budget.model_copy(update={"retrainings": budget}),
         "estimator": estimator,
@@ -120,8 +115,12 @@ def resolve(study: Study, demonstrations: Demonstrations) -> Resolved:
 def going_on(study: Study, held: LedgerHeader) -> Study:
     """Return a study with the design that a ledger was begun with, where it leaves that open.
 
-    What `auto` means depends on the budget; a ledger is extended whatever the budget is.
+    What `auto` means depends on the budget; a ledger is extended whatever the budget is. Where
+    environments were not used again they never are.
     """
+    if not held.design["evaluation"].get("reuse_environments", True):
+        apart = study.evaluation.model_copy(update={"reuse_environments": False})
+        study = study.model_copy(update={"evaluation": apart})
     asked, begun = study.masking, held.design["masking"]
     open_fields: dict[str, Any] = {}
     if asked.segment_length == "auto":
@@ -209,6 +208,16 @@ def _check_until(study: Study, estimator: EstimatorName) -> None:
             f"and no verdicts. Use estimator 'difference' (a budget of at least two blocks, or "
             f"longer segments), or until.reliability.",
             field="until.verdicts",
+        )
+
+
+def _check_segments(segments: Segments) -> None:
+    if len(segments) < 2:
+        raise StudyError(
+            f"A map compares segments, of which it needs at least 2, but all {segments.stop[0]} "
+            f"frames are in one: use a smaller --segment-length (masking.segment_length), or more "
+            f"masking.boundaries.",
+            field="masking.segment_length",
         )
 
 
@@ -323,6 +332,21 @@ def _round_budget(study: Study, masking: Masking) -> tuple[int, list[Notice]]:
         f"{block_size}."
     )
     return rounded, [Notice(code="budget_rounded", detail=detail)]
+
+
+def _resolve_evaluation(
+    study: Study, environment: Environment, demonstrations: Demonstrations
+) -> tuple[Evaluation, list[Notice]]:
+    """Fill in the evaluation; environments that show that they were used before are not reused."""
+    max_steps, notices = _resolve_steps(study, environment)
+    backend = resolve_backend(study.evaluation, study.environment)
+    found = study.evaluation.model_copy(update={"max_steps": max_steps, "backend": backend})
+    if backend != "gymnasium":
+        return found, notices
+    reuse = check_reuse(environment, found, demonstrations.acts[: demonstrations.lengths[0]])
+    if not reuse.harmless:
+        found = found.model_copy(update={"reuse_environments": False})
+    return found, notices + reuse.notices(environment, found.n_episodes)
 
 
 def _resolve_steps(study: Study, environment: Environment) -> tuple[int, list[Notice]]:

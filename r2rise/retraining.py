@@ -4,9 +4,7 @@ A plain importable module of plain data: any process that has the study and the 
 computes the same records.
 """
 
-import contextlib
 import functools
-import random
 import time
 import traceback
 from collections.abc import Iterator, Sequence
@@ -34,8 +32,9 @@ from r2rise.demonstrations import Demonstrations, Transitions
 from r2rise.environments import Environment
 from r2rise.errors import Canceled, Diverged
 from r2rise.evaluation import Returns, evaluate, evaluate_many
+from r2rise.evaluation.backends import KeptEnvironments
 from r2rise.ledger import EMPTY_MASK, Record
-from r2rise.seeds import Seeds
+from r2rise.seeds import Seeds, seeded_globals
 from r2rise.study import Study
 from r2rise.tasks import Task
 
@@ -70,8 +69,10 @@ class Retrainer:
         self._demonstrations = demonstrations
         self.segments = demonstrations.segments(study.masking)
         self._environment = Environment(study.environment)
+        self._kept_environments = KeptEnvironments()
         self._algorithms: dict[int, Algorithm] = {}
-        algorithm = self._algorithm(1 if leaves_amount_open(study.algorithm) else 0)
+        with seeded_globals(0, study.execution.threads):  # loads torch before anything is timed
+            algorithm = self._algorithm(1 if leaves_amount_open(study.algorithm) else 0)
         self.uses_next_obs = uses_next_obs(algorithm)
         self.trains_many = isinstance(algorithm, TrainsMany)
         if isinstance(algorithm, TrainsMany):
@@ -94,6 +95,10 @@ class Retrainer:
             briefly = {"max_steps": 1, "n_episodes": 1, "score": "return"}
             evaluation = self.study.evaluation.model_copy(update=briefly)
             evaluate_many(policies, self._environment, evaluation, 0, progress=keep_going)
+
+    def close(self) -> None:
+        """Close the environments that are kept for the next shard."""
+        self._kept_environments.close()
 
     def run(self, shard: Shard, progress: Progress) -> list[Record]:
         """Do the retrainings of a shard, in order.
@@ -155,7 +160,7 @@ class Retrainer:
                 with seeded_globals(seeds.evaluation, threads):
                     scores = evaluate_many(
                         checked, self._environment, self.study.evaluation, seeds.evaluation,
-                        progress=progress,
+                        progress=progress, kept=self._kept_environments,
                     )  # fmt: skip
                 yield own, scores, time.perf_counter() - started
 
@@ -239,6 +244,7 @@ class Retrainer:
                     self.study.evaluation,
                     task.evaluation_seed,
                     progress=progress,
+                    kept=self._kept_environments,
                 )
             return returns, time.perf_counter() - started
 
@@ -277,26 +283,6 @@ def unpack_retrainer(packed: bytes) -> Retrainer:
     """Return the retrainer that `pack` describes, kept for the next shard of the same study."""
     study, demonstrations = cloudpickle.loads(packed)
     return Retrainer(study, Demonstrations.open(demonstrations))
-
-
-@contextlib.contextmanager
-def seeded_globals(seed: int, threads: int) -> Iterator[None]:
-    """Seed torch's, NumPy's and Python's global generators, and put them back afterwards."""
-    import torch
-
-    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
-    threads_before = torch.get_num_threads()
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        torch.set_num_threads(threads)
-        np.random.seed(seed)  # noqa: NPY002
-        random.seed(seed)
-        try:
-            yield
-        finally:
-            random.setstate(python_state)
-            np.random.set_state(numpy_state)  # noqa: NPY002
-            torch.set_num_threads(threads_before)
 
 
 def _checked(policy: Policy) -> Policy:

@@ -15,6 +15,7 @@ from r2rise.clock import Clock
 from r2rise.demonstrations import Demonstrations
 from r2rise.engines import Engine, InlineEngine
 from r2rise.errors import StudyFailed
+from r2rise.failures import failing_segments_words
 from r2rise.journal import open_ledger
 from r2rise.ledger import EMPTY_MASK, SO_FAR, Ledger, LedgerHeader, Record
 from r2rise.resolution import check_hash, identified
@@ -292,8 +293,20 @@ class Tally:
                 raise StudyFailed(
                     f"{len(reasons)} of {count} {_NOUNS.get(kind, 'retrainings')} failed "
                     f"(allowed: {self._allowed:.0%}), {times} of them with:\n  {reason}\n"
+                    f"{self._by_segment(kind)}"
                     f"Mend the cause and run the same again: it goes on from the ledger."
                 )
+
+    def _by_segment(self, kind: Kind) -> str:
+        """Say which segments the failures of one kind go with, where they go with any."""
+        trained = [
+            Task(*key)
+            for key in self._done
+            if key[0] == kind and (key in self._reasons or key not in self._failed)
+        ]
+        kept = np.array([task.mask(8 * len(task.packed_mask)) for task in trained])
+        words = failing_segments_words(kept, np.array([t.key in self._reasons for t in trained]))
+        return f"{words}\n" if words else ""
 
 
 _NOUNS: dict[Kind, str] = {

@@ -4,7 +4,10 @@ All seeds follow from `study.seed` through `numpy.random.SeedSequence` with the 
 `(kind, number, purpose)`. A mask therefore has the same seeds whoever computes it, in any order.
 """
 
+import contextlib
 import functools
+import random
+from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -78,3 +81,28 @@ def episode_seeds(evaluation_seed: int, n_episodes: int) -> NDArray[np.int64]:
     """Return one seed per episode, (n_episodes,) int64; more episodes extend the list."""
     words = np.random.SeedSequence(evaluation_seed).generate_state(n_episodes)
     return (words >> 1).astype(np.int64)
+
+
+@contextlib.contextmanager
+def seeded_globals(seed: int, threads: int | None = None) -> Iterator[None]:
+    """Seed torch's, NumPy's and Python's global generators, and put them back afterwards.
+
+    Args:
+        seed: Of all three.
+        threads: Of torch meanwhile; as many as before for None.
+    """
+    import torch
+
+    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
+    threads_before = torch.get_num_threads()
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        torch.set_num_threads(threads or threads_before)
+        np.random.seed(seed)  # noqa: NPY002
+        random.seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(python_state)
+            np.random.set_state(numpy_state)  # noqa: NPY002
+            torch.set_num_threads(threads_before)

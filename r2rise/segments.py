@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from r2rise.errors import StudyError
 from r2rise.study_parts import Masking
 
+FINEST_SEGMENTS = 10
+"""Frames of the shortest segments that are chosen (the paper's grid cell)."""
+
 
 class Segment(NamedTuple):
     """Frames `start` up to, not including, `stop` of one demonstration."""

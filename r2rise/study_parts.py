@@ -185,6 +185,8 @@ class Evaluation(StudyPart):
         backend: `gymnasium` (environments one by one), `batched` (compiled equations, for the
             environments that have them), `envpool` (fast, equal in distribution), or `auto`:
             `batched` where there is one, else `gymnasium`.
+        reuse_environments: Use gymnasium's environments again for other policies. Where that is
+            found to change what a policy sees, every policy gets new ones whatever is said here.
     """
 
     n_episodes: int = Field(default=20, ge=1)
@@ -193,6 +195,7 @@ class Evaluation(StudyPart):
     max_steps: int | None = Field(default=None, ge=1)
     score: str = Field(default="return", pattern=r"^(return|info:.+)$")
     backend: Literal["auto", "gymnasium", "batched", "envpool"] = "auto"
+    reuse_environments: bool = Field(default=True, exclude_if=lambda reuse: reuse)
 
     @property
     def unit(self) -> str:

@@ -12,6 +12,9 @@ from r2rise.significance import LEAST, discoveries, quantile, quantiles, surviva
 from r2rise.study import Study
 from r2rise.worth_explaining import is_weak
 
+LEAST_EFFECT = 0.25
+"""Share of the margin beyond which an effect has to be to help or hurt."""
+
 _LONGEST = 10**9
 """Retrainings beyond which a forecast says no more than that there are too many."""
 
@@ -21,10 +24,10 @@ def judge(study: Study, found: Estimate, baseline: Baseline, n_retrainings: int)
 
     The procedure of Benjamini and Hochberg (1995) runs once over the tests for helps and hurts,
     and once over the equivalence tests (two one-sided t-tests, Schuirmann 1987) for negligible.
-    Helps and hurts are effects beyond half of the margin (Hodges and Lehmann 1954): an effect that
-    does not matter is not called helpful because it is known precisely. What is negligible stays
-    so although it may be beyond half of the margin. Where all masks share one training seed nothing
-    is resolved: another seed may have other effects.
+    Helps and hurts are effects beyond a quarter of the margin (Hodges and Lehmann 1954): an effect
+    that does not matter is not called helpful because it is known precisely. What is negligible
+    stays so although its sign may be known. Where all masks share one training seed nothing is
+    resolved: another seed may have other effects.
 
     Args:
         study: The resolved study.
@@ -81,10 +84,10 @@ class _Tests:
 
     @property
     def p_differs(self) -> Floats:
-        """Two-sided p-values of an effect inside half of the margin."""
-        half = self._margin / 2
+        """Two-sided p-values of an effect inside a quarter of the margin."""
+        least = LEAST_EFFECT * self._margin
         above, below = (
-            survival((self._size + sign * half) / self._std_error, self._degrees)
+            survival((self._size + sign * least) / self._std_error, self._degrees)
             for sign in (-1, 1)
         )
         return np.minimum(above + below, 1.0)
@@ -99,7 +102,7 @@ class _Tests:
 
     def more_retrainings(self, level: float, n: int) -> Floats:
         """Return the further retrainings at which each would be resolved as often as not."""
-        beyond = np.maximum(self._size - self._margin / 2, LEAST)
+        beyond = np.maximum(self._size - LEAST_EFFECT * self._margin, LEAST)
         inside = np.maximum(self._margin - self._size, LEAST)
         to_differ = (quantile(1 - level / 2) * self._std_error / beyond) ** 2
         to_be_negligible = (quantile(1 - level) * self._std_error / inside) ** 2

@@ -1,10 +1,16 @@
 """Numbers in words: the same on the command line, in results and in the report."""
 
+import math
+from collections.abc import Iterable, Sequence
+
 SIGNIFICANCE = 0.05
 """p-value below which frames are said to differ."""
 
 BEYOND_ANY_BUDGET = 10**8
 """Retrainings that nobody will do."""
+
+ROUNDING = 1e-9
+"""Returns below this are what rounding leaves over."""
 
 
 def duration(seconds: float) -> str:
@@ -22,3 +28,50 @@ def share_of_one(value: float) -> str:
 def counted(n: int, noun: str) -> str:
     """Return `1 segment` or `2 segments`."""
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def left_out(n: int, of: int, what: str = "") -> str:
+    """Return how many of the retrainings failed, and that they (or what they are of) do not count.
+
+    Args:
+        n: Failed retrainings.
+        of: All of them.
+        what: What is left out with them, where it is not the retrainings themselves.
+    """
+    ending = f"; {what} are left out" if what else f" and {'is' if n == 1 else 'are'} left out"
+    return f"{n} of {counted(of, 'retraining')} failed{ending}."
+
+
+def in_digits(value: float | None, digits: int = 4) -> str:
+    """Return a number with so many digits, 0 for what rounding left over, a dash for none."""
+    if value is None or not math.isfinite(value):
+        return "-"
+    return "0" if abs(value) < ROUNDING else f"{value:.{digits}g}"
+
+
+def decimals(values: Iterable[float]) -> int:
+    """Return the decimals of a column of numbers, so that its largest shows four digits."""
+    largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
+    return 2 if largest < ROUNDING else max(0, 3 - math.floor(math.log10(largest)))
+
+
+def signed(value: float, n_decimals: int) -> str:
+    """Return a number with its sign and so many decimals; a dash for none."""
+    if not math.isfinite(value):
+        return "-"
+    text = f"{value:+.{n_decimals}f}"
+    return text[1:] if float(text) == 0 else text
+
+
+def per_cents(shares: Sequence[float]) -> list[int]:
+    """Return shares of one whole in per cent, rounded so that they sum to 100.
+
+    The largest remainders are rounded up (Hamilton's method); shares of nothing stay 0.
+    """
+    exact = [100 * share for share in shares]
+    whole = [math.floor(value) for value in exact]
+    missing = round(sum(exact)) - sum(whole)
+    by_remainder = sorted(range(len(exact)), key=lambda i: whole[i] - exact[i])
+    for i in by_remainder[:missing]:
+        whole[i] += 1
+    return whole

@@ -8,6 +8,7 @@ from r2rise.ledger import Record
 from r2rise.map_parts import Baseline
 from r2rise.notices import Notice
 from r2rise.study import Study
+from r2rise.wording import ROUNDING, in_digits
 
 WEAK = 0.2
 """Share of what the demonstrations gain over random actions, below which a policy is weak."""
@@ -48,12 +49,35 @@ def worth_notices(study: Study, baseline: Baseline, records: Sequence[Record]) -
         yield Notice(code="weak_policy", detail=detail)
     means = np.array([r.returns.mean() for r in records if r.status == "ok"])
     share = float(np.mean(means == means.max())) if len(means) > 1 else 0.0
-    if share > SATURATED:
+    if _all_alike(records):
+        same = f"every mask gave the same return, {in_digits(means.mean())}"
+        if np.ptp(means) > ROUNDING:
+            same = f"with one training seed {same} on average"
+        detail = (
+            f"{same[0].upper()}{same[1:]}: whichever frames are kept, the policy does the same, "
+            f"and there is nothing to rank."
+        )
+        yield Notice(code="no_variation", detail=detail)
+    elif share > SATURATED:
         detail = (
             f"{share:.0%} of the masks reach the same highest return, {means.max():.4g}: most "
             f"segments can be left out without a loss, and few can be told apart."
         )
         yield Notice(code="saturated_policy", detail=detail)
+
+
+def _all_alike(records: Sequence[Record]) -> bool:
+    """Say whether masks that share a training seed never differ in their return."""
+    by_seed: dict[int, list[float]] = {}
+    for record in records:
+        if record.status == "ok":
+            by_seed.setdefault(record.training_seed, []).append(float(record.returns.mean()))
+    compared = [returns for returns in by_seed.values() if len(returns) > 1]
+    if not compared:  # every mask has a seed of its own
+        compared = [[value for returns in by_seed.values() for value in returns]]
+    return any(len(returns) > 1 for returns in compared) and all(
+        np.ptp(returns) <= ROUNDING for returns in compared
+    )
 
 
 def _demonstrated_words(study: Study) -> str:

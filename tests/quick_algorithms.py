@@ -6,7 +6,8 @@ import numpy as np
 
 from r2rise.algorithms import check_algorithm, make_algorithm
 from r2rise.environments import Environment
-from r2rise.retraining import keep_going, seeded_globals
+from r2rise.retraining import keep_going
+from r2rise.seeds import seeded_globals
 from r2rise.study_parts import AlgorithmSpec
 
 ADVERSARIAL = {

@@ -22,7 +22,8 @@ from r2rise.environments import Environment
 from r2rise.errors import Canceled, StudyError, UnknownName
 from r2rise.ledger import EMPTY_MASK
 from r2rise.resolution import resolve
-from r2rise.retraining import Retrainer, Shard, keep_going, seeded_globals
+from r2rise.retraining import Retrainer, Shard, keep_going
+from r2rise.seeds import seeded_globals
 from r2rise.study_parts import EnvironmentSpec
 from r2rise.tasks import pack_mask
 

@@ -29,7 +29,8 @@ from r2rise.algorithms.bc.settings import BCSettings
 from r2rise.algorithms.bco import BCO
 from r2rise.algorithms.bco.settings import BCOSettings
 from r2rise.errors import StudyError
-from r2rise.retraining import keep_going, seeded_globals
+from r2rise.retraining import keep_going
+from r2rise.seeds import seeded_globals
 from r2rise.study_parts import AlgorithmSpec
 
 SEED = 5

@@ -17,7 +17,8 @@ from r2rise.algorithms.bco.settings import BCOSettings
 from r2rise.environments import Environment
 from r2rise.errors import Canceled, EnvironmentMismatch
 from r2rise.resolution import resolve
-from r2rise.retraining import Retrainer, keep_going, seeded_globals
+from r2rise.retraining import Retrainer, keep_going
+from r2rise.seeds import seeded_globals
 from r2rise.study_parts import EnvironmentSpec
 
 PENDULUM = Path(__file__).parent.parent / "benchmarks" / "data" / "pendulum.npz"

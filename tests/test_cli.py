@@ -52,13 +52,13 @@ def test_explain_says_what_a_user_wants_to_know(folder):
     assert "8 segments, 64 of 64 retrainings (0 failed), design foldover" in " ".join(out.split())
     assert "Are all frames equally important? No, they differ (p = 0.001)." in out
     assert "Reliability of the ranking: 1.00 of 1" in out
-    assert "10 most helpful segments" in out
-    assert "10 most harmful (least helpful) segments" in out
+    assert "Most helpful: 5 segments of positive importance" in out
+    assert "Most harmful: 3 segments of negative importance" in out
     # random actions lose half a million here, so that whatever frames are worth is negligible
-    assert "Verdicts: 0 help, 0 hurt, 8 negligible (within +-1.15e+04), 0 unresolved" in out
+    assert "0 help, 0 hurt, 8 are negligible (within +-1.15e+04) and 0 are unresolved" in out
     assert "more retrainings" not in out
     assert "Stopped" not in out
-    assert "┃ 95% interval ┃" in " ".join(out.split())
+    assert "┃ 95 % interval ┃" in " ".join(out.split())
     assert "Written to out" in out
 
 
@@ -66,13 +66,13 @@ def test_verdicts_are_those_of_the_known_importance(folder):
     worths = (5.0, -3.0, 1.0, 2.5, 6.0, -1.0, 0.5, -2.0)
     Path("known.yaml").write_text(known(*worths))
     out, _ = run("explain demos.npz --study known.yaml --out out")
-    assert "Verdicts: 5 help, 3 hurt, 0 negligible (within +-0.18), 0 unresolved" in out
+    assert "5 help, 3 hurt, 0 are negligible (within +-0.18) and 0 are unresolved." in out
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines()]
     shown = {(row[0], row[1]): row[2:] for row in rows if len(row) == 5}
     assert shown == {
         (str(i // 4), f"{i % 4 * 10}-{i % 4 * 10 + 9}"): [
-            f"{value:+.4g}",
-            f"{value:+.4g} to {value:+.4g}",
+            f"{value:+.3f}",
+            f"{value:+.3f} to {value:+.3f}",
             "helps" if value > 0 else "hurts",
         ]
         for i, value in enumerate(worths)
@@ -83,14 +83,14 @@ def test_a_weak_policy_has_no_verdicts_and_says_so_first(folder):
     """With this seed random actions gain more than all frames."""
     out, _ = run("explain demos.npz --study study.yaml --seed 1 --out out")
     assert out.startswith("Warning (weak_policy): Trained on all frames the policy returns")
-    assert "Verdicts" not in out
+    assert "Verdicts: none, since " in out
 
 
 def test_a_map_without_verdicts_is_shown_with_standard_errors(folder):
     out, _ = run(f"show {TESTS}/data/importance_map-1.0.json")
     assert "std error" in out
     assert "interval" not in out
-    assert "Verdicts" not in out
+    assert "Verdicts: none, since " in out
 
 
 def test_options_win_over_the_study_file(folder):
@@ -165,7 +165,7 @@ def test_show_and_compare(folder):
     run("explain demos.npz --study study.yaml --out a")
     run("explain demos.npz --study study.yaml --seed 1 --estimator ridge --out b")
     out, _ = run("show a/map.json --top 2")
-    assert "2 most helpful segments" in out
+    assert "Most helpful: 2 of 5 segments of positive importance" in out
     best = int(np.argmax(ImportanceMap.load("a").importance))
     assert f"{best % 4 * 10}-{best % 4 * 10 + 9}" in out
     out, _ = run("compare a b --top 3")

@@ -221,14 +221,16 @@ def test_compare_says_where_two_maps_differ(folder):
     assert f"Spearman: {spearman.value:.3f} ({spearman.lower:.3f} to {spearman.upper:.3f})" in out
     assert "Spearman without the maps' noise: 1.000 (1.000 to 1.000)" in out
     assert "Top 3 in common: 100% (by chance 38%, p = 0.0179)" in out  # 1 of 56 triples of 8
-    assert "first map: 3 segments more, 5 less, 0 unresolved" in out
-    assert "5 largest differences" in out
+    assert "8 segments in both maps: a and b" in out
+    assert "Importance in a: 3 segments more, 5 less, 0 unresolved" in out
+    assert "Largest differences, a less b" in out
+    assert found.names == ("a", "b")
     table = out[out.index("verdict") :]
-    shown = [f"{-TRUTH[i]:+.4g}" for i in np.argsort(-np.abs(TRUTH))]
+    shown = [f"{-TRUTH[i]:+.3f}" for i in np.argsort(-np.abs(TRUTH))]
     places = [table.index(number) for number in shown[:5]]
     assert places == sorted(places)
     assert shown[5] not in table
-    assert "more in the first" in table
+    assert "more in a" in table
     run("compare a b")
     assert not list(Path("a").glob("comparison*"))
 
@@ -240,8 +242,8 @@ def test_compare_says_what_cannot_be_told(folder):
     Path("same.yaml").write_text(STUDY.replace("toys:Additive", "test_cli_answers:Same"))
     run("explain demos.npz --study same.yaml --out same")
     out, _ = run("compare b same")
-    assert "Spearman: cannot be told, a map is constant" in out
-    assert "Spearman without the maps' noise: cannot be told" in out
+    assert "Spearman: unknown, a map is constant" in out
+    assert "Spearman without the maps' noise: unknown" in out
 
 
 class Same(toys.Additive):

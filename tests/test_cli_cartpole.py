@@ -43,13 +43,14 @@ def test_explain_stops_at_the_reliability_asked_for(explained):
     assert verdicts.count("hurts") > 5
     assert (
         f"Verdicts: {verdicts.count('helps')} help, {verdicts.count('hurts')} hurt, "
-        f"{verdicts.count('negligible')} negligible (within +-{verdicts.margin:.3g}), "
-        f"{verdicts.n_unresolved} unresolved About {verdicts.more_for_half} more retrainings "
-        f"would resolve half of these, {verdicts.more_for_all} all of them."
+        f"{verdicts.count('negligible')} are negligible (within +-{verdicts.margin:.3g}) and "
+        f"{verdicts.n_unresolved} are unresolved. About {max(128, verdicts.more_for_half)} more "
+        f"retrainings would resolve half of the {verdicts.n_unresolved} unresolved segments, about "
+        f"{verdicts.more_for_all} all of them."
     ) in printed
     best = int(np.argmax(found.importance))
     lower, upper = verdicts.lower[best], verdicts.upper[best]
-    assert f"│ {found.importance[best]:+.4g} │ {lower:+.4g} to {upper:+.4g} │ helps │" in printed
+    assert f"│ {found.importance[best]:+.2f} │ {lower:+.2f} to {upper:+.2f} │ helps │" in printed
 
 
 def test_the_map_is_certified(folder):

@@ -114,6 +114,11 @@ def test_the_performance_page_is_generated_from_the_results():
     assert module["page"]() == PAGES["performance.md"]
 
 
+def test_the_page_of_peers_is_generated_from_the_results():
+    module = runpy.run_path(str(ROOT / "benchmarks" / "peers_page.py"))
+    assert module["page"](json.loads(module["RESULTS"].read_text())) == PAGES["peers.md"]
+
+
 def test_the_table_of_the_method_is_the_benchmarks_result():
     result = json.loads((ROOT / "benchmarks" / "results" / "fidelity.json").read_text())
     rows = re.findall(r"^\| `(.+?)` \|(.+)\|$", PAGES["method.md"], flags=re.MULTILINE)

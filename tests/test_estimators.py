@@ -1,5 +1,6 @@
 """Estimators against closed forms and plain least squares."""
 
+from dataclasses import replace
 from importlib import import_module
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from r2rise import Masking
 from r2rise.errors import NotReady
 from r2rise.estimators import MaskedReturns, estimate
+from r2rise.estimators.moderation import moderated
 from r2rise.estimators.sample import rank_noise
 from r2rise.masks import foldover_block_size, make_design, stacked
 
@@ -57,9 +59,10 @@ def test_difference_is_the_mean_of_each_blocks_least_squares(design, p):
     found = estimate("difference", sample)
     np.testing.assert_allclose(found.importance, np.mean(effects, axis=0), atol=1e-9)
     np.testing.assert_allclose(found.block_maps, effects, atol=1e-9)
-    spread = np.sum((effects - np.mean(effects, axis=0)) ** 2) / 6
-    np.testing.assert_allclose(found.std_error, np.sqrt(spread / 2))
-    assert found.degrees_of_freedom == 6
+    errors = moderated(np.array(effects))
+    np.testing.assert_allclose(found.std_error, errors.std_error)
+    np.testing.assert_allclose(found.degrees_of_freedom, errors.degrees_of_freedom)
+    assert found.covers == "training_seeds"
 
 
 def test_standard_errors_of_one_block_are_those_of_least_squares():
@@ -71,7 +74,10 @@ def test_standard_errors_of_one_block_are_those_of_least_squares():
     np.testing.assert_allclose(found.importance, coefficients[1:])
     np.testing.assert_allclose(found.std_error, np.sqrt(np.diag(covariance)))
     np.testing.assert_allclose(found.rank_noise, rank_noise(covariance))
-    assert found.degrees_of_freedom == 25
+    assert found.degrees_of_freedom.tolist() == [25] * 6
+    assert found.covers == "masks"
+    own_seeds = replace(sample, seeds="mask")
+    assert estimate("difference", own_seeds).covers == "training_seeds"
 
 
 def test_standard_errors_of_one_complete_foldover_block_are_4_s2_over_n():
@@ -162,7 +168,8 @@ def test_a_segment_never_kept_or_never_masked_is_nan(name):
     sample = sample_of(masks, returns)
     found = estimate(name, sample)
     assert np.isnan(found.importance).tolist() == [False, True, False, False, True, False]
-    assert np.isnan(found.std_error).tolist() == [False, True, False, False, True, False]
+    unknown = [name == "ridge" or j in (1, 4) for j in range(6)]  # ridge has no standard errors
+    assert np.isnan(found.std_error).tolist() == unknown
     assert sample.n_kept[[1, 4]].tolist() == [0, 40]
 
 
@@ -193,3 +200,66 @@ def test_ridge_needs_different_numbers_of_frames_kept():
     masks = np.array([[1, 0], [0, 1]] * 8, bool)
     with pytest.raises(NotReady, match="different numbers of frames kept"):
         estimate("ridge", sample_of(masks, np.arange(16)))
+
+
+def test_ridge_gives_no_intervals():
+    _, _, sample = drawn("balanced", 0.2)
+    found = estimate("ridge", sample)
+    assert found.covers is None
+    assert np.isnan(found.std_error).all()
+
+
+@pytest.mark.parametrize("frames", [None, [10, 10, 10, 10, 10, 3]])
+def test_a_block_map_of_ridge_is_of_its_block_alone(frames, monkeypatch):
+    module = import_module("r2rise.estimators.ridge")
+    monkeypatch.setattr(module, "_strength", lambda *_: (2.5, 1.0))
+    masks, returns, sample = drawn("balanced", 0.7, frames=frames)
+    scaled = sample.n_frames / sample.n_frames.mean()
+    for block, rows in enumerate(sample.blocks):
+        want = ridge_by_hand(masks[rows], returns[rows], sample.block[rows], scaled, 2.5)
+        np.testing.assert_allclose(estimate("ridge", sample).block_maps[block], want, atol=1e-8)
+
+
+def paired(d=6, n=64, seed=0, noise=1.0):
+    """Return a fold-over block whose pairs differ in their level, as in their training seed."""
+    masks, _, _ = drawn("foldover", d=d, n_blocks=1, n=n, seed=seed)
+    generator = np.random.default_rng(seed)
+    pair = np.repeat(np.arange(n // 2), 2)
+    returns = masks @ np.arange(d) + 100 * generator.normal(size=n // 2)[pair]
+    returns += noise * generator.normal(size=n)
+    return replace(sample_of(masks, returns), seeds="pair", pair=pair), masks, returns
+
+
+def test_a_training_seed_for_each_pair_is_a_mean_for_each_pair():
+    sample, masks, returns = paired()
+    missing = np.arange(64) != 5
+    few = replace(sample_of(masks[missing], returns[missing]), seeds="pair")
+    few = replace(few, pair=sample.pair[missing])
+    for own, x, y in [(sample, masks, returns), (few, masks[missing], returns[missing])]:
+        dummies = (own.pair[:, None] == np.unique(own.pair)).astype(float)
+        matrix = np.column_stack([dummies, x])
+        coefficients = np.linalg.lstsq(matrix, y, rcond=None)[0]
+        residuals = y - matrix @ coefficients
+        degrees = len(y) - matrix.shape[1]
+        covariance = residuals @ residuals / degrees * np.linalg.inv(matrix.T @ matrix)
+        found = estimate("difference", own)
+        np.testing.assert_allclose(found.importance, coefficients[-6:], atol=1e-8)
+        np.testing.assert_allclose(found.std_error, np.sqrt(np.diag(covariance))[-6:])
+        assert found.degrees_of_freedom.tolist() == [degrees] * 6
+        assert found.covers == "training_seeds"
+
+
+@pytest.mark.parametrize("constant", [0.0, 1.0, 0.1, 9.35, -1 / 3, 1e6 + 0.1])
+@pytest.mark.parametrize("name", ["difference", "ridge"])
+def test_equal_returns_are_no_effects(name, constant):
+    masks, _, sample = drawn("foldover", d=10, n_blocks=3, n=32)
+    found = estimate(name, sample_of(masks, np.full(96, constant), sample.block))
+    assert found.importance.tolist() == [0.0] * 10
+    assert name == "ridge" or found.std_error.tolist() == [0.0] * 10
+
+
+def test_effects_of_rounding_beside_real_ones_are_none():
+    masks, _, sample = drawn("foldover", d=10, n_blocks=3, n=32)
+    found = estimate("difference", sample_of(masks, 0.1 + 0.3 * masks[:, 2], sample.block))
+    np.testing.assert_allclose(found.importance[2], 0.3)
+    assert np.delete(found.importance, 2).tolist() == [0.0] * 9

@@ -1,4 +1,5 @@
 import io
+import re
 from datetime import UTC, datetime
 from functools import partial
 from xml.etree import ElementTree
@@ -200,7 +201,7 @@ from r2rise.map_parts import VarianceSplit as V
     [
         ("importance", {
             "frame", "demonstration", "importance (episode return)", "helps", "hurts",
-            "negligible", "no mark: unresolved", "not estimated",
+            "negligible (pale)", "unresolved (pale)", "not estimated",
             "toys:OneStep, toys:Additive, 64 retrainings, reliability 0.93",
         }),
         ("certificate", {
@@ -220,7 +221,7 @@ from r2rise.map_parts import VarianceSplit as V
         ("comparison", {
             "importance in the first map, toys:Additive (episode return)",
             "importance in the second map, toys:Additive (episode return)",
-            "equal importance", "more important in the first map",
+            "in equal proportion (1 to 2.5)", "more important in the first map",
             "less important in the first map", "no difference found",
         }),
         ("transfer", {
@@ -233,29 +234,59 @@ def test_text_is_text_and_names_units(name, expected):
     assert expected <= set(texts(FIGURES[name]))
 
 
+def test_shares_of_the_variance_sum_to_a_hundred_per_cent():
+    split = VarianceSplit(masks=1, training_seeds=1, masks_by_seeds=1, episodes=0)
+    found = texts(partial(draw_variance, split))
+    assert [text for text in found if re.fullmatch(r"\d+ %", text)] == ["34 %", "33 %", "33 %"]
+
+
+def test_maps_of_one_scale_are_compared_with_equal_importance():
+    names = ("out", "longer")
+    draw = partial(draw_comparison, compare(FIRST, FIRST, names=names), FIRST, FIRST)
+    found = texts(draw)
+    assert {"equal importance", "importance in out (episode return)",
+            "importance in longer (episode return)"} <= set(found)  # fmt: skip
+
+
 def test_a_share_too_small_for_its_label_is_in_the_legend_only():
     assert "3 %" not in texts(FIGURES["variance"])
     nothing = VarianceSplit(masks=0, training_seeds=0, masks_by_seeds=0, episodes=0)
     assert "training seed: 0 %" in texts(partial(draw_variance, nothing))
 
 
+def pixels_of(importance_map: ImportanceMap) -> np.ndarray:
+    return imread(io.BytesIO(drawn(partial(draw_importance, importance_map), "png")))[..., :3]
+
+
+def cells(importance_map: ImportanceMap) -> list[np.ndarray]:
+    """The pixels of the cells of a map of one demonstration, between its edges."""
+    pixels = pixels_of(importance_map)
+    dark = (pixels.max(axis=2) < 0.6) & (np.ptp(pixels, axis=2) < 0.05)
+    frame = np.flatnonzero(dark.sum(axis=1) > 0.9 * pixels.shape[1])  # edges of the axes
+    bottom = frame[-1]
+    top = frame[frame < bottom - 20][-1]
+    edges = np.flatnonzero(dark[top:bottom].all(axis=0))
+    inside = pixels[top + 12 : bottom - 12, edges[0] + 3 : edges[-1] - 2]
+    return np.array_split(inside, len(importance_map), axis=1)
+
+
 def grey_cells(importance_map: ImportanceMap) -> list[np.ndarray]:
-    """The cells of a map of one demonstration and one importance, as a grey printer has them."""
-    pixels = imread(io.BytesIO(drawn(partial(draw_importance, importance_map), "png")))[..., :3]
-    grey = pixels @ (0.299, 0.587, 0.114)
-    darkest = (np.abs(pixels - np.array([5, 48, 97]) / 255) < 0.02).all(axis=2)
-    rows = np.flatnonzero(darkest.sum(axis=1) > grey.shape[1] / 2)
-    columns = np.flatnonzero(darkest[rows[0]])
-    cells = grey[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    return np.array_split(cells, len(importance_map), axis=1)
+    """The same as a grey printer has them."""
+    return [cell @ (0.299, 0.587, 0.114) for cell in cells(importance_map)]
+
+
+def strength(cell: np.ndarray) -> float:
+    """How strong the colour of a cell is, 0 for grey, beside its mark."""
+    corner = cell[10:14, 10:14].reshape(-1, 3)
+    return float(np.ptp(corner, axis=1).mean())
 
 
 def test_marks_tell_verdicts_apart_in_grey():
     verdict = ("helps", "hurts", "negligible", "unresolved")
     shapes = []
     for cell in grey_cells(made_map([5.0] * 4, verdict)):
-        inside = cell[:, 4:-4]  # without the white edges
-        mark = np.argwhere(inside > 0.6)
+        inside = cell[4:-4, 8:-8]
+        mark = np.argwhere(np.abs(inside - np.median(inside)) > 0.4)
         shapes.append(np.ptp(mark, axis=0) + 1 if len(mark) else (0, 0))
     (plus_high, plus_wide), (minus_high, minus_wide), (dot_high, dot_wide), nothing = shapes
     assert plus_high == pytest.approx(plus_wide, abs=1)
@@ -268,10 +299,57 @@ def test_marks_tell_verdicts_apart_in_grey():
 
 def test_marks_contrast_with_their_cell():
     on_dark = grey_cells(made_map([5.0], ["helps"]))[0]
-    assert (on_dark[:, 4:-4] > 0.9).any()
+    assert (on_dark[4:-4, 8:-8] > 0.9).any()
     svg = drawn(partial(draw_importance, made_map([5.0, 0.5], ["helps", "helps"]))).decode()
     assert "stroke: #ffffff" in svg.partition('id="PathCollection_1"')[2]
     assert "stroke: #000000" in svg.partition('id="PathCollection_1"')[2]
+
+
+def test_only_what_helps_or_hurts_has_a_strong_colour():
+    verdict = ("helps", "hurts", "negligible", "unresolved")
+    helps, hurts, negligible, unresolved = map(strength, cells(made_map([6, -6, 6, -6], verdict)))
+    assert min(helps, hurts) > 0.3
+    assert max(negligible, unresolved) < 0.15
+
+
+def test_noise_is_pale_and_its_scale_is_that_of_the_intervals():
+    """Intervals reach 2 to either side: an importance of 1 has a quarter of the full colour."""
+    noise = made_map([1, -1, 0.5, 1], ["unresolved"] * 4)
+    assert max(map(strength, cells(noise))) < 0.1
+    assert {"4", "−4"} <= set(texts(partial(draw_importance, noise)))  # noqa: RUF001
+    wide = noise.verdicts.model_copy(update={"margin": 10.0})
+    found = texts(partial(draw_importance, noise.model_copy(update={"verdicts": wide})))
+    assert "20" in found
+
+
+def test_a_map_of_one_training_seed_is_pale_and_says_what_its_intervals_hold_for():
+    one_seed = made_map([9, -9], ["helps", "unresolved"])
+    verdicts = one_seed.verdicts.model_copy(update={"covers": "masks"})
+    one_seed = one_seed.model_copy(update={"verdicts": verdicts})
+    assert max(map(strength, cells(one_seed))) < 0.15
+    found = texts(partial(draw_importance, one_seed))
+    assert "no verdicts: intervals hold for this training seed only" in found
+    assert "helps" not in found
+
+
+@pytest.mark.parametrize(("reliability", "pale"), [(0.2, True), (None, True), (0.8, False)])
+def test_a_map_without_verdicts_is_as_strong_as_its_ranking(reliability, pale):
+    quality = A_MAP.quality.model_copy(update={"reliability": reliability})
+    ridge = made_map([6, -6], quality=quality)
+    assert (max(map(strength, cells(ridge))) < 0.15) == pale
+
+
+def test_colour_bar_and_legend_stand_above_a_tall_map():
+    tall = made_map(np.ones(400), ["helps"] * 400, n_demos=200)
+    root = ElementTree.fromstring(drawn(partial(draw_importance, tall)))
+    heights = {}
+    for text in root.iter(f"{SVG}text"):
+        place = re.search(
+            r"(?:translate\([\d.-]+ |y=\")([\d.]+)", ElementTree.tostring(text).decode()
+        )
+        heights["".join(text.itertext())] = float(place[1])
+    assert heights["importance (episode return)"] < heights["helps"] < 150
+    assert heights["frame"] > 1500
 
 
 def n_marks(importance_map: ImportanceMap) -> list[int]:
@@ -294,6 +372,7 @@ def test_cells_too_small_for_marks_get_lines():
     small = made_map(values, verdict, n_demos=2)
     found = texts(partial(draw_importance, small))
     assert {"line above: helps", "line below: hurts"} < set(found)
+    assert "pale, no line: negligible or unresolved" in found
     assert "helps" not in found
     assert n_marks(small) == []
 

@@ -90,12 +90,10 @@ def test_a_map_of_whole_demonstrations_cuts_nothing(demonstrations, study, tmp_p
 
 def test_weights_are_twice_the_probability_that_a_frame_helps(importance):
     weights = frame_weights(importance).reshape(8, 10)
-    degrees = importance.degrees_of_freedom
-    assert degrees is not None
-    want = 2 * stats.t.cdf(WORTH, degrees)
+    want = 2 * stats.t.cdf(WORTH, importance.degrees)
     want[4] = 1.0  # nothing is known
     assert weights == pytest.approx(np.repeat(want[:, None], 10, axis=1))
-    normal = importance.model_copy(update={"degrees_of_freedom": None})
+    normal = importance.model_copy(update={"degrees_of_freedom": None, "segment_degrees": None})
     assert frame_weights(normal)[::10][:4] == pytest.approx(2 * stats.norm.cdf(WORTH[:4]))
     exact = importance.model_copy(update={"std_error": np.zeros(8)})
     assert frame_weights(exact)[::10].tolist() == [2, 0, 0, 2, 1, 2, 0, 2]
@@ -151,7 +149,7 @@ def test_trims_join_neighbours_that_hurt(demonstrations, importance, tmp_path):
 def test_an_order_has_halves_but_no_signs(demonstrations, order_only, tmp_path):
     path = tmp_path / "r.hdf5"
     notes = write_demonstrations(demonstrations, path, format="robomimic", importance=order_only)
-    assert notes == ["no_harm: the estimator 'rise' knows an order only, no signs"]
+    assert notes == ["no_harm: the estimator 'rise' gives an order only, no signs"]
     with h5py.File(path) as file:
         assert set(file["mask"]) == {"top", "bottom"}
     for name in ("w.parquet", "t.json"):

@@ -9,6 +9,7 @@ import pytest
 from r2rise import ImportanceMap
 from r2rise.errors import MapError
 from r2rise.importance import CSV_COLUMNS
+from r2rise.notices import Notice
 
 GOLDEN = Path(__file__).parent / "data" / "importance_map-1.1.json"
 
@@ -46,6 +47,31 @@ def test_csv_has_a_row_per_segment_and_empty_cells_for_what_was_not_estimated(go
         assert row["importance"] == ("" if np.isnan(value) else repr(float(value)))
 
 
+def test_csv_holds_interval_verdict_and_what_the_interval_holds_for(golden):
+    def table(found: ImportanceMap) -> list[dict]:
+        return list(csv.DictReader(io.StringIO(found.to_csv())))
+
+    said = golden.verdicts
+    over_seeds = changed(golden, verdicts=said.model_copy(update={"covers": "training_seeds"}))
+    for i, row in enumerate(table(over_seeds)):
+        assert row["verdict"] == (said.verdict[i] or "")
+        assert row["lower"] == ("" if np.isnan(said.lower[i]) else repr(float(said.lower[i])))
+        assert row["interval_holds_for"] == "any training seed"
+    one_seed = changed(golden, verdicts=said.model_copy(update={"covers": "masks"}))
+    for row, before in zip(table(one_seed), table(over_seeds), strict=True):
+        assert (row["lower"], row["verdict"]) == (before["lower"], "")
+        assert row["interval_holds_for"] == "this training seed only"
+    for row in table(changed(golden, verdicts=None)):
+        assert (row["lower"], row["upper"], row["verdict"], row["interval_holds_for"]) == ("",) * 4
+
+
+def test_an_old_map_of_one_training_seed_is_known_by_its_warning(golden):
+    notice = Notice(code="one_training_seed", detail="")
+    assert not golden.holds_for_one_seed
+    assert changed(golden, warnings=(notice,)).holds_for_one_seed
+    assert changed(golden, warnings=(notice,)).top(1)[0].verdict is None
+
+
 def test_npz_holds_the_same_arrays(golden, tmp_path):
     golden.save(tmp_path / "map.npz")
     with np.load(tmp_path / "map.npz", allow_pickle=False) as arrays:
@@ -79,9 +105,17 @@ def test_top_and_bottom_leave_out_what_was_not_estimated(golden):
     assert ranked == sorted(ranked, reverse=True)
     assert len(ranked) == n < len(golden)
     assert [row.importance for row in golden.bottom(1000)] == ranked[::-1]
-    best = int(np.nanargmax(golden.importance))
-    assert golden.top(1)[0] == (golden.segment(best), golden.importance[best],
-                                golden.std_error[best])  # fmt: skip
+    best, said = int(np.nanargmax(golden.importance)), golden.verdicts
+    assert golden.top(1)[0] == (
+        golden.segment(best), golden.importance[best], golden.std_error[best],
+        said.lower[best], said.upper[best], said.verdict[best],
+    )  # fmt: skip
+    without = changed(golden, verdicts=None).top(1)[0]
+    assert (without.lower, without.upper, without.verdict) == (None, None, None)
+    for ranked in (golden.top, golden.bottom):
+        assert ranked(0) == []
+        with pytest.raises(MapError, match="at least 0, got -1"):
+            ranked(-1)
 
 
 def test_views_by_demonstration_and_by_frame(golden):

@@ -10,32 +10,46 @@ from r2rise.quality import equal_importance_p, failures_follow_frames_kept, reli
 from r2rise.tasks import pack_mask
 
 
+def estimated(importance, **fields) -> Estimate:
+    ones = np.ones(len(importance))
+    return Estimate(importance, ones, ones, **fields)
+
+
 def test_reliability_of_blocks_is_the_spearman_brown_formula():
     maps = np.random.default_rng(0).normal(size=(3, 20)) + np.arange(20) / 5
     r = np.mean([spearmanr(maps[i], maps[j]).statistic for i, j in [(0, 1), (0, 2), (1, 2)]])
-    found = reliability(Estimate(maps.mean(axis=0), np.ones(20), block_maps=maps))
+    found = reliability(estimated(maps.mean(axis=0), block_maps=maps))
     assert found.value == pytest.approx(3 * r / (1 + 2 * r))
     assert found.method == "blocks"
 
 
 def test_reliability_of_unrelated_blocks_is_not_negative():
     maps = np.array([np.arange(10), -np.arange(10)], float)
-    assert reliability(Estimate(maps.mean(axis=0), np.ones(10), block_maps=maps)).value == 0.0
+    assert reliability(estimated(maps.mean(axis=0), block_maps=maps)).value == 0.0
+
+
+def test_a_block_without_variation_ranks_nothing_and_is_left_out():
+    maps = np.random.default_rng(0).normal(size=(3, 20)) + np.arange(20) / 5
+    alone = reliability(estimated(maps.mean(axis=0), block_maps=maps)).value
+    more = np.vstack([maps[:1], np.zeros((2, 20)), maps[1:]])
+    assert reliability(estimated(more.mean(axis=0), block_maps=more)).value == alone
+    flat = np.vstack([maps[:1], np.zeros((2, 20))])
+    assert reliability(estimated(flat.mean(axis=0), block_maps=flat)).value is None
 
 
 def test_reliability_of_one_block_follows_from_the_noise():
     importance = np.arange(10.0)
-    found = reliability(Estimate(importance, np.ones(10), rank_noise=2.0))
+    found = reliability(estimated(importance, rank_noise=2.0))
     assert found.value == pytest.approx(1 - 2.0 / importance.var(ddof=1))
     assert found.method == "model"
-    shrunk = reliability(Estimate(importance, np.ones(10), rank_noise=2.0, shrunk=True))
+    shrunk = reliability(estimated(importance, rank_noise=2.0, shrunk=True))
     variance = importance.var(ddof=1)
     assert shrunk.value == pytest.approx(variance / (variance + 2.0))
-    assert reliability(Estimate(importance, np.ones(10), rank_noise=1e9)).value == 0.0
+    assert reliability(estimated(importance, rank_noise=1e9)).value == 0.0
 
 
 def test_reliability_of_two_segments_cannot_be_told():
-    assert reliability(Estimate(np.arange(2.0), np.ones(2), rank_noise=1.0)).value is None
+    assert reliability(estimated(np.arange(2.0), rank_noise=1.0)).value is None
 
 
 @pytest.mark.parametrize("n_blocks", [1, 3])

@@ -129,7 +129,7 @@ def test_a_map_as_picture_and_estimates_from_the_command_line(server, done, tmp_
     assert "<svg" in (tmp_path / "map.svg").read_text()
     shown = " ".join(ask("jobs", "show", done.id).split())
     assert f"{done.id} succeeded 67 of 67 retrainings done CartPole-v1, bc: 50 segments" in shown
-    assert "most helpful segments" in shown
+    assert "Most helpful: " in shown
 
     (tmp_path / "own.csv").write_text(
         "demonstration,start,stop\n" + "".join(f"{i},0,50\n{i},50,100\n" for i in range(5))
@@ -164,7 +164,7 @@ def test_watching_shows_a_bar_on_a_terminal(server, client, dataset):
     assert status == 0
     assert re.search(r"Retraining \S+ \d+/12309 [\d.]+/s 0:00:\d\d left", shown)
     assert f"{job.id} succeeded 12309 of 12309 retrainings done" in shown
-    assert "most helpful segments" in shown
+    assert "Most helpful: " in shown
 
 
 def test_watching_and_waiting_end_with_1_when_the_job_did_not_succeed(server, client, dataset):

@@ -18,9 +18,9 @@ from r2rise.retraining import (
     Shard,
     keep_going,
     pack,
-    seeded_globals,
     unpack_retrainer,
 )
+from r2rise.seeds import seeded_globals
 from r2rise.tasks import design_tasks
 
 N_FRAMES = toys.N_DEMOS * toys.LENGTH

@@ -16,7 +16,8 @@ from r2rise.demonstrations import Transitions
 from r2rise.environments import Environment
 from r2rise.errors import StudyError
 from r2rise.evaluation import evaluate
-from r2rise.retraining import keep_going, seeded_globals
+from r2rise.retraining import keep_going
+from r2rise.seeds import seeded_globals
 from r2rise.study_parts import EnvironmentSpec, Evaluation
 
 CARTPOLE = Path(__file__).parent.parent / "examples" / "cartpole.npz"

@@ -22,11 +22,13 @@ DEGREES = st.one_of(st.integers(1, 200).map(float), st.just(math.inf))
 LEVELS = st.sampled_from([0.01, 0.05, 0.2])
 
 
-def found(importance, std_error=1.0, degrees=math.inf, n_blocks=2) -> Estimate:
+def found(importance, std_error=1.0, degrees=math.inf, covers="training_seeds") -> Estimate:
     importance = np.array(importance, dtype=float)
-    errors = np.broadcast_to(np.array(std_error, dtype=float), importance.shape)
-    maps = np.tile(importance, (n_blocks, 1)) if n_blocks > 1 else None
-    return Estimate(importance, errors, degrees, maps)
+    errors, degrees = (
+        np.broadcast_to(np.array(value, dtype=float), importance.shape)
+        for value in (std_error, degrees)
+    )
+    return Estimate(importance, errors, degrees, covers)
 
 
 def study(estimator="difference", block_size=32, **rule) -> r2rise.Study:
@@ -156,20 +158,19 @@ def test_a_policy_that_gains_nothing_has_no_verdicts(gain):
 
 
 def test_one_shared_seed_resolves_nothing():
-    certain = found([50.0, -50.0, 0.0], 0.001, n_blocks=1)
-    assert verdicts_of(certain, gaining(100)).verdict == ("unresolved",) * 3
-    each_its_own = judge(study(block_size=1), certain, gaining(100), 100)
-    assert each_its_own.verdict == ("helps", "hurts", "negligible")
+    one_seed = verdicts_of(found([50.0, -50.0, 0.0], 0.001, covers="masks"), gaining(100))
+    assert (one_seed.verdict, one_seed.covers) == (("unresolved",) * 3, "masks")
     several = verdicts_of(found([50.0, -50.0, 0.0], 0.001), gaining(100))
-    assert several.verdict == each_its_own.verdict
+    assert several.verdict == ("helps", "hurts", "negligible")
+    assert several.covers == "training_seeds"
 
 
 def test_another_seed_takes_a_block_more_at_least():
-    certain = found([50.0, -50.0, 0.1], 0.001, n_blocks=1)
+    certain = found([50.0, -50.0, 0.1], 0.001, covers="masks")
     judged = verdicts_of(certain, gaining(100), n=32)
     assert (judged.more_for_half, judged.more_for_all) == (32, 32)
     # and more where the effects say so: 2.8415 * 32 = 90.9
-    judged = verdicts_of(found([50.0, -50.0, 1.0], 1.0, n_blocks=1), n=32)
+    judged = verdicts_of(found([50.0, -50.0, 1.0], 1.0, covers="masks"), n=32)
     assert (judged.more_for_half, judged.more_for_all) == (32, 91)
 
 
@@ -212,10 +213,11 @@ def test_how_many_more_retrainings_by_hand():
     judged = verdicts_of(found([1.0, 0.5, -1.5]), n=100)
     assert judged.verdict == ("unresolved",) * 3
     assert (judged.more_for_half, judged.more_for_all) == (290, 1500)
-    # the margin of 2 decides sooner: 1.644854^2 / (2 - 0.5)^2 - 1 = 0.2025 for the second,
-    # and nothing changes for an effect outside
+    # with a margin of 2: 1.644854^2 / (2 - 0.5)^2 - 1 = 0.2025 until 0.5 is negligible; until 1.5
+    # is beyond a quarter of the margin 1.959964^2 / (1.5 - 0.5)^2 - 1 = 2.8415
     judged = verdicts_of(found([0.5, -1.5]), gaining(100), n=100)
-    assert (judged.more_for_half, judged.more_for_all) == (46, 71)
+    assert judged.verdict == ("unresolved",) * 2
+    assert (judged.more_for_half, judged.more_for_all) == (160, 290)
 
 
 def test_the_median_and_the_largest_of_the_unresolved_alone():
@@ -247,9 +249,30 @@ def test_after_so_many_more_the_test_is_at_its_limit(size, n, std_error):
         assert size * std_error / (std_error * math.sqrt(n / (n + fewer))) < 1.959964
 
 
-@pytest.mark.parametrize("estimator", ["rise", "rise_normalized"])
-def test_values_without_sign_get_no_verdicts(estimator):
-    assert verdicts_of(found([1.0, 2.0]), gaining(10), estimator=estimator) is None
+def test_values_without_intervals_get_no_verdicts():
+    assert verdicts_of(found([1.0, 2.0], covers=None), gaining(10)) is None
+
+
+@given(EFFECTS, ERRORS, DEGREES, LEVELS, st.floats(1, 1000))
+def test_helps_and_hurts_are_beyond_a_quarter_of_the_margin(value, std_error, degrees, level, gain):
+    least = 0.005 * gain
+    # the largest chance, among effects inside, of an estimate as far from 0 as this one
+    p = float(stats.t.sf((abs(value) - least) / std_error, degrees))
+    p += float(stats.t.sf((abs(value) + least) / std_error, degrees))
+    assume(abs(p - level) > 1e-9)
+    (verdict,) = verdicts_of(found([value], std_error, degrees), gaining(gain), level=level).verdict
+    if verdict != "negligible":
+        assert verdict == (("helps" if value > 0 else "hurts") if p < level else "unresolved")
+
+
+def test_a_precise_effect_inside_the_margin_does_not_help():
+    assert verdicts_of(found([0.9], 0.001), gaining(100)).verdict == ("negligible",)
+    assert verdicts_of(found([1.3, 1.4], 0.5), gaining(100)).verdict == ("unresolved",) * 2
+
+
+def test_degrees_of_freedom_are_each_segments_own():
+    judged = verdicts_of(found([0.0, 0.0], 1.0, [1.0, math.inf]))
+    np.testing.assert_allclose(judged.upper, [12.706205, 1.959964], rtol=1e-6)
 
 
 def test_zero_standard_errors_are_certain():

@@ -8,10 +8,12 @@ from learning import study as learning_study
 
 import r2rise
 from r2rise import Demonstrations
+from r2rise.ledger import Record
 from r2rise.map_parts import AllFrames, Baseline, RandomPolicy
 from r2rise.resolution import resolve
 from r2rise.study_parts import DemonstratedReturn
-from r2rise.worth_explaining import is_weak
+from r2rise.tasks import Task
+from r2rise.worth_explaining import is_weak, worth_notices
 
 STUDY = worth.study((1.0,) * 8)
 
@@ -51,11 +53,42 @@ def test_a_map_of_masks_that_all_reach_the_same_is_grey_and_says_so(tmp_path):
     own = learning_study(n_updates=100, curve="flat", base=1.0, worth=[0.1] * 8, ceiling=100.0,
                          noise=0.0)  # fmt: skip
     found = r2rise.explain(worth.demonstrations(8), own)
-    assert [notice.code for notice in found.headlines] == ["saturated_policy"]
-    assert "100% of the masks reach the same highest return, 100" in found.headlines[0].detail
+    assert [notice.code for notice in found.headlines] == ["no_variation"]
+    assert "Every mask gave the same return, 100:" in found.headlines[0].detail
     assert not found.is_worth_reading
     found.save(tmp_path / "map.svg")
     assert "grey because" in (tmp_path / "map.svg").read_text()
+
+
+def a_record(index: int, training_seed: int, mean: float) -> Record:
+    task = Task("design", index, b"x", training_seed, 0, 0)
+    return Record(*task.key, np.array([mean]))
+
+
+@pytest.mark.parametrize(
+    ("returns", "expected"),
+    [
+        ([[5.0, 5.0, 5.0], [5.0, 5.0, 5.0]], "Every mask gave the same return, 5:"),
+        ([[5.0, 5.0 + 1e-14], [7.0, 7.0]],
+         "With one training seed every mask gave the same return, 6 on average:"),
+        ([[5.0, 5.1], [7.0, 7.0]], None),
+        ([[5.0], [5.0]], "Every mask gave the same return, 5:"),
+        ([[5.0], [7.0]], None),
+        ([[5.0]], None),
+    ],
+)  # fmt: skip
+def test_masks_that_make_no_difference_are_compared_within_training_seeds(returns, expected):
+    records = [
+        a_record(10 * seed + i, seed, value)
+        for seed, own in enumerate(returns)
+        for i, value in enumerate(own)
+    ]
+    found = {n.code: n.detail for n in worth_notices(STUDY, Baseline(), records)}
+    if expected is None:
+        assert "no_variation" not in found
+    else:
+        assert found["no_variation"].startswith(expected)
+        assert "saturated_policy" not in found
 
 
 def returns_of(rews: np.ndarray, lengths: list[int], terminal: list[bool], **evaluation):

@@ -66,11 +66,14 @@ def demonstrations(n_segments: int, n_demos: int = 2) -> Demonstrations:
     return toys.demonstrations(n_demos, n_segments // n_demos * FRAMES)
 
 
-def study(worth: tuple[float, ...], *, budget: int = 64, **settings: Any) -> Study:
+def study(
+    worth: tuple[float, ...], *, budget: int = 64, masking: Any = None, **settings: Any
+) -> Study:
     """Return a study whose learner makes these segments worth that much."""
     return Study(
         environment="worth:Known",
         algorithm={"name": "worth:Worth", "settings": {"worth": list(worth), **settings}},
+        masking=masking or {"segment_length": FRAMES},
         evaluation={"n_episodes": 1, "max_steps": 2},
         budget={"retrainings": budget, "baseline_retrainings": 2},
     )

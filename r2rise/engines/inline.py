@@ -7,7 +7,7 @@ from r2rise.demonstrations import Demonstrations
 from r2rise.files import cache_folder
 from r2rise.isolation import IsolatedRetrainer
 from r2rise.ledger import Record
-from r2rise.retraining import Retrainer, Retrains, Shard, keep_going, pack
+from r2rise.retraining import Retrainer, Shard, keep_going, pack
 from r2rise.study import Study
 
 
@@ -18,7 +18,7 @@ class InlineEngine:
 
     def __init__(self) -> None:
         self._waiting: deque[Shard] = deque()
-        self._retrainer: Retrains | None = None
+        self._retrainer: Retrainer | IsolatedRetrainer | None = None
 
     def start(self, study: Study, demonstrations: Demonstrations) -> None:
         """Load environment and algorithm; what an earlier study needed is freed."""
@@ -39,6 +39,6 @@ class InlineEngine:
             yield self._retrainer.run(self._waiting.popleft(), keep_going)
 
     def close(self) -> None:
-        """End the child, where there is one."""
-        if isinstance(self._retrainer, IsolatedRetrainer):
+        """Close the environments, or end the child, where there is one."""
+        if self._retrainer is not None:
             self._retrainer.close()

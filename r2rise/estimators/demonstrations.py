@@ -25,12 +25,11 @@ def per_demonstration(estimate: Estimate, first_segment: NDArray[np.int64]) -> E
         return total
 
     n = len(first_segment)
-    unknown = np.full(n, np.nan)
     sums = replace(
         estimate,
         importance=summed(estimate.importance),
-        std_error=unknown,
-        degrees_of_freedom=unknown,
+        std_error=np.full(n, np.nan),
+        degrees_of_freedom=np.full(n, np.nan),
         rank_noise=np.nan,
     )
     if estimate.block_maps is not None:

@@ -49,11 +49,47 @@ def _pool_ids() -> list[str]:
     return list(envpool.list_all_envs())
 
 
+class KeptEnvironments:
+    """Gymnasium's environments that earlier policies acted in, to be used again."""
+
+    def __init__(self) -> None:
+        self._envs: list[GymEnv] = []
+
+    @contextmanager
+    def lent(self, environment: Environment, seeds: list[int]) -> Iterator[list[GymEnv]]:
+        """Lend an environment for each seed; where something is raised meanwhile, none is kept."""
+        try:
+            for seed in seeds[len(self._envs) :]:
+                self._envs.append(environment.make(seed))
+            yield self._envs[: len(seeds)]
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close all of them."""
+        envs, self._envs = self._envs, []
+        for env in envs:
+            env.close()
+
+
 @contextmanager
 def open_episodes(
-    environment: Environment, evaluation: Evaluation, seeds: NDArray[np.int64], n_policies: int
+    environment: Environment,
+    evaluation: Evaluation,
+    seeds: NDArray[np.int64],
+    n_policies: int,
+    kept: KeptEnvironments | None = None,
 ) -> Iterator[Episodes]:
-    """Open the episodes of some policies, (n_episodes,) seeds for each."""
+    """Open the episodes of some policies, (n_episodes,) seeds for each.
+
+    Args:
+        environment: Where they are.
+        evaluation: Backend, and whether environments may be used again.
+        seeds: One for each episode of a policy.
+        n_policies: Policies side by side.
+        kept: Gymnasium's environments of earlier calls, to be used where they may be.
+    """
     match resolve_backend(evaluation, environment.spec):
         case "batched":
             yield _Arrays(DYNAMICS[environment.spec.id], seeds, n_policies)
@@ -62,23 +98,26 @@ def open_episodes(
 
             yield PoolEpisodes(environment, seeds, n_policies)
         case "gymnasium":
-            episodes = _Gymnasium(environment, seeds, n_policies)
+            own = KeptEnvironments()
+            lender = kept if kept is not None and evaluation.reuse_environments else own
+            tiled = np.tile(seeds, n_policies).tolist()
             try:
-                yield episodes
+                with lender.lent(environment, tiled) as envs:
+                    yield _Gymnasium(environment, envs, tiled, len(seeds))
             finally:
-                episodes.close()
+                own.close()
 
 
 class _Gymnasium:
     """An environment for each episode; the reference."""
 
-    def __init__(self, environment: Environment, seeds: NDArray[np.int64], n_policies: int) -> None:
-        self._seeds = np.tile(seeds, n_policies).tolist()
-        self._envs: list[GymEnv] = [environment.make(seed) for seed in self._seeds]
-        self._infos: list[dict[str, Any]] = [{} for _ in self._envs]
+    def __init__(
+        self, environment: Environment, envs: list[GymEnv], seeds: list[int], n_episodes: int
+    ) -> None:
+        self._envs, self._seeds, self._n_episodes = envs, seeds, n_episodes
+        self._infos: list[dict[str, Any]] = [{} for _ in envs]
         space = environment.observation_space
-        self.observations = np.zeros((len(self._envs), *(space.shape or ())), dtype=space.dtype)
-        self._n_episodes = len(seeds)
+        self.observations = np.zeros((len(envs), *(space.shape or ())), dtype=space.dtype)
 
     def reset(self, n_policies: int) -> None:
         for row in range(n_policies * self._n_episodes):
@@ -95,10 +134,6 @@ class _Gymnasium:
 
     def info(self, key: str, rows: range) -> NDArray[np.float64]:
         return np.array([info_number(self._infos[row], key) for row in rows])
-
-    def close(self) -> None:
-        for env in self._envs:
-            env.close()
 
 
 class _Arrays:

@@ -12,16 +12,17 @@ from r2rise.algorithms.divergence import divergence
 from r2rise.environments import DEFAULT_MAX_STEPS, Environment
 from r2rise.errors import Canceled, Diverged, EnvironmentMismatch
 from r2rise.evaluation.actions import RandomActions, checked_actions
-from r2rise.evaluation.backends import open_episodes, resolve_backend
+from r2rise.evaluation.backends import KeptEnvironments, open_episodes, resolve_backend
 from r2rise.evaluation.steps import Episodes
-from r2rise.seeds import episode_seeds
+from r2rise.seeds import episode_seeds, seeded_globals
 from r2rise.study_parts import Backend, Evaluation
 
 Returns = NDArray[np.float64]
 Policies = Sequence[Policy | None]
 
 EPISODES_AT_ONCE: dict[Backend, int] = {"gymnasium": 64, "batched": 4096, "envpool": 512}
-"""Gymnasium's environments take long to make and are used again; arrays cost little."""
+"""Gymnasium's environments take long to make and are used again, where they may be; arrays cost
+little."""
 
 
 @runtime_checkable
@@ -44,6 +45,7 @@ def evaluate(
     seed: int,
     *,
     progress: Progress,
+    kept: KeptEnvironments | None = None,
 ) -> Returns:
     """Run one policy, or uniformly random actions for None; see `evaluate_many`.
 
@@ -53,7 +55,7 @@ def evaluate(
     Raises:
         Exception: Why it has none.
     """
-    [found] = evaluate_many([policy], environment, evaluation, seed, progress=progress)
+    [found] = evaluate_many([policy], environment, evaluation, seed, progress=progress, kept=kept)
     if isinstance(found, Exception):
         raise found
     return found
@@ -66,6 +68,7 @@ def evaluate_many(
     seed: int,
     *,
     progress: Progress,
+    kept: KeptEnvironments | None = None,
 ) -> list[Returns | Exception]:
     """Run policies for some episodes each, all side by side in this process.
 
@@ -81,6 +84,7 @@ def evaluate_many(
         evaluation: Episodes, kind of actions, step limit, score and backend.
         seed: Evaluation seed, shared by all masks of a block.
         progress: Called once a step.
+        kept: Environments of earlier calls, to be used again where the evaluation says so.
 
     Returns:
         For each policy (n_episodes,) float64 scores, undiscounted returns or what
@@ -88,7 +92,7 @@ def evaluate_many(
     """
     unfit = [divergence(policy) for policy in policies]
     fit = np.array([why is None for why in unfit])
-    scores = iter(_scores(_those(policies, fit), environment, evaluation, seed, progress))
+    scores = iter(_scores(_those(policies, fit), environment, evaluation, seed, progress, kept))
     return [next(scores) if why is None else why for why in unfit]
 
 
@@ -110,6 +114,7 @@ def _scores(
     evaluation: Evaluation,
     seed: int,
     progress: Progress,
+    kept: KeptEnvironments | None,
 ) -> list[Returns | Exception]:
     """Return scores as `evaluate_many` does, of policies whose parameters are finite."""
     seeds = episode_seeds(seed, evaluation.n_episodes)
@@ -119,8 +124,11 @@ def _scores(
         returns = roll_out(policies, environment, seeds, max_steps(environment, evaluation))
         return [own if np.isfinite(own).all() else Diverged(NOT_FINITE) for own in returns]
     backend = resolve_backend(evaluation, environment.spec)
+    if backend == "gymnasium" and not evaluation.reuse_environments:
+        return _scores_apart(policies, environment, evaluation, seed, progress)
     at_once = max(1, EPISODES_AT_ONCE[backend] // evaluation.n_episodes)
-    with open_episodes(environment, evaluation, seeds, min(at_once, len(policies))) as episodes:
+    n_policies = min(at_once, len(policies))
+    with open_episodes(environment, evaluation, seeds, n_policies, kept) as episodes:
         return [
             scores
             for start in range(0, len(policies), at_once)
@@ -128,6 +136,28 @@ def _scores(
                 policies[start : start + at_once], environment, evaluation, episodes
             ).scores(seeds, progress)
         ]
+
+
+def _scores_apart(
+    policies: Policies,
+    environment: Environment,
+    evaluation: Evaluation,
+    seed: int,
+    progress: Progress,
+) -> list[Returns | Exception]:
+    """Return scores of policies that share neither environments nor global generators."""
+    seeds = episode_seeds(seed, evaluation.n_episodes)
+    scores: list[Returns | Exception] = []
+    for number in range(len(policies)):
+        own = policies[number : number + 1]
+        try:
+            with seeded_globals(seed), open_episodes(environment, evaluation, seeds, 1) as episodes:
+                scores += _Run(own, environment, evaluation, episodes).scores(seeds, progress)
+        except Canceled:
+            raise
+        except Exception as error:
+            scores.append(error)
+    return scores
 
 
 def _in_one_loop(

@@ -9,8 +9,9 @@ from r2rise.evaluation.loop import evaluate
 from r2rise.experts.recipes import Recipe, recipe_for
 from r2rise.extras import require
 from r2rise.intervals import MeanInterval, mean_interval
-from r2rise.retraining import keep_going, seeded_globals
+from r2rise.retraining import keep_going
 from r2rise.runner import OnProgress
+from r2rise.seeds import seeded_globals
 from r2rise.study_parts import Evaluation, StudyPart
 
 __all__ = ["N_EPISODES", "Expert", "Recipe", "recipe_for", "train_expert"]

@@ -4,6 +4,7 @@ from r2rise.figures.certificate import draw_certificate
 from r2rise.figures.comparison import draw_comparison
 from r2rise.figures.curation import draw_curation
 from r2rise.figures.importance import draw_importance
+from r2rise.figures.plan import draw_plan
 from r2rise.figures.training import draw_training
 from r2rise.figures.transfer import draw_transfer
 from r2rise.figures.variance import draw_variance
@@ -13,6 +14,7 @@ __all__ = [
     "draw_comparison",
     "draw_curation",
     "draw_importance",
+    "draw_plan",
     "draw_training",
     "draw_transfer",
     "draw_variance",

@@ -15,6 +15,7 @@ from r2rise.figures.canvas import (
     in_lines,
     unit_words,
 )
+from r2rise.wording import ROUNDING
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,10 +25,13 @@ if TYPE_CHECKING:
 
 _LOOKS = {
     "unresolved": ("no difference found", GREY, "o", "white"),
-    "helps": ("more important in the first map", BLUE, "^", BLUE),
-    "hurts": ("less important in the first map", ORANGE, "v", ORANGE),
+    "helps": ("more important in {}", BLUE, "^", BLUE),
+    "hurts": ("less important in {}", ORANGE, "v", ORANGE),
 }
 """Label, colour, marker and filling of each verdict on a difference."""
+
+_ALIKE = 1.5
+"""Ratio of two maps' scales up to which the line of equal importance means something."""
 
 
 def draw_comparison(
@@ -40,7 +44,8 @@ def draw_comparison(
 ) -> None:
     """Draw each segment's importance in the second map over that in the first.
 
-    Bars are standard errors.
+    Where one map is larger throughout, the line is that of importance in equal proportion. Bars are
+    standard errors.
 
     Raises:
         MissingExtra: When matplotlib is not installed.
@@ -49,16 +54,27 @@ def draw_comparison(
         axes = figure.add_subplot()
         _draw_segments(axes, comparison, first, second)
         if comparison.difference is not None:
-            axes.axline((0, 0), slope=1, color=GREY, linestyle="--", label="equal importance")
-            for line in (axes.axhline, axes.axvline):
-                line(0, color="0.8", linewidth=0.8, zorder=0)
-        names = comparison.algorithms
+            _draw_line(axes, first, second)
         axes.set(
-            xlabel=in_lines(_label("first map", names[0], first), NARROW),
-            ylabel=in_lines(_label("second map", names[1], second), NARROW),
+            xlabel=in_lines(_label(comparison.labels[0], first), NARROW),
+            ylabel=in_lines(_label(comparison.labels[1], second), NARROW),
             title=in_lines(f"{_title(comparison)}; bars are standard errors", NARROW),
         )
         figure.legend(loc="outside lower center", ncols=2, frameon=False)
+
+
+def _draw_line(axes: "Axes", first: "ImportanceMap", second: "ImportanceMap") -> None:
+    """Draw where segments lie that are as important in both maps, if need be on their scales."""
+    both = np.isfinite(first.importance) & np.isfinite(second.importance)
+    sizes = [float(np.sqrt(np.mean(m.importance[both] ** 2))) for m in (first, second)]
+    for line in (axes.axhline, axes.axvline):
+        line(0, color="0.8", linewidth=0.8, zorder=0)
+    if min(sizes) <= ROUNDING:
+        return
+    ratio = sizes[1] / sizes[0]
+    alike = 1 / _ALIKE < ratio < _ALIKE
+    label = "equal importance" if alike else f"in equal proportion (1 to {ratio:.2g})"
+    axes.axline((0, 0), slope=1 if alike else ratio, color=GREY, linestyle="--", label=label)
 
 
 def both_maps(
@@ -86,6 +102,7 @@ def _draw_segments(
 ) -> None:
     both = np.isfinite(first.importance) & np.isfinite(second.importance)
     verdict = np.full(len(first), "unresolved", dtype=object)
+    name_of_first = comparison.names[0] if comparison.names else "the first map"
     if comparison.difference is not None:
         verdict = np.array(comparison.difference.verdict, dtype=object)
     for name, (label, colour, marker, filling) in _LOOKS.items():
@@ -97,7 +114,7 @@ def _draw_segments(
             second.importance[own],
             xerr=first.std_error[own],
             yerr=second.std_error[own],
-            label=label if comparison.difference is not None else "segments",
+            label=label.format(name_of_first) if comparison.difference is not None else "segments",
             linestyle="none",
             color=colour,
             ecolor="0.75",
@@ -109,10 +126,10 @@ def _draw_segments(
             bars.set_rasterized(int(both.sum()) > MOST_SHAPES)
 
 
-def _label(which: str, algorithm: str, importance_map: "ImportanceMap") -> str:
+def _label(name: str, importance_map: "ImportanceMap") -> str:
     order_only = importance_map.estimator.sign == "order_only"
     unit = "order only" if order_only else unit_words(importance_map.estimator.unit)
-    return f"importance in the {which}, {algorithm} ({unit})"
+    return f"importance in {name} ({unit})"
 
 
 def _title(comparison: "Comparison") -> str:

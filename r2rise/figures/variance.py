@@ -2,9 +2,12 @@
 
 from typing import IO, TYPE_CHECKING
 
-from r2rise.figures.canvas import BLUE, GREEN, ORANGE, Format, figure_in, per_cent
+from r2rise.figures.canvas import BLUE, GREEN, ORANGE, Format, figure_in
+from r2rise.wording import per_cents
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from r2rise.map_parts import VarianceSplit
 
 PARTS = {
@@ -32,18 +35,24 @@ def draw_variance(
         MissingExtra: When matplotlib is not installed.
     """
     with figure_in(file, "variance", (8, 2.4), format) as figure:
-        axes = figure.add_subplot()
-        start = 0.0
-        for (name, share), (colour, hatch) in zip(split.shares().items(), _LOOKS, strict=True):
-            axes.barh(0, share, left=start, color=colour, hatch=hatch, edgecolor="black",
-                      label=f"{PARTS[name]}: {per_cent(share)}")  # fmt: skip
-            if share >= _ROOM:
-                axes.text(start + share / 2, 0.45, f"{per_cent(share)}", ha="center", va="bottom")
-            start += share
-        axes.set(
-            xlim=(0, 1), ylim=(-0.45, 0.8), yticks=[],
-            xticks=[0, 0.25, 0.5, 0.75, 1], xticklabels=["0", "25", "50", "75", "100"],
-            xlabel="share of the variance of the returns (%)",
-        )  # fmt: skip
-        axes.spines[["left", "right", "top"]].set_visible(False)
+        draw_bar(figure.add_subplot(), split)
         figure.legend(loc="outside lower center", ncols=2, frameon=False)
+
+
+def draw_bar(axes: "Axes", split: "VarianceSplit") -> None:
+    """Draw the bar, its parts labelled for a legend."""
+    start = 0.0
+    shares = split.shares()
+    whole = per_cents(list(shares.values()))
+    for (name, share), rounded, (colour, hatch) in zip(shares.items(), whole, _LOOKS, strict=True):
+        axes.barh(0, share, left=start, color=colour, hatch=hatch, edgecolor="black",
+                  label=f"{PARTS[name]}: {rounded} %")  # fmt: skip
+        if share >= _ROOM:
+            axes.text(start + share / 2, 0.45, f"{rounded} %", ha="center", va="bottom")
+        start += share
+    axes.set(
+        xlim=(0, 1), ylim=(-0.45, 0.8), yticks=[],
+        xticks=[0, 0.25, 0.5, 0.75, 1], xticklabels=["0", "25", "50", "75", "100"],
+        xlabel="share of the variance of the returns (%)",
+    )  # fmt: skip
+    axes.spines[["left", "right", "top"]].set_visible(False)

@@ -42,6 +42,11 @@ def frame_weights(importance: ImportanceMap) -> NDArray[np.float64]:
     """
     _check_signs(importance)
     value, error = importance.importance, importance.std_error
+    if not np.isfinite(error).any():
+        raise MapError(
+            f"Weights are probabilities that a frame helps, but this map has no standard errors: "
+            f"{importance.why_no_verdicts}."
+        )
     with np.errstate(divide="ignore", invalid="ignore"):
         z = np.where(error > 0, value / error, np.sign(value) * np.inf)
     z = np.where(np.isfinite(value) & np.isfinite(error) & ~np.isnan(z), z, 0.0)

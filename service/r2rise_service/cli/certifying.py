@@ -47,13 +47,14 @@ def certify(
         typer.echo(found.to_json(), nl=False)
     else:
         print_certificate(found)
-        typer.echo(f"Written to {directory}: {found.file_name}, ledger.npz.")
+        typer.echo(f"Written to {directory}: certificate.json, certificate.png, ledger.npz.")
     if check and found.outcome != "pass":
         raise typer.Exit(1)
 
 
 def print_certificate(found: "Certificate") -> None:
     """Print the returns of every arm, and what they say about the map."""
+    from r2rise.wording import left_out
     from r2rise_service.cli.printing import say, say_table
 
     say_table(
@@ -74,10 +75,7 @@ def print_certificate(found: "Certificate") -> None:
             f"Keeping only the top suffices: {found.keeping_top}",
         )
     if found.n_failed:
-        say(
-            f"{found.n_failed} of {found.n_retrainings} retrainings failed; their repetitions "
-            f"are left out."
-        )
+        say(left_out(found.n_failed, found.n_retrainings, "their repetitions"))
     say(found.in_words())
 
 

@@ -17,7 +17,7 @@ ComparisonFile = Annotated[
 ]
 
 N_DIFFERENCES = 5
-_DIFFERS = {"helps": "more in the first", "hurts": "less in the first"}
+_DIFFERS = {"helps": "more in {}", "hurts": "less in {}"}
 
 
 def compare(
@@ -38,7 +38,19 @@ def compare(
     if out is not None:
         check_files(out, force=force)
     first, second = ImportanceMap.load(a), ImportanceMap.load(b)
-    tell(compare_maps(first, second, k=top), first, second, out=out, json=json)
+    found = compare_maps(first, second, k=top, names=names_of(a, b))
+    tell(found, first, second, out=out, json=json)
+
+
+def names_of(a: Path, b: Path) -> tuple[str, str]:
+    """Name maps by their directories or files, or by their whole paths where these are alike."""
+    first, second = _name_of(a), _name_of(b)
+    return (first, second) if first != second else (str(a), str(b))
+
+
+def _name_of(path: Path) -> str:
+    whole = path.resolve()
+    return whole.parent.name if whole.name == "map.json" else whole.stem
 
 
 def tell(
@@ -73,22 +85,23 @@ def _save(found: "Comparison", first: "ImportanceMap", second: "ImportanceMap", 
 
 
 def _print(found: "Comparison", first: "ImportanceMap") -> None:
+    from r2rise.wording import counted
     from r2rise_service.cli.printing import say
 
-    constant = "cannot be told, a map is constant"
+    constant = "unknown, a map is constant"
+    names = " and ".join(found.labels)
     say(
-        f"{found.n_segments} segments in both maps",
+        f"{counted(found.n_segments, 'segment')} in both maps: {names}",
         f"Spearman: {_correlation(found.spearman, constant)}",
         f"Kendall: {_correlation(found.kendall, constant)}",
-        "Spearman without the maps' noise: "
-        f"{_correlation(found.spearman_corrected, 'cannot be told')}",
+        f"Spearman without the maps' noise: {_correlation(found.spearman_corrected, 'unknown')}",
         f"Top {found.k} in common: {_overlap(found.top)}",
         f"Bottom {found.k} in common: {_overlap(found.bottom)}",
     )
     if found.difference is None:
         say("Differences: none are given, since the maps have no unit in common.")
     else:
-        _print_differences(found.difference, first)
+        _print_differences(found.difference, first, found.names or ("the first map", "the second"))
 
 
 def _correlation(found: "Correlation", otherwise: str) -> str:
@@ -103,32 +116,35 @@ def _overlap(found: "Overlap") -> str:
     return f"{found.share:.0%} (by chance {found.by_chance:.0%}, p = {found.p:.3g})"
 
 
-def _print_differences(found: "Difference", first: "ImportanceMap") -> None:
+def _print_differences(found: "Difference", first: "ImportanceMap", names: tuple[str, str]) -> None:
     from r2rise_service.cli.printing import say, say_table
 
+    rows = list(_largest(found, first, names[0]))
     say(
-        f"Importance in the first map: {found.verdict.count('helps')} segments more, "
+        f"Importance in {names[0]}: {found.verdict.count('helps')} segments more, "
         f"{found.verdict.count('hurts')} less, {found.verdict.count('unresolved')} unresolved"
     )
     say_table(
-        f"{N_DIFFERENCES} largest differences, first less second",
+        f"Largest differences, {names[0]} less {names[1]}",
         ["demonstration", "frames", "difference", "std error", "verdict"],
-        _largest(found, first),
+        rows,
     )
 
 
-def _largest(found: "Difference", first: "ImportanceMap") -> Iterator[tuple[str, ...]]:
+def _largest(found: "Difference", first: "ImportanceMap", name: str) -> Iterator[tuple[str, ...]]:
     import numpy as np
 
+    from r2rise.wording import decimals, signed
     from r2rise_service.cli.printing import number, place
 
     known = np.flatnonzero(np.isfinite(found.difference))
     order = known[np.argsort(-np.abs(found.difference[known]), kind="stable")]
+    n_decimals = decimals(found.difference.tolist())
     for index in order[:N_DIFFERENCES].tolist():
         verdict = found.verdict[index] or "-"
         yield (
             *place(first.segment(index)),
-            f"{found.difference[index]:+.4g}",
+            signed(float(found.difference[index]), n_decimals),
             number(found.std_error[index]),
-            _DIFFERS.get(verdict, verdict),
+            _DIFFERS.get(verdict, verdict).format(name),
         )

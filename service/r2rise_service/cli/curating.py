@@ -52,7 +52,9 @@ def curate(
         typer.echo(found.to_json(), nl=False)
     else:
         print_curation(found)
-    typer.echo(_write(found, demonstrations, files, out, without_gain), err=json)
+    written = _write(found, demonstrations, files, out, without_gain)
+    typer.echo(f"Written to {directory}: curation.json, curation.png, ledger.npz.", err=json)
+    typer.echo(written, err=json)
 
 
 def _edits_beside(out: Path) -> Path:
@@ -84,6 +86,7 @@ def _write(
 
 def print_curation(found: "Curation") -> None:
     """Print what was tried, what fresh seeds confirmed, and what follows."""
+    from r2rise.wording import left_out
     from r2rise_service.cli.printing import say, say_table
 
     if found.trials:
@@ -111,10 +114,7 @@ def print_curation(found: "Curation") -> None:
             _rows(found.confirmation, len(found.edits)),
         )
     if found.n_failed:
-        say(
-            f"{found.n_failed} of {found.n_retrainings} retrainings failed; their repetitions "
-            f"are left out."
-        )
+        say(left_out(found.n_failed, found.n_retrainings, "their repetitions"))
     say(found.in_words())
 
 

@@ -73,16 +73,16 @@ def plan(
         _print(found)
     if found.outcome == "refused":
         if not json:
-            typer.echo(f"Written to {out}: plan.json, pilot.npz.")
+            typer.echo(f"Written to {out}: plan.json, plan.png, pilot.npz.")
         raise typer.Exit(1)
     if not json:
-        typer.echo(f"Written to {out}: plan.json, plan.yaml, pilot.npz. Go on with")
+        typer.echo(f"Written to {out}: plan.json, plan.png, plan.yaml, pilot.npz. Go on with")
         typer.echo(f"  r2rise explain {demonstrations} --study {out / 'plan.yaml'} --out {out}")
 
 
 def _print(found: "Plan") -> None:
     from r2rise.training_check import training_words
-    from r2rise.wording import share_of_one
+    from r2rise.wording import counted, per_cents, share_of_one
     from r2rise_service.cli.printing import number, say, say_table
     from r2rise_service.cli.summary import say_curve
 
@@ -93,20 +93,21 @@ def _print(found: "Plan") -> None:
         "episodes": "evaluation episodes",
     }
     shares = found.variance.shares()
+    whole = dict(zip(shares, per_cents(list(shares.values())), strict=True))
     if found.study.training.curve is not None:
         say_curve(found.study.training.curve)
         say(training_words(found.study.training.curve))
     say(
-        f"Pilot: {found.n_retrainings} retrainings, mean return {number(found.mean_return)}. "
-        f"Its variance comes from:",
-        *(f"  {shares[name]:4.0%} {words}" for name, words in names.items()),
+        f"Pilot: {counted(found.n_retrainings, 'retraining')}, mean return "
+        f"{number(found.mean_return)}. Its variance comes from:",
+        *(f"  {whole[name]:3d}% {words}" for name, words in names.items()),
         f"One retraining: {number(found.seconds_training)} s of training, "
         f"{number(found.seconds_episode)} s an episode.",
     )
     verdicts = " and a verdict on every segment" if found.study.until.verdicts else ""
     say_table(
-        f"For reliability {found.goal:g}{verdicts}",
-        ["segment length", "segments", "retrainings", "seconds", "within the limits"],
+        f"What reliability {found.goal:g}{verdicts} takes, and what is reached within the limits",
+        ["segment length", "segments", "retrainings", "seconds", "reliability within limits"],
         (
             [
                 "own" if option.segment_length is None else str(option.segment_length),

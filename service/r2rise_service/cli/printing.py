@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from r2rise import Segment
+from r2rise.wording import in_digits
 
 WIDTH = 100
 
@@ -31,7 +32,7 @@ def say_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]])
 
 def number(value: float | None) -> str:
     """Return three digits, or a dash where there is no number."""
-    return "-" if value is None or value != value else f"{value:.3g}"  # noqa: PLR0124  (NaN)
+    return in_digits(value, 3)
 
 
 def place(segment: Segment) -> tuple[str, str]:

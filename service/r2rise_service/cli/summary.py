@@ -1,22 +1,20 @@
-"""An importance map in words and two tables."""
+"""An importance map in words and tables."""
 
 from r2rise import ImportanceMap
-from r2rise.importance import RankedSegment
+from r2rise.map_words import Judged, why_no_verdicts
 from r2rise.notices import Notice
 from r2rise.training_check import training_words
 from r2rise.training_parts import TrainingCurve
-from r2rise.wording import BEYOND_ANY_BUDGET, SIGNIFICANCE, duration
+from r2rise.wording import SIGNIFICANCE, counted, duration
 from r2rise_service.cli.printing import number, place, say, say_table
 
 
 def print_map(importance: ImportanceMap, k: int = 10) -> None:
     """Print what a map says: returns, whether frames differ, reliability, the extremes."""
     say(*(_warning(notice) for notice in importance.headlines), *_lines(importance))
-    order_only = importance.estimator.sign == "order_only"
-    most = "highest" if order_only else "most helpful"
-    least = "lowest" if order_only else "most harmful (least helpful)"
-    _say_ranked(f"{k} {most} segments", importance, importance.top(k))
-    _say_ranked(f"{k} {least} segments", importance, importance.bottom(k))
+    if importance.varies:
+        _say_demonstrations(importance, k)
+        _say_segments(importance, k)
     others = (notice for notice in importance.warnings if notice not in importance.headlines)
     say(*map(_warning, others))
 
@@ -24,8 +22,9 @@ def print_map(importance: ImportanceMap, k: int = 10) -> None:
 def _lines(importance: ImportanceMap) -> list[str]:
     counts, study = importance.retrainings, importance.study
     return [
-        f"{study.environment.id}, {study.algorithm.name}: {len(importance)} segments, "
-        f"{counts.done} of {counts.planned} retrainings ({counts.failed} failed), design "
+        f"{study.environment.id}, {study.algorithm.name}: "
+        f"{counted(len(importance), 'segment')}, {counts.done} of "
+        f"{counted(counts.planned, 'retraining')} ({counts.failed} failed), design "
         f"{study.masking.design}, estimator {importance.estimator.name}",
         f"Mean return when masked: {number(counts.mean_return)} "
         f"(sd over masks {number(counts.std_return)}){_baselines(importance)}",
@@ -59,18 +58,23 @@ def _training(importance: ImportanceMap) -> list[str]:
 
 
 def _baselines(importance: ImportanceMap) -> str:
-    text = ""
-    if (trained := importance.baseline.all_frames) is not None:
-        text += f"; all frames: {trained.mean:.4g} +- {number(trained.std_error)}"
-    if (acted := importance.baseline.random_policy) is not None:
-        text += f"; random actions: {acted.mean:.4g} +- {number(acted.std_error)}"
-    return text
+    trained, acted = importance.baseline.all_frames, importance.baseline.random_policy
+    named = {"all frames": trained, "random actions": acted}
+    return "".join(
+        f"; {name}: {found.mean:.4g}{_error(found.std_error)}"
+        for name, found in named.items()
+        if found is not None
+    )
+
+
+def _error(std_error: float | None) -> str:
+    return "" if std_error is None else f" +- {number(std_error)}"
 
 
 def _equal_importance(p: float | None) -> str:
     question = "Are all frames equally important?"
     if p is None:
-        return f"{question} Cannot be told from these retrainings."
+        return f"{question} These retrainings do not say."
     answer = "No, they differ" if p < SIGNIFICANCE else "No difference was found"
     return f"{question} {answer} (p = {p:.3f})."
 
@@ -78,7 +82,7 @@ def _equal_importance(p: float | None) -> str:
 def _reliability(importance: ImportanceMap) -> str:
     quality = importance.quality
     if quality.reliability is None:
-        return "Reliability of the ranking: cannot be told from these retrainings."
+        return "Reliability of the ranking: unknown."
     how = {
         "blocks": "training seeds compared with each other",
         "model": "from the standard errors",
@@ -87,23 +91,13 @@ def _reliability(importance: ImportanceMap) -> str:
 
 
 def _verdicts(importance: ImportanceMap) -> list[str]:
-    verdicts = importance.verdicts
-    if verdicts is None:
+    if importance.estimator.sign == "order_only" or not importance.varies:
         return []
-    within = "" if verdicts.margin is None else f" (within +-{verdicts.margin:.3g})"
-    unknown = verdicts.verdict.count(None)
-    line = (
-        f"Verdicts: {verdicts.count('helps')} help, {verdicts.count('hurts')} hurt, "
-        f"{verdicts.count('negligible')} negligible{within}, {verdicts.n_unresolved} unresolved"
-    )
-    lines = [line + (f", {unknown} not estimated" if unknown else "")]
-    half, whole = verdicts.more_for_half, verdicts.more_for_all
-    if half is None or whole is None:
-        return lines
-    if half >= BEYOND_ANY_BUDGET:
-        return [*lines, "No number of retrainings would resolve half of these."]
-    all_of_them = "no number all of them" if whole >= BEYOND_ANY_BUDGET else f"{whole} all of them"
-    return [*lines, f"About {half} more retrainings would resolve half of these, {all_of_them}."]
+    judged = Judged.segments(importance)
+    why_not = why_no_verdicts(importance)
+    line = f"none, since {why_not}." if why_not else f"{judged.counts()}."
+    outlook = judged.outlook(importance.study.masking.block_size)
+    return [f"Verdicts: {line}", *([outlook] if outlook else [])]
 
 
 def _stopped(importance: ImportanceMap) -> list[str]:
@@ -116,39 +110,60 @@ def _stopped(importance: ImportanceMap) -> list[str]:
 
 
 def _prediction(importance: ImportanceMap) -> list[str]:
-    foretold, stopped = importance.study.prediction, importance.stopped
-    if foretold is None:
+    predicted, stopped = importance.study.prediction, importance.stopped
+    if predicted is None:
         return []
     reliability = importance.quality.reliability
     found = "unknown" if reliability is None else f"{reliability:.2f}"
     time = stopped.seconds if stopped else None
     return [
-        f"Predicted by the pilot: reliability {foretold.reliability:.2f} "
-        f"({foretold.reliability_low:.2f} to {foretold.reliability_high:.2f}) in "
-        f"{foretold.retrainings} retrainings and {duration(foretold.seconds)}; found: {found} in "
+        f"Predicted by the pilot: reliability {predicted.reliability:.2f} "
+        f"({predicted.reliability_low:.2f} to {predicted.reliability_high:.2f}) in "
+        f"{predicted.retrainings} retrainings and {duration(predicted.seconds)}; found: {found} in "
         f"{importance.revision}{'' if time is None else f' and {duration(time)}'}."
     ]
 
 
-def _say_ranked(title: str, importance: ImportanceMap, ranked: list[RankedSegment]) -> None:
-    index = {importance.segment(i): i for i in range(len(importance))}
-    rows = (
-        [*place(row.segment), f"{row.importance:+.4g}", *_certainty(importance, index[row.segment])]
-        for row in ranked
-    )
-    say_table(title, ["demonstration", "frames", "importance", *_columns(importance)], rows)
+def _say_demonstrations(importance: ImportanceMap, k: int) -> None:
+    judged = Judged.demonstrations(importance)
+    if judged is None:
+        return
+    n = len(judged.importance)
+    title = "Whole demonstrations"
+    shown = list(range(n))
+    if n > 2 * k:
+        title += f" ({k} at each end, of {n})"
+        shown = [*judged.helpful()[:k], *judged.harmful()[:k][::-1]]
+    rows = ([str(index), *judged.cells(index)] for index in shown)
+    say_table(title, ["demonstration", *judged.columns], rows)
 
 
-def _columns(importance: ImportanceMap) -> list[str]:
-    if importance.verdicts is None:
-        return ["std error"]
-    return [f"{100 * importance.verdicts.confidence:.4g}% interval", "verdict"]
+def _say_segments(importance: ImportanceMap, k: int) -> None:
+    judged = Judged.segments(importance)
+    if importance.estimator.sign == "order_only":
+        order = judged.in_order()
+        highest, lowest = order[:k], order[::-1][:k]
+        _say_table(f"Highest: {counted(len(highest), 'segment')}", importance, judged, highest)
+        _say_table(f"Lowest: {counted(len(lowest), 'segment')}", importance, judged, lowest)
+        return
+    for title, chosen, nothing in (
+        ("Most helpful", judged.helpful(), "No segment seems to help."),
+        ("Most harmful", judged.harmful(), "No segment seems to hurt."),
+    ):
+        if not chosen:
+            say(nothing)
+            continue
+        shown = chosen[:k]
+        of = f" of {len(chosen)}" if len(chosen) > k else ""
+        _say_table(f"{title}: {len(shown)}{of} {_kind(title, len(chosen))}", importance, judged,
+                   shown)  # fmt: skip
 
 
-def _certainty(importance: ImportanceMap, index: int) -> list[str]:
-    """Return the cells of `_columns` for a segment."""
-    verdicts = importance.verdicts
-    if verdicts is None:
-        return [number(importance.std_error[index])]
-    lower, upper = verdicts.lower[index], verdicts.upper[index]
-    return [f"{lower:+.4g} to {upper:+.4g}", verdicts.verdict[index] or "-"]
+def _kind(title: str, n: int) -> str:
+    sign = "positive" if title == "Most helpful" else "negative"
+    return f"{'segment' if n == 1 else 'segments'} of {sign} importance"
+
+
+def _say_table(title: str, importance: ImportanceMap, judged: Judged, chosen: list[int]) -> None:
+    rows = ([*place(importance.segment(index)), *judged.cells(index)] for index in chosen)
+    say_table(title, ["demonstration", "frames", *judged.columns], rows)

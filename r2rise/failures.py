@@ -1,0 +1,61 @@
+"""Which segments failures go with: an algorithm may need what a mask leaves out."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from r2rise.ledger import EMPTY_MASK, Record
+
+_LEVEL = 0.01
+"""Probability of naming any segment where failures go with none."""
+
+_NAMED = 3
+"""Segments that are named; of more their number is told."""
+
+
+def failing_segments(kept: NDArray[np.bool_], failed: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the segments that failures go with, the clearest first, (n_found,).
+
+    For each segment Fisher's exact test (1935) of failed against kept, twice the smaller tail;
+    over all segments the procedure of Holm (1979) at 0.01.
+
+    Args:
+        kept: (n_retrainings, n_segments) masks.
+        failed: (n_retrainings,).
+    """
+    from scipy.stats import hypergeom
+
+    if not failed.any() or failed.all():
+        return np.zeros(0, dtype=np.int64)
+    n_kept, n_both = kept.sum(axis=0), kept[failed].sum(axis=0)
+    chance = hypergeom(len(kept), n_kept, failed.sum())
+    p = 2 * np.minimum(chance.cdf(n_both), chance.sf(n_both - 1))
+    order = np.argsort(p, kind="stable")
+    rejected = p[order] * np.arange(len(p), 0, -1) <= _LEVEL
+    found: NDArray[np.int64] = order[np.logical_and.accumulate(rejected)]
+    return found
+
+
+def failing_segments_words(kept: NDArray[np.bool_], failed: NDArray[np.bool_]) -> str | None:
+    """Return which segments failures go with, and how often, or None where there are none."""
+    found = failing_segments(kept, failed).tolist()
+    if not found:
+        return None
+    named = [_words(number, kept[:, number], failed) for number in found[:_NAMED]]
+    more = f"; and {len(found) - _NAMED} more segments" if len(found) > _NAMED else ""
+    return f"Failures go with what is masked: {'; '.join(named)}{more}."
+
+
+def _words(number: int, kept: NDArray[np.bool_], failed: NDArray[np.bool_]) -> str:
+    without = f"{failed[~kept].sum()} of {(~kept).sum()} failed without"
+    return f"{without} segment {number}, {failed[kept].sum()} of {kept.sum()} with it"
+
+
+def failures_by_segment(records: Sequence[Record], n_segments: int) -> str | None:
+    """Return `failing_segments_words` of records; masks that keep nothing do not count."""
+    trained = [record for record in records if record.reason != EMPTY_MASK]
+    if not trained:
+        return None
+    kept = np.array([record.mask(n_segments) for record in trained])
+    return failing_segments_words(kept, np.array([r.status == "failed" for r in trained]))
