@@ -4,7 +4,7 @@
 
 Writes `results/real_curations.json`, study by study: each has its own masks, training and
 evaluation seeds. What is true is known from `longer_training.py`, but for `random`: demonstrations
-of random actions, of which it does not matter which frames are left out.
+of random actions.
 """
 
 import argparse

@@ -11,7 +11,7 @@ _LEVEL = 0.01
 """Probability of naming any segment where failures go with none."""
 
 _NAMED = 3
-"""Segments that are named; of more their number is told."""
+"""Segments that are named; further ones are counted."""
 
 
 def failing_segments(kept: NDArray[np.bool_], failed: NDArray[np.bool_]) -> NDArray[np.int64]:

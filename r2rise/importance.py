@@ -52,6 +52,7 @@ HEADLINES = (
     "not_monotone",
     "undecided",
     "map_depends_on_training",
+    "outlying_returns",
 )
 """Codes of the warnings that stand above a map."""
 

@@ -128,6 +128,9 @@ class SegmentTable(MapPart):
     stop: IntList
 
 
+LEAST_EFFECT = 0.25
+"""Share of the margin beyond which an effect has to be to help or hurt."""
+
 Verdict = Literal["helps", "hurts", "negligible", "unresolved"]
 
 

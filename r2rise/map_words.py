@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2rise.importance import HOLDS_FOR, ImportanceMap
-from r2rise.map_parts import Verdict, Verdicts
+from r2rise.map_parts import LEAST_EFFECT, Verdict, Verdicts
 from r2rise.wording import (
     BEYOND_ANY_BUDGET,
     ROUNDING,
@@ -120,8 +120,8 @@ class Judged:
             return None
         if self.one_seed:
             return ONE_SEED
-        if nearest > 0 and nearest <= margin / 2 and not within:
-            return "maybe below half the margin"
+        if nearest > 0 and nearest <= LEAST_EFFECT * margin and not within:
+            return "maybe within a quarter of the margin"
         return f"uncertain among {counted(self._n_judged, self.noun)}"
 
     @property

@@ -27,6 +27,7 @@ from r2rise.map_parts import (
 )
 from r2rise.masks import foldover_block_size
 from r2rise.notices import Notice
+from r2rise.outliers import outliers
 from r2rise.quality import equal_importance_p, failures_follow_frames_kept, reliability
 from r2rise.results import now
 from r2rise.segments import Segments
@@ -155,6 +156,7 @@ def _about(
         detail = f"{waiting} waiting for the block to be of full rank."
         notices.append(Notice(code="waiting_blocks", detail=detail))
     notices += _withheld(found, study, sample)
+    notices += _outlying(sample)
     if _has_one_seed(sample):
         detail = "All masks share one training seed: the map may describe one lucky start."
         notices.append(Notice(code="one_training_seed", detail=detail))
@@ -172,6 +174,18 @@ def _failed(records: Sequence[Record], n_failed: int) -> str:
         masks = "its mask keeps" if n_failed == 1 else "their masks keep"
         detail = f"{detail[:-1]}: {masks} no frames."
     return detail
+
+
+def _outlying(sample: MaskedReturns) -> list[Notice]:
+    far = outliers(sample)
+    if far is None:
+        return []
+    detail = (
+        f"{far.n} of {counted(len(sample), 'return')} lie far from all others (such as "
+        f"{far.example:.4g}) and make up {far.share:.0%} of the variance: where they fall decides "
+        f"the map. Look for rewards that explode, or name another score (evaluation.score)."
+    )
+    return [Notice(code="outlying_returns", detail=detail)]
 
 
 def _withheld(found: Estimate, study: Study, sample: MaskedReturns) -> list[Notice]:

@@ -13,8 +13,8 @@ from r2rise.ledger import EMPTY_MASK, Record, packed_masks
 N_PERMUTATIONS = 999
 _PERMUTATIONS_AT_ONCE = 100
 _FAILURE_P = 0.01
-_GRID, _DRAWS, _STEPS = 60, 100, 100
-"""Effects that are told apart, pairs of maps, and steps of expectation-maximisation."""
+_GRID, _DRAWS, _STEPS = 200, 100, 300
+"""Distinct effects at most, pairs of maps, and steps of expectation-maximisation."""
 
 
 class Reliability(NamedTuple):
@@ -41,11 +41,15 @@ def reliability(estimate: Estimate) -> Reliability:
     B r / (1 + (B - 1) r) (Spearman 1910, Brown 1910), r the mean Spearman correlation between the
     maps of B single blocks; with one block var(importance) / (var(importance) + noise).
 
-    A block whose masks all have the same return ranks nothing and is left out.
+    A block whose masks all have the same return ranks nothing and is left out. Where a few returns
+    far from all others decide the map, what another study would have is unknown.
     """
     known = np.isfinite(estimate.importance)
-    if known.sum() < 3 or estimate.block_maps is None:
-        return Reliability(_of_one_block(estimate, known) if known.sum() >= 3 else None, "model")
+    unknown = known.sum() < 3 or estimate.outlying
+    if estimate.block_maps is None:
+        return Reliability(None if unknown else _of_one_block(estimate, known), "model")
+    if unknown:
+        return Reliability(None, "blocks")
     maps = estimate.block_maps[:, known]
     return Reliability(_of_blocks(maps[np.ptp(maps, axis=1) > 0], estimate.shrunk), "blocks")
 
@@ -103,13 +107,13 @@ def _between(importance: Floats, std_error: Floats) -> float | None:
     if reach == 0.0:
         return None
     errors = np.maximum(std_error, 1e-6 * reach)
-    grid = np.linspace(importance.min(), importance.max(), _GRID)
+    grid = np.unique(np.quantile(importance, np.linspace(0, 1, min(len(importance), _GRID))))
     generator = np.random.default_rng(0)  # the same map has the same reliability
     shares = _effects_given_data(importance, errors, grid).cumsum(axis=1)
     products = np.zeros(3)
     for _ in range(_DRAWS):
         uniform = generator.random((len(importance), 1))
-        effects = grid[np.minimum((shares < uniform).sum(axis=1), _GRID - 1)]
+        effects = grid[np.minimum((shares < uniform).sum(axis=1), len(grid) - 1)]
         noise = errors * generator.standard_normal((2, len(importance)))
         first, second = rankdata(effects + noise, axis=1) - (len(importance) + 1) / 2
         products += first @ second, first @ first, second @ second

@@ -7,13 +7,10 @@ from numpy.typing import NDArray
 
 from r2rise.estimators import Estimate
 from r2rise.estimators.sample import Chosen, Floats
-from r2rise.map_parts import Baseline, Verdicts
+from r2rise.map_parts import LEAST_EFFECT, Baseline, Verdicts
 from r2rise.significance import LEAST, discoveries, quantile, quantiles, survival
 from r2rise.study import Study
 from r2rise.worth_explaining import is_weak
-
-LEAST_EFFECT = 0.25
-"""Share of the margin beyond which an effect has to be to help or hurt."""
 
 _LONGEST = 10**9
 """Retrainings beyond which a forecast says no more than that there are too many."""

@@ -62,8 +62,8 @@ def test_retrainings_come_in_blocks():
     ("importance", "changes", "reason"),
     [
         (0.5, {}, None),  # the interval has room for both
-        (2.3, {}, "maybe below half the margin"),
-        (-2.3, {}, "maybe below half the margin"),
+        (2.1, {}, "maybe within a quarter of the margin"),
+        (-2.1, {}, "maybe within a quarter of the margin"),
         (2.6, {}, "uncertain among 2 segments"),
         (0.0, {"margin": 2.5}, "uncertain among 2 segments"),
         (0.0, {"margin": None}, None),

@@ -83,7 +83,7 @@ def test_verdicts_alone_are_what_the_proposed_study_waits_for(world):
 
 def test_masks_for_verdicts_shrink_the_error_into_the_margin():
     """An effect at which both tests are as hard is then resolved as often as not."""
-    study = asked(until={"verdicts": True})
+    study = asked(until={"verdicts": True}, masking={"segment_length": 10})
     pilot = a_pilot(noise=5e4, episode_noise=4e5, cost=Cost(3.0, 0.1))
     proposer = Proposer(study, demonstrations(), pilot, 0.5, 10**7, 100.0)
     option = proposer.options()[0]

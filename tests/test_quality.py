@@ -15,10 +15,40 @@ def estimated(importance, **fields) -> Estimate:
     return Estimate(importance, ones, ones, **fields)
 
 
-def test_reliability_of_blocks_is_the_spearman_brown_formula():
+@pytest.mark.parametrize("n_blocks", [2, 5])
+@pytest.mark.parametrize("noise", [0.5, 2.0])
+def test_reliability_is_the_correlation_of_two_studies(n_blocks, noise):
+    """Of normal effects and errors it is 6 / pi * asin(rho / 2), rho the share of the effects."""
+    generator = np.random.default_rng(0)
+    effects = generator.normal(size=1500)
+    maps = effects + noise * generator.normal(size=(n_blocks, 1500))
+    found = reliability(estimated(maps.mean(axis=0), block_maps=maps))
+    rho = 1 / (1 + noise**2 / n_blocks)
+    assert found.value == pytest.approx(6 / np.pi * np.arcsin(rho / 2), abs=0.05)
+    assert found.method == "blocks"
+
+
+def test_segments_without_effect_do_not_come_back_however_clear_the_others_are():
+    generator = np.random.default_rng(0)
+    effects = np.where(np.arange(300) < 100, 50.0, 0.0)
+    maps, again = (effects + generator.normal(size=(2, 4, 300))).copy()
+    found = reliability(estimated(maps.mean(axis=0), block_maps=maps)).value
+    between = spearmanr(maps.mean(axis=0), again.mean(axis=0)).statistic
+    assert found == pytest.approx(between, abs=0.08)
+    assert between < 0.8
+
+
+def test_blocks_that_differ_in_scale_alone_rank_alike():
+    generator = np.random.default_rng(0)
+    scales = np.array([[0.3], [1.0], [1.7]])
+    maps = scales * generator.normal(size=50) + 0.05 * generator.normal(size=(3, 50))
+    assert reliability(estimated(maps.mean(axis=0), block_maps=maps)).value > 0.97
+
+
+def test_reliability_of_shrunk_blocks_is_the_spearman_brown_formula():
     maps = np.random.default_rng(0).normal(size=(3, 20)) + np.arange(20) / 5
     r = np.mean([spearmanr(maps[i], maps[j]).statistic for i, j in [(0, 1), (0, 2), (1, 2)]])
-    found = reliability(estimated(maps.mean(axis=0), block_maps=maps))
+    found = reliability(estimated(maps.mean(axis=0), block_maps=maps, shrunk=True))
     assert found.value == pytest.approx(3 * r / (1 + 2 * r))
     assert found.method == "blocks"
 

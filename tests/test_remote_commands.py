@@ -59,9 +59,8 @@ def test_waiting_takes_few_requests(server, dataset):
 def test_an_estimate_stores_nothing(client, dataset):
     before = [job.id for job in client.jobs.list()]
     named = {"name": "bc", "settings": {"n_updates": 70}}
-    found = client.jobs.estimate(
-        dataset, environment="CartPole-v1", algorithm=named, retrainings=10
-    )
+    asked = {"masking": {"segment_length": 10}, "algorithm": named}
+    found = client.jobs.estimate(dataset, environment="CartPole-v1", study=asked, retrainings=10)
     assert found.training_check is None
     assert found.study.budget.retrainings == 10
     assert found.cost.retrainings == 10 + 20 + 1  # masks, all frames, random actions

@@ -32,6 +32,7 @@ DEMOS = ROOT / "examples" / "cartpole.npz"
 SMALL = r2rise.Study(
     environment="CartPole-v1",
     algorithm={"name": "bc", "settings": {"n_epochs": 2}},
+    masking={"segment_length": 10},
     evaluation={"n_episodes": 2, "max_steps": 100},
     budget={"retrainings": 64, "baseline_retrainings": 2},
 )

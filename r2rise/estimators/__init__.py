@@ -1,6 +1,7 @@
 """From a ledger's masks and returns to importance, one file per estimator."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from threadpoolctl import threadpool_limits
 
@@ -9,6 +10,7 @@ from r2rise.estimators.difference import difference
 from r2rise.estimators.ridge import ridge
 from r2rise.estimators.rise import rise, rise_normalized
 from r2rise.estimators.sample import Estimate, MaskedReturns
+from r2rise.outliers import outliers
 from r2rise.study_parts import EstimatorName
 
 ESTIMATORS: dict[EstimatorName, Callable[[MaskedReturns], Estimate]] = {
@@ -33,7 +35,8 @@ def estimate(name: EstimatorName, sample: MaskedReturns) -> Estimate:
     # One thread: the same bits on any number of cores, and far faster on a busy machine, where
     # the threads of a decomposition wait for each other.
     with threadpool_limits(1):
-        return ESTIMATORS[name](sample)
+        found = ESTIMATORS[name](sample)
+    return replace(found, outlying=outliers(sample) is not None)
 
 
 __all__ = ["ESTIMATORS", "Estimate", "MaskedReturns", "estimate"]

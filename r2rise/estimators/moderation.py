@@ -14,12 +14,12 @@ import scipy.special
 
 from r2rise.estimators.sample import Floats
 
-MOST_PRIOR_BLOCKS = 5.0
-"""The prior counts at most as much as five times the blocks that there are.
+MOST_PRIOR_BLOCKS = 8.0
+"""The prior counts at most as much as eight times the blocks that there are.
 
 All segments see the same few training seeds. The prior is therefore never as certain as their
 number suggests: without this limit intervals of two blocks of an undertrained CartPole policy
-cover 91.5 %, with it 94.0 %.
+cover 91.5 %, with it 93.2 %.
 """
 
 _STEPS = 20

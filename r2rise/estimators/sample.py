@@ -40,6 +40,7 @@ class Estimate:
         shrunk: Whether estimates are drawn towards each other (then their variance is short of
             the truth's by the noise, not long).
         n_waiting: Retrainings in blocks that cannot be used yet.
+        outlying: Whether a few returns decide the map.
     """
 
     importance: Floats
@@ -51,6 +52,7 @@ class Estimate:
     rank_noise: float = np.nan
     shrunk: bool = False
     n_waiting: int = 0
+    outlying: bool = False
 
 
 @dataclass(frozen=True, eq=False)
