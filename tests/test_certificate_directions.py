@@ -16,7 +16,6 @@ from test_intervals import check
 import r2rise
 from r2rise import Certificate
 from r2rise.certificate import WHAT_IT_MEASURES
-from r2rise.certification import FAIL_SHARE
 from r2rise.directions import (
     HALF_LUCK_LEVEL,
     Difference,
@@ -120,12 +119,12 @@ def told(top_random: str, random_bottom: str = "ooooo") -> Differences:
     ],
 )
 def test_levels_show_and_contradict(found, bottom, top):
-    assert direction(found, KEEP, few=False, luck=0.01).verdict == bottom
-    assert direction(found, KEEP, few=True, luck=0.01).verdict == top
+    assert direction(found, KEEP, few=False, luck=0.01, ordered=True).verdict == bottom
+    assert direction(found, KEEP, few=True, luck=0.01, ordered=True).verdict == top
 
 
 def test_what_a_direction_names():
-    found = direction(told("aobaa", "ooobo"), KEEP, few=True, luck=0.3)
+    found = direction(told("aobaa", "ooobo"), KEEP, few=True, luck=0.3, ordered=False)
     assert (found.levels, found.against, found.luck_p) == ((0.1,), (0.5, 0.7), 0.3)
     assert str(found) == (
         "not shown (better than random at 10 % kept; contradicted at 50 % and 70 % kept; "
@@ -141,10 +140,9 @@ def test_how_much_chance_is_allowed():
     assert most_by_luck(3) < 1 / 6
 
 
-@pytest.mark.parametrize("luck", [None, 0.05, 0.5])
-def test_levels_alone_show_nothing_while_the_order_may_be_chance(luck):
-    assert direction(told("aaaaa"), KEEP, few=True, luck=luck).verdict == "not_shown"
-    assert direction(told("aaaaa"), KEEP, few=True, luck=HALF_LUCK_LEVEL).is_shown
+def test_levels_alone_show_nothing_while_the_order_may_be_chance():
+    found = direction(told("aaaaa"), KEEP, few=True, luck=0.5, ordered=False)
+    assert (found.verdict, found.levels) == ("not_shown", (0.1, 0.3, 0.5))
 
 
 def random_arms(truth: np.ndarray, generator: np.random.Generator, noise: float = 1.0):
@@ -272,17 +270,21 @@ def test_what_is_above_zero_is_never_called_nothing_to_tell_apart(certificates, 
         assert "38 (33 to 44)" in found.in_words()
 
 
-def test_a_small_but_certain_difference_fails_in_other_words(learned):
-    """All frames gain 100, top and bottom differ by little; the order is one of chance."""
-    values = (1.0,) * 8 + (-1.0,) * 8
-    own = worth.learned(learned, values, base=100.0, noise=0.3)
-    mixed = np.random.default_rng(2).normal(size=D) * 0.1 + np.array(values)
-    mixed[:8], mixed[8:] = np.sort(mixed[:8]), np.sort(mixed[8:])
-    found = r2rise.certify(DEMONSTRATIONS, worth.ranked(own, *mixed), repetitions=8)
-    assert found.area_top_bottom.is_above_zero
-    assert found.area_top_bottom.upper < FAIL_SHARE * found.baseline.gain
-    assert found.outcome == "fail"
+def test_a_small_but_certain_difference_fails_in_other_words(certificates):
+    small = MeanInterval(mean=1, lower=0.5, upper=1.5, n=20)
+    found = certificates["true"].model_copy(update={"outcome": "fail", "area_top_bottom": small})
     assert found.in_words().startswith("Fail: the map tells little apart")
+
+
+def test_the_order_in_all_will_do_for_leaving_out_the_bottom(learned):
+    """Segments of the lower half are worth the same: their order is chance, not what is left."""
+    values = WORTH[:8] + (-4.0,) * 8
+    own = worth.learned(learned, values, noise=1.0, seed_noise=5.0)
+    mixed = values[:8] + tuple(np.random.default_rng(1).permutation(np.linspace(-4.5, -3.5, 8)))
+    found = r2rise.certify(DEMONSTRATIONS, worth.ranked(own, *mixed), repetitions=10)
+    assert 0.025 < found.leaving_out_bottom.luck_p < 0.975
+    assert found.leaving_out_bottom.is_shown
+    assert found.outcome == "pass"
 
 
 def test_levels_at_which_the_top_is_worse_are_named(certificates):
