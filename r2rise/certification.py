@@ -10,7 +10,7 @@ from r2rise.algorithms import training_of
 from r2rise.baselines import baseline
 from r2rise.certificate import Certificate, KeepLevel, Outcome
 from r2rise.demonstrations import Demonstrations
-from r2rise.directions import Direction, compare_arms, direction, most_by_luck
+from r2rise.directions import Differences, Direction, compare_arms, direction, most_by_luck
 from r2rise.engines import Engine
 from r2rise.errors import NotReady
 from r2rise.importance import ImportanceMap
@@ -113,7 +113,8 @@ def certificate(runner: RunsTasks, importance_map: ImportanceMap, repetitions: i
     generator = mask_generator(study.seed, repetitions, "certify")
     values = importance_map.importance
     luck = luck_p(*_random_arms(arms, by_arm), values, generator)
-    bottom, top = _directions(arms, by_arm, plan, values, luck, generator)
+    differences = compare_arms(by_arm)
+    bottom, top = _directions(arms, by_arm, differences, plan, values, generator)
     return Certificate(
         created_at=now(),
         outcome=_outcome(bottom, top, areas, luck, against),
@@ -123,7 +124,7 @@ def certificate(runner: RunsTasks, importance_map: ImportanceMap, repetitions: i
         map_revision=importance_map.revision,
         map_study_hash=importance_map.study_hash,
         unit=study.evaluation.unit,
-        levels=_levels(by_arm, plan),
+        levels=_levels(by_arm, plan, differences),
         **areas._asdict(),
         leaving_out_bottom=bottom,
         keeping_top=top,
@@ -202,31 +203,24 @@ def _random_arms(
 def _directions(
     arms: NDArray[np.bool_],
     returns: NDArray[np.float64],
+    differences: Differences,
     plan: _Plan,
     values: NDArray[np.float64],
-    luck: float | None,
     generator: np.random.Generator,
 ) -> tuple[Direction, Direction]:
-    """Return what is shown of leaving out the bottom and of keeping only the top.
-
-    To leave out the bottom it is enough to know what is at the top, so that the order of all
-    segments will do for that, unless the order in the lower half is the wrong way round.
-    """
-    differences = compare_arms(returns)
+    """Return what is shown of leaving out the bottom and of keeping only the top."""
     masks, drawn = _random_arms(arms, returns)
     repetition = np.tile(np.arange(drawn.shape[1]) // 2, (len(drawn), 1))
     half = len(plan.ranking) // 2
-    most = most_by_luck(half)
-    lower, upper = (
-        half_luck_p(masks, drawn, values, own, repetition, generator)
-        for own in (plan.ranking.bottom(half), plan.ranking.top(half))
-    )
-    in_all = luck is not None and luck <= LUCK_LEVEL and (lower is None or lower < 1 - most)
-    in_lower = lower is not None and lower <= most
-    in_upper = upper is not None and upper <= most
+
+    def found(own: Mask, *, few: bool) -> Direction:
+        luck = half_luck_p(masks, drawn, values, own, repetition, generator)
+        most = most_by_luck(half)
+        return direction(differences, plan.keep, few=few, luck=luck, most_luck=most)
+
     return (
-        direction(differences, plan.keep, few=False, luck=lower, ordered=in_lower or in_all),
-        direction(differences, plan.keep, few=True, luck=upper, ordered=in_upper),
+        found(plan.ranking.bottom(half), few=False),
+        found(plan.ranking.top(half), few=True),
     )
 
 
@@ -247,9 +241,9 @@ def _outcome(
     return "undecided"
 
 
-def _levels(returns: NDArray[np.float64], plan: _Plan) -> tuple[KeepLevel, ...]:
-    differences = compare_arms(returns)
-
+def _levels(
+    returns: NDArray[np.float64], plan: _Plan, differences: Differences
+) -> tuple[KeepLevel, ...]:
     def level(number: int) -> KeepLevel:
         intervals = [mean_interval(arm) for arm in returns[:, number].T]
         return KeepLevel(

@@ -46,10 +46,9 @@ class Direction(MapPart):
     """Whether one end of a ranking is right.
 
     Attributes:
-        verdict: `shown`: the top is better at two keep levels or more, none contradicts, and the
-            order is more than chance: that within this half of the ranking or, for leaving out
-            the bottom, that of all segments. `contradicted`: some level is significantly the
-            other way. Else `not_shown`.
+        verdict: `shown`: at two keep levels or more, none contradicts, and the order within this
+            half of the ranking explains the returns of random segments better than chance.
+            `contradicted`: some level is significantly the other way. Else `not_shown`.
         levels: Keep levels at which the top is significantly better than random segments.
         against: Keep levels that contradict.
         luck_p: How often this half's order, shuffled, explains the returns of the random arms as
@@ -116,7 +115,7 @@ def direction(
     *,
     few: bool,
     luck: float | None,
-    ordered: bool,
+    most_luck: float = HALF_LUCK_LEVEL,
 ) -> Direction:
     """Return what the levels say of one end of the ranking.
 
@@ -127,13 +126,13 @@ def direction(
             else those that leave out less than half, which is about the bottom. Bottom arms are
             the other way round: to keep few of the bottom is about the bottom.
         luck: Chance of the order in this half, as of `half_luck_p`.
-        ordered: Whether the order is taken for more than chance.
+        most_luck: The largest that is not chance, as of `most_by_luck`.
     """
     own = (keep <= 0.5) == few
     shown = _levels(found.top_random, keep, own, "above")
     against = _levels(found.top_random, keep, own, "below")
     against |= _levels(found.random_bottom, keep, ~own, "below")
-    enough = len(shown) >= FEWEST_LEVELS and ordered
+    enough = len(shown) >= FEWEST_LEVELS and luck is not None and luck <= most_luck
     verdict: DirectionVerdict = "contradicted" if against else "shown" if enough else "not_shown"
     return Direction(
         verdict=verdict, levels=tuple(sorted(shown)), against=tuple(sorted(against)), luck_p=luck

@@ -19,15 +19,22 @@ SIMULATED = {name: kinds for name, kinds in MEASURED.items() if name != "real"}
 def test_the_committed_rates_are_within_their_limits():
     assert all(rates["certificates"] >= 200 for kinds in SIMULATED.values()
                for rates in kinds.values())  # fmt: skip
-    for name, kinds in MEASURED.items():
-        # a policy that is far from trained takes more repetitions
-        enough = "true_40" if name.endswith("short") else "true"
-        assert kinds[enough]["pass"] >= 0.9
+    for kinds in MEASURED.values():
         assert kinds["shuffled"]["pass"] <= 0.01
-        assert kinds["bottom"]["bottom"] >= 0.8
         assert kinds["bottom"]["top"] <= 0.05
     for kinds in SIMULATED.values():
         assert kinds["top"]["bottom"] <= 0.05
+        assert kinds["top"]["top"] >= 0.8
+    for name, kinds in MEASURED.items():
+        if name != "pendulum":
+            # a policy that is far from trained takes more repetitions
+            enough = "true_40" if name.endswith("short") else "true"
+            assert kinds[enough]["pass"] >= 0.9
+            assert kinds["bottom"]["bottom"] >= 0.8
+
+
+def test_where_the_bottom_is_all_the_same_a_true_map_is_right_at_the_top():
+    assert MEASURED["pendulum"]["true"]["right_at_top"] >= 0.9
 
 
 def test_the_table_of_the_method_states_the_measured_rates():
