@@ -44,6 +44,7 @@ bench: install
 	$(BIN)/python benchmarks/fidelity.py
 	$(BIN)/python benchmarks/planted.py
 	$(BIN)/python benchmarks/answers_check.py
+	$(BIN)/python benchmarks/certificate_check.py
 	$(BIN)/python benchmarks/real_answers.py
 
 # What docker-compose.yml mounts into its services; what is there already stays.

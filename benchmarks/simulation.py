@@ -8,6 +8,7 @@ import zlib
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,11 +58,19 @@ class World:
         return mean + noise
 
 
+class HasReturns(Protocol):
+    """What an engine asks of a world."""
+
+    def returns(self, task: Task, n_episodes: int) -> Floats:
+        """Return what a retraining gives, (n_episodes,)."""
+        ...
+
+
 @dataclass
 class SimulatedEngine:
     """Answers shards from a world, at once and in order."""
 
-    world: World
+    world: HasReturns
     window: int = 1
     _waiting: deque[Shard] = field(default_factory=deque)
     _n_episodes: int = 0

@@ -5,6 +5,7 @@ from typing import IO, TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
+from r2rise.directions import Difference, Direction, percentages
 from r2rise.intervals import MeanInterval
 from r2rise.map_parts import Baseline, MapPart
 from r2rise.results import WITH_FIGURE, Result
@@ -12,10 +13,24 @@ from r2rise.results import WITH_FIGURE, Result
 if TYPE_CHECKING:
     from r2rise.figures.canvas import Format
 
-FEWEST_FOR_LUCK = 7
-"""Segments with enough orders, 7! = 5040, that luck can be rare enough."""
+FEWEST_FOR_LUCK = 8
+"""Segments whose halves have enough orders, 4! = 24, that chance can be ruled out."""
 
-Outcome = Literal["pass", "fail", "undecided"]
+Outcome = Literal["pass", "right_at_bottom", "right_at_top", "fail", "undecided"]
+
+OUTCOME_WORDS: dict[Outcome, str] = {
+    "pass": "pass",
+    "right_at_bottom": "right at the bottom",
+    "right_at_top": "right at the top",
+    "fail": "fail",
+    "undecided": "undecided",
+}
+"""What outcomes are called in figures and tables."""
+
+WHAT_IT_MEASURES = (
+    "Importance is measured with random halves of the segments kept; where only 10 % are kept, "
+    "interactions between segments rule."
+)
 
 
 class KeepLevel(MapPart):
@@ -28,6 +43,8 @@ class KeepLevel(MapPart):
         bottom: Return from the least important ones.
         random_as_top: Return from random ones, as many frames and demonstrations as `top`.
         random_as_bottom: The same for `bottom`.
+        top_random: `top` less `random_as_top`; null in files of version 1.1 and before.
+        random_bottom: `random_as_bottom` less `bottom`; null as above.
     """
 
     n_segments: int
@@ -36,6 +53,8 @@ class KeepLevel(MapPart):
     bottom: MeanInterval
     random_as_top: MeanInterval
     random_as_bottom: MeanInterval
+    top_random: Difference | None = None
+    random_bottom: Difference | None = None
 
 
 class Certificate(Result):
@@ -44,10 +63,14 @@ class Certificate(Result):
     Areas are mean differences over the keep levels, in return units.
 
     Attributes:
-        outcome: `pass`: the top is better than random and random better than the bottom, both
-            intervals above 0, and luck is ruled out (`luck_p` at most 0.001). `fail`: top and
-            bottom differ by less than a quarter of what all frames gain over random actions.
-            Else `undecided`.
+        outcome: `pass`: both directions are shown, and luck is ruled out (`luck_p` at most
+            0.001). `right_at_bottom` or `right_at_top`: one direction alone is. `fail`: neither,
+            and top and bottom differ by less than a quarter of what all frames gain over random
+            actions, or the bottom is better. Else `undecided`.
+        leaving_out_bottom: Whether leaving out the bottom helps: the top against random segments
+            where more than half are kept; null in files of version 1.1 and before.
+        keeping_top: Whether keeping only the top suffices: the same where half or fewer are
+            kept; null as above.
         algorithm: What was retrained.
         training: For how long, such as `1600 updates`; null where the algorithm does not say.
         map_algorithm: Whose map it is; another one in a transfer.
@@ -62,7 +85,7 @@ class Certificate(Result):
     endings: ClassVar[tuple[str, ...]] = WITH_FIGURE
 
     schema_: Literal["r2rise.certificate"] = Field(default="r2rise.certificate", alias="schema")
-    schema_version: str = "1.1"
+    schema_version: str = "1.2"
     created_at: datetime
     outcome: Outcome
     algorithm: str
@@ -79,6 +102,8 @@ class Certificate(Result):
     n_retrainings: int
     n_failed: int
     training: str | None = None
+    leaving_out_bottom: Direction | None = None
+    keeping_top: Direction | None = None
     versions: dict[str, str]
 
     def draw(self, file: IO[bytes], *, format: "Format" = "png") -> None:  # noqa: A002
@@ -89,11 +114,19 @@ class Certificate(Result):
 
     @property
     def levels_against(self) -> list[float]:
-        """Keep levels at which the most important segments train worse than random ones."""
+        """Keep levels at which the most important segments train worse than random ones.
+
+        By the paired tests; in files of version 1.1 and before, where intervals do not overlap.
+        """
         return [
             level.keep
             for level in self.levels
-            if level.top.upper is not None
+            if level.top_random is not None and level.top_random.verdict == "below"
+        ] or [
+            level.keep
+            for level in self.levels
+            if level.top_random is None
+            and level.top.upper is not None
             and level.random_as_top.lower is not None
             and level.top.upper < level.random_as_top.lower
         ]
@@ -112,29 +145,84 @@ class Certificate(Result):
 
     def in_words(self) -> str:
         """Return what the outcome means."""
-        words = {
-            "pass": "Pass: over all levels together, training on what the map calls important is "
-            "better than training on random segments, and those are better than what it calls "
-            "unimportant.",
-            "fail": "Fail: the map is upside down. What it calls unimportant trains better "
-            "policies than what it calls important."
-            if self.is_upside_down
-            else "Fail: there is nothing to tell apart. What the map calls important and "
-            "unimportant train policies that are nearly as good.",
-            "undecided": "Undecided: there is nothing to tell apart with these retrainings. More "
-            "repetitions, or a map of more retrainings, may decide.",
-        }[self.outcome]
-        if self.outcome == "undecided" and self.n_ranked < FEWEST_FOR_LUCK:
+        sentences = [self._answer()]
+        if self.outcome == "undecided":
+            sentences.append(self._way_out())
+        if self.levels_against:
+            sentences.append(
+                f"Not at every level: with {percentages(self.levels_against)}, the most important "
+                f"segments together train worse policies than random ones."
+            )
+        sentences.append(WHAT_IT_MEASURES)
+        if self.training is not None:
+            sentences.append(f"All of it is about policies trained for {self.training}.")
+        return " ".join(sentences)
+
+    def _answer(self) -> str:
+        return {
+            "pass": self._passed,
+            "right_at_bottom": lambda: (
+                "Right at the bottom only: leaving out what the map calls unimportant trains "
+                "better policies than leaving out random segments. That keeping only the top "
+                f"suffices is {self.keeping_top}."
+            ),
+            "right_at_top": lambda: (
+                "Right at the top only: keeping only what the map calls important trains better "
+                "policies than keeping random segments. That leaving out the bottom helps is "
+                f"{self.leaving_out_bottom}."
+            ),
+            "fail": self._failure,
+            "undecided": self._undecided,
+        }[self.outcome]()
+
+    def _passed(self) -> str:
+        if self.keeping_top is None:
+            return (
+                "Pass: over all levels together, training on what the map calls important is "
+                "better than training on random segments, and those are better than what it "
+                "calls unimportant."
+            )
+        return (
+            "Pass: leaving out what the map calls unimportant trains better policies than leaving "
+            "out random segments, and keeping only what it calls important better ones than "
+            "keeping random segments."
+        )
+
+    def _undecided(self) -> str:
+        if self.area_top_bottom.is_above_zero:
+            return (
+                "Undecided: what the map calls important trains better policies than what it "
+                f"calls unimportant, by {self.area_top_bottom} over all levels, but the "
+                "comparisons with random segments do not settle whether the map is right at "
+                "either end."
+            )
+        return (
+            "Undecided: with these retrainings, what the map calls important and unimportant "
+            "cannot be told apart."
+        )
+
+    def _failure(self) -> str:
+        if self.is_upside_down:
+            return (
+                "Fail: the map is upside down. What it calls unimportant trains better policies "
+                "than what it calls important."
+            )
+        if self.area_top_bottom.is_above_zero:
+            return (
+                "Fail: the map tells little apart. What it calls important trains better policies "
+                f"than what it calls unimportant, by {self.area_top_bottom} over all levels, but "
+                "that is less than a quarter of what all frames gain over random actions."
+            )
+        return (
+            "Fail: there is nothing to tell apart. What the map calls important and unimportant "
+            "train policies that are nearly as good."
+        )
+
+    def _way_out(self) -> str:
+        words = "More repetitions, or a map of more retrainings, may decide."
+        if self.n_ranked < FEWEST_FOR_LUCK:
             words += (
                 f" With fewer than {FEWEST_FOR_LUCK} segments luck cannot be ruled out: use "
                 f"shorter segments."
             )
-        if self.levels_against:
-            shares = ", ".join(f"{keep:.0%}" for keep in self.levels_against)
-            words += (
-                f" Not at every level: of {shares} of the segments, the most important ones "
-                f"together train worse policies than random ones."
-            )
-        if self.training is not None:
-            words += f" All of it is about policies trained for {self.training}."
         return words

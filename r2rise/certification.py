@@ -10,11 +10,12 @@ from r2rise.algorithms import training_of
 from r2rise.baselines import baseline
 from r2rise.certificate import Certificate, KeepLevel, Outcome
 from r2rise.demonstrations import Demonstrations
+from r2rise.directions import Differences, Direction, compare_arms, direction, most_by_luck
 from r2rise.engines import Engine
 from r2rise.errors import NotReady
 from r2rise.importance import ImportanceMap
 from r2rise.intervals import MeanInterval, mean_interval, paired_returns
-from r2rise.luck import luck_p
+from r2rise.luck import half_luck_p, luck_p
 from r2rise.map_parts import Baseline
 from r2rise.mapping import versions
 from r2rise.results import now
@@ -110,18 +111,23 @@ def certificate(runner: RunsTasks, importance_map: ImportanceMap, repetitions: i
     masks = np.array([record.mask(len(segments)) for record in records])
     arms = masks.reshape(repetitions, *by_arm.shape[1:], -1)[complete]
     generator = mask_generator(study.seed, repetitions, "certify")
-    luck = luck_p(*_random_arms(arms, by_arm), importance_map.importance, generator)
+    values = importance_map.importance
+    luck = luck_p(*_random_arms(arms, by_arm), values, generator)
+    differences = compare_arms(by_arm)
+    bottom, top = _directions(arms, by_arm, differences, plan, values, generator)
     return Certificate(
         created_at=now(),
-        outcome=_outcome(areas, luck, against),
+        outcome=_outcome(bottom, top, areas, luck, against),
         algorithm=study.algorithm.name,
         training=training_of(study.algorithm),
         map_algorithm=importance_map.study.algorithm.name,
         map_revision=importance_map.revision,
         map_study_hash=importance_map.study_hash,
         unit=study.evaluation.unit,
-        levels=_levels(by_arm, plan),
+        levels=_levels(by_arm, plan, differences),
         **areas._asdict(),
+        leaving_out_bottom=bottom,
+        keeping_top=top,
         luck_p=luck,
         baseline=against,
         n_retrainings=len(records),
@@ -194,22 +200,58 @@ def _random_arms(
     return drawn, returns[:, :, 2:].swapaxes(0, 1).reshape(n_levels, 2 * n)
 
 
-def _outcome(areas: _Areas, luck: float | None, against: Baseline) -> Outcome:
-    better = areas.area_top_random.is_above_zero and areas.area_random_bottom.is_above_zero
-    if better and luck is not None and luck <= LUCK_LEVEL:
-        return "pass"
+def _directions(
+    arms: NDArray[np.bool_],
+    returns: NDArray[np.float64],
+    differences: Differences,
+    plan: _Plan,
+    values: NDArray[np.float64],
+    generator: np.random.Generator,
+) -> tuple[Direction, Direction]:
+    """Return what is shown of leaving out the bottom and of keeping only the top."""
+    masks, drawn = _random_arms(arms, returns)
+    repetition = np.tile(np.arange(drawn.shape[1]) // 2, (len(drawn), 1))
+    half = len(plan.ranking) // 2
+
+    def found(own: Mask, *, few: bool) -> Direction:
+        luck = half_luck_p(masks, drawn, values, own, repetition, generator)
+        most = most_by_luck(half)
+        return direction(differences, plan.keep, few=few, luck=luck, most_luck=most)
+
+    return (
+        found(plan.ranking.bottom(half), few=False),
+        found(plan.ranking.top(half), few=True),
+    )
+
+
+def _outcome(
+    bottom: Direction, top: Direction, areas: _Areas, luck: float | None, against: Baseline
+) -> Outcome:
     upper, gain = areas.area_top_bottom.upper, against.gain
+    if upper is not None and upper < 0:
+        return "fail"
+    if bottom.is_shown and top.is_shown:
+        return "pass" if luck is not None and luck <= LUCK_LEVEL else "undecided"
+    if bottom.is_shown:
+        return "right_at_bottom"
+    if top.is_shown:
+        return "right_at_top"
     if gain is not None and upper is not None and upper < FAIL_SHARE * gain:
         return "fail"
     return "undecided"
 
 
-def _levels(returns: NDArray[np.float64], plan: _Plan) -> tuple[KeepLevel, ...]:
+def _levels(
+    returns: NDArray[np.float64], plan: _Plan, differences: Differences
+) -> tuple[KeepLevel, ...]:
     def level(number: int) -> KeepLevel:
         intervals = [mean_interval(arm) for arm in returns[:, number].T]
-        keep = float(plan.keep[number])
         return KeepLevel(
-            n_segments=plan.sizes[number], keep=keep, **dict(zip(_ARMS, intervals, strict=True))
+            n_segments=plan.sizes[number],
+            keep=float(plan.keep[number]),
+            **dict(zip(_ARMS, intervals, strict=True)),
+            top_random=differences.top_random[number],
+            random_bottom=differences.random_bottom[number],
         )
 
     return tuple(level(number) for number in range(len(plan.sizes)))

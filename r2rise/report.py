@@ -185,6 +185,7 @@ def _contents(output: OutputDirectory) -> dict[str, Any]:
         "edits": [_edit_row(edit) for edit in (results.curation.edits if results.curation else ())],
         "differences": _differences(found, results.comparison),
         "n_passes": _n_passes(results.transfer),
+        "level_rows": _level_rows(results.certificate),
         "study_yaml": yaml.safe_dump(found.study.model_dump(mode="json"), sort_keys=False),
     }
 
@@ -239,6 +240,21 @@ def _largest_part(split: VarianceSplit) -> tuple[str, int] | None:
     whole = dict(zip(shares, per_cents(list(shares.values())), strict=True))
     name = max(shares, key=lambda part: shares[part])
     return (PARTS[name], whole[name]) if shares[name] > 0 else None
+
+
+def _level_rows(found: Certificate | None) -> list[tuple[str, str, str, str, str]]:
+    """Return what was found at each keep level; nothing for certificates of version 1.1."""
+    return [
+        (
+            per_cent(level.keep),
+            str(level.top_random.interval),
+            f"{level.top_random.p_above:.2g}",
+            str(level.random_bottom.interval),
+            f"{level.random_bottom.p_above:.2g}",
+        )
+        for level in (found.levels if found else ())
+        if level.top_random and level.random_bottom
+    ]
 
 
 def _n_passes(found: Transfer | None) -> int:

@@ -36,3 +36,15 @@ def discoveries(p: Floats, level: float) -> NDArray[np.bool_]:
         return np.zeros(0, dtype=bool)
     rejected: NDArray[np.bool_] = false_discovery_control(p, method="bh") <= level
     return rejected
+
+
+def holm(p: Floats) -> Floats:
+    """Return p values, (n,), adjusted for being n, after Holm (1979).
+
+    To reject what is below a level keeps the probability of any false rejection below it.
+    """
+    order = np.argsort(p)
+    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    adjusted = np.empty_like(stepped)
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return adjusted

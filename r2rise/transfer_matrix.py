@@ -29,6 +29,19 @@ class Cell(MapPart):
     share: float | None
     certificate: Certificate
 
+    @property
+    def share_interval(self) -> tuple[float, float] | None:
+        """The 95 % interval of `share`; None where there is none."""
+        area, gain = self.certificate.area_top_bottom, self.certificate.baseline.gain
+        if self.share is None or gain is None or area.lower is None or area.upper is None:
+            return None
+        return area.lower / gain, area.upper / gain
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether the certificate neither passes, in part or whole, nor fails."""
+        return self.certificate.outcome == "undecided"
+
 
 class Transfer(Result):
     """Every algorithm on every map: rows are learners, columns are maps."""
@@ -38,7 +51,7 @@ class Transfer(Result):
     endings: ClassVar[tuple[str, ...]] = WITH_FIGURE
 
     schema_: Literal["r2rise.transfer"] = Field(default="r2rise.transfer", alias="schema")
-    schema_version: str = "1.1"
+    schema_version: str = "1.2"
     created_at: datetime
     names: tuple[str, ...]
     cells: tuple[Cell, ...]

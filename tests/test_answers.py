@@ -33,7 +33,9 @@ def check_rates(found: dict[str, dict[str, float]]) -> None:
     assert abs(curation["bias_of_confirmation"]) <= 3 * curation["bias_of_confirmation_std_error"]
     assert curation["bias_of_choice"] > 3 * curation["bias_of_choice_std_error"]
     assert 0.92 <= curation["covered"] <= 0.98
-    assert found["certificate, true maps"]["passed"] >= 0.9
+    true = found["certificate, true maps"]
+    assert true["passed"] >= 0.75
+    assert true["passed"] + true["right_at_one_end"] >= 0.95
     assert found["certificate, shuffled maps"]["passed"] <= 0.005
     for case in NOTHING:
         assert all(found[case][answer] >= 0.9 for answer in ("explain", "certify", "curate"))

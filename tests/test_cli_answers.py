@@ -88,6 +88,8 @@ def test_certify_says_how_top_random_and_bottom_do(folder):
     assert f"Top above random, mean over these levels: {found.area_top_random}" in text
     assert f"Random above bottom: {found.area_random_bottom}" in text
     assert f"p = {found.luck_p:.4f}" in text
+    assert f"Leaving out the bottom helps: {found.leaving_out_bottom}" in text
+    assert f"Keeping only the top suffices: {found.keeping_top}" in text
     assert "2 (25%)" in text
     assert str(found.levels[1].top).partition(" ")[0] in text
     assert found.in_words() in text
@@ -192,7 +194,8 @@ def test_transfer_prints_and_keeps_the_matrix(folder):
         against = cell.certificate.baseline
         area = cell.certificate.area_top_bottom.mean
         share = area / (against.all_frames.mean - against.random_policy.mean)
-        assert f"{share:.2f} {cell.certificate.outcome}" in in_one_line(out)
+        lower, upper = cell.share_interval
+        assert f"{share:.2f} ({lower:.2f} to {upper:.2f}) undecided" in in_one_line(out)
     areas = [cell.certificate.area_top_bottom.mean for cell in found.cells]
     # both maps rank alike, and to the second learner everything is worth twice as much
     np.testing.assert_allclose(areas, np.array([1, 1, 2, 2]) * areas[0])

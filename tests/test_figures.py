@@ -129,10 +129,15 @@ def made_curation(**fields) -> Curation:
     return Curation(**given | fields)
 
 
-def made_transfer() -> Transfer:
+def made_transfer(decided: str = "pass") -> Transfer:
     shares = {("bc", "bc"): 0.8, ("bc", "gail"): -0.25, ("gail", "bc"): None, ("gail", "gail"): 1.2}
     cells = tuple(
-        Cell(learner=a, ranking=b, share=share, certificate=made_certificate(outcome="undecided"))
+        Cell(
+            learner=a,
+            ranking=b,
+            share=share,
+            certificate=made_certificate(outcome=decided if a == b == "gail" else "undecided"),
+        )
         for (a, b), share in shares.items()
     )
     return Transfer(created_at=WHEN, names=("bc", "gail"), cells=cells, versions={})
@@ -202,7 +207,7 @@ from r2rise.map_parts import VarianceSplit as V
         ("certificate", {
             "segments kept (%)", "mean episode return", "most important", "least important",
             "random, sized as most important", "random, sized as least important", "all frames",
-            "random actions", "Pass: bc on the map of gail, by luck: p = 0.0001",
+            "random actions", "Pass (bc on the map of gail; chance ordering p = 0.0001)",
         }),
         ("curation", {
             "segments left out", "mean info:success", "all frames (trial seeds)", "all frames",
@@ -219,7 +224,10 @@ from r2rise.map_parts import VarianceSplit as V
             "in equal proportion (1 to 2.5)", "more important in the first map",
             "less important in the first map", "no difference found",
         }),
-        ("transfer", {"map", "learner", "80 %", "-25 %", "unknown", "120 %", "undecided"}),
+        ("transfer", {
+            "map", "learner", "80 %", "-25 %", "unknown", "120 %", "pass", "undecided",
+            "50 to 75 %",
+        }),
     ],
 )  # fmt: skip
 def test_text_is_text_and_names_units(name, expected):
@@ -412,6 +420,13 @@ def test_names_are_never_mathematics():
     assert any(text.startswith("my:$x_1$ <b>&, toys:Additive") for text in found)
 
 
+@pytest.mark.parametrize("decided", ["pass", "right_at_bottom", "fail", "undecided"])
+def test_only_decided_cells_of_a_transfer_are_coloured(decided):
+    """The largest share, 120 %, has the deepest blue unless it is undecided."""
+    found = drawn(partial(draw_transfer, made_transfer(decided)))
+    assert (b"#08306b" in found) == (decided != "undecided")
+
+
 def test_a_map_is_saved_as_svg(tmp_path):
     A_MAP.save(tmp_path / "map.svg")
     assert (tmp_path / "map.svg").read_bytes() == drawn(FIGURES["importance"])
@@ -420,7 +435,7 @@ def test_a_map_is_saved_as_svg(tmp_path):
 def test_results_with_parts_missing_are_drawn():
     bare = made_certificate(luck_p=None, baseline=Baseline(), map_algorithm="bc", outcome="fail")
     found = texts(partial(draw_certificate, bare))
-    assert "Fail: bc" in found
+    assert "Fail (bc)" in found
     assert "all frames" not in found
     unconfirmed = made_curation(outcome="no_gain", confirmation=None)
     found = texts(partial(draw_curation, unconfirmed))

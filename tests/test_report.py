@@ -234,6 +234,14 @@ def test_what_the_other_results_say(folder, page):
     assert page.answer(HEADINGS[4]) == plan_.in_words()
     assert page.answer(HEADINGS[5]) == certificate.in_words()
     assert page.table("", "difference")[0][1] == str(certificate.area_top_random)
+    claims = page.table("claim", "verdict")
+    assert [row[1] for row in claims] == [
+        str(certificate.leaving_out_bottom), str(certificate.keeping_top)
+    ]  # fmt: skip
+    level = page.table("kept", "most important above random", "p", "random above least important",
+                       "p")[0]  # fmt: skip
+    assert level[1] == str(certificate.levels[0].top_random.interval)
+    assert level[2] == f"{certificate.levels[0].top_random.p_above:.2g}"
     assert page.answer(HEADINGS[6]) == curation.in_words()
     edits = page.table("demonstration", "frames", "why")
     assert [(int(d), frames) for d, frames, _ in edits] == [
@@ -258,15 +266,17 @@ def test_levels_at_which_the_top_is_worse_than_random_are_named(folder, tmp_path
         first.top.model_copy(update={"mean": mean, "lower": mean - 1, "upper": mean + 1})
         for mean in (50, 20)
     )
+    as_of_old = {"top_random": None, "random_bottom": None}
     levels = [
-        level.model_copy(update={"top": high, "random_as_top": low}) for level in certificate.levels
+        level.model_copy(update={"top": high, "random_as_top": low} | as_of_old)
+        for level in certificate.levels
     ]
     good = certificate.model_copy(update={"levels": tuple(levels)})
     assert "Not at every level" not in page_with(tmp_path, found, good).words
     levels[1] = levels[1].model_copy(update={"top": low, "random_as_top": high})
     bad = certificate.model_copy(update={"levels": tuple(levels)})
     warned = page_with(tmp_path, found, bad).words
-    assert "Not at every level: of 30% of the segments, the most important ones together" in warned
+    assert "Not at every level: with 30 % kept, the most important segments together" in warned
 
 
 def test_results_about_an_earlier_map_say_so(folder, tmp_path):

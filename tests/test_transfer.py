@@ -45,6 +45,9 @@ def test_every_cell_is_what_the_learners_worth_says(maps):
         assert cell.certificate.map_study_hash == maps[cell.ranking].study_hash
         assert cell.certificate.baseline.gain == pytest.approx(sum(WORTH[cell.learner]))
         assert found.cell(cell.learner, cell.ranking) is cell
+        area = cell.certificate.area_top_bottom
+        ends = (area.lower / sum(WORTH[cell.learner]), area.upper / sum(WORTH[cell.learner]))
+        assert cell.share_interval == pytest.approx(ends)
     # each row is highest on its own map
     assert by_hand("cautious", "cautious") > by_hand("cautious", "bold")
     assert by_hand("bold", "bold") > by_hand("bold", "cautious")
@@ -95,6 +98,7 @@ def test_a_learner_that_gains_nothing_has_no_share(maps, base):
     found = r2rise.transfer(DEMONSTRATIONS, {"idle": idle, "bold": maps["bold"]}, repetitions=2)
     assert found.cell("idle", "bold").certificate.baseline.gain == pytest.approx(1 + base)
     assert found.cell("idle", "bold").share is None
+    assert found.cell("idle", "bold").share_interval is None
     assert found.cell("bold", "idle").share is not None
 
 

@@ -2,6 +2,7 @@
 
 from typing import IO, TYPE_CHECKING, Any
 
+from r2rise.certificate import OUTCOME_WORDS
 from r2rise.figures.canvas import (
     BLUE,
     GREEN,
@@ -73,9 +74,9 @@ def _draw_baseline(axes: "Axes", baseline: "Baseline") -> None:
 
 
 def _title(certificate: "Certificate") -> str:
-    of = f"{certificate.algorithm}"
+    of = certificate.algorithm
     if certificate.map_algorithm != certificate.algorithm:
         of += f" on the map of {certificate.map_algorithm}"
     luck = certificate.luck_p
-    by_luck = "" if luck is None else f", by luck: p = {luck:.2g}"
-    return f"{certificate.outcome.capitalize()}: {of}{by_luck}"
+    chance = "" if luck is None else f"; chance ordering p = {luck:.2g}"
+    return f"{OUTCOME_WORDS[certificate.outcome].capitalize()} ({of}{chance})"

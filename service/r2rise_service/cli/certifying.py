@@ -69,6 +69,11 @@ def print_certificate(found: "Certificate") -> None:
         f"Top above bottom: {found.area_top_bottom}",
         f"Could luck do that? {luck} (importance shuffled among the segments)",
     )
+    if found.leaving_out_bottom and found.keeping_top:
+        say(
+            f"Leaving out the bottom helps: {found.leaving_out_bottom}",
+            f"Keeping only the top suffices: {found.keeping_top}",
+        )
     if found.n_failed:
         say(left_out(found.n_failed, found.n_retrainings, "their repetitions"))
     say(found.in_words())

@@ -11,6 +11,7 @@ from r2rise_service.cli.common import Force, Repetitions, Workers, check_files, 
 if TYPE_CHECKING:
     from r2rise import Transfer
     from r2rise.output import OutputDirectory
+    from r2rise.transfer_matrix import Cell
 
 
 def transfer(
@@ -87,8 +88,13 @@ def print_transfer(found: "Transfer") -> None:
 
 
 def _cells(found: "Transfer", learner: str) -> list[str]:
-    cells = [found.cell(learner, ranking) for ranking in found.names]
-    return [
-        f"{'-' if cell.share is None else f'{cell.share:.2f}'} {cell.certificate.outcome}"
-        for cell in cells
-    ]
+    return [_in_words(found.cell(learner, ranking)) for ranking in found.names]
+
+
+def _in_words(cell: "Cell") -> str:
+    from r2rise.certificate import OUTCOME_WORDS
+
+    words = ["-" if cell.share is None else f"{cell.share:.2f}"]
+    if cell.is_undecided and cell.share_interval is not None:
+        words.append("({:.2f} to {:.2f})".format(*cell.share_interval))
+    return " ".join([*words, OUTCOME_WORDS[cell.certificate.outcome]])
