@@ -167,7 +167,7 @@ def study(factory, algorithm=LeftTogether, shard_size=None, **evaluation) -> Stu
     return Study(
         environment=factory,
         algorithm=algorithm,
-        masking={"segment_length": LENGTH, "design": "balanced"},
+        masking={"segment_length": LENGTH, "design": "balanced", "block_size": 64},
         evaluation={"n_episodes": 5, "backend": "gymnasium", **evaluation},
         budget={"retrainings": 32, "baseline_retrainings": 2},
         execution={"shard_size": shard_size},
