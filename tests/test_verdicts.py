@@ -319,7 +319,8 @@ def test_a_map_of_one_seed_or_of_another_estimator_than_asked_for():
     assert r2rise.explain(worth.demonstrations(6), rise).verdicts is None
     asked = worth.changed(
         worth.study(values, budget=20),
-        estimator="difference", masking={"design": "bernoulli", "block_size": 32},
+        estimator="difference",
+        masking={"segment_length": 10, "design": "bernoulli", "block_size": 32},
     )  # fmt: skip
     few = worth.changed(asked, budget={"retrainings": 7, "baseline_retrainings": 2})
     replaced = r2rise.explain(worth.demonstrations(6), few)
