@@ -200,7 +200,7 @@ def retrainer(demonstrations, environment, algorithm, **study) -> Retrainer:
         algorithm=algorithm,
         budget=32,
         evaluation={"n_episodes": 2, "max_steps": 20},
-        **study,
+        **({"masking": {"segment_length": 10}} | study),
     )
     return Retrainer(resolve(asked, demonstrations).study, demonstrations)
 
