@@ -259,7 +259,7 @@ def test_only_the_retrainings_that_kill_their_worker_fail(demonstrations, study,
             "environment": toys.OneStep,
             "algorithm": toys.dies_without_first_frame,
             "execution": {"max_failed_share": 1.0},
-            "masking": {"design": "bernoulli", "block_size": 1},
+            "masking": {"segment_length": 10, "design": "bernoulli", "block_size": 1},
             "budget": {"retrainings": 12, "baseline_retrainings": 1},
             "estimator": "rise",
         }

@@ -73,6 +73,7 @@ def study_of(**fields) -> Study:
     asked = {
         "environment": "toys:OneStep",
         "algorithm": {"name": "toys:Additive", "settings": {"seed_noise": 1.0}},
+        "masking": {"segment_length": 10},
         "evaluation": {"n_episodes": 2, "max_steps": 5},
         "budget": {"retrainings": 64, "baseline_retrainings": 3},
     }
