@@ -107,7 +107,7 @@ def test_two_and_three_segments_of_one_demonstration(n_segments, design, estimat
     worth = toys.frame_values(10 * n_segments).reshape(n_segments, 10).sum(axis=1)
     np.testing.assert_allclose(found.importance, worth, rtol=1e-3)
     empty = [n.detail for n in found.warnings if n.code == "failed_retrainings"]
-    assert all(f"{found.retrainings.failed} of their masks keep no frame" in own for own in empty)
+    assert all(re.search(r"failed.*mask.* keeps? no frames", own) for own in empty)
     assert len(empty) == (found.retrainings.failed > 0)
 
 
