@@ -212,6 +212,7 @@ def test_what_was_recorded_is_kept_and_explained(tmp_path):
     assert loaded.meta["policy"] == "test_recording:make_upright"
     study = r2rise.Study(
         environment=CARTPOLE,
+        masking={"segment_length": 10},
         evaluation={"n_episodes": 2},
         budget={"retrainings": 32, "baseline_retrainings": 2},
     )

@@ -30,6 +30,7 @@ def retrainer(algorithm=toys.Additive, **study) -> Retrainer:
     asked = Study(
         environment=toys.OneStep,
         algorithm=algorithm,
+        masking={"segment_length": 10, **study.pop("masking", {})},
         evaluation={"n_episodes": 3},
         budget=32,
         **study,

@@ -71,7 +71,7 @@ def test_the_goals_above_are_reached_at_different_blocks():
     stops = []
     for goal in (0.5, 0.8, 0.9, 0.95, 0.99):
         study = resolved(until={"reliability": goal})
-        stops.append(StoppingRule(study, SEGMENTS).decide(by_hand(study, noise=6.0)))
+        stops.append(StoppingRule(study, SEGMENTS).decide(by_hand(study, noise=4.0)))
     numbers = [stop.n_retrainings if stop else math.inf for stop in stops]
     assert numbers == sorted(numbers)
     assert len(set(numbers)) >= 3
@@ -185,7 +185,7 @@ def test_a_block_counts_when_it_and_the_baselines_are_complete():
 
 def test_records_beyond_the_budget_are_not_looked_at():
     goal = {"reliability": 0.9}
-    ledger = by_hand(resolved(), noise=6.0)
+    ledger = by_hand(resolved(), noise=4.0)
     stop = StoppingRule(resolved(until=goal), SEGMENTS).decide(ledger)
     assert stop.n_retrainings > 2 * SIZE
     smaller = resolved(until=goal, budget=stop.n_retrainings - SIZE)
