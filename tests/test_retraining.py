@@ -208,7 +208,7 @@ class TestTimeLimit:
         asked = Study(
             environment=toys.OneStep,
             algorithm=algorithm,
-            masking={"design": "foldover"},
+            masking={"segment_length": 10, "design": "foldover"},
             budget=32,
             execution={"time_limit": limit},
         )
