@@ -24,7 +24,8 @@ def check_difference(case):
     assert abs(rates.error) < 3
     assert 0.93 <= rates.coverage <= 0.98
     # of 20 segments a little too low; where one block takes interactions for noise, lower still
-    assert -0.12 < rates.reliability - rates.true_reliability < 0.05
+    lowest = -0.2 if case.n_blocks == 1 and case.pairs else -0.12
+    assert lowest < rates.reliability - rates.true_reliability < 0.05
 
 
 @pytest.mark.parametrize("case", FEW, ids=lambda case: case.name)
