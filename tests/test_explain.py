@@ -299,7 +299,7 @@ REAL_STUDY = (
 
 @pytest.mark.slow
 @pytest.mark.imitation
-@pytest.mark.parametrize(("retrainings", "reliability"), [(128, 0.6), (384, 0.9)])
+@pytest.mark.parametrize(("retrainings", "reliability"), [(128, 0.4), (384, 0.8)])
 def test_real_demonstrations_give_the_same_map_whatever_happens(tmp_path, retrainings, reliability):
     demos = r2rise.Demonstrations.load(EXCERPT.with_name("cartpole-0-4.npz"))
     demos.save(tmp_path / "demos.npz")
