@@ -1,5 +1,6 @@
 """From the study a user writes to one in which everything that matters is filled in."""
 
+import logging
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -41,6 +42,8 @@ from r2rise.study_parts import (
 )
 from r2rise.training_check import training_notices
 
+logger = logging.getLogger(__name__)
+
 FEWEST_SEGMENTS = 4
 """Segments below which no longer ones are chosen; a pilot needs as many."""
 
@@ -79,8 +82,7 @@ def resolve(study: Study, demonstrations: Demonstrations) -> Resolved:
     study = identified(study)
     notices = _about_demonstrations(demonstrations, environment)
     check_hash(study, demonstrations)
-    study, more = _with_segment_length(study, demonstrations)
-    notices += more
+    study = _with_segment_length(study, demonstrations)
     segments = demonstrations.segments(study.masking)
     _check_segments(segments)
     masking = _resolve_masking(study, len(segments))
@@ -232,28 +234,29 @@ def _about_demonstrations(demonstrations: Demonstrations, environment: Environme
     return [Notice(code="actions_outside_bounds", detail=detail)]
 
 
-def _with_segment_length(
-    study: Study, demonstrations: Demonstrations
-) -> tuple[Study, list[Notice]]:
-    """Choose the shortest segments that the budget can tell apart, where that is left open."""
+def _with_segment_length(study: Study, demonstrations: Demonstrations) -> Study:
+    """Choose the shortest segments that the budget can tell apart, where that is left open.
+
+    What is chosen is logged, not noted in the map: a run that goes on finds it chosen.
+    """
     masking, budget = study.masking, _expected_retrainings(study)
     if masking.segment_length != "auto":
-        return study, []
+        return study
     options = list(_segment_lengths(masking, demonstrations))
     fitting = [(own, n) for own, n in options if 2 * foldover_block_size(n) <= budget]
     chosen, n_segments = fitting[0] if fitting else options[-1]
     study = study.model_copy(update={"masking": chosen})
     finest, n_finest = options[0]
     if chosen == finest:
-        return study, []
+        return study
     length = chosen.segment_length
     what = "Whole demonstrations" if length == "all" else f"Segments of {length} frames"
-    detail = (
+    logger.warning(
         f"{what} ({n_segments}), chosen for {budget} retrainings: {n_finest} segments of "
         f"{finest.segment_length} frames would take {2 * foldover_block_size(n_finest)} "
         f"(--retrainings, or --segment-length {finest.segment_length} in spite of that)."
     )
-    return study, [Notice(code="segment_length_chosen", detail=detail)]
+    return study
 
 
 def _expected_retrainings(study: Study) -> int:
