@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2rise.ledger import EMPTY_MASK, Record
+from r2rise.significance import holm
 
 _LEVEL = 0.01
 """Probability of naming any segment where failures go with none."""
@@ -32,8 +33,7 @@ def failing_segments(kept: NDArray[np.bool_], failed: NDArray[np.bool_]) -> NDAr
     chance = hypergeom(len(kept), n_kept, failed.sum())
     p = 2 * np.minimum(chance.cdf(n_both), chance.sf(n_both - 1))
     order = np.argsort(p, kind="stable")
-    rejected = p[order] * np.arange(len(p), 0, -1) <= _LEVEL
-    found: NDArray[np.int64] = order[np.logical_and.accumulate(rejected)]
+    found: NDArray[np.int64] = order[holm(p)[order] <= _LEVEL]
     return found
 
 
