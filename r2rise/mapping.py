@@ -12,6 +12,7 @@ from r2rise.baselines import baseline
 from r2rise.errors import NotReady
 from r2rise.estimators import Estimate, MaskedReturns, estimate
 from r2rise.estimators.demonstrations import per_demonstration
+from r2rise.estimators.sample import Outliers
 from r2rise.failures import failures_by_segment
 from r2rise.importance import ImportanceMap
 from r2rise.ledger import EMPTY_MASK, Ledger, Record
@@ -27,7 +28,6 @@ from r2rise.map_parts import (
 )
 from r2rise.masks import foldover_block_size
 from r2rise.notices import Notice
-from r2rise.outliers import outliers
 from r2rise.quality import equal_importance_p, failures_follow_frames_kept, reliability
 from r2rise.results import now
 from r2rise.segments import Segments
@@ -156,7 +156,7 @@ def _about(
         detail = f"{waiting} waiting for the block to be of full rank."
         notices.append(Notice(code="waiting_blocks", detail=detail))
     notices += _withheld(found, study, sample)
-    notices += _outlying(sample)
+    notices += _outlying(found.outlying, len(sample))
     if _has_one_seed(sample):
         detail = "All masks share one training seed: the map may describe one lucky start."
         notices.append(Notice(code="one_training_seed", detail=detail))
@@ -176,12 +176,11 @@ def _failed(records: Sequence[Record], n_failed: int) -> str:
     return detail
 
 
-def _outlying(sample: MaskedReturns) -> list[Notice]:
-    far = outliers(sample)
+def _outlying(far: Outliers | None, n_returns: int) -> list[Notice]:
     if far is None:
         return []
     detail = (
-        f"{far.n} of {counted(len(sample), 'return')} lie far from all others (such as "
+        f"{far.n} of {counted(n_returns, 'return')} lie far from all others (such as "
         f"{far.example:.4g}) and make up {far.share:.0%} of the variance: where they fall decides "
         f"the map. Look for rewards that explode, or name another score (evaluation.score)."
     )

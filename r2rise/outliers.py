@@ -1,10 +1,8 @@
 """Returns so far from the others that where they fall decides the map."""
 
-from typing import NamedTuple
-
 import numpy as np
 
-from r2rise.estimators.sample import MaskedReturns
+from r2rise.estimators.sample import MaskedReturns, Outliers
 
 _FAR = 10.0
 """Robust standard deviations beyond which a return is far from the others."""
@@ -14,20 +12,6 @@ _MOST_VARIANCE = 0.5
 
 _FEW = 0.02
 """Share of the returns that are few. More of them belong to the distribution, skewed as it is."""
-
-
-class Outliers(NamedTuple):
-    """Returns that decide the map.
-
-    Attributes:
-        n: How many there are.
-        share: Of the variance of the returns.
-        example: The return farthest from the others.
-    """
-
-    n: int
-    share: float
-    example: float
 
 
 def outliers(sample: MaskedReturns) -> Outliers | None:

@@ -45,7 +45,7 @@ def reliability(estimate: Estimate) -> Reliability:
     far from all others decide the map, what another study would have is unknown.
     """
     known = np.isfinite(estimate.importance)
-    unknown = known.sum() < 3 or estimate.outlying
+    unknown = known.sum() < 3 or estimate.outlying is not None
     if estimate.block_maps is None:
         return Reliability(None if unknown else _of_one_block(estimate, known), "model")
     if unknown:

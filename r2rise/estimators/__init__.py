@@ -36,7 +36,7 @@ def estimate(name: EstimatorName, sample: MaskedReturns) -> Estimate:
     # the threads of a decomposition wait for each other.
     with threadpool_limits(1):
         found = ESTIMATORS[name](sample)
-    return replace(found, outlying=outliers(sample) is not None)
+    return replace(found, outlying=outliers(sample))
 
 
 __all__ = ["ESTIMATORS", "Estimate", "MaskedReturns", "estimate"]

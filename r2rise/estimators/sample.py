@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,20 @@ Covers = Literal["training_seeds", "masks"]
 """What intervals hold for: any training seed, or the one that all masks shared."""
 
 
+class Outliers(NamedTuple):
+    """Returns that decide the map.
+
+    Attributes:
+        n: How many there are.
+        share: Of the variance of the returns.
+        example: The return farthest from the others.
+    """
+
+    n: int
+    share: float
+    example: float
+
+
 @dataclass(frozen=True, eq=False)
 class Estimate:
     """The importance of every segment, NaN where a segment was never kept or never masked.
@@ -40,7 +54,7 @@ class Estimate:
         shrunk: Whether estimates are drawn towards each other (then their variance is short of
             the truth's by the noise, not long).
         n_waiting: Retrainings in blocks that cannot be used yet.
-        outlying: Whether a few returns decide the map.
+        outlying: The few returns that decide the map, where there are any.
     """
 
     importance: Floats
@@ -52,7 +66,7 @@ class Estimate:
     rank_noise: float = np.nan
     shrunk: bool = False
     n_waiting: int = 0
-    outlying: bool = False
+    outlying: Outliers | None = None
 
 
 @dataclass(frozen=True, eq=False)
