@@ -185,8 +185,7 @@ class MaskedReturns:
 
     def centred_returns(self, rows: slice) -> Floats:
         """Return a block's returns less the mean of their level, rounding errors being 0."""
-        returns, level = self.returns[rows], self.level[rows] - self.level[rows.start]
-        counts = np.maximum(np.bincount(level), 1)
+        returns, (level, counts) = self.returns[rows], self._levels_of(rows)
         centred: Floats = returns - (np.bincount(level, weights=returns) / counts)[level]
         centred[np.abs(centred) <= _ROUNDING * np.abs(returns).max()] = 0.0
         return centred
@@ -194,32 +193,36 @@ class MaskedReturns:
     def centred_masks(self, rows: slice) -> Floats:
         """Return a block's masks less the mean of their level, (n, d)."""
         masks = np.concatenate([part for part, _ in self.chunks(rows)])
-        sums, counts = self._kept_by_level(rows)
-        return masks - np.repeat(sums / counts[:, None], counts, axis=0)
+        level, counts = self._levels_of(rows)
+        sums = np.zeros((len(counts), self.n_segments))
+        _add_by_level(sums, masks, level)
+        return masks - (sums / counts[:, None])[level]
 
     def moments(self, rows: slice) -> Moments:
         """Return the sums over one block."""
         d, returns = self.n_segments, self.centred_returns(rows)
-        xx, xy, done = np.zeros((d, d)), np.zeros(d), 0
+        level, counts = self._levels_of(rows)
+        xx, xy, sums, done = np.zeros((d, d)), np.zeros(d), np.zeros((len(counts), d)), 0
         for masks, _ in self.chunks(rows):
+            own = slice(done, done + len(masks))
             xx += masks.T @ masks
-            xy += masks.T @ returns[done : done + len(masks)]
-            done += len(masks)
-        sums, counts = self._kept_by_level(rows)
+            xy += masks.T @ returns[own]
+            _add_by_level(sums, masks, level[own])
+            done = own.stop
         xx -= sums.T @ (sums / counts[:, None])
         rounding = _ROUNDING * float(np.abs(self.returns[rows]).max())
         return Moments(done, len(counts), xx, xy, float(returns @ returns), rounding)
 
-    def _kept_by_level(self, rows: slice) -> tuple[Floats, NDArray[np.int64]]:
-        """Return how many masks of each level keep each segment, (n_levels, d), and its masks."""
+    def _levels_of(self, rows: slice) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return a block's levels numbered from 0, (n,), and how many masks each has."""
         _, level, counts = np.unique(self.level[rows], return_inverse=True, return_counts=True)
-        sums, done = np.zeros((len(counts), self.n_segments)), 0
-        for masks, _ in self.chunks(rows):
-            own = level[done : done + len(masks)]
-            starts = np.flatnonzero(np.diff(own, prepend=-1))
-            sums[own[starts]] += np.add.reduceat(masks, starts, axis=0)
-            done += len(masks)
-        return sums, counts
+        return level, counts
+
+
+def _add_by_level(sums: Floats, masks: Floats, level: NDArray[np.int64]) -> None:
+    """Add masks, (n, d), to the sums of their ascending levels, (n_levels, d)."""
+    starts = np.flatnonzero(np.diff(level, prepend=-1))
+    sums[level[starts]] += np.add.reduceat(masks, starts, axis=0)
 
 
 def rank_noise(covariance: Floats) -> float:
