@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from r2rise.estimators.moderation import moderated
 from r2rise.estimators.sample import Chosen, Estimate, Floats, MaskedReturns
@@ -44,6 +45,12 @@ def reliability(estimate: Estimate) -> Reliability:
     A block whose masks all have the same return ranks nothing and is left out. Where a few returns
     far from all others decide the map, what another study would have is unknown.
     """
+    # One thread, as in `estimate`: the same bits on any number of cores.
+    with threadpool_limits(1):
+        return _reliability(estimate)
+
+
+def _reliability(estimate: Estimate) -> Reliability:
     known = np.isfinite(estimate.importance)
     unknown = known.sum() < 3 or estimate.outlying is not None
     if estimate.block_maps is None:
