@@ -1,13 +1,13 @@
 """What a pilot's measurements allow: segment lengths, episodes, retrainings."""
 
 import math
-from collections.abc import Iterator
 from typing import Literal
 
 from r2rise.demonstrations import Demonstrations
 from r2rise.map_parts import MapPart
 from r2rise.masks import foldover_block_size
 from r2rise.pilot import Pilot
+from r2rise.segments import with_longer_segments
 from r2rise.significance import quantile
 from r2rise.study import Study
 from r2rise.study_parts import Masking, Prediction
@@ -101,18 +101,8 @@ class Proposer:
 
     def options(self) -> list[Option]:
         """Return what the limits allow: the segments asked for first, then longer ones."""
-        return [self._option(masking) for masking in self._maskings()]
-
-    def _maskings(self) -> Iterator[Masking]:
-        asked = self._study.masking
-        yield asked
-        length = asked.segment_length
-        if not isinstance(length, int):
-            return
-        longest = int(self._demonstrations.lengths.max())
-        while (length := 2 * length) < longest:
-            yield asked.model_copy(update={"segment_length": length})
-        yield asked.model_copy(update={"segment_length": "all"})
+        maskings = with_longer_segments(self._study.masking, self._demonstrations.lengths)
+        return [self._option(masking) for masking in maskings]
 
     def _option(self, masking: Masking) -> Option:
         n = len(self._demonstrations.segments(masking))

@@ -4,7 +4,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -30,7 +30,7 @@ from r2rise.ledger import LedgerHeader
 from r2rise.masks import BALANCED_BLOCK_SIZE, foldover_block_size
 from r2rise.notices import Notice
 from r2rise.power import Power
-from r2rise.segments import FINEST_SEGMENTS, Segments
+from r2rise.segments import FINEST_SEGMENTS, Segments, with_longer_segments
 from r2rise.study import Study
 from r2rise.study_parts import (
     AlgorithmSpec,
@@ -271,18 +271,11 @@ def _segment_lengths(
 
     Of lengths with fewer than 4 segments only the shortest, where there is no other.
     """
-    length: int | Literal["all"] = FINEST_SEGMENTS
-    longest, n_found = int(demonstrations.lengths.max()), 0
-    while True:
-        own = masking.model_copy(update={"segment_length": length})
+    finest = masking.model_copy(update={"segment_length": FINEST_SEGMENTS})
+    for own in with_longer_segments(finest, demonstrations.lengths):
         n_segments = len(demonstrations.segments(own))
-        if n_found and n_segments < FEWEST_SEGMENTS:
-            return
-        yield own, n_segments
-        n_found += 1
-        if length == "all":
-            return
-        length = 2 * length if 2 * length < longest else "all"
+        if own == finest or n_segments >= FEWEST_SEGMENTS:
+            yield own, n_segments
 
 
 def _resolve_masking(study: Study, n_segments: int) -> Masking:

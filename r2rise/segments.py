@@ -147,3 +147,19 @@ def _read_rows(path: str | Path) -> list[Segment]:
         raise StudyError(
             f"{path} should be a CSV file with the whole-numbered columns {', '.join(columns)}."
         ) from None
+
+
+def with_longer_segments(masking: Masking, lengths: NDArray[np.int64]) -> Iterator[Masking]:
+    """Yield a masking, the same with segments twice as long and so on, and whole demonstrations.
+
+    Args:
+        masking: With segments of a number of frames.
+        lengths: (n_demonstrations,) frames of each.
+    """
+    yield masking
+    length, longest = masking.segment_length, int(lengths.max())
+    if not isinstance(length, int):
+        return
+    while (length := 2 * length) < longest:
+        yield masking.model_copy(update={"segment_length": length})
+    yield masking.model_copy(update={"segment_length": "all"})
