@@ -26,7 +26,7 @@ from r2rise.map_parts import (
     SegmentTable,
     Stopped,
 )
-from r2rise.masks import foldover_block_size
+from r2rise.masks import masks_for_intervals
 from r2rise.notices import Notice
 from r2rise.quality import equal_importance_p, failures_follow_frames_kept, reliability
 from r2rise.results import now
@@ -195,7 +195,7 @@ def _withheld(found: Estimate, study: Study, sample: MaskedReturns) -> list[Noti
     detail = (
         f"No intervals and no verdicts: {len(sample)} retrainings are too few for {d} segments, so "
         f"that importance is estimated by ridge regression, which draws all effects towards each "
-        f"other by an unknown amount. {2 * foldover_block_size(d)} retrainings (--retrainings) in "
+        f"other by an unknown amount. {masks_for_intervals(d)} retrainings (--retrainings) in "
         f"fold-over blocks would give them, or longer segments (--segment-length)."
     )
     return [Notice(code="intervals_withheld", detail=detail)]

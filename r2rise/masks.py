@@ -167,6 +167,11 @@ def foldover_block_size(n_segments: int) -> int:
     return int(2 * 2 ** max(1, n_segments.bit_length()))
 
 
+def masks_for_intervals(n_segments: int) -> int:
+    """Return the masks of two fold-over blocks, the least that compare training seeds."""
+    return 2 * foldover_block_size(n_segments)
+
+
 def stacked(design: Design, indices: Iterable[int]) -> NDArray[np.bool_]:
     """Return the masks of `indices`, (n_masks, n_segments) bool."""
     return design.masks(np.fromiter(indices, dtype=np.int64))

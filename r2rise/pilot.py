@@ -18,6 +18,7 @@ from r2rise.ledger import Record
 from r2rise.map_parts import VarianceSplit
 from r2rise.runner import Runner
 from r2rise.seeds import mask_generator
+from r2rise.segments import FEWEST_SEGMENTS
 from r2rise.tasks import baseline_tasks, crossed_tasks
 
 N_PAIRS = 8
@@ -105,10 +106,10 @@ def run_pilot(runner: Runner) -> Pilot:
         StudyFailed: When more retrainings fail than the study allows.
     """
     study, n_segments = runner.study, len(runner.segments)
-    if n_segments < 4:
+    if n_segments < FEWEST_SEGMENTS:
         raise NotReady(
-            f"A pilot needs at least 4 segments, there are {n_segments}: use a smaller "
-            f"--segment-length, or explain without a plan."
+            f"A pilot needs at least {FEWEST_SEGMENTS} segments, there are {n_segments}: use a "
+            f"smaller --segment-length, or explain without a plan."
         )
     masks = _paired_masks(n_segments, mask_generator(study.seed, 0, "pilot"))
     baselines = baseline_tasks(study, n_segments, study.budget.baseline_retrainings)

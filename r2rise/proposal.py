@@ -5,9 +5,9 @@ from typing import Literal
 
 from r2rise.demonstrations import Demonstrations
 from r2rise.map_parts import MapPart
-from r2rise.masks import foldover_block_size
+from r2rise.masks import foldover_block_size, masks_for_intervals
 from r2rise.pilot import Pilot
-from r2rise.segments import with_longer_segments
+from r2rise.segments import FEWEST_SEGMENTS, with_longer_segments
 from r2rise.significance import quantile
 from r2rise.study import Study
 from r2rise.study_parts import Masking, Prediction
@@ -18,7 +18,6 @@ RANKED = 0.5
 CONFIDENCE = 0.8
 """Of the prediction's interval."""
 
-_FEWEST_SEGMENTS = 4
 _EPISODES = (2, 100)
 _LEAST_TRAINING_NOISE = 0.2
 """Share of the noise that is taken for training noise whatever a small pilot says."""
@@ -132,7 +131,7 @@ class Proposer:
 
     def choose(self, options: list[Option]) -> tuple[Outcome, Option]:
         """Return the shortest segments that reach the goal, else those that can be ranked."""
-        usable = [o for o in options if o.retrainings and o.n_segments >= _FEWEST_SEGMENTS]
+        usable = [o for o in options if o.retrainings and o.n_segments >= FEWEST_SEGMENTS]
         for option in usable:
             if option.retrainings is not None and option.retrainings <= self._most:
                 return ("as_asked" if option is options[0] else "coarser"), option
@@ -198,7 +197,7 @@ def needed(n_segments: int, blur: float, goal: float) -> float:
 def whole_blocks(n_masks: float, n_segments: int) -> int:
     """Return a finite number of masks rounded up to whole fold-over blocks, at least two."""
     block = foldover_block_size(n_segments)
-    return max(2, math.ceil(n_masks / block)) * block
+    return max(masks_for_intervals(n_segments), math.ceil(n_masks / block) * block)
 
 
 def best_episodes(pilot: Pilot) -> int:

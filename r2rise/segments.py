@@ -16,6 +16,9 @@ from r2rise.study_parts import Masking
 FINEST_SEGMENTS = 10
 """Frames of the shortest segments that are chosen (the paper's grid cell)."""
 
+FEWEST_SEGMENTS = 4
+"""Segments that a pilot needs; no longer ones are chosen where there would be fewer."""
+
 
 class Segment(NamedTuple):
     """Frames `start` up to, not including, `stop` of one demonstration."""
