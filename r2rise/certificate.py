@@ -56,6 +56,17 @@ class KeepLevel(MapPart):
     top_random: Difference | None = None
     random_bottom: Difference | None = None
 
+    @property
+    def is_against(self) -> bool:
+        """Whether the most important segments train worse than random ones.
+
+        By the paired test; in files of version 1.1 and before, where intervals do not overlap.
+        """
+        if self.top_random is not None:
+            return self.top_random.verdict == "below"
+        worst, best = self.random_as_top.lower, self.top.upper
+        return worst is not None and best is not None and best < worst
+
 
 class Certificate(Result):
     """Whether what a map calls important is important, found with seeds that no map has used.
@@ -114,22 +125,8 @@ class Certificate(Result):
 
     @property
     def levels_against(self) -> list[float]:
-        """Keep levels at which the most important segments train worse than random ones.
-
-        By the paired tests; in files of version 1.1 and before, where intervals do not overlap.
-        """
-        return [
-            level.keep
-            for level in self.levels
-            if level.top_random is not None and level.top_random.verdict == "below"
-        ] or [
-            level.keep
-            for level in self.levels
-            if level.top_random is None
-            and level.top.upper is not None
-            and level.random_as_top.lower is not None
-            and level.top.upper < level.random_as_top.lower
-        ]
+        """Keep levels at which the most important segments train worse than random ones."""
+        return [level.keep for level in self.levels if level.is_against]
 
     @property
     def is_upside_down(self) -> bool:
