@@ -12,7 +12,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -254,7 +254,7 @@ def main() -> None:
     game = Game()
     with ExitStack() as stack:
         peers = {
-            library: stack.enter_context(Peer(library, python_of(library, asked.python)))
+            library: stack.enter_context(closing(Peer(library, python_of(library, asked.python))))
             for library in INSTALLS
         }
         results["versions"] = {name: peer.versions for name, peer in peers.items()}

@@ -5,8 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +58,7 @@ class Values(NamedTuple):
 
 
 class Peer:
-    """A library in a process of its own. Use it as a context manager."""
+    """A library in a process of its own, until it is closed."""
 
     def __init__(self, library: str, python: str) -> None:
         command = [str(environment(library, python)), str(HERE / "peers_worker.py"), library]
@@ -69,15 +68,8 @@ class Peer:
         )  # fmt: skip
         self.versions: dict[str, str] = self._heard()["versions"]
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """End the process."""
         self._process.terminate()
         self._process.wait()
 
