@@ -227,6 +227,10 @@ class Stopped(MapPart):
     seconds: float | None
 
 
+LOW_RELIABILITY = 0.5
+"""Reliability below which much of a ranking would not come back."""
+
+
 class Quality(MapPart):
     """How far the map can be trusted; null where it cannot be told."""
 

@@ -17,6 +17,7 @@ from r2rise.failures import failures_by_segment
 from r2rise.importance import ImportanceMap
 from r2rise.ledger import EMPTY_MASK, Ledger, Record
 from r2rise.map_parts import (
+    LOW_RELIABILITY,
     Baseline,
     Dataset,
     DemonstrationTable,
@@ -45,7 +46,6 @@ from r2rise.verdicts import judge
 from r2rise.wording import counted, left_out
 from r2rise.worth_explaining import worth_notices
 
-LOW_RELIABILITY = 0.5
 _PACKAGES = ("r2rise", "numpy", "scipy", "gymnasium", "torch")
 
 

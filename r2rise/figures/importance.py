@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2rise.figures.canvas import MOST_SHAPES, Format, dark, figure_in, in_lines, unit_words
+from r2rise.map_parts import LOW_RELIABILITY
 from r2rise.wording import ROUNDING
 
 if TYPE_CHECKING:
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 SIGNED, ORDERED, PALE = "RdBu", "cividis", ("0.7", "0.95")
 """Red hurts, blue helps; dark is low and bright is high where there is no sign; greys are for maps
 that are not worth reading."""
-
-RELIABLE = 0.5
-"""Reliability below which a map without verdicts is drawn pale."""
 
 _GREY, _FADED = 0.93, 0.7
 """What colours fade to, and how far, where nothing is known or the effect does not matter."""
@@ -118,7 +116,7 @@ def _stands_out(importance_map: "ImportanceMap") -> NDArray[np.bool_]:
     verdicts = importance_map.verdicts
     if verdicts is None:
         reliability = importance_map.quality.reliability
-        return np.full(len(importance_map), (reliability or 0.0) >= RELIABLE)
+        return np.full(len(importance_map), (reliability or 0.0) >= LOW_RELIABILITY)
     if importance_map.holds_for_one_seed:
         return np.zeros(len(importance_map), dtype=bool)
     return np.isin(np.array(verdicts.verdict, dtype=object), ("helps", "hurts"))

@@ -151,4 +151,6 @@ def _limit(plan: "Plan", blur: float) -> float | None:
         return float(plan.study.budget.retrainings)
     if predicted is None or not 0 < proposed.reliability < 1:
         return None
-    return proposed.reliability * proposed.n_segments * blur / (1 - proposed.reliability)
+    from r2rise.proposal import needed
+
+    return needed(proposed.n_segments, blur, proposed.reliability)
