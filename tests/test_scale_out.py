@@ -160,7 +160,12 @@ def test_the_scripts_for_slurm_start_a_server_and_workers_that_make_a_map(tmp_pa
             key = (shared / "first_key").read_text().strip()
             with Client(url=url, api_key=key) as client:
                 dataset = client.datasets.upload(ROOT / "examples" / "cartpole.npz")
-                job = client.jobs.create(dataset, environment="CartPole-v1", retrainings=64)
+                job = client.jobs.create(
+                    dataset,
+                    environment="CartPole-v1",
+                    retrainings=64,
+                    study={"masking": {"segment_length": 10}},
+                )
                 assert len(job.wait(timeout=300).importance().importance) == 50
             assert [path for path in shared.iterdir() if path.stat().st_mode & 0o077] == []
             os.kill(started[1].pid, signal.SIGTERM)  # as SLURM does at the time limit
