@@ -84,7 +84,7 @@ def importance_map(ledger: Ledger, study: Study, notices: Sequence[Notice] = ())
         *more,
         *_about(records, sample, found, trust.value, study),
         *_cut_off(stop, ledger, study),
-        *_goal_missed(study, stop, trust.value, sample),
+        *_goal_missed(study, stop, trust.value, found, sample),
     )
     return ImportanceMap(
         revision=len(records),
@@ -157,7 +157,7 @@ def _about(
         notices.append(Notice(code="waiting_blocks", detail=detail))
     notices += _withheld(found, study, sample)
     notices += _outlying(found.outlying, len(sample))
-    if _has_one_seed(sample):
+    if _has_one_seed(found, sample):
         detail = "All masks share one training seed: the map may describe one lucky start."
         notices.append(Notice(code="one_training_seed", detail=detail))
     if trust is not None and trust < LOW_RELIABILITY:
@@ -230,7 +230,7 @@ def _cut_off(stop: Stop | None, ledger: Ledger, study: Study) -> list[Notice]:
 
 
 def _goal_missed(
-    study: Study, stop: Stop | None, trust: float | None, sample: MaskedReturns
+    study: Study, stop: Stop | None, trust: float | None, found: Estimate, sample: MaskedReturns
 ) -> list[Notice]:
     """Say what it would take where a study ended without what it was to reach."""
     n_done = len(sample)
@@ -238,7 +238,7 @@ def _goal_missed(
     if not study.until.has_goal or (stop is not None and stop.reason == "goal"):
         return []
     detail = "Verdicts are still open for some segments."
-    if goal is not None and _has_one_seed(sample):
+    if goal is not None and _has_one_seed(found, sample):
         detail = (
             "Reliability between training seeds was asked for, but all masks share one: at least "
             "one more block is needed."
@@ -252,8 +252,10 @@ def _goal_missed(
     return [Notice(code="goal_not_reached", detail=detail)]
 
 
-def _has_one_seed(sample: MaskedReturns) -> bool:
-    return sample.seeds == "block" and len(sample.blocks) == 1
+def _has_one_seed(found: Estimate, sample: MaskedReturns) -> bool:
+    """Say whether all masks that the map rests on share a training seed; some may wait."""
+    only_block = sample.seeds == "block" and len(sample.blocks) == 1
+    return only_block or found.covers == "masks"
 
 
 def _least(degrees: NDArray[np.float64]) -> float | None:

@@ -6,7 +6,12 @@ from collections.abc import Iterator
 
 from r2rise.demonstrations import Demonstrations
 from r2rise.errors import StudyError
-from r2rise.masks import BALANCED_BLOCK_SIZE, foldover_block_size, masks_for_intervals
+from r2rise.masks import (
+    BALANCED_BLOCK_SIZE,
+    foldover_block_size,
+    masks_for_intervals,
+    paired_block_size,
+)
 from r2rise.notices import Notice
 from r2rise.segments import FEWEST_SEGMENTS, FINEST_SEGMENTS, with_longer_segments
 from r2rise.study import Study
@@ -27,7 +32,8 @@ def with_segment_length(study: Study, demonstrations: Demonstrations) -> Study:
     if masking.segment_length != "auto":
         return study
     options = list(_segment_lengths(masking, demonstrations))
-    fitting = [(own, n) for own, n in options if masks_for_intervals(n) <= budget]
+    seeds = masking.training_seeds
+    fitting = [(own, n) for own, n in options if masks_for_intervals(n, seeds) <= budget]
     chosen, n_segments = fitting[0] if fitting else options[-1]
     study = study.model_copy(update={"masking": chosen})
     finest, n_finest = options[0]
@@ -37,7 +43,7 @@ def with_segment_length(study: Study, demonstrations: Demonstrations) -> Study:
     what = "Whole demonstrations" if length == "all" else f"Segments of {length} frames"
     logger.warning(
         f"{what} ({n_segments}), chosen for {budget} retrainings: {n_finest} segments of "
-        f"{finest.segment_length} frames would take {masks_for_intervals(n_finest)} "
+        f"{finest.segment_length} frames would take {masks_for_intervals(n_finest, seeds)} "
         f"(--retrainings, or --segment-length {finest.segment_length} in spite of that)."
     )
     return study
@@ -69,16 +75,16 @@ def resolve_masking(study: Study, n_segments: int) -> Masking:
         StudyError: When what is asked for does not fit together.
     """
     masking = study.masking
-    design = masking.design
-    smallest = foldover_block_size(n_segments)
+    design, paired = masking.design, masking.training_seeds == "pair"
+    smallest, budget = foldover_block_size(n_segments), study.budget.retrainings
     if design == "auto":
-        least = 2 if study.until.may_end_early else 1  # one block has one training seed
-        fits = study.budget.retrainings >= least * (masking.block_size or smallest)
+        least = 2 if study.until.may_end_early and not paired else 1  # of one training seed each
+        fits = budget >= least * (masking.block_size or smallest)
         design = "foldover" if masking.keep_probability == 0.5 and fits else "balanced"
-    fits = study.budget.retrainings >= masks_for_intervals(n_segments)
+    for_pairs = paired_block_size(n_segments)
     default = {
-        "foldover": smallest,
-        "balanced": smallest if fits else BALANCED_BLOCK_SIZE,
+        "foldover": for_pairs if paired and budget >= for_pairs else smallest,
+        "balanced": smallest if budget >= 2 * smallest else BALANCED_BLOCK_SIZE,
         "bernoulli": 1,
     }[design]
     block_size = masking.block_size or default
@@ -94,10 +100,10 @@ def resolve_masking(study: Study, n_segments: int) -> Masking:
             f"number (masks keep more and fewer segments in turn).",
             field="masking.block_size",
         )
-    if masking.training_seeds == "pair" and design != "foldover":
+    if paired and design != "foldover":
         raise StudyError(
             f"masking.training_seeds 'pair' is for the foldover design, but the budget of "
-            f"{study.budget.retrainings} retrainings holds no block of {smallest}.",
+            f"{budget} retrainings holds no block of {smallest}.",
             field="masking.training_seeds",
         )
     return masking.model_copy(update={"design": design, "block_size": block_size})

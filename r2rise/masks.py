@@ -13,11 +13,15 @@ from numpy.typing import NDArray
 
 from r2rise.errors import StudyError
 from r2rise.seeds import mask_generator
-from r2rise.study_parts import Masking
+from r2rise.study_parts import Masking, TrainingSeeds
 
 Mask = NDArray[np.bool_]
 
 BALANCED_BLOCK_SIZE = 64
+
+LEAST_DEGREES = 8
+"""Degrees of freedom that a block of pairs leaves: fewer make its intervals needlessly wide."""
+
 _BLOCKS_HELD = 4
 
 
@@ -167,8 +171,18 @@ def foldover_block_size(n_segments: int) -> int:
     return int(2 * 2 ** max(1, n_segments.bit_length()))
 
 
-def masks_for_intervals(n_segments: int) -> int:
-    """Return the masks of two fold-over blocks, the least that compare training seeds."""
+def paired_block_size(n_segments: int) -> int:
+    """Return the smallest block whose pairs can have a training seed each.
+
+    Each pair gives one difference; beyond one for each segment, 8 are left to show the noise.
+    """
+    return foldover_block_size(n_segments + LEAST_DEGREES - 1)
+
+
+def masks_for_intervals(n_segments: int, training_seeds: TrainingSeeds = "block") -> int:
+    """Return the least masks that compare training seeds: two fold-over blocks, or one of pairs."""
+    if training_seeds == "pair":
+        return paired_block_size(n_segments)
     return 2 * foldover_block_size(n_segments)
 
 

@@ -101,6 +101,8 @@ class Plan(Result):
         length = masking.segment_length
         words = {"None": "your own segments", "all": "whole demonstrations"}
         what = words.get(str(length), f"segments of {length} frames")
+        if masking.training_seeds == "pair":
+            what += " (one block, with a training seed for each pair of masks)"
         expected = (
             f"{predicted.retrainings} retrainings of {what} are expected to reach reliability "
             f"{share_of_one(predicted.reliability)} ({share_of_one(predicted.reliability_low)} to "

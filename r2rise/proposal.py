@@ -1,16 +1,16 @@
 """What a pilot's measurements allow: segment lengths, episodes, retrainings."""
 
 import math
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from r2rise.demonstrations import Demonstrations
 from r2rise.map_parts import MapPart
-from r2rise.masks import foldover_block_size, masks_for_intervals
+from r2rise.masks import foldover_block_size, masks_for_intervals, paired_block_size
 from r2rise.pilot import Pilot
 from r2rise.segments import FEWEST_SEGMENTS, with_longer_segments
 from r2rise.significance import quantile
 from r2rise.study import Study
-from r2rise.study_parts import Masking, Prediction
+from r2rise.study_parts import Masking, Prediction, TrainingSeeds
 
 RANKED = 0.5
 """Reliability below which a map is noise."""
@@ -28,20 +28,50 @@ _WORTH_CHANGING = 0.8
 Outcome = Literal["as_asked", "coarser", "short", "refused"]
 
 
+class Blocks(NamedTuple):
+    """How the masks of an option come: what shares a training seed, and the masks of a block.
+
+    `least` is the fewest masks that show what comes back with another training seed.
+    """
+
+    training_seeds: TrainingSeeds
+    size: int
+    least: int
+
+    @classmethod
+    def of(cls, training_seeds: TrainingSeeds, n_segments: int) -> "Blocks":
+        """Return the smallest fold-over blocks that fit so many segments."""
+        paired = training_seeds == "pair"
+        size = paired_block_size(n_segments) if paired else foldover_block_size(n_segments)
+        return cls(training_seeds, size, masks_for_intervals(n_segments, training_seeds))
+
+    def at_least(self, n_masks: float) -> int:
+        """Return a finite number of masks rounded up to whole blocks, `least` at least."""
+        return max(self.least, math.ceil(n_masks / self.size) * self.size)
+
+    def at_most(self, n_masks: float) -> int:
+        """Return a number of masks rounded down to whole blocks; 0 where that is under `least`."""
+        n = int(n_masks // self.size) * self.size
+        return n if n >= self.least else 0
+
+
 class Option(MapPart):
     """What the limits allow with segments of one length.
 
     Attributes:
         segment_length: Frames, `all`, or null for the user's own segments.
         n_segments: How many there are.
+        training_seeds: One for each `block`; one for each `pair` of complements where a single
+            block is enough or all that the limits allow.
         retrainings: That the goals take; null where no number would do.
         seconds: What these take with one worker; null likewise.
-        reliability: Of as many of these as the limits allow; 0 where they allow less than two
-            blocks, which is the least that shows what comes back with another training seed.
+        reliability: Of as many of these as the limits allow; 0 where they allow too few to show
+            what comes back with another training seed (two blocks, or one of pairs).
     """
 
     segment_length: int | Literal["all"] | None
     n_segments: int
+    training_seeds: TrainingSeeds = "block"
     retrainings: int | None
     seconds: float | None
     reliability: float
@@ -105,29 +135,31 @@ class Proposer:
 
     def _option(self, masking: Masking) -> Option:
         n = len(self._demonstrations.segments(masking))
-        wanted, allowed = self._needed(n), self._allowed(n)
+        exact = max(needed(n, self.blur, self._goal), self._for_verdicts)
+        blocks = self._blocks(n, exact)
+        wanted = blocks.at_least(exact) if math.isfinite(exact) else None
+        allowed = blocks.at_most(self._most)
         spent = min(wanted or allowed, allowed)
         possible = math.isfinite(self.blur) and spent > 0
         return Option(
             segment_length=masking.segment_length,
             n_segments=n,
+            training_seeds=blocks.training_seeds,
             retrainings=wanted,
             seconds=None if wanted is None else wanted * self._cost,
             reliability=spent / (spent + n * self.blur) if possible else 0.0,
         )
 
-    def _needed(self, n_segments: int) -> int | None:
-        """Return the retrainings that reach the goals in whole blocks, at least two."""
-        exact = max(needed(n_segments, self.blur, self._goal), self._for_verdicts)
-        if not math.isfinite(exact):
-            return None
-        return whole_blocks(exact, n_segments)
+    def _blocks(self, n_segments: int, exact: float) -> Blocks:
+        """Choose a training seed for each pair where that makes one block do instead of two.
 
-    def _allowed(self, n_segments: int) -> int:
-        """Return the retrainings within the limits in whole blocks, 0 where these are not two."""
-        block = foldover_block_size(n_segments)
-        n_blocks = int(self._most // block)
-        return n_blocks * block if n_blocks >= 2 else 0
+        Otherwise one for each block, which ranks better for the same number of masks.
+        """
+        shared, paired = Blocks.of("block", n_segments), Blocks.of("pair", n_segments)
+        if self._study.masking.training_seeds == "pair":
+            return paired
+        enough, all_there_is = exact <= paired.size, paired.size <= self._most < shared.least
+        return paired if paired.size < shared.least and (enough or all_there_is) else shared
 
     def choose(self, options: list[Option]) -> tuple[Outcome, Option]:
         """Return the shortest segments that reach the goal, else those that can be ranked."""
@@ -143,7 +175,10 @@ class Proposer:
     def study(self, option: Option) -> Study:
         """Return the proposed study, with what is to be expected of it."""
         asked = self._study
-        masking = {"segment_length": option.segment_length}
+        masking = {
+            "segment_length": option.segment_length,
+            "training_seeds": option.training_seeds,
+        }
         until = asked.until
         if not until.verdicts:
             until = until.model_copy(update={"reliability": self._goal})
@@ -154,7 +189,7 @@ class Proposer:
         }
         if option.retrainings is None:
             return asked.model_copy(update=changes)
-        allowed = self._allowed(option.n_segments)
+        allowed = Blocks.of(option.training_seeds, option.n_segments).at_most(self._most)
         ranks = option.reliability >= RANKED
         n = min(option.retrainings, allowed) if ranks else option.retrainings
         budget = asked.budget.model_copy(update={"retrainings": max(n, allowed)})
@@ -167,7 +202,7 @@ class Proposer:
         Only where the pilot leaves room for one.
         """
         blur = self._pilot.blur(self._pilot.largest_f) * _noise_change(self._pilot, self.n_episodes)
-        return whole_blocks(needed(n_segments, blur, RANKED), n_segments)
+        return Blocks.of("block", n_segments).at_least(needed(n_segments, blur, RANKED))
 
     def seconds(self, n: int) -> float:
         """Return the seconds of n retrainings and the baselines with one worker."""
@@ -192,12 +227,6 @@ class Proposer:
 def needed(n_segments: int, blur: float, goal: float) -> float:
     """Return the masks that reach a reliability, not yet in whole blocks."""
     return n_segments * blur * goal / (1 - goal)
-
-
-def whole_blocks(n_masks: float, n_segments: int) -> int:
-    """Return a finite number of masks rounded up to whole fold-over blocks, at least two."""
-    block = foldover_block_size(n_segments)
-    return max(masks_for_intervals(n_segments), math.ceil(n_masks / block) * block)
 
 
 def best_episodes(pilot: Pilot) -> int:

@@ -1,5 +1,6 @@
 """From the study a user writes to one in which everything that matters is filled in."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -44,6 +45,8 @@ from r2rise.study_parts import (
     Evaluation,
 )
 from r2rise.training_check import training_notices
+
+logger = logging.getLogger(__name__)
 
 SHARD_SIZE = 2
 """Masks that one worker retrains one by one in a call: a pair of complements."""
@@ -241,7 +244,8 @@ def _resolve_evaluation(
     reuse = check_reuse(environment, found, demonstrations.acts[: demonstrations.lengths[0]])
     if not reuse.harmless:
         found = found.model_copy(update={"reuse_environments": False})
-    return found, notices + reuse.notices(environment, found.n_episodes)
+        logger.warning(reuse.cost(found.n_episodes))
+    return found, notices + reuse.notices(environment)
 
 
 def _resolve_steps(study: Study, environment: Environment) -> tuple[int, list[Notice]]:

@@ -18,6 +18,7 @@ from r2rise.identity import Unidentified, identity_of, name_of
 
 EstimatorName = Literal["difference", "ridge", "rise", "rise_normalized"]
 DesignChoice = Literal["auto", "foldover", "balanced", "bernoulli"]
+TrainingSeeds = Literal["block", "pair"]
 Backend = Literal["gymnasium", "batched", "envpool"]
 EstimatorChoice = Literal["auto", "difference", "ridge", "rise", "rise_normalized"]
 
@@ -139,7 +140,7 @@ class Masking(StudyPart):
     design: DesignChoice = "auto"
     keep_probability: float = Field(default=0.5, gt=0, lt=1)
     block_size: int | None = Field(default=None, ge=1)
-    training_seeds: Literal["block", "pair"] = Field(
+    training_seeds: TrainingSeeds = Field(
         default="block", exclude_if=lambda seeds: seeds == "block"
     )
     frame_stack: int = Field(default=1, ge=1, exclude_if=lambda frames: frames == 1)

@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from r2rise.estimators.sample import ROUNDING
 from r2rise.ledger import Record
 from r2rise.map_parts import Baseline
 from r2rise.notices import Notice
 from r2rise.study import Study
-from r2rise.wording import ROUNDING, in_digits
+from r2rise.wording import in_digits
 
 WEAK = 0.2
 """Share of what the demonstrations gain over random actions, below which a policy is weak."""
@@ -51,7 +53,7 @@ def worth_notices(study: Study, baseline: Baseline, records: Sequence[Record]) -
     share = float(np.mean(means == means.max())) if len(means) > 1 else 0.0
     if _all_alike(records):
         same = f"every mask gave the same return, {in_digits(means.mean())}"
-        if np.ptp(means) > ROUNDING:
+        if not _equal(means):
             same = f"with one training seed {same} on average"
         detail = (
             f"{same[0].upper()}{same[1:]}: whichever frames are kept, the policy does the same, "
@@ -75,9 +77,11 @@ def _all_alike(records: Sequence[Record]) -> bool:
     compared = [returns for returns in by_seed.values() if len(returns) > 1]
     if not compared:  # every mask has a seed of its own
         compared = [[value for returns in by_seed.values() for value in returns]]
-    return any(len(returns) > 1 for returns in compared) and all(
-        np.ptp(returns) <= ROUNDING for returns in compared
-    )
+    return any(len(returns) > 1 for returns in compared) and all(map(_equal, compared))
+
+
+def _equal(returns: ArrayLike) -> bool:
+    return bool(np.ptp(returns) <= ROUNDING * np.abs(returns).max())
 
 
 def _demonstrated_words(study: Study) -> str:

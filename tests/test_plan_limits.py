@@ -4,13 +4,23 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from scipy.stats import f as f_distribution
 from scipy.stats import norm
 from test_cli import folder, run
-from test_planning import N_SEGMENTS, World, a_pilot, asked, demonstrations, mixed_effects, plan
+from test_planning import (
+    N_SEGMENTS,
+    SimulatedEngine,
+    World,
+    a_pilot,
+    asked,
+    demonstrations,
+    mixed_effects,
+    plan,
+)
 
-from r2rise import Plan, Study
+from r2rise import Budget, Plan, Study, explain
 from r2rise.pilot import N_SEEDS, Cost
 from r2rise.proposal import Proposer
 from r2rise.wording import share_of_one
@@ -36,8 +46,12 @@ def test_no_more_is_proposed_than_may_be_spent(world, most):
     predicted, chosen = found.study.prediction, table(found)[found.study.masking.segment_length]
     for option in found.options:
         block = 2 * 2 ** option.n_segments.bit_length()
+        paired = option.training_seeds == "pair"
         spent = min(option.retrainings, most // block * block)
-        spent = spent if spent >= 2 * block else 0
+        spent = spent if spent >= (block if paired else 2 * block) else 0
+        if paired:  # 8 degrees of freedom and more; one block is enough, or all there is room for
+            assert block / 2 - option.n_segments >= 8
+            assert option.retrainings == block or block <= most < 2 * block
         want = spent / (spent + option.n_segments * found.blur) if spent else 0.0
         assert option.reliability == pytest.approx(want)
     if found.outcome == "refused":
@@ -49,10 +63,41 @@ def test_no_more_is_proposed_than_may_be_spent(world, most):
         assert f"reach reliability {share_of_one(chosen.reliability)} (" in found.in_words()
 
 
-def test_too_little_for_two_blocks_of_any_segments_is_refused(world):
-    """4 segments, the fewest that are ranked, take blocks of 16."""
+def test_too_little_for_what_compares_seeds_is_refused(world):
+    """4 segments, the fewest that are ranked, take blocks of 16, and 32 where seeds are paired."""
     assert plan(world, max_retrainings=31).outcome == "refused"
     assert plan(world, max_retrainings=32).outcome in ("coarser", "short")
+
+
+def test_one_block_of_pairs_is_proposed_where_it_is_enough_or_all_there_is_room_for(world):
+    """20 segments: blocks of 64 masks, whose 32 pairs leave 12 degrees of freedom."""
+    quiet = replace(world, seed_effects=0.1, training_noise=0.5, episode_noise=0.5)
+    enough = plan(quiet)
+    assert (enough.outcome, enough.study.masking.training_seeds) == ("as_asked", "pair")
+    assert enough.study.prediction.retrainings == BLOCK
+    assert "64 retrainings of segments of 10 frames (one block, with a training seed" in (
+        enough.in_words()
+    )
+    few = plan(world, max_retrainings=100)
+    assert table(few)[10].training_seeds == "pair"
+    many = plan(world)
+    assert many.study.masking.training_seeds == "block"
+    assert table(many)[10].retrainings >= 2 * BLOCK
+
+
+def test_a_proposed_block_of_pairs_gives_intervals_and_verdicts(world):
+    quiet = replace(world, seed_effects=0.1, training_noise=0.5, episode_noise=0.5)
+    proposed = plan(quiet).study.model_copy(update={"budget": Budget(retrainings=BLOCK)})
+    found = explain(demonstrations(), proposed, engine=SimulatedEngine(quiet))
+    assert found.study.masking.block_size == BLOCK
+    assert found.verdicts.covers == "training_seeds"
+    assert np.isfinite(found.std_error).all()
+
+
+def test_a_study_that_asks_for_pairs_is_planned_with_pairs(world):
+    found = plan(world, masking={"training_seeds": "pair"})
+    assert {option.training_seeds for option in found.options} == {"pair"}
+    assert found.study.masking.training_seeds == "pair"
 
 
 def test_the_baselines_count_within_the_time(world):

@@ -75,6 +75,8 @@ def a_record(index: int, training_seed: int, mean: float) -> Record:
         ([[5.0], [5.0]], "Every mask gave the same return, 5:"),
         ([[5.0], [7.0]], None),
         ([[5.0]], None),
+        ([[5e12, 5e12 + 0.001]], "Every mask gave the same return,"),
+        ([[5e-12, 6e-12]], None),
     ],
 )  # fmt: skip
 def test_masks_that_make_no_difference_are_compared_within_training_seeds(returns, expected):

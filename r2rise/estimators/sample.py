@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 Chosen = NDArray[np.bool_]
 
 _ROWS_AT_ONCE = 4096
-_ROUNDING = 1e-12
+ROUNDING = 1e-12
 """Differences of returns that are rounding errors, relative to the largest return."""
 
 
@@ -187,7 +187,7 @@ class MaskedReturns:
         """Return a block's returns less the mean of their level, rounding errors being 0."""
         returns, (level, counts) = self.returns[rows], self._levels_of(rows)
         centred: Floats = returns - (np.bincount(level, weights=returns) / counts)[level]
-        centred[np.abs(centred) <= _ROUNDING * np.abs(returns).max()] = 0.0
+        centred[np.abs(centred) <= ROUNDING * np.abs(returns).max()] = 0.0
         return centred
 
     def centred_masks(self, rows: slice) -> Floats:
@@ -210,7 +210,7 @@ class MaskedReturns:
             _add_by_level(sums, masks, level[own])
             done = own.stop
         xx -= sums.T @ (sums / counts[:, None])
-        rounding = _ROUNDING * float(np.abs(self.returns[rows]).max())
+        rounding = ROUNDING * float(np.abs(self.returns[rows]).max())
         return Moments(done, len(counts), xx, xy, float(returns @ returns), rounding)
 
     def _levels_of(self, rows: slice) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -55,28 +55,34 @@ class Reuse(NamedTuple):
         """Whether nothing differed."""
         return self.in_other is None and self.in_used is None
 
-    def notices(self, environment: Environment, n_episodes: int) -> list[Notice]:
-        """Say what differed, and what new environments for every policy cost."""
+    def notices(self, environment: Environment) -> list[Notice]:
+        """Say what differed; without the measured cost, so that equal studies have equal maps."""
         name = environment.spec.id
-        cost = (
-            f"Every policy gets new environments, so that its return does not depend on the "
-            f"policies before it: about {self.seconds * n_episodes:.2g} s for each retraining "
-            f"({n_episodes} episodes x {self.seconds * 1000:.2g} ms)."
+        so = (
+            "Every policy gets new environments, so that its return does not depend on the "
+            "policies before it."
         )
         if self.in_other is not None:
             detail = (
                 f"Environment {name!r} is not fixed by its seed: {self.in_other} differs between "
                 f"two new ones with the same seed and actions. It draws random numbers that do not "
-                f"come from `reset(seed=...)`, or shares state with others of its kind. {cost}"
+                f"come from `reset(seed=...)`, or shares state with others of its kind. {so}"
             )
             return [Notice(code="environment_not_seeded", detail=detail)]
         if self.in_used is not None:
             detail = (
                 f"Environment {name!r} keeps state between episodes: with the same seed and "
-                f"actions {self.in_used} differs once it was used for others. {cost}"
+                f"actions {self.in_used} differs once it was used for others. {so}"
             )
             return [Notice(code="environment_keeps_state", detail=detail)]
         return []
+
+    def cost(self, n_episodes: int) -> str:
+        """Say what new environments for every policy cost."""
+        return (
+            f"New environments for every policy take about {self.seconds * n_episodes:.2g} s a "
+            f"retraining ({n_episodes} episodes x {self.seconds * 1000:.2g} ms)."
+        )
 
 
 def check_reuse(environment: Environment, evaluation: Evaluation, acts: NDArray[Any]) -> Reuse:
