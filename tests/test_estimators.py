@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import t as student
 
 from r2rise import Masking
 from r2rise.errors import NotReady
@@ -215,9 +216,36 @@ def test_a_block_map_of_ridge_is_of_its_block_alone(frames, monkeypatch):
     monkeypatch.setattr(module, "_strength", lambda *_: (2.5, 1.0))
     masks, returns, sample = drawn("balanced", 0.7, frames=frames)
     scaled = sample.n_frames / sample.n_frames.mean()
+    returns = returns + 50 * masks @ scaled
+    sample = sample_of(masks, returns, sample.block, sample.n_frames)
     for block, rows in enumerate(sample.blocks):
         want = ridge_by_hand(masks[rows], returns[rows], sample.block[rows], scaled, 2.5)
         np.testing.assert_allclose(estimate("ridge", sample).block_maps[block], want, atol=1e-8)
+
+
+def test_block_maps_of_ridge_have_a_level_only_where_it_differs_from_0(monkeypatch):
+    """By the t test of generalised least squares with the effects as random ones."""
+    penalty, noise = 2.5, 1.0
+    module = import_module("r2rise.estimators.ridge")
+    monkeypatch.setattr(module, "_strength", lambda *_: (penalty, noise))
+    n_frames = np.array([10, 10, 10, 10, 10, 3])
+    masks, drawn_returns, sample = drawn("balanced", 0.7, frames=n_frames)
+    scaled, first = n_frames / n_frames.mean(), sample.blocks[0]
+    centred = np.concatenate([masks[rows] - masks[rows].mean(axis=0) for rows in sample.blocks])
+    kept = centred @ scaled
+    weighted = np.linalg.solve(np.eye(len(masks)) + centred @ centred.T / penalty, kept)
+    least = student.ppf(0.975, len(masks) - len(sample.blocks) - 1)
+    with_level = []
+    for worth in np.linspace(-8, 8, 33):
+        returns = drawn_returns + worth * masks @ scaled
+        found = estimate("ridge", sample_of(masks, returns, sample.block, n_frames)).block_maps[0]
+        full = ridge_by_hand(masks[first], returns[first], sample.block[first], scaled, penalty)
+        with_level.append(np.allclose(found, full, atol=1e-8))
+        level = (full - found) / scaled
+        np.testing.assert_allclose(level, level[0], atol=1e-8)
+        t = weighted @ returns / np.sqrt(noise * (weighted @ kept))
+        assert with_level[-1] == (abs(t) > least)
+    assert 0 < sum(with_level) < len(with_level)
 
 
 def paired(d=6, n=64, seed=0, noise=1.0):

@@ -13,6 +13,10 @@ import scipy.optimize
 
 from r2rise.errors import NotReady
 from r2rise.estimators.sample import Chosen, Estimate, Floats, MaskedReturns, rank_noise, spread
+from r2rise.significance import quantile
+
+_LEVEL = 0.05
+"""Of the test whether what a frame is worth differs from 0."""
 
 _LOG_PENALTY_RANGE = (-12.0, 20.0)
 """Natural logarithms of sigma^2 / tau^2 that are searched."""
@@ -65,6 +69,8 @@ def ridge(sample: MaskedReturns) -> Estimate:
     fx = problem.xx @ frames
     ff = float(frames @ fx)
     level = float(frames @ problem.xy - fx @ beta) / ff
+    level_error = np.sqrt(noise * (1 + fx @ inverse @ fx / ff) / ff)
+    differs = abs(level) > quantile(1 - _LEVEL / 2, problem.n_free) * level_error
     mixing = np.eye(len(beta)) - np.outer(frames, fx) / ff
     covariance = noise * (mixing @ inverse @ mixing.T + np.outer(frames, frames) / ff)
     unknown = np.full(len(chosen), np.nan)
@@ -72,7 +78,7 @@ def ridge(sample: MaskedReturns) -> Estimate:
         importance=spread(beta + level * frames, chosen),
         std_error=unknown,
         degrees_of_freedom=unknown,
-        block_maps=_block_maps(sample, chosen, penalty, frames),
+        block_maps=_block_maps(sample, chosen, penalty, frames, with_level=bool(differs)),
         rank_noise=rank_noise(covariance),
         shrunk=True,
     )
@@ -121,19 +127,33 @@ def _strength(values: Floats, projected: Floats, yy: float, n_free: int) -> tupl
 
 
 def _block_maps(
-    sample: MaskedReturns, chosen: Chosen, penalty: float, frames: Floats
+    sample: MaskedReturns, chosen: Chosen, penalty: float, frames: Floats, *, with_level: bool
 ) -> Floats | None:
-    """Return what each block alone says, (n_blocks, d), with the penalty of all."""
+    """Return what each block alone says, (n_blocks, d), with the penalty of all.
+
+    Where the level of importance may be 0, blocks are compared without it: segments of unequal
+    length are ranked alike, or the other way round, by the sign of this one number alone, so that
+    two blocks of noise would agree as often as not.
+    """
     if len(sample.blocks) < 2:
         return None
-    maps = [_block_map(sample, rows, chosen, penalty, frames) for rows in sample.blocks]
+    maps = [
+        _block_map(sample, rows, chosen, penalty, frames, with_level=with_level)
+        for rows in sample.blocks
+    ]
     return spread(np.array(maps), chosen)
 
 
 def _block_map(
-    sample: MaskedReturns, rows: slice, chosen: Chosen, penalty: float, frames: Floats
+    sample: MaskedReturns,
+    rows: slice,
+    chosen: Chosen,
+    penalty: float,
+    frames: Floats,
+    *,
+    with_level: bool,
 ) -> Floats:
-    """Return the map of one block, (d,), its level of importance included."""
+    """Return the map of one block, (d,), with or without its own level of importance."""
     masks = sample.centred_masks(rows)[:, chosen]
     returns = sample.centred_returns(rows)
     kept = masks @ frames
@@ -142,6 +162,7 @@ def _block_map(
     free = masks - np.outer(kept, along @ masks)
     kernel = free @ free.T + penalty * np.eye(len(free))
     beta = free.T @ np.linalg.solve(kernel, returns - kept * (along @ returns))
-    level = float(along @ (returns - masks @ beta))
-    block_map: Floats = beta + level * frames
+    if not with_level:
+        return beta
+    block_map: Floats = beta + float(along @ (returns - masks @ beta)) * frames
     return block_map
