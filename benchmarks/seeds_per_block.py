@@ -1,10 +1,10 @@
-"""What do more training seeds in a block cost in rank? Real retrainings of fold-over blocks of 128.
+"""What do more seeds in a block cost in rank? Real retrainings of fold-over blocks of 128 masks.
 
     python benchmarks/seeds_per_block.py [--blocks 20]
 
-One training seed for each block, each half, quarter, eighth or pair of it. What is true is the
-mean map of the bank of `blocks.py` (300 blocks); the blocks of one seed are the bank's own, each
-compared with the mean of the others. Writes `results/seeds_per_block.json`.
+One training and one evaluation seed for each block, half, quarter, eighth or pair. What is true is
+the mean map of the bank of `blocks.py` (300 blocks); the blocks of one seed are the bank's own,
+each compared with the mean of the others. Writes `results/seeds_per_block.json`.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import blocks
 import numpy as np
@@ -22,7 +23,7 @@ from scipy.stats import t as student
 from r2rise.estimators import Estimate, MaskedReturns, estimate
 from r2rise.resolution import resolve
 from r2rise.runner import Runner
-from r2rise.seeds import pair_training_seed
+from r2rise.seeds import pair_seeds
 from r2rise.segments import Segments
 from r2rise.tasks import Task, design_tasks
 
@@ -41,7 +42,8 @@ def retrained(case: blocks.Case, n_seeds: int) -> list[MaskedReturns]:
     size = BLOCK // n_seeds
 
     def seeded(task: Task) -> Task:
-        return replace(task, training_seed=pair_training_seed(study.seed, task.index // size))
+        training, evaluation = pair_seeds(study.seed, task.index // size)
+        return replace(task, training_seed=training, evaluation_seed=evaluation)
 
     tasks = [
         seeded(task) for task in design_tasks(study, len(segments), range(case.n_blocks * BLOCK))
@@ -75,9 +77,28 @@ def _ranks(maps: Floats, truths: Floats, n_blocks: int) -> Iterator[float]:
         yield spearmanr(maps[own].mean(axis=0), truths[own].mean(axis=0)).statistic
 
 
+def check(name: str, n_seeds: int, n_blocks: int) -> dict[str, float]:
+    """Return ranks, and the coverage of the 95 % intervals of single blocks."""
+    truth = effects(blocks.load(name)).mean(axis=0)
+    samples = retrained(blocks.CASES[name]()._replace(n_blocks=n_blocks), n_seeds)
+    found = [estimate("difference", sample) for sample in samples]
+    maps = np.array([one.importance for one in found])
+    rates = ranks(maps, np.tile(truth, (len(maps), 1)))
+    return {**rates, "coverage": float(np.mean([covered(one, truth) for one in found]))}
+
+
 def covered(found: Estimate, truth: Floats) -> float:
     half = student.ppf(0.975, found.degrees_of_freedom) * found.std_error
     return float((np.abs(found.importance - truth) <= half).mean())
+
+
+def table(known: dict[str, Any]) -> Iterator[str]:
+    """Return the rows of the table in `docs/method.md`."""
+    for name, seeds in known["cases"].items():
+        for n, rates in sorted(seeds.items(), key=lambda item: int(item[0])):
+            coverage = f"{rates['coverage']:.1%}" if "coverage" in rates else "-"
+            row = f"{rates['128']:.3f} | {rates['384']:.3f} | {coverage}"
+            yield f"| {name}, {n} | {row} |"
 
 
 def main() -> None:
@@ -87,18 +108,11 @@ def main() -> None:
     known: dict[str, dict[str, dict[str, float]]] = {}
     for name in CASES:
         own = effects(blocks.load(name))
-        truth = own.mean(axis=0)
         left = (own.sum(axis=0) - own) / (len(own) - 1)
         known[NAMES[name]] = {"1": ranks(own, left)}
-        case = blocks.CASES[name]()._replace(n_blocks=n_blocks)
         for n_seeds in SEEDS:
-            found = [estimate("difference", sample) for sample in retrained(case, n_seeds)]
-            maps = np.array([one.importance for one in found])
-            rates = ranks(maps, np.tile(truth, (len(maps), 1)))
-            rates["coverage"] = float(np.mean([covered(one, truth) for one in found]))
-            known[NAMES[name]][str(n_seeds)] = rates
-            print(name, n_seeds, rates, flush=True)
-        print(name, 1, known[NAMES[name]]["1"], flush=True)
+            known[NAMES[name]][str(n_seeds)] = check(name, n_seeds, n_blocks)
+        print(name, known[NAMES[name]], flush=True)
     RESULTS.write_text(json.dumps({"blocks": n_blocks, "cases": known}, indent=1) + "\n")
 
 

@@ -9,7 +9,7 @@ independent studies. All frames gain 100 over random actions, so that the margin
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -256,6 +256,30 @@ def check(world: World, n_blocks: int, n_studies: int) -> Rates:
         between=float(np.nanmean([spearmanr(a, b).statistic for a, b in pairs])),
         called_reliable=float(np.mean(np.array(stated) >= RELIABLE)),
     )
+
+
+def table(known: dict[str, dict[str, dict[str, float | None]]]) -> Iterator[str]:
+    """Return the rows of the table in `docs/method.md`: each cell for 2, 3 and 6 blocks."""
+    for name, sizes in known.items():
+        rates = [Rates(**found) for found in sizes.values()]  # type: ignore[arg-type]
+        yield (
+            f"| {name} | "
+            + " | ".join(
+                " / ".join(cells)
+                for cells in (
+                    [_percent(rate.false_discoveries) for rate in rates],
+                    [_percent(rate.coverage) for rate in rates],
+                    [_percent(rate.verdicts, 0) for rate in rates],
+                    [f"{rate.reliability:.2f}" for rate in rates],
+                    [f"{round(rate.between, 2) + 0.0:.2f}" for rate in rates],
+                )
+            )
+            + " |"
+        )
+
+
+def _percent(share: float | None, digits: int = 1) -> str:
+    return "-" if share is None else f"{share:.{digits}%}"
 
 
 def main() -> None:

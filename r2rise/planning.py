@@ -61,7 +61,7 @@ class Plan(Result):
     endings: ClassVar[tuple[str, ...]] = WITH_FIGURE
 
     schema_: Literal["r2rise.plan"] = Field(default="r2rise.plan", alias="schema")
-    schema_version: str = "1.1"
+    schema_version: str = "1.2"
     created_at: datetime
     outcome: Outcome
     study: Study

@@ -165,7 +165,7 @@ class Runner:
             StudyFailed: When more retrainings fail than the study allows.
         """
         tally = Tally(self.study, tasks, self.ledger)
-        shards = missing_shards(self.ledger, tasks, self.study.execution.shard_size or 1)
+        shards = missing_shards(self.ledger, self.study, tasks)
         first = next(shards, None)
         if first is not None and not self._is_over(enough):
             self._run_shards(chain([first], shards), tally, enough)
@@ -213,16 +213,16 @@ def make_engine(workers: int) -> Engine:
     return DaskEngine(workers)
 
 
-def missing_shards(ledger: Ledger, tasks: Sequence[Task], size: int) -> Iterator[Shard]:
+def missing_shards(ledger: Ledger, study: Study, tasks: Sequence[Task]) -> Iterator[Shard]:
     """Yield the shards with tasks that the ledger lacks or that failed, each as a whole."""
-    for own in _cut(tasks, size):
+    for own in _cut(tasks, study.execution.shard_size or 1, study.masking.block_size or 1):
         held = [ledger.get(task) for task in own]
         if any(record is None or to_retry(record) for record in held):
             attempts = max(record.attempts if record else 0 for record in held)
             yield Shard(own, attempts)
 
 
-def _cut(tasks: Sequence[Task], size: int) -> Iterator[tuple[Task, ...]]:
+def _cut(tasks: Sequence[Task], size: int, block_size: int) -> Iterator[tuple[Task, ...]]:
     """Yield the tasks of each kind, `size` masks at a time; a mask's amounts stay together."""
     for (kind, path), group in groupby(
         tasks, key=lambda task: (task.kind, task.seeds if task.amount else None)
@@ -230,16 +230,18 @@ def _cut(tasks: Sequence[Task], size: int) -> Iterator[tuple[Task, ...]]:
         of_kind = tuple(group)
         step = size * len({task.amount for task in of_kind}) if path else size
         whole = [of_kind[start : start + step] for start in range(0, len(of_kind), step)]
-        yield from in_mixed_order(whole) if kind == "design" else whole
+        yield from in_mixed_order(whole, block_size) if kind == "design" else whole
 
 
-def in_mixed_order(shards: Sequence[tuple[Task, ...]]) -> Iterator[tuple[Task, ...]]:
+def in_mixed_order(
+    shards: Sequence[tuple[Task, ...]], block_size: int
+) -> Iterator[tuple[Task, ...]]:
     """Yield the shards of a design block by block, those of a block in an order of their own.
 
     The first rows of a fold-over block tell many segments apart only together; a block that is cut
     off should be a sample of its rows.
     """
-    for _, group in groupby(shards, key=lambda tasks: tasks[0].evaluation_seed):
+    for _, group in groupby(shards, key=lambda tasks: tasks[0].index // block_size):
         block = list(group)
         generator = np.random.default_rng(block[0][0].training_seed)
         for position in generator.permutation(len(block)):

@@ -39,11 +39,11 @@ _KIND_KEYS: dict[Kind, int] = {
     "training_maps": 8,
     "amounts": 9,
 }
-_MASKS, _TRAINING, _EVALUATION, _PAIR = range(4)
+_MASKS, _TRAINING, _EVALUATION, _PAIR_TRAINING, _PAIR_EVALUATION = range(5)
 
 
 class Seeds(NamedTuple):
-    """The two seeds that the masks of a block share, each below 2**31."""
+    """The two seeds that the masks of a block or pair share, each below 2**31."""
 
     training: int
     evaluation: int
@@ -67,9 +67,12 @@ def retraining_seeds(seed: int, kind: Kind, number: int) -> Seeds:
 
 
 @functools.lru_cache(maxsize=1024)
-def pair_training_seed(seed: int, pair: int) -> int:
-    """Return the training seed of a pair of complements, where each pair has its own."""
-    return _word(_sequence(seed, "design", pair, _PAIR))
+def pair_seeds(seed: int, pair: int) -> Seeds:
+    """Return the seeds of a pair of complements, where each pair has its own."""
+    return Seeds(
+        training=_word(_sequence(seed, "design", pair, _PAIR_TRAINING)),
+        evaluation=_word(_sequence(seed, "design", pair, _PAIR_EVALUATION)),
+    )
 
 
 def mask_generator(seed: int, number: int, kind: Kind = "design") -> np.random.Generator:

@@ -126,11 +126,11 @@ class Masking(StudyPart):
             its segments start, the first being 0.
         design: `foldover`, `balanced`, `bernoulli`, or `auto` to let the budget decide.
         keep_probability: Share of the segments that a mask keeps.
-        block_size: Masks that are evaluated with the same episodes and, as a rule, share a training
-            seed; filled in by the design when left out.
-        training_seeds: One training seed for each `block`, or for each `pair` of complements of a
-            fold-over block: then one block already shows what other seeds would do, at the price
-            of a noisier ranking.
+        block_size: Masks that, as a rule, share a training seed and are evaluated with the same
+            episodes; filled in by the design when left out.
+        training_seeds: One training seed, and the same episodes, for each `block`, or for each
+            `pair` of complements of a fold-over block: then one block already shows what other
+            seeds would do, at the price of a noisier ranking.
         frame_stack: Frames that one observation shows (4 in the paper's Atari games). A frame
             whose observation shows a masked one is left out, too.
     """

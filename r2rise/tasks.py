@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2rise.masks import make_design, stacked
-from r2rise.seeds import Kind, Seeds, pair_training_seed, retraining_seeds
+from r2rise.seeds import Kind, Seeds, pair_seeds, retraining_seeds
 from r2rise.study import Study
 
 Key = tuple[Kind, int, bytes, int, int, int]
@@ -86,7 +86,8 @@ def baseline_tasks(study: Study, n_segments: int, count: int) -> list[Task]:
 def design_tasks(study: Study, n_segments: int, indices: Iterable[int]) -> list[Task]:
     """Return the tasks of some masks of the design.
 
-    Those of a block share their seeds; with a training seed for each pair, their episodes only.
+    Those of a block share their seeds; with a training seed for each pair, those of a pair, since
+    what all pairs share the spread between them does not show, be it training or episodes.
     """
     design = make_design(study.masking, n_segments, study.seed)
     paired = study.masking.training_seeds == "pair"
@@ -95,9 +96,11 @@ def design_tasks(study: Study, n_segments: int, indices: Iterable[int]) -> list[
         some = wanted[start : start + _MASKS_AT_ONCE]
         packed = np.packbits(stacked(design, some), axis=1)
         for index, mask in zip(some, packed, strict=True):
-            seeds = retraining_seeds(study.seed, "design", index // design.block_size)
-            if paired:
-                seeds = seeds._replace(training=pair_training_seed(study.seed, index // 2))
+            seeds = (
+                pair_seeds(study.seed, index // 2)
+                if paired
+                else retraining_seeds(study.seed, "design", index // design.block_size)
+            )
             tasks.append(Task("design", index, mask.tobytes(), *seeds, amount=0))
     return tasks
 

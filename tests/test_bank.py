@@ -10,6 +10,8 @@ sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
 
 import bank_check
 import blocks
+import negligible_check
+import seeds_per_block
 import worlds_check
 
 WIDEST = {2: 1.6, 3: 1.3, 6: 1.2}
@@ -46,6 +48,29 @@ def test_the_table_of_the_method_is_the_benchmarks_result():
         assert row in method
 
 
+@pytest.mark.parametrize("benchmark", [negligible_check, seeds_per_block, worlds_check])
+def test_the_other_tables_are_their_benchmarks_results(benchmark):
+    known = json.loads(benchmark.RESULTS.read_text())
+    method = (Path(__file__).parent.parent / "docs" / "method.md").read_text()
+    rows = list(benchmark.table(known["worlds"] if benchmark is worlds_check else known))
+    assert rows
+    for row in rows:
+        assert row in method
+
+
+def test_nothing_decisive_is_called_negligible():
+    """What is kept of 42 studies; two sizes again, one of which withholds its verdicts."""
+    known = json.loads(negligible_check.RESULTS.read_text())
+    rows = [*known["sizes"], known["three_errors"]]
+    assert sum(row["n_decisive"] for row in rows) >= 300
+    assert all(row["called_negligible"] == 0 for row in rows)
+    assert known["three_errors"]["zeros_negligible"] >= known["three_errors"]["n_zeros"] / 2
+    for size in (negligible_check.Size(50, 128, "pair"), negligible_check.Size(200, 128)):
+        found = negligible_check.check(size, 2)
+        assert found.called_negligible == 0
+        assert found.called_helpful == (20 if size.training_seeds == "pair" else 0)
+
+
 def test_three_blocks_of_trained_policies():
     check_bank("cartpole-0", 3)
 
@@ -55,6 +80,14 @@ def test_three_blocks_of_trained_policies():
 @pytest.mark.parametrize("size", bank_check.SIZES)
 def test_every_case_of_the_bank(name, size):
     check_bank(name, size)
+
+
+@pytest.mark.slow
+def test_one_block_of_pairs_covers_other_seeds_and_episodes():
+    """At 10 epochs, where much hangs on both: 90 % where all pairs share their episodes."""
+    found = seeds_per_block.check("cartpole-0-short", 64, 30)
+    assert 0.93 <= found["coverage"] <= 0.98
+    assert found["128"] >= 0.8
 
 
 def check_world(name: str, n_blocks: int, n_studies: int) -> None:

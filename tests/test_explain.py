@@ -248,7 +248,7 @@ def test_some_failures_are_counted_shown_and_left_out(demonstrations, study, tmp
     raised = {r.index for r in failed if r.reason.startswith("ValueError: too few frames")}
     assert {r.reason for r in failed if r.index not in raised} <= {EMPTY_MASK}
     # what failed is tried again by the next run, as whole shards
-    shards = list(missing_shards(ledger, study_tasks(found.study, 8), 2))
+    shards = list(missing_shards(ledger, found.study, study_tasks(found.study, 8)))
     assert raised <= {task.index for shard in shards for task in shard.tasks}
     assert {shard.attempts for shard in shards} == {1}
 

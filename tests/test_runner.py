@@ -103,9 +103,9 @@ def test_nothing_missing_starts_no_engine(tmp_path):
 
 
 def test_shards_hold_one_kind_and_as_many_tasks_as_asked():
-    study = resolved(masking={"design": "foldover", "block_size": 16})
+    study = resolved(masking={"design": "foldover", "block_size": 16}, execution={"shard_size": 4})
     ledger = Ledger(LedgerHeader({}, (30, 30), D))
-    shards = list(missing_shards(ledger, study_tasks(study, D), 4))
+    shards = list(missing_shards(ledger, study, study_tasks(study, D)))
     assert [(shard.tasks[0].kind, len(shard.tasks)) for shard in shards] == [
         ("random_policy", 1), ("baseline", 2), *[("design", 4)] * 16
     ]  # fmt: skip
@@ -132,13 +132,14 @@ def test_what_failed_is_tried_again_as_a_whole_shard(tmp_path):
 
 
 def test_a_mask_that_keeps_nothing_is_not_tried_again():
-    nothing = crossed_tasks("certify", resolved(), [[np.zeros(D, bool)]])
+    study = resolved()
+    nothing = crossed_tasks("certify", study, [[np.zeros(D, bool)]])
     ledger = Ledger(LedgerHeader({}, (30, 30), D), [Record.failed(nothing[0], EMPTY_MASK)])
-    assert list(missing_shards(ledger, nothing, 2)) == []
+    assert list(missing_shards(ledger, study, nothing)) == []
     assert not to_retry(ledger.get(nothing[0]))
     other = dataclasses.replace(ledger.get(nothing[0]), reason="ValueError: no way", attempts=4)
     ledger.add([other])
-    (shard,) = missing_shards(ledger, nothing, 2)
+    (shard,) = missing_shards(ledger, study, nothing)
     assert shard.attempts == 4
 
 
@@ -150,7 +151,7 @@ def test_enough_ends_the_work_after_the_shard_that_suffices():
         assert len(records) == len(work.ledger) == 6
         assert engine.closed
         # what was in flight is asked for again by the next run
-        assert len(list(missing_shards(work.ledger, tasks, 2))) == 7
+        assert len(list(missing_shards(work.ledger, study, tasks))) == 7
 
 
 def test_enough_before_the_first_shard_starts_nothing():

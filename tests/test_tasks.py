@@ -44,6 +44,22 @@ def test_masks_of_a_block_share_their_seeds_and_blocks_do_not():
     assert len({task.seeds for task in tasks}) == 3
 
 
+def test_pairs_of_complements_share_their_seeds_and_no_others_do():
+    """The episodes, too: what all pairs share the spread between them does not show."""
+    paired = worth.changed(
+        STUDY, masking={"design": "foldover", "block_size": 16, "training_seeds": "pair"}
+    )
+    tasks = design_tasks(paired, D, range(48))
+    for first, second in zip(tasks[::2], tasks[1::2], strict=True):
+        assert first.seeds == second.seeds
+        assert (first.mask(D) == ~second.mask(D)).all()
+    assert len({task.training_seed for task in tasks}) == 24
+    assert len({task.evaluation_seed for task in tasks}) == 24
+    of_blocks = {seeds for b in range(24) for seeds in retraining_seeds(5, "design", b)}
+    assert not of_blocks & {seed for task in tasks for seed in task.seeds}
+    assert [task.key for task in design_tasks(paired, D, [7, 30])] == [tasks[7].key, tasks[30].key]
+
+
 def test_a_task_of_the_design_is_the_same_whoever_asks_for_it():
     whole = {task.index: task.key for task in design_tasks(STUDY, D, range(48))}
     assert [task.key for task in design_tasks(STUDY, D, [33, 2, 40])] == [

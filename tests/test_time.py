@@ -170,10 +170,10 @@ def test_a_block_that_is_cut_off_is_a_sample_of_its_rows():
     study = resolved(masking={"design": "foldover", "block_size": 1024})
     tasks = design_tasks(study, n_segments, range(2048))
     shards = [tuple(tasks[start : start + 2]) for start in range(0, 2048, 2)]
-    mixed = list(in_mixed_order(shards))
+    mixed = list(in_mixed_order(shards, 1024))
     assert {shard[0].index for shard in mixed[:512]} == set(range(0, 1024, 2))
     assert sorted(shard[0].index for shard in mixed) == [shard[0].index for shard in shards]
-    assert mixed == list(in_mixed_order(shards))
+    assert mixed == list(in_mixed_order(shards, 1024))
 
     def told_apart(some) -> int:
         columns = np.array([shard[0].mask(n_segments) for shard in some]).T

@@ -148,8 +148,7 @@ def _shards(wanted: Sequence[Wanted]) -> Iterator[tuple[Shard, _Submitted]]:
         tally = Tally(runner.study, tasks, runner.ledger)
         tried = (runner.ledger.get(task) for task in tasks if task.key in runner.tried)
         tally.add([record for record in tried if record is not None])
-        size = runner.study.execution.shard_size or 1
-        for shard in missing_shards(runner.ledger, tasks, size):
+        for shard in missing_shards(runner.ledger, runner.study, tasks):
             keys = {(runner.part, task.key) for task in shard.tasks if runner.lacks(task)}
             if not keys <= begun:
                 begun |= keys
