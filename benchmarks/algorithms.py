@@ -21,11 +21,11 @@ from planted import FAST_PPO, ROUNDS, SHORT_SQIL
 
 import r2rise
 from r2rise import Demonstrations, Segment, Study
+from r2rise.design.tasks import Task, baseline_tasks
 from r2rise.errors import EnvironmentMismatch
-from r2rise.ledger import Record
-from r2rise.resolution import resolve
-from r2rise.retraining import Retrainer, keep_going
-from r2rise.tasks import Task, baseline_tasks
+from r2rise.ledger.ledger import Record
+from r2rise.run.resolve import resolve
+from r2rise.run.retraining import Retrainer, keep_going
 from r2rise_envs.planted import planted
 
 HERE = Path(__file__).parent

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from scipy.stats import binom, spearmanr
 
 from r2rise import Study
-from r2rise.estimators import estimate
-from r2rise.map_parts import AllFrames, Baseline, RandomPolicy, Verdicts
-from r2rise.quality import reliability
-from r2rise.verdicts import judge
+from r2rise.statistics.estimators import estimate
+from r2rise.statistics.reliability import reliability
+from r2rise.statistics.summaries import AllFrames, Baseline, RandomPolicy, Verdicts
+from r2rise.statistics.verdicts import judge
 
 RESULTS = Path(__file__).parent / "results" / "bank_check.json"
 SIZES = (2, 3, 6)

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from real_answers import cut
 
 from r2rise import Demonstrations, Study
-from r2rise.baselines import baseline
-from r2rise.estimators import MaskedReturns
-from r2rise.resolution import resolve
-from r2rise.runner import Runner
-from r2rise.segments import Segments
-from r2rise.tasks import baseline_tasks, design_tasks
+from r2rise.data.segments import Segments
+from r2rise.design.tasks import baseline_tasks, design_tasks
+from r2rise.run.resolve import resolve
+from r2rise.run.runner import Runner
+from r2rise.statistics.baselines import baseline
+from r2rise.statistics.estimators import MaskedReturns
 
 DATA = Path(__file__).parent / "data"
 

@@ -32,9 +32,9 @@ from simulation import SimulatedEngine
 
 import r2rise
 from r2rise import Certificate, Demonstrations, ImportanceMap, Study
-from r2rise.certification import REPETITIONS
-from r2rise.directions import FEWEST_LEVELS
-from r2rise.tasks import Task
+from r2rise.ask.certify import REPETITIONS
+from r2rise.design.tasks import Task
+from r2rise.statistics.directions import FEWEST_LEVELS
 
 Floats = NDArray[np.float64]
 

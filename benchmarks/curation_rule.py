@@ -18,8 +18,8 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from r2rise.curation_rule import Curves, Judgement, Outcome, judge_curation
-from r2rise.significance import quantile
+from r2rise.statistics.curation_rule import Curves, Judgement, Outcome, judge_curation
+from r2rise.statistics.significance import quantile
 
 Floats = NDArray[np.float64]
 

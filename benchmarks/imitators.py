@@ -22,11 +22,11 @@ from threadpoolctl import threadpool_limits
 
 from r2rise import Demonstrations
 from r2rise.algorithms import Policy, check_algorithm, make_algorithm
+from r2rise.design.seeds import seeded_globals
 from r2rise.environments import Environment
 from r2rise.evaluation import evaluate
-from r2rise.retraining import keep_going
-from r2rise.seeds import seeded_globals
-from r2rise.study_parts import AlgorithmSpec, EnvironmentSpec, Evaluation
+from r2rise.run.retraining import keep_going
+from r2rise.study.parts import AlgorithmSpec, EnvironmentSpec, Evaluation
 
 DATA = Path(__file__).parent / "data"
 

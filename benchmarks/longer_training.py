@@ -23,8 +23,8 @@ from real_answers import cut
 import r2rise
 from r2rise import Curation, Demonstrations, ImportanceMap, Study
 from r2rise.algorithms import amount_of
-from r2rise.runner import Runner
-from r2rise.tasks import path_tasks
+from r2rise.design.tasks import path_tasks
+from r2rise.run.runner import Runner
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "longer_training.json"

@@ -26,12 +26,12 @@ from peers_page import write_page
 
 import r2rise
 from r2rise import Study
-from r2rise.estimators import MaskedReturns, estimate
-from r2rise.mapping import versions
-from r2rise.masks import foldover_block_size
-from r2rise.seeds import retraining_seeds
-from r2rise.study_parts import EstimatorName
-from r2rise.tasks import design_tasks
+from r2rise.ask.map import versions
+from r2rise.design.masks import foldover_block_size
+from r2rise.design.seeds import retraining_seeds
+from r2rise.design.tasks import design_tasks
+from r2rise.statistics.estimators import MaskedReturns, estimate
+from r2rise.study.parts import EstimatorName
 
 Floats = NDArray[np.float64]
 Peers = dict[str, Peer]

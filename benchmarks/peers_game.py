@@ -6,10 +6,10 @@ import blocks
 import numpy as np
 from numpy.typing import NDArray
 
-from r2rise.resolution import resolve
-from r2rise.retraining import Retrainer, Shard, keep_going
-from r2rise.seeds import Seeds
-from r2rise.tasks import Task, baseline_tasks, pack_mask
+from r2rise.design.seeds import Seeds
+from r2rise.design.tasks import Task, baseline_tasks, pack_mask
+from r2rise.run.resolve import resolve
+from r2rise.run.retraining import Retrainer, Shard, keep_going
 
 Floats = NDArray[np.float64]
 Masks = NDArray[np.bool_]

@@ -23,10 +23,10 @@ from r2rise import Demonstrations, Study, explain
 from r2rise.algorithms.base import Progress
 from r2rise.algorithms.bc import BC
 from r2rise.algorithms.bc.settings import BCSettings
-from r2rise.demonstrations import Transitions
+from r2rise.ask.map import versions
+from r2rise.data.transitions import Transitions
 from r2rise.environments import Environment
-from r2rise.mapping import versions
-from r2rise.retraining import keep_going
+from r2rise.run.retraining import keep_going
 
 HERE = Path(__file__).parent
 RESULT = HERE / "results" / "scaling.json"

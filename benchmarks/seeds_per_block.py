@@ -20,12 +20,12 @@ from bank_check import NAMES, Floats, effects
 from scipy.stats import spearmanr
 from scipy.stats import t as student
 
-from r2rise.estimators import Estimate, MaskedReturns, estimate
-from r2rise.resolution import resolve
-from r2rise.runner import Runner
-from r2rise.seeds import pair_seeds
-from r2rise.segments import Segments
-from r2rise.tasks import Task, design_tasks
+from r2rise.data.segments import Segments
+from r2rise.design.seeds import pair_seeds
+from r2rise.design.tasks import Task, design_tasks
+from r2rise.run.resolve import resolve
+from r2rise.run.runner import Runner
+from r2rise.statistics.estimators import Estimate, MaskedReturns, estimate
 
 RESULTS = Path(__file__).parent / "results" / "seeds_per_block.json"
 BLOCK = 128

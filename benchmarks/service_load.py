@@ -26,10 +26,10 @@ import numpy as np
 import psutil
 
 from r2rise import Demonstrations, Study, explain
-from r2rise.ledger import Record
-from r2rise.mapping import versions
-from r2rise.resolution import resolve
-from r2rise.tasks import study_tasks
+from r2rise.ask.map import versions
+from r2rise.design.tasks import study_tasks
+from r2rise.ledger.ledger import Record
+from r2rise.run.resolve import resolve
 from r2rise_service import Client
 from r2rise_service.keys import digest_of, new_secret
 from r2rise_service.storage import NewDataset, NewJob, Store

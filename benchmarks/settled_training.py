@@ -26,9 +26,9 @@ from real_answers import cut
 
 import r2rise
 from r2rise import Demonstrations, Study
-from r2rise.resolution import resolve
-from r2rise.retraining import Retrainer, Shard, keep_going
-from r2rise.tasks import baseline_tasks
+from r2rise.design.tasks import baseline_tasks
+from r2rise.run.resolve import resolve
+from r2rise.run.retraining import Retrainer, Shard, keep_going
 
 RESULTS = Path(__file__).parent / "results" / "settled_training.json"
 VARIANTS: dict[str, dict[str, Any]] = {

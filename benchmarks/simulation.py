@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2rise import Demonstrations, Study
-from r2rise.ledger import Record
-from r2rise.retraining import Shard
-from r2rise.tasks import Task
+from r2rise.design.tasks import Task
+from r2rise.ledger.ledger import Record
+from r2rise.run.retraining import Shard
 
 Floats = NDArray[np.float64]
 

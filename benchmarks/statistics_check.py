@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from scipy.stats import t as student_t
 
-from r2rise.estimators import MaskedReturns, estimate
-from r2rise.masks import make_design, stacked
-from r2rise.quality import equal_importance_p, reliability
-from r2rise.study_parts import EstimatorName, Masking
+from r2rise.design.masks import make_design, stacked
+from r2rise.statistics.equal_importance import equal_importance_p
+from r2rise.statistics.estimators import MaskedReturns, estimate
+from r2rise.statistics.reliability import reliability
+from r2rise.study.parts import EstimatorName, Masking
 
 Floats = NDArray[np.float64]
 

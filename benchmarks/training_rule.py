@@ -20,10 +20,10 @@ from scipy.stats import gamma, norm
 from scipy.stats import t as student_t
 
 from r2rise import Demonstrations, Study
-from r2rise.resolution import resolve
-from r2rise.retraining import Retrainer, keep_going
-from r2rise.tasks import baseline_tasks
-from r2rise.training_rule import Choice, Finding, choose_amount
+from r2rise.design.tasks import baseline_tasks
+from r2rise.run.resolve import resolve
+from r2rise.run.retraining import Retrainer, keep_going
+from r2rise.statistics.training_rule import Choice, Finding, choose_amount
 
 Floats = NDArray[np.float64]
 Rule = Callable[[Floats, float], Choice]

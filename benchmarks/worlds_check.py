@@ -21,11 +21,11 @@ from scipy.special import expit
 from scipy.stats import spearmanr
 
 from r2rise import Study
-from r2rise.estimators import Estimate, MaskedReturns, estimate
-from r2rise.masks import foldover_block_size, make_design, stacked
-from r2rise.quality import reliability
-from r2rise.study_parts import EstimatorName, Masking
-from r2rise.verdicts import judge
+from r2rise.design.masks import foldover_block_size, make_design, stacked
+from r2rise.statistics.estimators import Estimate, MaskedReturns, estimate
+from r2rise.statistics.reliability import reliability
+from r2rise.statistics.verdicts import judge
+from r2rise.study.parts import EstimatorName, Masking
 
 RESULTS = Path(__file__).parent / "results" / "worlds_check.json"
 SIZES = (2, 3, 6)

@@ -7,109 +7,82 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from r2rise.certificate import Certificate
-    from r2rise.certification import certify
-    from r2rise.checking_training import check_training
-    from r2rise.comparison import Comparison, compare
-    from r2rise.curating import curate
-    from r2rise.curation import Curation
-    from r2rise.demonstrations import Demonstrations, Transitions
-    from r2rise.engines import Engine
-    from r2rise.errors import R2RiseError
-    from r2rise.explaining import explain
-    from r2rise.importance import ImportanceMap
-    from r2rise.ledger import Ledger
-    from r2rise.mapping import importance_map
-    from r2rise.planning import Plan, plan
-    from r2rise.recording import Recording, record
-    from r2rise.runner import Progress
-    from r2rise.segments import Segment, Segments
-    from r2rise.study import Study
-    from r2rise.study_parts import (
-        Budget,
-        Evaluation,
-        Execution,
-        Masking,
-        Until,
-        VerdictRule,
-    )
-    from r2rise.training_check import TrainingCheck
-    from r2rise.training_parts import Training
-    from r2rise.transfer_matrix import Transfer
-    from r2rise.transferring import transfer
-
-__all__ = [
-    "Budget",
-    "Certificate",
-    "Comparison",
-    "Curation",
-    "Demonstrations",
-    "Engine",
-    "Evaluation",
-    "Execution",
-    "ImportanceMap",
-    "Ledger",
-    "Masking",
-    "Plan",
-    "Progress",
-    "R2RiseError",
-    "Recording",
-    "Segment",
-    "Segments",
-    "Study",
-    "Training",
-    "TrainingCheck",
-    "Transfer",
-    "Transitions",
-    "Until",
-    "VerdictRule",
-    "certify",
-    "check_training",
-    "compare",
-    "curate",
-    "explain",
-    "importance_map",
-    "plan",
-    "record",
-    "transfer",
-]
+    from r2rise.ask.certify import certify as certify
+    from r2rise.ask.check_training import check_training as check_training
+    from r2rise.ask.compare import compare as compare
+    from r2rise.ask.curate import curate as curate
+    from r2rise.ask.experts import train_expert as train_expert
+    from r2rise.ask.explain import explain as explain
+    from r2rise.ask.map import importance_map as importance_map
+    from r2rise.ask.plan import plan as plan
+    from r2rise.ask.record import Recording as Recording
+    from r2rise.ask.record import record as record
+    from r2rise.ask.transfer import transfer as transfer
+    from r2rise.data.demonstrations import Demonstrations as Demonstrations
+    from r2rise.data.segments import Segment as Segment
+    from r2rise.data.segments import Segments as Segments
+    from r2rise.data.transitions import Transitions as Transitions
+    from r2rise.errors import R2RiseError as R2RiseError
+    from r2rise.ledger.ledger import Ledger as Ledger
+    from r2rise.report.report import write_report as write_report
+    from r2rise.results.certificate import Certificate as Certificate
+    from r2rise.results.comparison import Comparison as Comparison
+    from r2rise.results.curation import Curation as Curation
+    from r2rise.results.importance_map import ImportanceMap as ImportanceMap
+    from r2rise.results.plan import Plan as Plan
+    from r2rise.results.training_check import TrainingCheck as TrainingCheck
+    from r2rise.results.transfer import Transfer as Transfer
+    from r2rise.run.engines import Engine as Engine
+    from r2rise.run.runner import Progress as Progress
+    from r2rise.study.parts import Budget as Budget
+    from r2rise.study.parts import Evaluation as Evaluation
+    from r2rise.study.parts import Execution as Execution
+    from r2rise.study.parts import Masking as Masking
+    from r2rise.study.parts import Until as Until
+    from r2rise.study.parts import VerdictRule as VerdictRule
+    from r2rise.study.study import Study as Study
+    from r2rise.study.training import Training as Training
 
 _HOMES = {
-    "Budget": "study_parts",
-    "Certificate": "certificate",
-    "Comparison": "comparison",
-    "Curation": "curation",
-    "Demonstrations": "demonstrations",
-    "Engine": "engines",
-    "Evaluation": "study_parts",
-    "Execution": "study_parts",
-    "ImportanceMap": "importance",
-    "Ledger": "ledger",
-    "Masking": "study_parts",
-    "Plan": "planning",
-    "Progress": "runner",
+    "Budget": "study.parts",
+    "Certificate": "results.certificate",
+    "Comparison": "results.comparison",
+    "Curation": "results.curation",
+    "Demonstrations": "data.demonstrations",
+    "Engine": "run.engines",
+    "Evaluation": "study.parts",
+    "Execution": "study.parts",
+    "ImportanceMap": "results.importance_map",
+    "Ledger": "ledger.ledger",
+    "Masking": "study.parts",
+    "Plan": "results.plan",
+    "Progress": "run.runner",
     "R2RiseError": "errors",
-    "Recording": "recording",
-    "Segment": "segments",
-    "Segments": "segments",
-    "Study": "study",
-    "Training": "training_parts",
-    "TrainingCheck": "training_check",
-    "Transfer": "transfer_matrix",
-    "Transitions": "demonstrations",
-    "Until": "study_parts",
-    "VerdictRule": "study_parts",
-    "certify": "certification",
-    "check_training": "checking_training",
-    "compare": "comparison",
-    "curate": "curating",
-    "explain": "explaining",
-    "importance_map": "mapping",
-    "plan": "planning",
-    "record": "recording",
-    "transfer": "transferring",
+    "Recording": "ask.record",
+    "Segment": "data.segments",
+    "Segments": "data.segments",
+    "Study": "study.study",
+    "Training": "study.training",
+    "TrainingCheck": "results.training_check",
+    "Transfer": "results.transfer",
+    "Transitions": "data.transitions",
+    "Until": "study.parts",
+    "VerdictRule": "study.parts",
+    "certify": "ask.certify",
+    "check_training": "ask.check_training",
+    "compare": "ask.compare",
+    "curate": "ask.curate",
+    "explain": "ask.explain",
+    "importance_map": "ask.map",
+    "plan": "ask.plan",
+    "record": "ask.record",
+    "train_expert": "ask.experts",
+    "transfer": "ask.transfer",
+    "write_report": "report.report",
 }
-"""The module of each name."""
+"""The module of each public name."""
+
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

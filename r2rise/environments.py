@@ -14,7 +14,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from r2rise.demonstrations import Demonstrations
+from r2rise.data.demonstrations import Demonstrations
 from r2rise.errors import (
     EnvironmentMismatch,
     MissingExtra,
@@ -22,8 +22,8 @@ from r2rise.errors import (
     UnknownName,
     suggestion,
 )
-from r2rise.identity import identity_of
-from r2rise.study_parts import EnvironmentSpec
+from r2rise.study.identity import identity_of
+from r2rise.study.parts import EnvironmentSpec
 
 DEFAULT_MAX_STEPS = 10_000
 """Steps after which an episode is cut where neither study nor environment say so."""

@@ -21,6 +21,7 @@ Each text says what was expected, what came, and what to do.
 """
 
 import difflib
+import importlib.util
 from collections.abc import Iterable
 
 
@@ -109,3 +110,13 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     if close:
         return f"Did you mean {close[0]!r}?"
     return f"Known: {', '.join(names) or 'none'}."
+
+
+def require(module: str, purpose: str, extra: str) -> None:
+    """Check that an optional package is installed.
+
+    Raises:
+        MissingExtra: With the line that installs it.
+    """
+    if importlib.util.find_spec(module) is None:
+        raise MissingExtra(purpose, extra)

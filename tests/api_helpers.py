@@ -8,10 +8,10 @@ from pathlib import Path
 from starlette.testclient import TestClient
 
 from r2rise import Demonstrations, Study
-from r2rise.resolution import resolve
-from r2rise.retraining import unpack_retrainer
-from r2rise.runner import Runner
-from r2rise.tasks import study_tasks
+from r2rise.design.tasks import study_tasks
+from r2rise.run.resolve import resolve
+from r2rise.run.retraining import unpack_retrainer
+from r2rise.run.runner import Runner
 from r2rise_service.api.app import create_app
 from r2rise_service.models import JobInfo
 from r2rise_service.queue.admission import admitted

@@ -26,9 +26,10 @@ from r2rise import (
     TrainingCheck,
     Transfer,
 )
-from r2rise.edits import Edits
-from r2rise.planning import Plan, plan
-from r2rise.results import Result
+from r2rise.ask.plan import plan
+from r2rise.results.edits import Edits
+from r2rise.results.plan import Plan
+from r2rise.results.result import Result
 
 TESTS = Path(__file__).parent
 FIXED = {

@@ -5,10 +5,10 @@ import pickle
 import numpy as np
 
 from r2rise.algorithms import check_algorithm, make_algorithm
+from r2rise.design.seeds import seeded_globals
 from r2rise.environments import Environment
-from r2rise.retraining import keep_going
-from r2rise.seeds import seeded_globals
-from r2rise.study_parts import AlgorithmSpec
+from r2rise.run.retraining import keep_going
+from r2rise.study.parts import AlgorithmSpec
 
 ADVERSARIAL = {
     "total_steps": 64,

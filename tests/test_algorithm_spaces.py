@@ -11,7 +11,7 @@ from r2rise import Demonstrations, Study
 from r2rise.algorithms import TrainsMany, algorithm_names, make_algorithm
 from r2rise.environments import Environment
 from r2rise.errors import EnvironmentMismatch
-from r2rise.resolution import resolve
+from r2rise.run.resolve import resolve
 
 OBSERVATIONS = {
     "vectors": spaces.Box(-1, 1, (3,), np.float32),

@@ -18,14 +18,14 @@ from r2rise import Demonstrations, Study
 from r2rise.algorithms import algorithm_names, make_algorithm, uses_next_obs
 from r2rise.algorithms.batch_order import epoch_batches, epoch_order
 from r2rise.algorithms.registry import _installed
+from r2rise.design.seeds import seeded_globals
+from r2rise.design.tasks import pack_mask
 from r2rise.environments import Environment
 from r2rise.errors import Canceled, StudyError, UnknownName
-from r2rise.ledger import EMPTY_MASK
-from r2rise.resolution import resolve
-from r2rise.retraining import Retrainer, Shard, keep_going
-from r2rise.seeds import seeded_globals
-from r2rise.study_parts import EnvironmentSpec
-from r2rise.tasks import pack_mask
+from r2rise.ledger.ledger import EMPTY_MASK
+from r2rise.run.resolve import resolve
+from r2rise.run.retraining import Retrainer, Shard, keep_going
+from r2rise.study.parts import EnvironmentSpec
 
 CARTPOLE = Path(__file__).parent.parent / "examples" / "cartpole.npz"
 

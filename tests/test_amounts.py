@@ -28,10 +28,10 @@ from r2rise.algorithms.bc.schedule import Schedule
 from r2rise.algorithms.bc.settings import BCSettings
 from r2rise.algorithms.bco import BCO
 from r2rise.algorithms.bco.settings import BCOSettings
+from r2rise.design.seeds import seeded_globals
 from r2rise.errors import StudyError
-from r2rise.retraining import keep_going
-from r2rise.seeds import seeded_globals
-from r2rise.study_parts import AlgorithmSpec
+from r2rise.run.retraining import keep_going
+from r2rise.study.parts import AlgorithmSpec
 
 SEED = 5
 CLONERS = ["bc", "bco", pytest.param("imitation-bc", marks=pytest.mark.imitation)]

@@ -6,7 +6,7 @@ import pytest
 from api_helpers import STUDY, URL, cartpole, running
 
 from r2rise import Study
-from r2rise.resolution import resolve
+from r2rise.run.resolve import resolve
 from r2rise_service.models import JobInfo
 
 

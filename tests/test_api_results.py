@@ -11,8 +11,8 @@ from api_helpers import cartpole, records, running
 
 import r2rise
 from r2rise import ImportanceMap, importance_map
-from r2rise.ledger import Ledger, LedgerHeader
-from r2rise.stopping import ended
+from r2rise.ledger.ledger import Ledger, LedgerHeader
+from r2rise.statistics.stopping import ended
 from r2rise_service.api.events import News, rendered, stream, thinned
 from r2rise_service.api.importance import accepted
 from r2rise_service.api.maps import Once

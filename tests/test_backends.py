@@ -17,8 +17,8 @@ from r2rise.errors import StudyError
 from r2rise.evaluation import equations, evaluate, evaluate_many, resolve_backend
 from r2rise.evaluation.backends import open_episodes
 from r2rise.evaluation.dynamics import DYNAMICS
-from r2rise.retraining import keep_going
-from r2rise.study_parts import EnvironmentSpec, Evaluation
+from r2rise.run.retraining import keep_going
+from r2rise.study.parts import EnvironmentSpec, Evaluation
 
 BACKENDS = ("gymnasium", "batched")
 

@@ -15,7 +15,7 @@ from r2rise.algorithms.bc.settings import BCSettings
 from r2rise.algorithms.bc.stacked import Trainer
 from r2rise.algorithms.bc.training import train_networks
 from r2rise.errors import StudyError
-from r2rise.retraining import keep_going
+from r2rise.run.retraining import keep_going
 
 SEED = 5
 N_FRAMES = 300

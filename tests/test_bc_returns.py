@@ -10,8 +10,8 @@ from scipy.stats import ks_2samp
 
 import r2rise
 from r2rise import Demonstrations, Study
-from r2rise.resolution import resolve
-from r2rise.retraining import Retrainer, keep_going
+from r2rise.run.resolve import resolve
+from r2rise.run.retraining import Retrainer, keep_going
 
 EXCERPT = Path(__file__).parent.parent / "examples" / "cartpole.npz"
 N_SEEDS = 64

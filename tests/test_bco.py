@@ -14,12 +14,12 @@ from r2rise.algorithms.bc.settings import BCSettings
 from r2rise.algorithms.bco import BCO, cloning
 from r2rise.algorithms.bco.interaction import Interaction
 from r2rise.algorithms.bco.settings import BCOSettings
+from r2rise.design.seeds import seeded_globals
 from r2rise.environments import Environment
 from r2rise.errors import Canceled, EnvironmentMismatch
-from r2rise.resolution import resolve
-from r2rise.retraining import Retrainer, keep_going
-from r2rise.seeds import seeded_globals
-from r2rise.study_parts import EnvironmentSpec
+from r2rise.run.resolve import resolve
+from r2rise.run.retraining import Retrainer, keep_going
+from r2rise.study.parts import EnvironmentSpec
 
 PENDULUM = Path(__file__).parent.parent / "benchmarks" / "data" / "pendulum.npz"
 SEED, LENGTH, N_DEMOS = 5, 20, 6

@@ -9,9 +9,9 @@ from test_luck import p_by_hand
 
 import r2rise
 from r2rise import ImportanceMap, Ledger
-from r2rise.certification import FAIL_SHARE, LUCK_LEVEL, _plan
-from r2rise.segments import Segments
-from r2rise.selection import Ranking
+from r2rise.ask.certify import FAIL_SHARE, LUCK_LEVEL, _plan
+from r2rise.data.segments import Segments
+from r2rise.results.selection import Ranking
 
 WORTH = (5.0, -3.0, 1.0, 2.5, 6.0, -1.0, 0.5, -2.0, 4.0, 3.0)
 D = len(WORTH)

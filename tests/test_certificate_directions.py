@@ -15,8 +15,8 @@ from test_intervals import check
 
 import r2rise
 from r2rise import Certificate
-from r2rise.certificate import WHAT_IT_MEASURES
-from r2rise.directions import (
+from r2rise.results.certificate import WHAT_IT_MEASURES
+from r2rise.statistics.directions import (
     HALF_LUCK_LEVEL,
     Difference,
     Differences,
@@ -25,9 +25,9 @@ from r2rise.directions import (
     most_by_luck,
     percentages,
 )
-from r2rise.intervals import MeanInterval
-from r2rise.luck import half_luck_p
-from r2rise.significance import holm
+from r2rise.statistics.intervals import MeanInterval
+from r2rise.statistics.luck import half_luck_p
+from r2rise.statistics.significance import holm
 
 DATA = Path(__file__).parent / "data"
 KEEP = np.array([0.1, 0.3, 0.5, 0.7, 0.9])

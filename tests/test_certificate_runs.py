@@ -9,8 +9,8 @@ from test_runner import Backwards
 
 import r2rise
 from r2rise import Certificate, ImportanceMap, Ledger
+from r2rise.design.seeds import retraining_seeds
 from r2rise.errors import NotReady, StudyError
-from r2rise.seeds import retraining_seeds
 
 
 @pytest.fixture(scope="module")

@@ -10,13 +10,13 @@ from learning import CURVES, LEAST, study
 import r2rise
 from r2rise import Demonstrations, Ledger, Plan, Study, TrainingCheck
 from r2rise.algorithms import amount_of
-from r2rise.engines import InlineEngine
+from r2rise.design.tasks import Task
 from r2rise.errors import LedgerError, NotReady, StudyError
-from r2rise.ledger import Record
-from r2rise.resolution import resolve
-from r2rise.retraining import Retrainer, Shard, keep_going
-from r2rise.study_parts import AlgorithmSpec
-from r2rise.tasks import Task
+from r2rise.ledger.ledger import Record
+from r2rise.run.engines import InlineEngine
+from r2rise.run.resolve import resolve
+from r2rise.run.retraining import Retrainer, Shard, keep_going
+from r2rise.study.parts import AlgorithmSpec
 
 CARTPOLE = Demonstrations.load(Path(__file__).parent.parent / "examples" / "cartpole.npz")
 DEMOS = worth.demonstrations(8)

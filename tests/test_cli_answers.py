@@ -12,8 +12,8 @@ from test_cli import run
 
 import r2rise
 from r2rise import Certificate, Comparison, Curation, Demonstrations, Ledger, Transfer
-from r2rise.certification import REPETITIONS
-from r2rise.edits import Edits
+from r2rise.ask.certify import REPETITIONS
+from r2rise.results.edits import Edits
 
 
 class Small(toys.OneStep):

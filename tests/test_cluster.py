@@ -12,9 +12,9 @@ from clusters import SchedulerProcess, WorkerProcesses, certificate
 from test_reconciler import Bench, slow, without_times
 
 import r2rise
-from r2rise.engines.cluster import Scheduler
-from r2rise.engines.pool import GRACE_SECONDS, DaskPool
 from r2rise.errors import InputError
+from r2rise.run.engines.cluster import Scheduler
+from r2rise.run.engines.pool import GRACE_SECONDS, DaskPool
 
 OURS = toys.demonstrations()
 

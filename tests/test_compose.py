@@ -8,7 +8,7 @@ import pytest
 from deployment import ROOT, argv, check_command, compose, environment, last, make_secrets
 from jsonschema import Draft202012Validator
 
-from r2rise.engines.pool import DEATHS_ALLOWED, ISOLATED_TRIES
+from r2rise.run.engines.pool import DEATHS_ALLOWED, ISOLATED_TRIES
 from r2rise_service.keys import PREFIX
 from r2rise_service.settings import Settings
 

@@ -8,9 +8,9 @@ from test_runner import Backwards
 
 import r2rise
 from r2rise import ImportanceMap, Ledger
-from r2rise.curating import CHOOSING_REPETITIONS, CONFIRMING_SEEDS, drop_sizes
-from r2rise.curation import Curation
+from r2rise.ask.curate import CHOOSING_REPETITIONS, CONFIRMING_SEEDS, drop_sizes
 from r2rise.errors import DemonstrationsError, MapError, NotReady, StudyError
+from r2rise.results.curation import Curation
 
 WORTH = (5.0, -3.0, 1.0, 2.5, 6.0, -1.0, 0.5, -2.0, 4.0, 3.0)
 D = len(WORTH)

@@ -7,7 +7,7 @@ from learning import CURVES, study
 
 import r2rise
 from r2rise import Curation, Demonstrations, Ledger
-from r2rise.curating import (
+from r2rise.ask.curate import (
     AMOUNT_SEEDS,
     MOST_TRAINING,
     REPORTED_SEEDS,
@@ -15,7 +15,7 @@ from r2rise.curating import (
     most_judged,
 )
 from r2rise.errors import NotReady
-from r2rise.study_parts import AlgorithmSpec
+from r2rise.study.parts import AlgorithmSpec
 
 DEMOS = worth.demonstrations(8)
 N_FRAMES = DEMOS.n_frames

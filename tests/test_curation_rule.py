@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from r2rise.curation_rule import (
+from r2rise.errors import NotReady
+from r2rise.statistics.curation_rule import (
     Curves,
     Judgement,
     amounts_for_random_drops,
     judge_curation,
 )
-from r2rise.errors import NotReady
 
 sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
 

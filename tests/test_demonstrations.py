@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from r2rise import Demonstrations, Masking, Segment
 from r2rise.errors import DemonstrationsError
-from r2rise.formats import npz
 
 
 def ragged(lengths=(3, 1, 4), dtype=np.float32) -> Demonstrations:
@@ -112,7 +111,7 @@ def test_saved_and_loaded_are_equal(tmp_path):
 
 
 def test_large_files_are_memory_mapped(tmp_path, monkeypatch):
-    monkeypatch.setattr(npz, "MEMORY_MAP_BYTES", 10)
+    monkeypatch.setattr("r2rise.data.demonstrations.MEMORY_MAP_BYTES", 10)
     ours = ragged()
     ours.save(tmp_path / "a.npz")
     again = Demonstrations.load(tmp_path / "a.npz")

@@ -20,9 +20,9 @@ from r2rise.algorithms.divergence import divergence
 from r2rise.environments import Environment
 from r2rise.errors import Diverged, EnvironmentMismatch, InputError, StudyFailed
 from r2rise.evaluation import evaluate, evaluate_many
-from r2rise.resolution import resolve
-from r2rise.retraining import Retrainer, keep_going
-from r2rise.study_parts import EnvironmentSpec, Evaluation
+from r2rise.run.resolve import resolve
+from r2rise.run.retraining import Retrainer, keep_going
+from r2rise.study.parts import EnvironmentSpec, Evaluation
 
 ROOT = Path(__file__).parent.parent
 N, BAD = 32, 11

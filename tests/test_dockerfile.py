@@ -123,7 +123,7 @@ def test_the_wheel_has_every_file_of_the_packages(wheel):
     for name in found:
         package = next(package for package in PACKAGES if name.startswith(f"{package}/"))
         assert name.replace(package, PACKAGES[package], 1) in inside, name
-    assert fnmatch.filter(inside, "r2rise/templates/*.j2")
+    assert fnmatch.filter(inside, "r2rise/report/*.j2")
     assert fnmatch.filter(inside, "r2rise_service/storage/migrations/versions/*.py")
     assert "r2rise/py.typed" in inside
     assert not fnmatch.filter(inside, "*test*")
@@ -137,7 +137,7 @@ from importlib.resources import files
 from r2rise_service.storage import Store
 for package in (r2rise, r2rise_service, r2rise_envs):
     assert package.__file__.startswith(sys.prefix), package.__file__
-assert files("r2rise").joinpath("templates/report.html.j2").is_file()
+assert files("r2rise").joinpath("report/report.html.j2").is_file()
 store = Store("sqlite:///" + sys.argv[1])
 store.migrate()
 assert store.is_current()

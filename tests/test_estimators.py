@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from scipy.stats import t as student
 
 from r2rise import Masking
+from r2rise.design.masks import foldover_block_size, make_design, stacked
 from r2rise.errors import NotReady
-from r2rise.estimators import MaskedReturns, estimate
-from r2rise.estimators.moderation import moderated
-from r2rise.estimators.sample import rank_noise
-from r2rise.masks import foldover_block_size, make_design, stacked
+from r2rise.statistics.estimators import MaskedReturns, estimate
+from r2rise.statistics.estimators.moderation import moderated
+from r2rise.statistics.estimators.sample import rank_noise
 
 
 def sample_of(masks, returns, block=None, frames=None) -> MaskedReturns:
@@ -116,7 +116,7 @@ def ridge_by_hand(masks, returns, block, frames, penalty):
 @pytest.mark.parametrize("frames", [None, [10, 10, 10, 10, 10, 3]])
 @pytest.mark.parametrize("p", [0.2, 0.5, 0.8])
 def test_ridge_solves_its_penalised_problem(p, frames, monkeypatch):
-    module = import_module("r2rise.estimators.ridge")
+    module = import_module("r2rise.statistics.estimators.ridge")
     monkeypatch.setattr(module, "_strength", lambda *_: (2.5, 1.0))
     masks, returns, sample = drawn("balanced", p, frames=frames)
     scaled = sample.n_frames / sample.n_frames.mean()
@@ -128,7 +128,7 @@ def test_ridge_maximises_the_restricted_likelihood():
     from scipy.stats import multivariate_normal
 
     masks, returns, sample = drawn("bernoulli", 0.5, d=5, n_blocks=2, n=16)
-    module = import_module("r2rise.estimators.ridge")
+    module = import_module("r2rise.statistics.estimators.ridge")
     problem = module._problem(sample, sample.varies)
     xx, xy, yy = problem.without_frames_kept()
     values, vectors = np.linalg.eigh(xx)
@@ -187,7 +187,7 @@ def test_a_constant_added_to_the_reward_changes_nothing(name, shift):
 def test_chunks_change_nothing(monkeypatch):
     _, _, sample = drawn(n=64)
     whole = estimate("ridge", sample)
-    monkeypatch.setattr("r2rise.estimators.sample._ROWS_AT_ONCE", 7)
+    monkeypatch.setattr("r2rise.statistics.estimators.sample._ROWS_AT_ONCE", 7)
     np.testing.assert_allclose(estimate("ridge", sample).importance, whole.importance)
 
 
@@ -212,7 +212,7 @@ def test_ridge_gives_no_intervals():
 
 @pytest.mark.parametrize("frames", [None, [10, 10, 10, 10, 10, 3]])
 def test_a_block_map_of_ridge_is_of_its_block_alone(frames, monkeypatch):
-    module = import_module("r2rise.estimators.ridge")
+    module = import_module("r2rise.statistics.estimators.ridge")
     monkeypatch.setattr(module, "_strength", lambda *_: (2.5, 1.0))
     masks, returns, sample = drawn("balanced", 0.7, frames=frames)
     scaled = sample.n_frames / sample.n_frames.mean()
@@ -226,7 +226,7 @@ def test_a_block_map_of_ridge_is_of_its_block_alone(frames, monkeypatch):
 def test_block_maps_of_ridge_have_a_level_only_where_it_differs_from_0(monkeypatch):
     """By the t test of generalised least squares with the effects as random ones."""
     penalty, noise = 2.5, 1.0
-    module = import_module("r2rise.estimators.ridge")
+    module = import_module("r2rise.statistics.estimators.ridge")
     monkeypatch.setattr(module, "_strength", lambda *_: (penalty, noise))
     n_frames = np.array([10, 10, 10, 10, 10, 3])
     masks, drawn_returns, sample = drawn("balanced", 0.7, frames=n_frames)

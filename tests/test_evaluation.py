@@ -3,12 +3,12 @@ import numpy as np
 import pytest
 import toys
 
+from r2rise.design.seeds import episode_seeds
 from r2rise.environments import Environment
 from r2rise.errors import Canceled, EnvironmentMismatch
 from r2rise.evaluation import evaluate, evaluate_many
-from r2rise.retraining import keep_going
-from r2rise.seeds import episode_seeds
-from r2rise.study_parts import EnvironmentSpec, Evaluation
+from r2rise.run.retraining import keep_going
+from r2rise.study.parts import EnvironmentSpec, Evaluation
 
 
 def environment(spec) -> Environment:

@@ -8,10 +8,10 @@ from gymnasium import spaces
 from typer.testing import CliRunner
 
 import r2rise
+from r2rise.ask.experts import recipe_for, train_expert
 from r2rise.environments import Environment
 from r2rise.errors import EnvironmentMismatch, InputError, MissingExtra
-from r2rise.experts import recipe_for, train_expert
-from r2rise.study_parts import EnvironmentSpec
+from r2rise.study.parts import EnvironmentSpec
 from r2rise_service.cli import app
 
 CARTPOLE = Environment(EnvironmentSpec(id="CartPole-v1"))
@@ -183,7 +183,7 @@ def test_what_decides_is_learned(shape, tmp_path):
 
 
 def test_the_scale_of_a_vector_is_that_of_all_that_was_seen():
-    from r2rise.experts.networks import Vectors
+    from r2rise.ask.experts.networks import Vectors
 
     extractor = Vectors(spaces.Box(-1, 1, (2, 3), np.float32))
     seen = np.random.default_rng(0).normal(3, [[2], [5]], (90, 2, 3)).astype(np.float32)

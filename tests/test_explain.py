@@ -14,10 +14,10 @@ import toys
 
 import r2rise
 from r2rise import ImportanceMap, Ledger, Study
+from r2rise.design.tasks import study_tasks
 from r2rise.errors import LedgerError, StudyFailed
-from r2rise.ledger import EMPTY_MASK
-from r2rise.runner import missing_shards
-from r2rise.tasks import study_tasks
+from r2rise.ledger.ledger import EMPTY_MASK
+from r2rise.run.runner import missing_shards
 
 TESTS = Path(__file__).parent
 EXCERPT = TESTS.parent / "examples" / "cartpole.npz"

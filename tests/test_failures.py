@@ -8,8 +8,8 @@ import toys
 
 import r2rise
 from r2rise.errors import StudyError, StudyFailed
-from r2rise.failures import failing_segments, failing_segments_words
-from r2rise.resolution import resolve
+from r2rise.run.resolve import resolve
+from r2rise.statistics.failures import failing_segments, failing_segments_words
 
 
 def raises_without_segment_2(transitions, environment, seed, *, progress):

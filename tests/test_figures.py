@@ -11,9 +11,7 @@ from imports import loaded_by
 from matplotlib.image import imread
 
 from r2rise import Certificate, Curation, ImportanceMap, Study, Transfer, compare
-from r2rise.certificate import KeepLevel
-from r2rise.curation import Confirmation, Trial
-from r2rise.figures import (
+from r2rise.report.figures import (
     draw_certificate,
     draw_comparison,
     draw_curation,
@@ -21,9 +19,12 @@ from r2rise.figures import (
     draw_transfer,
     draw_variance,
 )
-from r2rise.figures.comparison import both_maps
-from r2rise.intervals import MeanInterval
-from r2rise.map_parts import (
+from r2rise.report.figures.comparison import both_maps
+from r2rise.results.certificate import KeepLevel
+from r2rise.results.curation import Confirmation, Trial
+from r2rise.results.transfer import Cell
+from r2rise.statistics.intervals import MeanInterval
+from r2rise.statistics.summaries import (
     AllFrames,
     Baseline,
     Dataset,
@@ -35,7 +36,6 @@ from r2rise.map_parts import (
     VarianceSplit,
     Verdicts,
 )
-from r2rise.transfer_matrix import Cell
 
 WHEN = datetime(2026, 1, 2, tzinfo=UTC)
 BASELINE = Baseline(
@@ -186,8 +186,8 @@ def test_the_same_bytes_twice_whatever_style_the_user_has(name, format):  # noqa
 def test_pyplot_is_never_loaded(tmp_path):
     imports = """
 import io
-from r2rise.figures import draw_variance
-from r2rise.map_parts import VarianceSplit as V
+from r2rise.report.figures import draw_variance
+from r2rise.statistics.summaries import VarianceSplit as V
 """
     draw = "draw_variance(V(masks=1, training_seeds=1, masks_by_seeds=1, episodes=1), io.BytesIO())"
     assert "matplotlib" not in loaded_by(imports)

@@ -11,11 +11,11 @@ import toys
 from scipy import stats
 
 import r2rise
-from r2rise.curation import Curation, Edit
 from r2rise.errors import InputError, MapError
 from r2rise.formats import read_demonstrations, write_demonstrations
 from r2rise.formats.lerobot import frame_progress, frame_weights, trims
 from r2rise.formats.pieces import Pieces
+from r2rise.results.curation import Curation, Edit
 
 DATA = Path(__file__).parent / "data"
 WORTH = [3.0, -2.0, -1.0, 1.0, np.nan, 2.0, -3.0, 0.5]

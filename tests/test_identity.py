@@ -18,8 +18,8 @@ from typer.testing import CliRunner
 
 import r2rise
 from r2rise.errors import LedgerError, StudyError
-from r2rise.identity import Unidentified, identity_of
-from r2rise.study_parts import AlgorithmSpec, EnvironmentSpec
+from r2rise.study.identity import Unidentified, identity_of
+from r2rise.study.parts import AlgorithmSpec, EnvironmentSpec
 from r2rise_service.cli import app
 
 DEMONSTRATIONS = toys.demonstrations()
@@ -267,7 +267,7 @@ def test_it_is_the_same_in_other_processes(tmp_path):
     names = [f"thing_{number}" for number in range(len(DIFFERENT))]
     (tmp_path / "users_own.py").write_text(source)
     program = (
-        "import users_own; from r2rise.identity import identity_of\n"
+        "import users_own; from r2rise.study.identity import identity_of\n"
         f"for name in {names}: print(identity_of(getattr(users_own, name)))"
     )
     found = {

@@ -8,8 +8,8 @@ import pytest
 
 from r2rise import ImportanceMap
 from r2rise.errors import MapError
-from r2rise.importance import CSV_COLUMNS
-from r2rise.notices import Notice
+from r2rise.results.importance_map import CSV_COLUMNS
+from r2rise.study.notices import Notice
 
 GOLDEN = Path(__file__).parent / "data" / "importance_map-1.1.json"
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from r2rise.intervals import mean_interval, paired_returns
-from r2rise.ledger import Record
+from r2rise.ledger.ledger import Record
+from r2rise.statistics.intervals import mean_interval, paired_returns
 
 
 def check(interval, values) -> None:

@@ -9,9 +9,9 @@ from test_reconciler import DEMONSTRATIONS, Bench, study_of
 
 import r2rise
 from r2rise import ImportanceMap
+from r2rise.design.tasks import study_tasks
 from r2rise.errors import NotReady
-from r2rise.runner import Runner
-from r2rise.tasks import study_tasks
+from r2rise.run.runner import Runner
 from r2rise_service.models import JobInfo
 from r2rise_service.storage import NewJob, Source
 

@@ -6,10 +6,10 @@ from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 
+from r2rise.design.tasks import pack_mask
 from r2rise.errors import LedgerError
-from r2rise.journal import open_ledger
-from r2rise.ledger import Ledger, LedgerHeader, Record, journal_path
-from r2rise.tasks import pack_mask
+from r2rise.ledger.journal import open_ledger
+from r2rise.ledger.ledger import Ledger, LedgerHeader, Record, journal_path
 
 N_SEGMENTS = 11
 HEADER = LedgerHeader(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from r2rise.luck import N_PERMUTATIONS, luck_p
+from r2rise.statistics.luck import N_PERMUTATIONS, luck_p
 
 
 def drawn_masks(n_groups: int, n: int, d: int, generator: np.random.Generator) -> np.ndarray:

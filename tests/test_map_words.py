@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from test_figures import made_map
 
-from r2rise.map_parts import DemonstrationTable
-from r2rise.map_words import Judged, why_no_verdicts
-from r2rise.notices import Notice
-from r2rise.power import Power
-from r2rise.wording import counted, decimals, in_digits, left_out, per_cents, signed
+from r2rise.results.map_words import Judged, why_no_verdicts
+from r2rise.statistics.power import Power
+from r2rise.statistics.summaries import DemonstrationTable
+from r2rise.statistics.wording import counted, decimals, in_digits, left_out, per_cents, signed
+from r2rise.study.notices import Notice
 
 
 def judged(verdict, importance=None, **changes) -> Judged:

@@ -10,13 +10,13 @@ from scipy.linalg import hadamard
 from scipy.stats import binomtest
 
 from r2rise import Masking
-from r2rise.masks import (
+from r2rise.design.masks import (
     balanced_counts,
     foldover_block_size,
     make_design,
     stacked,
 )
-from r2rise.seeds import episode_seeds, retraining_seeds
+from r2rise.design.seeds import episode_seeds, retraining_seeds
 
 ANY_DESIGN = st.builds(
     lambda design, p, d, blocks, seed: (

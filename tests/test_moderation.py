@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from scipy.special import polygamma
 from test_estimators import drawn
 
-from r2rise.estimators.demonstrations import per_demonstration
-from r2rise.estimators.difference import difference
-from r2rise.estimators.moderation import MOST_PRIOR_BLOCKS, _inverse_trigamma, moderated
-from r2rise.estimators.sample import Estimate
+from r2rise.statistics.estimators.demonstrations import per_demonstration
+from r2rise.statistics.estimators.difference import difference
+from r2rise.statistics.estimators.moderation import MOST_PRIOR_BLOCKS, _inverse_trigamma, moderated
+from r2rise.statistics.estimators.sample import Estimate
 
 SHAPES = st.tuples(st.integers(2, 8), st.integers(1, 30), st.integers(0, 10**6))
 

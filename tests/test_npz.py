@@ -67,7 +67,7 @@ def test_dict_observations_are_concatenated_in_the_order_asked_for(tmp_path):
 def test_keys_of_large_dict_observations_may_have_slashes(tmp_path, monkeypatch):
     obs = np.arange(10.0).reshape(5, 2)
     np.savez(tmp_path / "a.npz", **{"obs.a/b": obs, "acts": np.zeros(4), "lengths": [4]})
-    monkeypatch.setattr("r2rise.formats.npz.MEMORY_MAP_BYTES", 0)
+    monkeypatch.setattr("r2rise.data.demonstrations.MEMORY_MAP_BYTES", 0)
     found = Demonstrations.load(tmp_path / "a.npz", obs_keys=("a/b",))
     np.testing.assert_array_equal(found.obs, obs)
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from test_estimators import drawn, sample_of
 
-from r2rise.estimators import estimate
-from r2rise.outliers import outliers
-from r2rise.quality import reliability
+from r2rise.statistics.estimators import estimate
+from r2rise.statistics.estimators.outliers import outliers
+from r2rise.statistics.reliability import reliability
 
 
 def test_a_few_returns_far_from_the_others_are_found():

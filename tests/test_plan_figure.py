@@ -7,7 +7,7 @@ from test_figures import drawn, texts
 from test_planning import World, mixed_effects, plan
 
 from r2rise import Plan
-from r2rise.figures import draw_plan
+from r2rise.report.figures import draw_plan
 
 
 @pytest.fixture(scope="module")

@@ -21,9 +21,9 @@ from test_planning import (
 )
 
 from r2rise import Budget, Plan, Study, explain
-from r2rise.pilot import N_SEEDS, Cost
-from r2rise.proposal import Proposer
-from r2rise.wording import share_of_one
+from r2rise.ask.pilot import N_SEEDS, Cost
+from r2rise.ask.proposal import Proposer
+from r2rise.statistics.wording import share_of_one
 
 __all__ = ["folder"]
 

@@ -10,11 +10,11 @@ import toys
 
 import r2rise
 from r2rise import Plan, Study
+from r2rise.ask.pilot import N_PAIRS, N_SEEDS, Cost, Pilot, measure
+from r2rise.ask.proposal import best_episodes
 from r2rise.errors import NotReady, StudyError
-from r2rise.ledger import Ledger, Record
-from r2rise.map_parts import VarianceSplit
-from r2rise.pilot import N_PAIRS, N_SEEDS, Cost, Pilot, measure
-from r2rise.proposal import best_episodes
+from r2rise.ledger.ledger import Ledger, Record
+from r2rise.statistics.summaries import VarianceSplit
 
 sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
 

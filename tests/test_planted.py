@@ -12,8 +12,8 @@ import r2rise
 from r2rise.environments import Environment, check_demonstrations
 from r2rise.errors import EnvironmentMismatch, UnknownName
 from r2rise.evaluation import evaluate
-from r2rise.retraining import keep_going
-from r2rise.study_parts import EnvironmentSpec, Evaluation
+from r2rise.run.retraining import keep_going
+from r2rise.study.parts import EnvironmentSpec, Evaluation
 from r2rise_envs.planted import IDS, Table, expert, planted, truth
 from r2rise_envs.planted.measuring import measure, play
 

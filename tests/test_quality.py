@@ -3,11 +3,13 @@ import pytest
 from scipy.stats import spearmanr
 from test_estimators import drawn, sample_of
 
-from r2rise.estimators import Estimate, estimate
-from r2rise.ledger import Record
-from r2rise.power import Power
-from r2rise.quality import equal_importance_p, failures_follow_frames_kept, reliability
-from r2rise.tasks import pack_mask
+from r2rise.design.tasks import pack_mask
+from r2rise.ledger.ledger import Record
+from r2rise.statistics.equal_importance import equal_importance_p
+from r2rise.statistics.estimators import Estimate, estimate
+from r2rise.statistics.failures import failures_follow_frames_kept
+from r2rise.statistics.power import Power
+from r2rise.statistics.reliability import reliability
 
 
 def estimated(importance, **fields) -> Estimate:

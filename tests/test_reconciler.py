@@ -11,9 +11,9 @@ import toys
 
 import r2rise
 from r2rise import Study
-from r2rise.engines.pool import DaskPool
-from r2rise.resolution import resolve
-from r2rise.tasks import study_tasks
+from r2rise.design.tasks import study_tasks
+from r2rise.run.engines.pool import DaskPool
+from r2rise.run.resolve import resolve
 from r2rise_service.models import JobInfo
 from r2rise_service.queue import reconciler
 from r2rise_service.queue.reconciler import Reconciler
@@ -194,7 +194,7 @@ def test_what_a_server_left_is_done_by_the_next_one(tmp_path):
 
 
 def test_workers_that_do_not_come_back_are_started_anew(tmp_path, monkeypatch):
-    monkeypatch.setattr("r2rise.engines.pool._RESTART_SECONDS", 2.0)
+    monkeypatch.setattr("r2rise.run.engines.pool._RESTART_SECONDS", 2.0)
     pools = []
 
     def make_pool():

@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import r2rise
+from r2rise.ask.pictures import small_picture
 from r2rise.environments import Environment
 from r2rise.errors import EnvironmentMismatch, InputError, UnknownName
 from r2rise.evaluation.loop import evaluate
-from r2rise.pictures import small_picture
-from r2rise.retraining import keep_going
-from r2rise.study_parts import EnvironmentSpec, Evaluation
+from r2rise.run.retraining import keep_going
+from r2rise.study.parts import EnvironmentSpec, Evaluation
 
 CARTPOLE = "CartPole-v1"
 

@@ -11,15 +11,16 @@ from typer.testing import CliRunner
 
 import r2rise
 from r2rise import Certificate, Curation, ImportanceMap, Study
+from r2rise.ask.directory import OutputDirectory
+from r2rise.ask.plan import plan
 from r2rise.errors import MapError, ResultError
-from r2rise.map_parts import Baseline, Dataset, Quality, SegmentTable, Stopped, Verdicts
-from r2rise.notices import Notice
-from r2rise.output import OutputDirectory
-from r2rise.planning import Plan, plan
-from r2rise.report import write_report
-from r2rise.results import Result
-from r2rise.study_parts import Prediction
-from r2rise.wording import decimals, signed
+from r2rise.report.report import write_report
+from r2rise.results.plan import Plan
+from r2rise.results.result import Result
+from r2rise.statistics.summaries import Baseline, Dataset, Quality, SegmentTable, Stopped, Verdicts
+from r2rise.statistics.wording import decimals, signed
+from r2rise.study.notices import Notice
+from r2rise.study.parts import Prediction
 from r2rise_service.cli import app
 
 TESTS = Path(__file__).parent

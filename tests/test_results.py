@@ -13,8 +13,8 @@ from pydantic import Field, ValidationError
 import r2rise
 from r2rise import Certificate, Curation, ImportanceMap, Plan, Transfer
 from r2rise.errors import MapError, ResultError
-from r2rise.map_parts import FloatList
-from r2rise.results import Result, now
+from r2rise.results.result import Result, now
+from r2rise.statistics.summaries import FloatList
 
 EVERY = pytest.mark.parametrize("result", RESULTS, ids=name_of)
 

@@ -8,20 +8,20 @@ import toys
 from conftest import to_train
 
 from r2rise import Study
-from r2rise.engines import InlineEngine
+from r2rise.design.seeds import seeded_globals
+from r2rise.design.tasks import design_tasks
 from r2rise.errors import Canceled
 from r2rise.files import cache_folder
-from r2rise.ledger import EMPTY_MASK
-from r2rise.resolution import resolve
-from r2rise.retraining import (
+from r2rise.ledger.ledger import EMPTY_MASK
+from r2rise.run.engines import InlineEngine
+from r2rise.run.resolve import resolve
+from r2rise.run.retraining import (
     Retrainer,
     Shard,
     keep_going,
     pack,
     unpack_retrainer,
 )
-from r2rise.seeds import seeded_globals
-from r2rise.tasks import design_tasks
 
 N_FRAMES = toys.N_DEMOS * toys.LENGTH
 

@@ -15,10 +15,10 @@ from r2rise.environments import Environment
 from r2rise.evaluation import evaluate
 from r2rise.evaluation.backends import KeptEnvironments
 from r2rise.evaluation.reuse import check_reuse
-from r2rise.ledger import Ledger
-from r2rise.resolution import going_on, resolve
-from r2rise.retraining import Retrainer, keep_going
-from r2rise.study_parts import EnvironmentSpec, Evaluation
+from r2rise.ledger.ledger import Ledger
+from r2rise.run.resolve import going_on, resolve
+from r2rise.run.retraining import Retrainer, keep_going
+from r2rise.study.parts import EnvironmentSpec, Evaluation
 
 N_SEGMENTS, LENGTH = 6, 10
 

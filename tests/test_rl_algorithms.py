@@ -12,13 +12,13 @@ from quick_algorithms import QUICK, learnt, quick, spec_of, train
 
 from r2rise import Demonstrations
 from r2rise.algorithms import adversarial, make_algorithm
-from r2rise.demonstrations import Transitions
+from r2rise.data.transitions import Transitions
+from r2rise.design.seeds import seeded_globals
 from r2rise.environments import Environment
 from r2rise.errors import StudyError
 from r2rise.evaluation import evaluate
-from r2rise.retraining import keep_going
-from r2rise.seeds import seeded_globals
-from r2rise.study_parts import EnvironmentSpec, Evaluation
+from r2rise.run.retraining import keep_going
+from r2rise.study.parts import EnvironmentSpec, Evaluation
 
 CARTPOLE = Path(__file__).parent.parent / "examples" / "cartpole.npz"
 pytestmark = pytest.mark.imitation

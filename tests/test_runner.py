@@ -10,13 +10,13 @@ import worth
 
 import r2rise
 from r2rise import Ledger
-from r2rise.engines import InlineEngine
+from r2rise.design.tasks import Task, baseline_tasks, crossed_tasks, study_tasks
 from r2rise.errors import StudyFailed
-from r2rise.ledger import EMPTY_MASK, LedgerHeader, Record
-from r2rise.resolution import resolve
-from r2rise.retraining import Retrainer, keep_going
-from r2rise.runner import Runner, make_engine, missing_shards, to_retry
-from r2rise.tasks import Task, baseline_tasks, crossed_tasks, study_tasks
+from r2rise.ledger.ledger import EMPTY_MASK, LedgerHeader, Record
+from r2rise.run.engines import InlineEngine
+from r2rise.run.resolve import resolve
+from r2rise.run.retraining import Retrainer, keep_going
+from r2rise.run.runner import Runner, make_engine, missing_shards, to_retry
 
 WORTH = (5.0, -3.0, 1.0, 2.0, 6.0, -1.0)
 D = len(WORTH)

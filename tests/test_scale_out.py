@@ -18,7 +18,7 @@ import yaml
 from deployment import ROOT, check_command, environment, last, make_secrets
 from ports import free_port
 
-from r2rise.engines.pool import DEATHS_ALLOWED, ISOLATED_TRIES
+from r2rise.run.engines.pool import DEATHS_ALLOWED, ISOLATED_TRIES
 from r2rise_service import Client
 from r2rise_service.settings import Settings
 

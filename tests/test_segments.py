@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from r2rise import Masking, Segment, Segments
+from r2rise.data.segments import read_boundaries
 from r2rise.errors import StudyError
-from r2rise.segments import read_boundaries
 
 
 def test_the_last_segment_of_a_demonstration_may_be_shorter():

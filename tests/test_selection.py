@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from r2rise import ImportanceMap, Masking, Segments
-from r2rise.selection import Ranking, matched_random
+from r2rise.results.selection import Ranking, matched_random
 
 GOLDEN = ImportanceMap.load(Path(__file__).parent / "data" / "importance_map-1.0.json")
 NAN = float("nan")

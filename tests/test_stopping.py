@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 import r2rise
 from r2rise import Ledger, Study
-from r2rise.estimators import estimate
-from r2rise.journal import open_ledger
-from r2rise.ledger import LedgerHeader, Record
-from r2rise.quality import reliability
-from r2rise.resolution import resolve
-from r2rise.stopping import Stop, StoppingRule, block_size, design_sample, estimator_name
-from r2rise.tasks import study_tasks
+from r2rise.design.tasks import study_tasks
+from r2rise.ledger.journal import open_ledger
+from r2rise.ledger.ledger import LedgerHeader, Record
+from r2rise.run.resolve import resolve
+from r2rise.statistics.estimators import estimate
+from r2rise.statistics.reliability import reliability
+from r2rise.statistics.stopping import Stop, StoppingRule, block_size, design_sample, estimator_name
 
 WORTH = (5.0, -3.0, 1.0, 2.0, 6.0, -1.0)
 D, SIZE = len(WORTH), 16

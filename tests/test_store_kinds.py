@@ -10,8 +10,8 @@ from stores import CONTENT, LENGTHS, N_SEGMENTS, STUDY, design_records, submit
 from test_comparison import with_values
 
 from r2rise import compare
-from r2rise.ledger import Record
-from r2rise.tasks import baseline_tasks, crossed_tasks
+from r2rise.design.tasks import baseline_tasks, crossed_tasks
+from r2rise.ledger.ledger import Record
 from r2rise_service.storage import Conflict, NewDataset, NewJob, Source, Store
 from r2rise_service.storage.store import KeyReused, TooManyLive
 

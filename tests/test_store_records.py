@@ -23,8 +23,8 @@ from stores import (
     submit,
 )
 
-from r2rise.ledger import Ledger, LedgerHeader, Record
-from r2rise.tasks import baseline_tasks
+from r2rise.design.tasks import baseline_tasks
+from r2rise.ledger.ledger import Ledger, LedgerHeader, Record
 from r2rise_service.models import LIVE
 from r2rise_service.storage import NewDataset
 

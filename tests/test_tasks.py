@@ -9,9 +9,9 @@ import worth
 from hypothesis import given
 from hypothesis import strategies as st
 
-from r2rise.masks import make_design
-from r2rise.seeds import Kind, retraining_seeds
-from r2rise.tasks import baseline_tasks, crossed_tasks, design_tasks, pack_mask, study_tasks
+from r2rise.design.masks import make_design
+from r2rise.design.seeds import Kind, retraining_seeds
+from r2rise.design.tasks import baseline_tasks, crossed_tasks, design_tasks, pack_mask, study_tasks
 
 D = 6
 STUDY = worth.changed(

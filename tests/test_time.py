@@ -10,16 +10,16 @@ from test_stopping import WORTH as WORTHS
 
 import r2rise
 from r2rise import Ledger
-from r2rise.clock import Clock
+from r2rise.design.tasks import design_tasks, study_tasks
 from r2rise.errors import LedgerError, NotReady
-from r2rise.estimators import estimate
-from r2rise.journal import open_ledger
-from r2rise.ledger import SO_FAR
-from r2rise.resolution import resolve
-from r2rise.runner import Runner, in_mixed_order
-from r2rise.stopping import Stop, StoppingRule, design_sample
-from r2rise.study import Study
-from r2rise.tasks import design_tasks, study_tasks
+from r2rise.ledger.journal import open_ledger
+from r2rise.ledger.ledger import SO_FAR
+from r2rise.run.clock import Clock
+from r2rise.run.resolve import resolve
+from r2rise.run.runner import Runner, in_mixed_order
+from r2rise.statistics.estimators import estimate
+from r2rise.statistics.stopping import Stop, StoppingRule, design_sample
+from r2rise.study.study import Study
 from r2rise_service.queue.admission import admitted
 
 LIMIT = {"seconds": 60}

@@ -21,7 +21,7 @@ from training_rule import (
     simulated_table,
 )
 
-from r2rise.training_rule import Choice, choose_amount
+from r2rise.statistics.training_rule import Choice, choose_amount
 
 METHOD = Path(__file__).parent.parent / "docs" / "method.md"
 STUDIES = [

@@ -11,7 +11,7 @@ from test_stopping import DEMONSTRATIONS, SIZE, asked, by_hand, resolved
 import r2rise
 from r2rise import Budget, ImportanceMap, Ledger, Study, Until
 from r2rise.errors import StudyError
-from r2rise.resolution import resolve
+from r2rise.run.resolve import resolve
 
 UNTIL = {"reliability": 0.9}
 NOISE = 4.0

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from scipy import special, stats
 
 import r2rise
-from r2rise.estimators import Estimate
-from r2rise.map_parts import AllFrames, Baseline, RandomPolicy
-from r2rise.significance import discoveries, quantile, survival
-from r2rise.verdicts import judge
+from r2rise.statistics.estimators import Estimate
+from r2rise.statistics.significance import discoveries, quantile, survival
+from r2rise.statistics.summaries import AllFrames, Baseline, RandomPolicy
+from r2rise.statistics.verdicts import judge
 
 EFFECTS = st.floats(-20, 20, allow_nan=False)
 ERRORS = st.floats(0.01, 10)

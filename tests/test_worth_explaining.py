@@ -8,12 +8,12 @@ from learning import study as learning_study
 
 import r2rise
 from r2rise import Demonstrations
-from r2rise.ledger import Record
-from r2rise.map_parts import AllFrames, Baseline, RandomPolicy
-from r2rise.resolution import resolve
-from r2rise.study_parts import DemonstratedReturn
-from r2rise.tasks import Task
-from r2rise.worth_explaining import is_weak, worth_notices
+from r2rise.design.tasks import Task
+from r2rise.ledger.ledger import Record
+from r2rise.run.resolve import resolve
+from r2rise.statistics.summaries import AllFrames, Baseline, RandomPolicy
+from r2rise.statistics.worth_explaining import is_weak, worth_notices
+from r2rise.study.parts import DemonstratedReturn
 
 STUDY = worth.study((1.0,) * 8)
 

@@ -13,9 +13,9 @@ from gymnasium import spaces
 from pydantic import BaseModel, ConfigDict
 
 from r2rise import Demonstrations
+from r2rise.design.tasks import Task, baseline_tasks, design_tasks
 from r2rise.errors import Canceled
-from r2rise.retraining import Retrainer, Shard
-from r2rise.tasks import Task, baseline_tasks, design_tasks
+from r2rise.run.retraining import Retrainer, Shard
 
 N_DEMOS, LENGTH = 2, 40
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 import r2rise
 from r2rise import Demonstrations, ImportanceMap, Study
-from r2rise.results import Result
+from r2rise.results.result import Result
 
 FRAMES = 10
 """Frames of a segment."""

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from r2rise.demonstrations import Demonstrations, Transitions
+from r2rise.data.demonstrations import Demonstrations
+from r2rise.data.transitions import Transitions
 from r2rise.environments import Environment
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from r2rise.demonstrations import Transitions
+from r2rise.data.transitions import Transitions
 
 
 def epoch_order(frame: NDArray[np.int64], seed: int, epoch: int) -> NDArray[np.int64]:

@@ -11,9 +11,9 @@ from r2rise.algorithms.amounts import UPDATES, UpdatesOrEpochs
 from r2rise.algorithms.base import Policy, Progress, TrainingAmount
 from r2rise.algorithms.batch_order import SharedOrder
 from r2rise.algorithms.rl_spaces import check_spaces
-from r2rise.demonstrations import Transitions
+from r2rise.data.transitions import Transitions
 from r2rise.environments import Environment
-from r2rise.extras import require
+from r2rise.errors import require
 
 
 class ImitationBC:

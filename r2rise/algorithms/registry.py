@@ -17,12 +17,12 @@ from r2rise.algorithms.base import (
     TrainingAmount,
     TrainsAlong,
 )
-from r2rise.demonstrations import Transitions
+from r2rise.data.transitions import Transitions
 from r2rise.environments import Environment, import_object
 from r2rise.errors import MissingExtra, R2RiseError, StudyError, UnknownName, suggestion
-from r2rise.identity import identity_of
-from r2rise.study_parts import AlgorithmSpec
-from r2rise.validation import describe
+from r2rise.study.identity import identity_of
+from r2rise.study.parts import AlgorithmSpec
+from r2rise.study.validation import describe
 
 GROUP = "r2rise.algorithms"
 

@@ -25,7 +25,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecTransposeIm
 
 from r2rise.algorithms.base import Progress
 from r2rise.algorithms.rl_spaces import takes_cnn
-from r2rise.demonstrations import Transitions
+from r2rise.data.transitions import Transitions
 from r2rise.environments import Environment
 
 _CLIP = 10.0  # standard deviations, as in Stable-Baselines3's VecNormalize

@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 from r2rise.algorithms.amounts import ENVIRONMENT_STEPS
 from r2rise.algorithms.base import Policy, Progress, TrainingAmount
 from r2rise.algorithms.rl_spaces import check_spaces, refuse
-from r2rise.demonstrations import Transitions
+from r2rise.data.transitions import Transitions
 from r2rise.environments import Environment
-from r2rise.extras import require
+from r2rise.errors import require
 
 if TYPE_CHECKING:
     from imitation.algorithms import sqil

@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2rise.environments import Environment, GymEnv, begin_episode
-from r2rise.errors import StudyError
+from r2rise.errors import StudyError, require
 from r2rise.evaluation import pendulum
 from r2rise.evaluation.dynamics import DYNAMICS, PENDULUM, Dynamics
 from r2rise.evaluation.steps import Episodes, Step, info_number
-from r2rise.extras import require
-from r2rise.study_parts import Backend, EnvironmentSpec, Evaluation
+from r2rise.study.parts import Backend, EnvironmentSpec, Evaluation
 
 
 def resolve_backend(evaluation: Evaluation, environment: EnvironmentSpec) -> Backend:

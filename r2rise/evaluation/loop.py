@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from r2rise.algorithms.base import Policy, Progress
 from r2rise.algorithms.bc.policies import NOT_FINITE, Clones
 from r2rise.algorithms.divergence import divergence
+from r2rise.design.seeds import episode_seeds, seeded_globals
 from r2rise.environments import DEFAULT_MAX_STEPS, Environment
 from r2rise.errors import Canceled, Diverged, EnvironmentMismatch
 from r2rise.evaluation.actions import RandomActions, checked_actions
 from r2rise.evaluation.backends import KeptEnvironments, open_episodes, resolve_backend
 from r2rise.evaluation.steps import Episodes
-from r2rise.seeds import episode_seeds, seeded_globals
-from r2rise.study_parts import Backend, Evaluation
+from r2rise.study.parts import Backend, Evaluation
 
 Returns = NDArray[np.float64]
 Policies = Sequence[Policy | None]

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from r2rise.design.seeds import episode_seeds, seeded_globals
 from r2rise.environments import Environment, GymEnv, begin_episode
 from r2rise.evaluation.actions import Chance
-from r2rise.notices import Notice
-from r2rise.seeds import episode_seeds, seeded_globals
-from r2rise.study_parts import Evaluation
+from r2rise.study.notices import Notice
+from r2rise.study.parts import Evaluation
 
 COMPARED_STEPS = 200
 """Steps of the episode that is compared; what an environment remembers shows early."""

@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from r2rise.curation import Curation
-from r2rise.demonstrations import Demonstrations
+from r2rise.data.demonstrations import Demonstrations
 from r2rise.errors import InputError, suggestion
 from r2rise.formats.recognition import recognise
-from r2rise.importance import ImportanceMap
+from r2rise.results.curation import Curation
+from r2rise.results.importance_map import ImportanceMap
 
 __all__ = [
     "FORMATS",

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from r2rise.demonstrations import Demonstrations
+from r2rise.data.demonstrations import Demonstrations
 from r2rise.errors import DemonstrationsError
 from r2rise.files import atomic_file
 from r2rise.formats.episodes import Episode, episodes_of, join

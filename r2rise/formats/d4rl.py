@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from r2rise.demonstrations import Demonstrations
+from r2rise.data.demonstrations import Demonstrations
 from r2rise.errors import DemonstrationsError
 from r2rise.formats import hdf5
 from r2rise.formats.episodes import Episode, episodes_of, join

@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from r2rise.demonstrations import Demonstrations
+from r2rise.data.demonstrations import MEMORY_MAP_BYTES, Demonstrations, memory_mapped
 from r2rise.errors import DemonstrationsError
-from r2rise.formats.npz import MEMORY_MAP_BYTES, from_files
-from r2rise.wording import counted
+from r2rise.statistics.wording import counted
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +89,7 @@ def join(
     try:
         if n_bytes <= MEMORY_MAP_BYTES:
             return _joined(path, episodes, meta, None)
-        return from_files(lambda scratch: _joined(path, episodes, meta, scratch))
+        return memory_mapped(lambda scratch: _joined(path, episodes, meta, scratch))
     except DemonstrationsError as error:
         told = str(error).startswith(str(path))
         raise DemonstrationsError(str(error) if told else f"{path}: {error}") from None

@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from r2rise.curation import Curation
-from r2rise.importance import ImportanceMap
-from r2rise.segments import Segment
+from r2rise.data.segments import Segment
+from r2rise.results.curation import Curation
+from r2rise.results.importance_map import ImportanceMap
 
 _Chosen = tuple[NDArray[np.bool_], tuple[str, ...]]
 

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from r2rise.errors import DemonstrationsError
-from r2rise.extras import require
+from r2rise.errors import DemonstrationsError, require
 from r2rise.files import NO_SPACE, atomic_file
 
 if TYPE_CHECKING:

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from r2rise.demonstrations import Demonstrations
-from r2rise.errors import DemonstrationsError
-from r2rise.extras import require
+from r2rise.data.demonstrations import Demonstrations
+from r2rise.errors import DemonstrationsError, require
 from r2rise.files import new_folder
 from r2rise.formats import arrow
 from r2rise.formats.episodes import Episode, episodes_of, join

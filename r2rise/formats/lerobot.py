@@ -16,16 +16,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from r2rise.curation import Curation
-from r2rise.demonstrations import Demonstrations
-from r2rise.errors import MapError
-from r2rise.extras import require
+from r2rise.data.demonstrations import Demonstrations
+from r2rise.data.segments import Segment
+from r2rise.errors import MapError, require
 from r2rise.files import atomic_file
 from r2rise.formats.harm import harmful
 from r2rise.formats.pieces import check_same
-from r2rise.importance import ImportanceMap
-from r2rise.segments import Segment
-from r2rise.significance import survival
+from r2rise.results.curation import Curation
+from r2rise.results.importance_map import ImportanceMap
+from r2rise.statistics.significance import survival
 
 UNKNOWN_WEIGHT = 1.0
 """Of frames whose importance was not estimated."""

@@ -3,7 +3,6 @@
 The layout is that of Minari 0.5.4 (`minari/dataset/_storages`). Minari itself is not needed.
 """
 
-import io
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -13,19 +12,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from r2rise.demonstrations import Demonstrations
+from r2rise.data.demonstrations import Demonstrations
+from r2rise.data.keys import chosen_keys, concatenated
 from r2rise.errors import DemonstrationsError
-from r2rise.extras import require
 from r2rise.files import new_folder
 from r2rise.formats import arrow, hdf5
 from r2rise.formats.episodes import Episode, episodes_of, join
-from r2rise.formats.keys import chosen_keys, concatenated
+from r2rise.formats.minari_parts import METADATA, check_number, decoded, meta_of
 from r2rise.formats.spaces import is_picture, parsed, part_of, space_of
 
 if TYPE_CHECKING:
     import h5py
 
-METADATA, MAIN = "metadata.json", "main_data.hdf5"
+MAIN = "main_data.hdf5"
 _VERSION = "0.5.4"
 """Of the layout; readers of older versions take every picture for a JPEG."""
 
@@ -99,29 +98,6 @@ def left_out(demonstrations: Demonstrations) -> list[str]:
     return notes
 
 
-def meta_of(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is known of a dataset, from its metadata."""
-    own = metadata.get(hdf5.OWN)
-    if isinstance(own, dict) and isinstance(own.get("meta"), dict):
-        return dict(own["meta"])
-    known = {key: metadata[key] for key in ("dataset_id", "env_spec") if key in metadata}
-    return {"source": "minari", **known}
-
-
-def check_number(path: Path, n_episodes: int, metadata: Mapping[str, Any]) -> None:
-    """Check that there are as many episodes as the metadata say.
-
-    Raises:
-        DemonstrationsError: When there are not.
-    """
-    claimed = metadata.get("total_episodes", n_episodes)
-    if claimed != n_episodes:
-        raise DemonstrationsError(
-            f"{path}: {METADATA} says that there are {claimed} episodes, but there are "
-            f"{n_episodes}. Copy the whole dataset."
-        )
-
-
 class _Reader:
     """Reads episodes of one dataset."""
 
@@ -175,23 +151,6 @@ def _leaves(
             yield from _leaves(hdf5.subgroup(group, name), part, f"{above}{name}/")
         else:
             yield above + name, (group, part)
-
-
-def decoded(pictures: list[bytes]) -> NDArray[np.uint8]:
-    """Return JPEG pictures as an array, (n, H, W) or (n, H, W, 3).
-
-    Raises:
-        MissingExtra: When pillow is not installed.
-        DemonstrationsError: When one is no picture.
-    """
-    require("PIL", "Reading pictures stored as JPEG", "formats")
-    from PIL import Image
-
-    try:
-        return np.stack([np.asarray(Image.open(io.BytesIO(one), formats=["JPEG"]), np.uint8)
-                         for one in pictures])  # fmt: skip
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise DemonstrationsError(f"observations should be JPEG pictures: {error}.") from None
 
 
 def _put(group: "h5py.Group", number: int, episode: Episode) -> None:

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from r2rise.demonstrations import Demonstrations
-from r2rise.errors import DemonstrationsError
-from r2rise.extras import require
+from r2rise.data.demonstrations import Demonstrations
+from r2rise.data.keys import chosen_keys, concatenated
+from r2rise.errors import DemonstrationsError, require
 from r2rise.formats import arrow
 from r2rise.formats.episodes import Episode, join
-from r2rise.formats.keys import chosen_keys, concatenated
-from r2rise.formats.minari import check_number, decoded, meta_of
+from r2rise.formats.minari_parts import check_number, decoded, meta_of
 from r2rise.formats.spaces import is_picture, parsed, part_of
 
 if TYPE_CHECKING:

@@ -11,14 +11,14 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from r2rise.curation import Curation
-from r2rise.demonstrations import Demonstrations
+from r2rise.data.demonstrations import Demonstrations
+from r2rise.data.segments import Segment
 from r2rise.errors import MapError
 from r2rise.formats.episodes import Episode, episodes_of
 from r2rise.formats.harm import harmful
-from r2rise.importance import ImportanceMap
-from r2rise.segments import Segment
-from r2rise.selection import Ranking
+from r2rise.results.curation import Curation
+from r2rise.results.importance_map import ImportanceMap
+from r2rise.results.selection import Ranking
 
 
 @dataclass(frozen=True)

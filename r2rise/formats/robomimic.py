@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from r2rise.curation import Curation
-from r2rise.demonstrations import Demonstrations
+from r2rise.data.demonstrations import Demonstrations
+from r2rise.data.keys import chosen_keys, concatenated
 from r2rise.errors import DemonstrationsError
 from r2rise.formats import hdf5
 from r2rise.formats.episodes import Episode, join
-from r2rise.formats.keys import chosen_keys, concatenated
 from r2rise.formats.pieces import Pieces
-from r2rise.importance import ImportanceMap
+from r2rise.results.curation import Curation
+from r2rise.results.importance_map import ImportanceMap
 
 if TYPE_CHECKING:
     import h5py

@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
-from r2rise.comparison import Comparison
-from r2rise.notices import Notice
-from r2rise.study import Study
+from r2rise.results.comparison import Comparison
+from r2rise.study.notices import Notice
+from r2rise.study.study import Study
 
 Scope = Literal["read", "submit", "admin"]
 JobKind = Literal["explain", "certify", "curate", "transfer"]

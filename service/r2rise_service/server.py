@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import uvicorn
     from fastapi import FastAPI
 
-    from r2rise.engines.pool import DaskPool
+    from r2rise.run.engines.pool import DaskPool
     from r2rise_service.storage import Store
 
 
@@ -78,8 +78,8 @@ def pool_of(settings: Settings) -> Callable[[], "DaskPool"]:
     Raises:
         InputError: When the scheduler's address and TLS files do not go together.
     """
-    from r2rise.engines.cluster import WORKER_NICE, Scheduler
-    from r2rise.engines.pool import DaskPool
+    from r2rise.run.engines.cluster import WORKER_NICE, Scheduler
+    from r2rise.run.engines.pool import DaskPool
 
     if settings.scheduler is None:
         return lambda: DaskPool(settings.workers, nice=WORKER_NICE)

@@ -5,8 +5,8 @@ import logging
 import signal
 from typing import Any
 
-from r2rise.engines.cluster import CONNECT_SECONDS, WORKER_NICE, Scheduler, reason_of
-from r2rise.engines.priority import LowPriority
+from r2rise.run.engines.cluster import CONNECT_SECONDS, WORKER_NICE, Scheduler, reason_of
+from r2rise.run.engines.priority import LowPriority
 
 _RETRY_SECONDS = 1.0
 _CLOSE_SECONDS = 1.0

@@ -7,7 +7,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from r2rise.algorithms import Policy, Progress
-from r2rise.demonstrations import Transitions
+from r2rise.data.transitions import Transitions
 from r2rise.environments import Environment
 
 REACH = 0.5

@@ -9,8 +9,7 @@ from typing import Any, cast
 
 import gymnasium as gym
 
-from r2rise.errors import MissingExtra
-from r2rise.extras import require
+from r2rise.errors import MissingExtra, require
 
 
 @dataclass(frozen=True)

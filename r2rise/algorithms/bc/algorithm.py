@@ -13,7 +13,8 @@ from r2rise.algorithms.bc.policies import Clone, Clones
 from r2rise.algorithms.bc.schedule import TrainingData, only, spread_rows
 from r2rise.algorithms.bc.settings import BCSettings
 from r2rise.algorithms.bc.training import masks_within, train_networks, training_operations
-from r2rise.demonstrations import Demonstrations, Transitions
+from r2rise.data.demonstrations import Demonstrations
+from r2rise.data.transitions import Transitions
 from r2rise.environments import Environment
 
 

@@ -18,7 +18,8 @@ from r2rise.algorithms.bco.cloning import Beginning, Cloning, Pairs, begin, part
 from r2rise.algorithms.bco.interaction import Experience, Interaction
 from r2rise.algorithms.bco.inverse import InverseModel
 from r2rise.algorithms.bco.settings import BCOSettings
-from r2rise.demonstrations import Demonstrations, Transitions
+from r2rise.data.demonstrations import Demonstrations
+from r2rise.data.transitions import Transitions
 from r2rise.environments import Environment
 from r2rise.errors import Diverged
 

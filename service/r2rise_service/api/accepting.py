@@ -1,7 +1,7 @@
 """From a request for a job to one that this server will do."""
 
 from r2rise.algorithms import leaves_amount_open
-from r2rise.training_amounts import price_words
+from r2rise.ask.training_amounts import price_words
 from r2rise_service.api.basing import accept_basis
 from r2rise_service.api.context import Context
 from r2rise_service.api.problems import ProblemError

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from r2rise.curating import most_judged
+from r2rise.ask.curate import most_judged
+from r2rise.data.segments import Segments
+from r2rise.design.tasks import Key
 from r2rise.errors import MapError, R2RiseError
-from r2rise.importance import ImportanceMap
-from r2rise.ledger import Ledger
-from r2rise.segments import Segments
-from r2rise.tasks import Key
+from r2rise.ledger.ledger import Ledger
+from r2rise.results.importance_map import ImportanceMap
 from r2rise_service.api.context import Context
 from r2rise_service.api.problems import ProblemError, sentence
 from r2rise_service.api.studies import Accepted, check_study, cost_of

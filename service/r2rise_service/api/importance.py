@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
-from r2rise.ledger import Ledger
-from r2rise.seeds import Kind
-from r2rise.study_parts import EstimatorName
+from r2rise.design.seeds import Kind
+from r2rise.ledger.ledger import Ledger
+from r2rise.study.parts import EstimatorName
 from r2rise_service.api.context import Context, InContext, Owner
 from r2rise_service.api.jobs import known_job, matches
 from r2rise_service.api.maps import state_of

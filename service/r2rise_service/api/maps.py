@@ -5,8 +5,8 @@ from typing import cast
 import numpy as np
 
 from r2rise import Demonstrations, ImportanceMap, Ledger, Segments, importance_map
-from r2rise.stopping import ended
-from r2rise.study_parts import EstimatorName
+from r2rise.statistics.stopping import ended
+from r2rise.study.parts import EstimatorName
 from r2rise_service.api.once import Once, as_file
 from r2rise_service.models import JobInfo
 from r2rise_service.storage.files import DatasetFiles

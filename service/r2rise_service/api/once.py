@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from r2rise.results import Result
+from r2rise.results.result import Result
 
 DRAWING = threading.Lock()
 """Held while matplotlib draws, which only one thread may do at a time."""

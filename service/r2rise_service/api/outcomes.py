@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import cast
 
 from r2rise import Certificate, Curation, Demonstrations, ImportanceMap, Transfer
-from r2rise.report import Commands, write_report
-from r2rise.results import Result
+from r2rise.report.report import Commands, write_report
+from r2rise.results.result import Result
 from r2rise_service.api.maps import Maps
 from r2rise_service.api.once import DRAWING, Once, as_file
 from r2rise_service.models import JobInfo, JobKind

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from r2rise import Demonstrations, Study
 from r2rise.algorithms import algorithm_names, leaves_amount_open
+from r2rise.ask.training_amounts import n_checked
 from r2rise.errors import suggestion
-from r2rise.resolution import Resolved, resolve
-from r2rise.training_amounts import n_checked
+from r2rise.run.resolve import Resolved, resolve
 from r2rise_service.api.problems import ProblemError, in_words, pointer_to, sentence
 from r2rise_service.models import Cost, ProblemPart
 from r2rise_service.settings import Settings

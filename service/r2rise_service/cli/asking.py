@@ -94,8 +94,8 @@ def masking_fields(
 
 
 def _segment_fields(segment_length: str | None, segments: Path | None) -> dict[str, Any]:
+    from r2rise.data.segments import read_boundaries
     from r2rise.errors import StudyError
-    from r2rise.segments import read_boundaries
 
     if segments is not None:
         if segment_length is not None:
@@ -120,7 +120,7 @@ def study_of(path: Path | None, options: dict[str, Any]) -> "Study":
     """
     from r2rise import Study
     from r2rise.errors import StudyError
-    from r2rise.study import long_form, merged, read_yaml
+    from r2rise.study.study import long_form, merged, read_yaml
 
     given = {name: _given(value) for name, value in options.items()}
     given = {name: value for name, value in given.items() if value not in (None, {})}

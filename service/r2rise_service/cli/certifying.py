@@ -8,8 +8,8 @@ from r2rise_service.cli.common import Directory, Repetitions, Workers, get_ready
 
 if TYPE_CHECKING:
     from r2rise import Certificate
-    from r2rise.certificate import KeepLevel
-    from r2rise.intervals import MeanInterval
+    from r2rise.results.certificate import KeepLevel
+    from r2rise.statistics.intervals import MeanInterval
 
 
 def certify(
@@ -26,7 +26,7 @@ def certify(
     Example: r2rise certify out/ --check
     """
     import r2rise
-    from r2rise.output import OutputDirectory
+    from r2rise.ask.directory import OutputDirectory
     from r2rise_service.cli.progress import progress_bar
 
     get_ready()
@@ -54,7 +54,7 @@ def certify(
 
 def print_certificate(found: "Certificate") -> None:
     """Print the returns of every arm, and what they say about the map."""
-    from r2rise.wording import left_out
+    from r2rise.statistics.wording import left_out
     from r2rise_service.cli.printing import say, say_table
 
     say_table(

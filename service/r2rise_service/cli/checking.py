@@ -39,8 +39,8 @@ def check_training(
     Example: r2rise check-training demos.npz --env CartPole-v1 --out out/
     """
     import r2rise
+    from r2rise.ask.directory import OutputDirectory
     from r2rise.formats import read_demonstrations
-    from r2rise.output import OutputDirectory
     from r2rise_service.cli.printing import say
     from r2rise_service.cli.progress import progress_bar
     from r2rise_service.cli.summary import say_curve

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from r2rise.ask.directory import OutputDirectory
     from r2rise.errors import InputError
-    from r2rise.output import OutputDirectory
 
 Directory = Annotated[
     Path, typer.Argument(metavar="DIR", help="Directory that `r2rise explain --out` wrote.")
@@ -50,7 +50,7 @@ def check_files(
     Raises:
         InputError: When one cannot be written, or something else would be replaced.
     """
-    from r2rise.written import is_there
+    from r2rise.ask.written import is_there
 
     for path in named:
         check_writable(path, option)
@@ -71,8 +71,8 @@ def _check_no_part(path: Path, option: str) -> None:
     Raises:
         InputError: When it is.
     """
+    from r2rise.ask.written import Written
     from r2rise.errors import InputError
-    from r2rise.written import Written
 
     if path.name in _OF_A_STUDY and path.exists() and Written(path.parent).explained():
         raise InputError(f"{option} would overwrite {path} of a study: choose another name.")

@@ -10,7 +10,7 @@ from r2rise_service.cli.common import Force, check_files
 
 if TYPE_CHECKING:
     from r2rise import Comparison, ImportanceMap
-    from r2rise.comparison import Correlation, Difference, Overlap
+    from r2rise.results.comparison import Correlation, Difference, Overlap
 
 ComparisonFile = Annotated[
     Path | None, typer.Option(help="File for the comparison, .json, or its figure, .png or .svg.")
@@ -73,8 +73,8 @@ def tell(
 
 
 def _save(found: "Comparison", first: "ImportanceMap", second: "ImportanceMap", out: Path) -> None:
-    from r2rise.figures import draw_comparison
     from r2rise.files import atomic_file
+    from r2rise.report.figures import draw_comparison
 
     ending = out.suffix.lower()
     if ending not in (".png", ".svg"):
@@ -85,7 +85,7 @@ def _save(found: "Comparison", first: "ImportanceMap", second: "ImportanceMap", 
 
 
 def _print(found: "Comparison", first: "ImportanceMap") -> None:
-    from r2rise.wording import counted
+    from r2rise.statistics.wording import counted
     from r2rise_service.cli.printing import say
 
     constant = "unknown, a map is constant"
@@ -134,7 +134,7 @@ def _print_differences(found: "Difference", first: "ImportanceMap", names: tuple
 def _largest(found: "Difference", first: "ImportanceMap", name: str) -> Iterator[tuple[str, ...]]:
     import numpy as np
 
-    from r2rise.wording import decimals, signed
+    from r2rise.statistics.wording import decimals, signed
     from r2rise_service.cli.printing import number, place
 
     known = np.flatnonzero(np.isfinite(found.difference))

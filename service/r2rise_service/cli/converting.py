@@ -70,7 +70,7 @@ def _curation_beside(map_: Path) -> "Curation | None":
 
 
 def _size(demonstrations: "Demonstrations") -> str:
-    from r2rise.wording import counted
+    from r2rise.statistics.wording import counted
 
     return (
         f"{counted(len(demonstrations), 'demonstration')}, "

@@ -9,8 +9,8 @@ from r2rise_service.cli.common import Directory, Force, Workers, check_files, ge
 
 if TYPE_CHECKING:
     from r2rise import Curation, Demonstrations
-    from r2rise.curation import Confirmation
-    from r2rise.output import OutputDirectory
+    from r2rise.ask.directory import OutputDirectory
+    from r2rise.results.curation import Confirmation
 
 
 def curate(
@@ -28,8 +28,8 @@ def curate(
     Example: r2rise curate out/ --out better.npz
     """
     import r2rise
+    from r2rise.ask.directory import OutputDirectory
     from r2rise.errors import InputError
-    from r2rise.output import OutputDirectory
     from r2rise_service.cli.progress import progress_bar
 
     if out.suffix != ".npz":
@@ -69,7 +69,7 @@ def _write(
     without_gain: bool,
 ) -> str:
     """Write the better demonstrations, if they are to be written; say what was done."""
-    from r2rise.edits import Edits
+    from r2rise.results.edits import Edits
 
     if not found.edits:
         return f"{out} is not written: there is nothing to leave out."
@@ -86,7 +86,7 @@ def _write(
 
 def print_curation(found: "Curation") -> None:
     """Print what was tried, what fresh seeds confirmed, and what follows."""
-    from r2rise.wording import left_out
+    from r2rise.statistics.wording import left_out
     from r2rise_service.cli.printing import say, say_table
 
     if found.trials:

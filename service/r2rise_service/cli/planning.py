@@ -42,7 +42,7 @@ def plan(
     """
     import r2rise
     from r2rise.formats import read_demonstrations
-    from r2rise.study import MOST_RETRAININGS
+    from r2rise.study.study import MOST_RETRAININGS
     from r2rise_service.cli.progress import progress_bar
 
     get_ready()
@@ -81,8 +81,8 @@ def plan(
 
 
 def _print(found: "Plan") -> None:
-    from r2rise.training_check import training_words
-    from r2rise.wording import counted, per_cents, share_of_one
+    from r2rise.results.training_check import training_words
+    from r2rise.statistics.wording import counted, per_cents, share_of_one
     from r2rise_service.cli.printing import number, say, say_table
     from r2rise_service.cli.summary import say_curve
 

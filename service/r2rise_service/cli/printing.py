@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from r2rise import Segment
-from r2rise.wording import in_digits
+from r2rise.statistics.wording import in_digits
 
 WIDTH = 100
 

@@ -10,8 +10,8 @@ from r2rise_service.cli.common import Force, check_files, get_ready
 
 if TYPE_CHECKING:
     from r2rise import Demonstrations
+    from r2rise.ask.experts import Expert
     from r2rise.environments import Environment
-    from r2rise.experts import Expert
 
 WhichEnv = Annotated[
     str, typer.Option("--env", help="Gymnasium id, module:Env-v0 or module:factory.")
@@ -98,7 +98,7 @@ def train_expert(
 
     Example: r2rise train-expert --env CartPole-v1 --steps 100000 --out expert.zip
     """
-    from r2rise.experts import train_expert as train
+    from r2rise.ask.experts import train_expert as train
     from r2rise_service.cli.progress import progress_bar
 
     _check_out(out, ".zip", force=force)
@@ -122,7 +122,7 @@ def _check_out(out: Path, ending: str, *, force: bool) -> None:
 
 
 def _environment(env: str, obs_keys: str | None) -> "Environment":
-    from r2rise.recording import environment_of
+    from r2rise.ask.record import environment_of
 
     fields = asking.environment_fields(env, obs_keys)
     return environment_of({name: value for name, value in fields.items() if value is not None})
@@ -133,8 +133,8 @@ def _tell_recorded(found: "Demonstrations", *, json: bool) -> None:
 
     import numpy as np
 
-    from r2rise.intervals import mean_interval
-    from r2rise.wording import counted
+    from r2rise.statistics.intervals import mean_interval
+    from r2rise.statistics.wording import counted
     from r2rise_service.cli.printing import say
 
     returns, epsilon = np.array(found.meta["returns"]), np.array(found.meta["epsilon"])

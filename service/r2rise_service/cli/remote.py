@@ -9,7 +9,7 @@ import typer
 from r2rise_service.cli import asking
 
 if TYPE_CHECKING:
-    from r2rise.notices import Notice
+    from r2rise.study.notices import Notice
     from r2rise_service.client import Client
     from r2rise_service.models import DatasetInfo
 

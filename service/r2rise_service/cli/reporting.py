@@ -10,8 +10,8 @@ def report(directory: Directory, force: Force = False) -> None:
 
     Example: r2rise report out/
     """
-    from r2rise.output import OutputDirectory
-    from r2rise.report import FILE_NAME, write_report
+    from r2rise.ask.directory import OutputDirectory
+    from r2rise.report.report import FILE_NAME, write_report
 
     check_files(force=force, study=OutputDirectory(directory), usual=[directory / FILE_NAME])
     typer.echo(f"Written: {write_report(directory)}.")

@@ -1,11 +1,11 @@
 """An importance map in words and tables."""
 
 from r2rise import ImportanceMap
-from r2rise.map_words import Judged, why_no_verdicts
-from r2rise.notices import Notice
-from r2rise.training_check import training_words
-from r2rise.training_parts import TrainingCurve
-from r2rise.wording import SIGNIFICANCE, counted, duration
+from r2rise.results.map_words import Judged, why_no_verdicts
+from r2rise.results.training_check import training_words
+from r2rise.statistics.wording import SIGNIFICANCE, counted, duration
+from r2rise.study.notices import Notice
+from r2rise.study.training import TrainingCurve
 from r2rise_service.cli.printing import number, place, say, say_table
 
 

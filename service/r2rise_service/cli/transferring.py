@@ -10,8 +10,8 @@ from r2rise_service.cli.common import Force, Repetitions, Workers, check_files, 
 
 if TYPE_CHECKING:
     from r2rise import Transfer
-    from r2rise.output import OutputDirectory
-    from r2rise.transfer_matrix import Cell
+    from r2rise.ask.directory import OutputDirectory
+    from r2rise.results.transfer import Cell
 
 
 def transfer(
@@ -32,7 +32,7 @@ def transfer(
     Example: r2rise transfer out-bc/ out-gail/
     """
     import r2rise
-    from r2rise.output import OutputDirectory
+    from r2rise.ask.directory import OutputDirectory
     from r2rise_service.cli.progress import progress_bar
 
     first = OutputDirectory(directories[0])
@@ -92,7 +92,7 @@ def _cells(found: "Transfer", learner: str) -> list[str]:
 
 
 def _in_words(cell: "Cell") -> str:
-    from r2rise.certificate import OUTCOME_WORDS
+    from r2rise.results.certificate import OUTCOME_WORDS
 
     words = ["-" if cell.share is None else f"{cell.share:.2f}"]
     if cell.is_undecided and cell.share_interval is not None:

@@ -28,7 +28,7 @@ def worker(
     from r2rise_service.logs import configure
 
     configure("info")
-    from r2rise.engines.cluster import Scheduler
+    from r2rise.run.engines.cluster import Scheduler
     from r2rise_service.worker import run
 
     run(Scheduler(scheduler, tls_ca, tls_cert, tls_key), workers)

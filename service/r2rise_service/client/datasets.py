@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from r2rise.demonstrations import Demonstrations
+from r2rise.data.demonstrations import Demonstrations
 from r2rise.formats import read_demonstrations, recognise
 from r2rise_service.client.transport import Transport
 from r2rise_service.models import DatasetInfo, DatasetPage

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from r2rise.study import Study, long_form, merged
-from r2rise.study_parts import Until
+from r2rise.study.parts import Until
+from r2rise.study.study import Study, long_form, merged
 from r2rise_service.client.job import Job
 from r2rise_service.client.transport import Transport
 from r2rise_service.models import DatasetInfo, DryRun, JobInfo, JobPage, JobStatus

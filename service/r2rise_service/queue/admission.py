@@ -2,10 +2,10 @@
 
 from r2rise import Demonstrations
 from r2rise.algorithms import leaves_amount_open
-from r2rise.engines.shards import Work
-from r2rise.importance import ImportanceMap
-from r2rise.stopping import StoppingRule
-from r2rise.study import Study
+from r2rise.results.importance_map import ImportanceMap
+from r2rise.run.engines.shards import Work
+from r2rise.statistics.stopping import StoppingRule
+from r2rise.study.study import Study
 from r2rise_service.models import JobInfo
 from r2rise_service.queue.ending import Ending
 from r2rise_service.queue.questions import (

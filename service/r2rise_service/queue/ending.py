@@ -1,9 +1,9 @@
 """When a study has enough, and how long its blocks took."""
 
-from r2rise.clock import Clock
-from r2rise.ledger import SO_FAR, Ledger
-from r2rise.stopping import StoppingRule, check_time_sufficed
-from r2rise.study import Study
+from r2rise.ledger.ledger import SO_FAR, Ledger
+from r2rise.run.clock import Clock
+from r2rise.statistics.stopping import StoppingRule, check_time_sufficed
+from r2rise.study.study import Study
 
 _SECONDS_BETWEEN_MARKS = 1.0
 

@@ -6,14 +6,14 @@ tasks that have to be done before it can be asked again.
 
 from collections.abc import Callable, Mapping, Sequence
 
-from r2rise.certification import certificate, certificate_tasks
-from r2rise.checking_training import training_check
-from r2rise.curating import curation
-from r2rise.importance import ImportanceMap
-from r2rise.results import Result
-from r2rise.tasks import study_tasks
-from r2rise.transfer_matrix import Transfer
-from r2rise.transferring import check_maps, matrix, row
+from r2rise.ask.certify import certificate, certificate_tasks
+from r2rise.ask.check_training import training_check
+from r2rise.ask.curate import curation
+from r2rise.ask.transfer import check_maps, matrix, row
+from r2rise.design.tasks import study_tasks
+from r2rise.results.importance_map import ImportanceMap
+from r2rise.results.result import Result
+from r2rise.results.transfer import Transfer
 from r2rise_service.models import JobKind
 from r2rise_service.queue.stored import Missing, StoredRunner, Wanted
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from r2rise.ledger import Ledger, Record
-from r2rise.runner import to_retry
-from r2rise.segments import Segments
-from r2rise.study import Study
-from r2rise.tasks import Key, Task
+from r2rise.data.segments import Segments
+from r2rise.design.tasks import Key, Task
+from r2rise.ledger.ledger import Ledger, Record
+from r2rise.run.runner import to_retry
+from r2rise.study.study import Study
 
 
 class Wanted(NamedTuple):

@@ -10,12 +10,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from r2rise.engines.shards import Work
-from r2rise.ledger import Record
-from r2rise.results import Result
-from r2rise.retraining import Shard
-from r2rise.runner import Tally, missing_shards
-from r2rise.tasks import Key
+from r2rise.design.tasks import Key
+from r2rise.ledger.ledger import Record
+from r2rise.results.result import Result
+from r2rise.run.engines.shards import Work
+from r2rise.run.retraining import Shard
+from r2rise.run.runner import Tally, missing_shards
 from r2rise_service.models import JobInfo
 from r2rise_service.queue.ending import Ending
 from r2rise_service.queue.questions import Question

@@ -18,8 +18,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from r2rise.data.demonstrations import Demonstrations
 from r2rise.errors import DemonstrationsError
-from r2rise.formats.npz import load_npz
 from r2rise_service.storage.files import UNFINISHED
 
 GIBIBYTE = 2**30
@@ -158,7 +158,7 @@ def _parse(path: Path, max_array_bytes: int) -> Facts:
             f"The arrays of the file are {claimed} bytes in all, expected at most "
             f"{max_array_bytes}: upload fewer demonstrations."
         )
-    demonstrations = load_npz(path)
+    demonstrations = Demonstrations.load(path)
     if len(demonstrations) > MOST_DEMONSTRATIONS:
         raise BadUpload(
             f"The file holds {len(demonstrations)} demonstrations, expected at most "

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, select
 
-from r2rise.study import Study
+from r2rise.study.study import Study
 from r2rise_service.models import JobEvent, JobInfo, JobPage, JobStatus
 from r2rise_service.storage import job_queries, result_queries
 from r2rise_service.storage.database import Database

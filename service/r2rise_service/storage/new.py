@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from r2rise.notices import Notice
-from r2rise.study import Study
+from r2rise.study.notices import Notice
+from r2rise.study.study import Study
 from r2rise_service.models import JobKind, Labels
 
 

@@ -7,8 +7,8 @@ import numpy as np
 from sqlalchemy import func, insert, literal, select
 from sqlalchemy.orm import Session
 
-from r2rise.ledger import Ledger, LedgerHeader, Record
-from r2rise.study import Study
+from r2rise.ledger.ledger import Ledger, LedgerHeader, Record
+from r2rise.study.study import Study
 from r2rise_service.storage.job_queries import store_event
 from r2rise_service.storage.rows import progress_of, storable, task_digest
 from r2rise_service.storage.tables import Job, Mark, RecordRow

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
-from r2rise.ledger import Ledger, Record
+from r2rise.ledger.ledger import Ledger, Record
 from r2rise_service.models import JobInfo
 from r2rise_service.storage import job_queries, record_queries, result_queries
 from r2rise_service.storage.database import Database

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from r2rise.study import Study
+from r2rise.study.study import Study
 from r2rise_service.models import JobKind
 from r2rise_service.storage.new import Source
 from r2rise_service.storage.record_queries import copy_baselines

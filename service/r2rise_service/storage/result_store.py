@@ -2,7 +2,7 @@
 
 from sqlalchemy import select
 
-from r2rise.comparison import Comparison
+from r2rise.results.comparison import Comparison
 from r2rise_service.models import ComparisonInfo, JobInfo, JobKind
 from r2rise_service.storage import job_queries, result_queries
 from r2rise_service.storage.database import Database

@@ -7,9 +7,9 @@ import secrets
 import time
 from datetime import UTC, datetime
 
-from r2rise.comparison import Comparison
-from r2rise.study import Study
-from r2rise.tasks import Task
+from r2rise.design.tasks import Task
+from r2rise.results.comparison import Comparison
+from r2rise.study.study import Study
 from r2rise_service.keys import KeyInfo
 from r2rise_service.models import (
     ENDED,

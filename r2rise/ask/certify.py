@@ -1,0 +1,263 @@
+"""Certifying: retrain on what a map calls important and unimportant, and compare."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from r2rise.algorithms import training_of
+from r2rise.ask.map import versions
+from r2rise.data.demonstrations import Demonstrations
+from r2rise.data.segments import Segments
+from r2rise.design.seeds import mask_generator
+from r2rise.design.tasks import Task, baseline_tasks, crossed_tasks
+from r2rise.errors import NotReady
+from r2rise.results.certificate import Certificate, KeepLevel, Outcome
+from r2rise.results.importance_map import ImportanceMap
+from r2rise.results.result import now
+from r2rise.results.selection import Mask, Ranking, matched_random
+from r2rise.run.engines import Engine
+from r2rise.run.runner import OnProgress, Runner, RunsTasks
+from r2rise.statistics.baselines import baseline
+from r2rise.statistics.directions import (
+    Differences,
+    Direction,
+    compare_arms,
+    direction,
+    most_by_luck,
+)
+from r2rise.statistics.intervals import MeanInterval, mean_interval, paired_returns
+from r2rise.statistics.luck import half_luck_p, luck_p
+from r2rise.statistics.summaries import Baseline
+from r2rise.study.study import Study
+
+KEEP_LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
+"""Shares of the segments that are kept, the paper's degradation levels."""
+
+REPETITIONS = 20
+
+FAIL_SHARE = 0.25
+"""A map fails when top and bottom differ by less than this share of what there is to lose."""
+
+LUCK_LEVEL = 0.001
+"""A map passes when at most this share of shuffled maps fits the random arms as well."""
+
+_ARMS = ("top", "bottom", "random_as_top", "random_as_bottom")
+
+
+def certify(
+    demonstrations: Demonstrations,
+    importance_map: ImportanceMap,
+    *,
+    repetitions: int = REPETITIONS,
+    ledger: str | Path | None = None,
+    workers: int = 0,
+    engine: Engine | None = None,
+    on_progress: OnProgress | None = None,
+) -> Certificate:
+    """Retrain on the top, the bottom and random segments of a map, and compare.
+
+    All arms of a repetition share a training and an evaluation seed, which no map has used.
+
+    Args:
+        demonstrations: What the map is about.
+        importance_map: The map; also one that knows the order only.
+        repetitions: Training seeds.
+        ledger: Ledger file of the map's study, to add to.
+        workers: Worker processes; 0 retrains in this process.
+        engine: Where shards run, instead of `workers`. It is closed at the end.
+        on_progress: Called after each shard.
+
+    Raises:
+        StudyError: When the map is about other demonstrations.
+        NotReady: When fewer than 2 segments were estimated, or fewer than 2 repetitions succeed.
+        StudyFailed: When more retrainings fail than the study allows.
+    """
+    runner = Runner(
+        importance_map.study,
+        demonstrations,
+        ledger=ledger,
+        workers=workers,
+        engine=engine,
+        on_progress=on_progress,
+    )
+    with runner:
+        return certificate(runner, importance_map, repetitions)
+
+
+def certificate_tasks(
+    study: Study, segments: Segments, importance_map: ImportanceMap, repetitions: int
+) -> list[Task]:
+    """Return what `certificate` has done: baselines, then the arms of each repetition.
+
+    Raises:
+        NotReady: When fewer than 2 segments were estimated.
+    """
+    baselines = baseline_tasks(study, len(segments), study.budget.baseline_retrainings)
+    masks = _masks(study, segments, _plan(importance_map, segments), repetitions)
+    return [*baselines, *crossed_tasks("certify", study, masks)]
+
+
+def certificate(runner: RunsTasks, importance_map: ImportanceMap, repetitions: int) -> Certificate:
+    """Certify a map with the algorithm of a runner; see `certify`."""
+    study, segments = runner.study, runner.segments
+    plan = _plan(importance_map, segments)
+    tasks = certificate_tasks(study, segments, importance_map, repetitions)
+    records = [record for record in runner.run(tasks) if record.kind == "certify"]
+    complete, returns = paired_returns(records, len(plan.sizes) * len(_ARMS))
+    if len(returns) < 2:
+        raise NotReady(
+            f"A certificate needs at least 2 repetitions without a failed retraining, there are "
+            f"{len(returns)} of {repetitions}."
+        )
+    by_arm = returns.reshape(len(returns), len(plan.sizes), len(_ARMS))
+    areas = _areas(by_arm, plan.keep)
+    against = baseline(runner.ledger, study)
+    masks = np.array([record.mask(len(segments)) for record in records])
+    arms = masks.reshape(repetitions, *by_arm.shape[1:], -1)[complete]
+    generator = mask_generator(study.seed, repetitions, "certify")
+    values = importance_map.importance
+    luck = luck_p(*_random_arms(arms, by_arm), values, generator)
+    differences = compare_arms(by_arm)
+    bottom, top = _directions(arms, by_arm, differences, plan, values, generator)
+    return Certificate(
+        created_at=now(),
+        outcome=_outcome(bottom, top, areas, luck, against),
+        algorithm=study.algorithm.name,
+        training=training_of(study.algorithm),
+        map_algorithm=importance_map.study.algorithm.name,
+        map_revision=importance_map.revision,
+        map_study_hash=importance_map.study_hash,
+        unit=study.evaluation.unit,
+        levels=_levels(by_arm, plan, differences),
+        **areas._asdict(),
+        leaving_out_bottom=bottom,
+        keeping_top=top,
+        luck_p=luck,
+        baseline=against,
+        n_retrainings=len(records),
+        n_failed=sum(record.status == "failed" for record in records),
+        versions=versions(),
+    )
+
+
+class _Plan(NamedTuple):
+    """What is retrained: `sizes` segments at a time, of a ranking."""
+
+    ranking: Ranking
+    sizes: tuple[int, ...]
+
+    @property
+    def keep(self) -> NDArray[np.float64]:
+        return np.array(self.sizes) / len(self.ranking)
+
+    def masks(self, segments: Segments, generator: np.random.Generator) -> list[Mask]:
+        """Return the masks of one repetition: for each size those of `_ARMS`."""
+        masks, all_ = [], self.ranking.all()
+        for k in self.sizes:
+            top, bottom = self.ranking.top(k), self.ranking.bottom(k)
+            masks += [top, bottom]
+            masks += [matched_random(own, all_, segments, generator) for own in (top, bottom)]
+        return masks
+
+
+def _masks(study: Study, segments: Segments, plan: _Plan, repetitions: int) -> list[list[Mask]]:
+    """Return the masks of each repetition."""
+    return [
+        plan.masks(segments, mask_generator(study.seed, number, "certify"))
+        for number in range(repetitions)
+    ]
+
+
+def _plan(importance_map: ImportanceMap, segments: Segments) -> _Plan:
+    ranking = Ranking(importance_map)
+    n = len(ranking)
+    if n < 2 or len(segments) < 2:
+        raise NotReady(f"A certificate needs at least 2 estimated segments, there are {n}.")
+    sizes = sorted({min(max(round(level * n), 1), n - 1) for level in KEEP_LEVELS})
+    return _Plan(ranking, tuple(sizes))
+
+
+class _Areas(NamedTuple):
+    area_top_random: MeanInterval
+    area_random_bottom: MeanInterval
+    area_top_bottom: MeanInterval
+
+
+def _areas(returns: NDArray[np.float64], keep: NDArray[np.float64]) -> _Areas:
+    """Return the mean heights between the curves over keep levels, from (n, levels, arms)."""
+    if len(keep) == 1:
+        heights = returns[:, 0]
+    else:
+        heights = np.trapezoid(returns, keep, axis=1) / (keep[-1] - keep[0])
+    top, bottom, as_top, as_bottom = heights.T
+    return _Areas(
+        mean_interval(top - as_top), mean_interval(as_bottom - bottom), mean_interval(top - bottom)
+    )
+
+
+def _random_arms(
+    masks: NDArray[np.bool_], returns: NDArray[np.float64]
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Return the random masks and returns of each level, (n_levels, 2 n, ...)."""
+    n, n_levels = returns.shape[:2]
+    drawn = masks[:, :, 2:].swapaxes(0, 1).reshape(n_levels, 2 * n, -1)
+    return drawn, returns[:, :, 2:].swapaxes(0, 1).reshape(n_levels, 2 * n)
+
+
+def _directions(
+    arms: NDArray[np.bool_],
+    returns: NDArray[np.float64],
+    differences: Differences,
+    plan: _Plan,
+    values: NDArray[np.float64],
+    generator: np.random.Generator,
+) -> tuple[Direction, Direction]:
+    """Return what is shown of leaving out the bottom and of keeping only the top."""
+    masks, drawn = _random_arms(arms, returns)
+    repetition = np.tile(np.arange(drawn.shape[1]) // 2, (len(drawn), 1))
+    half = len(plan.ranking) // 2
+
+    def found(own: Mask, *, few: bool) -> Direction:
+        luck = half_luck_p(masks, drawn, values, own, repetition, generator)
+        most = most_by_luck(half)
+        return direction(differences, plan.keep, few=few, luck=luck, most_luck=most)
+
+    return (
+        found(plan.ranking.bottom(half), few=False),
+        found(plan.ranking.top(half), few=True),
+    )
+
+
+def _outcome(
+    bottom: Direction, top: Direction, areas: _Areas, luck: float | None, against: Baseline
+) -> Outcome:
+    upper, gain = areas.area_top_bottom.upper, against.gain
+    if upper is not None and upper < 0:
+        return "fail"
+    if bottom.is_shown and top.is_shown:
+        return "pass" if luck is not None and luck <= LUCK_LEVEL else "undecided"
+    if bottom.is_shown:
+        return "right_at_bottom"
+    if top.is_shown:
+        return "right_at_top"
+    if gain is not None and upper is not None and upper < FAIL_SHARE * gain:
+        return "fail"
+    return "undecided"
+
+
+def _levels(
+    returns: NDArray[np.float64], plan: _Plan, differences: Differences
+) -> tuple[KeepLevel, ...]:
+    def level(number: int) -> KeepLevel:
+        intervals = [mean_interval(arm) for arm in returns[:, number].T]
+        return KeepLevel(
+            n_segments=plan.sizes[number],
+            keep=float(plan.keep[number]),
+            **dict(zip(_ARMS, intervals, strict=True)),
+            top_random=differences.top_random[number],
+            random_bottom=differences.random_bottom[number],
+        )
+
+    return tuple(level(number) for number in range(len(plan.sizes)))

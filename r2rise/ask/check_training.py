@@ -1,0 +1,248 @@
+"""Checking how long to train: all frames at increasing amounts, before any mask is retrained."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from r2rise.algorithms import (
+    amount_of,
+    leaves_amount_open,
+    with_amount,
+    without_amount,
+)
+from r2rise.ask.directory import OutputDirectory
+from r2rise.ask.map import versions
+from r2rise.ask.training_amounts import amounts_tried, n_seeds, price_words, unit_of
+from r2rise.ask.turnover import map_turnover
+from r2rise.data.demonstrations import Demonstrations
+from r2rise.design.masks import BALANCED_BLOCK_SIZE
+from r2rise.design.tasks import Task, baseline_tasks, path_tasks
+from r2rise.errors import NotReady
+from r2rise.ledger.journal import check_same_design
+from r2rise.ledger.ledger import Record, read_header
+from r2rise.results.result import now
+from r2rise.results.training_check import TrainingCheck, training_words
+from r2rise.run.clock import Clock
+from r2rise.run.engines import Engine, SharedEngine
+from r2rise.run.resolve import SHARD_SIZE, resolve
+from r2rise.run.runner import OnProgress, Runner, RunsTasks, make_engine
+from r2rise.statistics.intervals import mean_returns
+from r2rise.statistics.training_rule import choose_amount
+from r2rise.study.parts import AlgorithmSpec, Masking
+from r2rise.study.study import Study
+from r2rise.study.training import TrainingCurve
+
+logger = logging.getLogger(__name__)
+
+
+def check_training(
+    demonstrations: Demonstrations,
+    study: Study,
+    *,
+    maps: bool = False,
+    ledger: str | Path | None = None,
+    workers: int = 0,
+    engine: Engine | None = None,
+    on_progress: OnProgress | None = None,
+) -> TrainingCheck:
+    """Train on all frames for longer and longer, and choose how long every mask is to train.
+
+    Args:
+        demonstrations: What is to be explained.
+        study: What is asked; `training` says how many seeds and amounts are tried. An amount that
+            the algorithm's settings name is left out of account.
+        maps: Also compare the map at the chosen amount with that at four times as much.
+        ledger: Ledger file of the check's own retrainings, to go on from; those of `maps` lie in
+            `turnover.npz` beside it.
+        workers: Worker processes; 0 retrains in this process.
+        engine: Where shards run, instead of `workers`. It is closed at the end.
+        on_progress: Called after each shard.
+
+    Raises:
+        InputError: When something given cannot be used, or the algorithm does not say how it
+            counts its training; nothing has been spent.
+        NotReady: When fewer than 2 training seeds succeed at every amount.
+        StudyFailed: When more retrainings fail than the study allows.
+    """
+    asked = opened(resolve(study, demonstrations).study)
+    path = Path(ledger) if ledger is not None else None
+    with SharedEngine(lambda: engine or make_engine(workers)) as shared:
+        return _checked(asked, demonstrations, path, shared, maps=maps, on_progress=on_progress)
+
+
+def with_training(
+    study: Study,
+    demonstrations: Demonstrations,
+    *,
+    maps: bool = False,
+    earlier: Study | None,
+    ledger: str | Path | None,
+    engine: Engine,
+    on_progress: OnProgress | None = None,
+    clock: Clock | None = None,
+) -> Study:
+    """Return a resolved study with an amount of training.
+
+    That is its own; or what an earlier run chose for the same study, whatever would be chosen now;
+    or what a check finds, whose retrainings lie in `training.npz` beside the ledger.
+
+    Args:
+        study: The resolved study.
+        demonstrations: What it is about.
+        maps: As for `check_training`.
+        earlier: The study that an earlier run wrote.
+        ledger: Ledger file of the study, or None.
+        engine: Where shards run.
+        on_progress: Called after each shard.
+        clock: Counts the work of the check, too.
+
+    Raises:
+        LedgerError: When the ledger is of another design; nothing has been spent.
+        NotReady: When time ended before an amount was chosen.
+    """
+    if not leaves_amount_open(study.algorithm):
+        return study
+    path = Path(ledger) if ledger is not None else None
+    chosen = _chosen_before(study, earlier, path)
+    if chosen is not None:
+        return chosen
+    own = OutputDirectory(path.parent).training_ledger if path is not None else None
+    return _checked(
+        study, demonstrations, own, engine, maps=maps, on_progress=on_progress, clock=clock
+    ).study
+
+
+def _checked(
+    study: Study,
+    demonstrations: Demonstrations,
+    ledger: Path | None,
+    engine: Engine,
+    *,
+    maps: bool,
+    on_progress: OnProgress | None,
+    clock: Clock | None = None,
+) -> TrainingCheck:
+    logger.info("%s", price_words(study, demonstrations.n_frames, maps=maps))
+    runner = Runner(
+        _whole(study), demonstrations, ledger=ledger, engine=engine, on_progress=on_progress,
+        clock=clock,
+    )  # fmt: skip
+    with runner:
+        found = training_check(runner, study, demonstrations.n_frames)
+    if not maps:
+        return found
+    own = ledger.with_name("turnover.npz") if ledger is not None else None
+    runner = Runner(
+        study, demonstrations, ledger=own, engine=engine, on_progress=on_progress, clock=clock
+    )
+    with runner:
+        turnover = map_turnover(runner, found.curve.chosen)
+    training = found.study.training.model_copy(update={"turnover": turnover})
+    return found.model_copy(update={"study": found.study.model_copy(update={"training": training})})
+
+
+def _whole(study: Study) -> Study:
+    """Return the study with a masking that all studies share: the check masks nothing."""
+    masking = Masking(segment_length="all", design="balanced", block_size=BALANCED_BLOCK_SIZE)
+    execution = study.execution.model_copy(update={"shard_size": SHARD_SIZE})
+    return study.model_copy(update={"masking": masking, "execution": execution})
+
+
+def _chosen_before(study: Study, earlier: Study | None, ledger: Path | None) -> Study | None:
+    """Return the study with the amount of an earlier run that differs from it in nothing else."""
+    if earlier is not None:
+        amount = amount_of(earlier.algorithm)
+        chosen = _at(study, amount).model_copy(update={"training": earlier.training})
+        if amount is not None and chosen.design_part() == earlier.design_part():
+            return chosen
+    held = None if ledger is None else read_header(ledger)
+    if ledger is None or held is None:
+        return None
+    chosen = _at(study, amount_of(AlgorithmSpec.model_validate(held.design["algorithm"])))
+    check_same_design(ledger, held, replace(held, design=chosen.design_part()))
+    return chosen
+
+
+def _at(study: Study, amount: int | None) -> Study:
+    if amount is None:
+        return study
+    return study.model_copy(update={"algorithm": with_amount(study.algorithm, amount)})
+
+
+def training_check(runner: RunsTasks, study: Study, n_frames: int) -> TrainingCheck:
+    """Check the training of a study that leaves its amount open, on a runner of any masking."""
+    amounts = amounts_tried(study, n_frames)
+    tasks = check_tasks(study, len(runner.segments), n_frames)
+    records = runner.run(tasks)
+    if len(records) < len(tasks):
+        raise NotReady(
+            "Time ended before the training check was done; what was trained is kept. Run the "
+            "same command again with more time, or name the amount of training yourself."
+        )
+    random_policy = [r.returns.mean() for r in records if r.kind == "random_policy"]
+    trained = [record for record in records if record.kind == "training_check"]
+    if not random_policy:
+        raise NotReady("The training check needs the returns of random actions.")
+    curve = _curve(study, amounts, _table(trained, len(amounts)), float(random_policy[0]))
+    logger.info("%s", training_words(curve))
+    return TrainingCheck(
+        created_at=now(),
+        study=settled(study, curve),
+        n_retrainings=len(trained),
+        n_failed=sum(record.status == "failed" for record in trained),
+        versions=versions(),
+    )
+
+
+def check_tasks(study: Study, n_segments: int, n_frames: int) -> list[Task]:
+    """Return random actions, and all frames with each seed at each amount."""
+    whole = np.ones(n_segments, dtype=bool)
+    masks = [[whole]] * n_seeds(study)
+    paths = path_tasks("training_check", study, masks, amounts_tried(study, n_frames))
+    return [*baseline_tasks(study, n_segments, 0), *paths]
+
+
+def opened(study: Study) -> Study:
+    """Return a study that leaves its amount of training open."""
+    training = study.training.model_copy(update={"curve": None, "turnover": None})
+    algorithm = without_amount(study.algorithm)
+    return study.model_copy(update={"algorithm": algorithm, "training": training})
+
+
+def settled(study: Study, curve: TrainingCurve) -> Study:
+    """Return a study with the amount of training that was chosen."""
+    training = study.training.model_copy(update={"curve": curve})
+    return _at(study, curve.chosen).model_copy(update={"training": training})
+
+
+def _table(records: Sequence[Record], n_amounts: int) -> NDArray[np.float64]:
+    """Return the mean returns of the seeds that succeeded at all amounts, (n_seeds, n_amounts)."""
+    table = mean_returns(records).reshape(-1, n_amounts)
+    complete: NDArray[np.float64] = table[np.isfinite(table).all(axis=1)]
+    if len(complete) < 2:
+        raise NotReady(
+            f"The training check needs 2 training seeds that succeed at every amount, there are "
+            f"{len(complete)} of {len(table)}."
+        )
+    return complete
+
+
+def _curve(
+    study: Study, amounts: Sequence[int], returns: NDArray[np.float64], random_policy: float
+) -> TrainingCurve:
+    choice = choose_amount(returns, random_policy)
+    std_error = returns.std(axis=0, ddof=1) / np.sqrt(len(returns))
+    return TrainingCurve(
+        unit=unit_of(study),
+        amounts=tuple(amounts),
+        mean_return=tuple(returns.mean(axis=0).tolist()),
+        std_error=tuple(std_error.tolist()),
+        n_seeds=len(returns),
+        random_policy=random_policy,
+        chosen=amounts[choice.index],
+        finding=choice.finding,
+    )

@@ -1,0 +1,148 @@
+"""Compare importance maps over the same segments without retraining."""
+
+import math
+from typing import Literal
+
+import numpy as np
+
+from r2rise.errors import MapError
+from r2rise.results.comparison import Comparison, Correlation, Difference, Overlap
+from r2rise.results.importance_map import ImportanceMap
+from r2rise.results.result import now
+from r2rise.statistics.intervals import CONFIDENCE
+from r2rise.statistics.significance import LEAST, Floats, discoveries, quantile, survival
+
+_FIELLER = {"spearman": (1.06, 3), "kendall": (0.437, 4)}
+"""Variance of Fisher's z of each correlation: first over (n - second). Fieller, Hartley and
+Pearson 1957."""
+
+
+def compare(
+    a: ImportanceMap, b: ImportanceMap, *, k: int = 10, names: tuple[str, str] | None = None
+) -> Comparison:
+    """Compare two maps over the same segments of the same demonstrations.
+
+    Args:
+        a: The first map.
+        b: The second map.
+        k: Length of the top and bottom lists.
+        names: What the maps are to be called.
+
+    Raises:
+        MapError: When demonstrations or segments differ, or fewer than 2 segments are in both.
+    """
+    check_comparable(a, b)
+    both = np.isfinite(a.importance) & np.isfinite(b.importance)
+    n = int(both.sum())
+    if n < 2:
+        raise MapError(f"Only {n} segments are estimated in both maps: at least 2 are needed.")
+    ours, theirs = a.importance[both], b.importance[both]
+    k = min(k, n)
+    spearman = rank_correlation("spearman", ours, theirs)
+    return Comparison(
+        created_at=now(),
+        study_hashes=(a.study_hash, b.study_hash),
+        algorithms=(a.study.algorithm.name, b.study.algorithm.name),
+        names=names,
+        n_segments=n,
+        spearman=spearman,
+        kendall=rank_correlation("kendall", ours, theirs),
+        spearman_corrected=corrected(spearman, a.quality.reliability, b.quality.reliability),
+        k=k,
+        top=_overlap(-ours, -theirs, k),
+        bottom=_overlap(ours, theirs, k),
+        difference=_difference(a, b),
+    )
+
+
+def check_comparable(a: ImportanceMap, b: ImportanceMap) -> None:
+    """Check that two maps are over the same segments of the same demonstrations.
+
+    Raises:
+        MapError: When they are not.
+    """
+    if a.dataset.sha256 != b.dataset.sha256:
+        raise MapError(
+            f"The maps are of different demonstrations ({a.dataset.sha256[:19]}... and "
+            f"{b.dataset.sha256[:19]}...): only maps of the same ones can be compared."
+        )
+    if [a.segment(i) for i in range(len(a))] != [b.segment(i) for i in range(len(b))]:
+        raise MapError(
+            f"The maps have different segments ({len(a)} and {len(b)}): use the same "
+            f"--segment-length or --segments for both."
+        )
+
+
+def rank_correlation(
+    name: Literal["spearman", "kendall"], ours: Floats, theirs: Floats
+) -> Correlation:
+    """Return the rank correlation of two lists of values, (n,) each, with Fisher's interval."""
+    from scipy.stats import kendalltau, spearmanr
+
+    if np.ptp(ours) == 0 or np.ptp(theirs) == 0:
+        return Correlation(value=None, lower=None, upper=None)
+    found = spearmanr(ours, theirs) if name == "spearman" else kendalltau(ours, theirs)
+    value = float(found.statistic)
+    factor, less = _FIELLER[name]
+    n = len(ours)
+    if n <= less:
+        return Correlation(value=value, lower=None, upper=None)
+    width = quantile((1 + CONFIDENCE) / 2) * math.sqrt(factor / (n - less))
+    centre = math.atanh(min(max(value, -1 + 1e-12), 1 - 1e-12))
+    return Correlation(
+        value=value, lower=math.tanh(centre - width), upper=math.tanh(centre + width)
+    )
+
+
+def corrected(found: Correlation, *reliabilities: float | None) -> Correlation:
+    """Return a correlation without noise: over the root of the product of the reliabilities."""
+    known = [value for value in reliabilities if value]
+    if found.value is None or len(known) < len(reliabilities):
+        return Correlation(value=None, lower=None, upper=None)
+    most = math.sqrt(math.prod(known))
+    values = (found.value, found.lower, found.upper)
+    value, lower, upper = (None if v is None else max(-1.0, min(1.0, v / most)) for v in values)
+    return Correlation(value=value, lower=lower, upper=upper)
+
+
+def _overlap(ours: Floats, theirs: Floats, k: int) -> Overlap:
+    from scipy.stats import hypergeom
+
+    first, second = (set(np.argsort(v, kind="stable")[:k].tolist()) for v in (ours, theirs))
+    shared, n = len(first & second), len(ours)
+    return Overlap(
+        share=shared / k, by_chance=k / n, p=min(1.0, float(hypergeom.sf(shared - 1, n, k, k)))
+    )
+
+
+def _difference(a: ImportanceMap, b: ImportanceMap) -> Difference | None:
+    signs = {a.estimator.sign, b.estimator.sign}
+    if a.estimator.unit != b.estimator.unit or "order_only" in signs:
+        return None
+    difference = a.importance - b.importance
+    variances = np.array([a.std_error**2, b.std_error**2])
+    std_error = np.sqrt(variances.sum(axis=0))
+    known = np.isfinite(difference) & np.isfinite(std_error)
+    degrees = _degrees(variances, np.array([a.degrees, b.degrees]))[known]
+    t = np.abs(difference[known]) / np.maximum(std_error[known], LEAST)
+    verdict = np.full(len(difference), None, dtype=object)
+    verdict[np.isfinite(difference)] = "unresolved"
+    differs = discoveries(np.minimum(2 * survival(t, degrees), 1.0), 1 - CONFIDENCE)
+    if any(has_one_training_seed(m) for m in (a, b)):
+        differs[:] = False
+    found = np.flatnonzero(known)[differs]
+    verdict[found] = np.where(difference[found] > 0, "helps", "hurts")
+    return Difference(difference=difference, std_error=std_error, verdict=tuple(verdict.tolist()))
+
+
+def has_one_training_seed(found: ImportanceMap) -> bool:
+    """Say whether all masks of a map share their training seed."""
+    return found.study.masking.shares_seeds and found.quality.reliability_method == "model"
+
+
+def _degrees(variances: Floats, degrees: Floats) -> Floats:
+    """Return the degrees of freedom of differences, (n,), from (2, n) of each map (Welch 1947)."""
+    total = (variances**2 / degrees).sum(axis=0)
+    squares = variances.sum(axis=0) ** 2
+    found: Floats = np.divide(squares, total, out=np.full_like(total, np.inf), where=total > 0)
+    return found

@@ -1,0 +1,296 @@
+"""Curating: leave out the frames that hurt, as many as retraining shows, and confirm the gain."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from r2rise.algorithms import (
+    TrainsMany,
+    amount_of,
+    counts_training,
+    least_amount_of,
+    make_algorithm,
+)
+from r2rise.ask.map import versions
+from r2rise.data.demonstrations import Demonstrations
+from r2rise.design.seeds import mask_generator
+from r2rise.design.tasks import Task, crossed_tasks, path_tasks
+from r2rise.errors import MapError, NotReady
+from r2rise.results.curation import Confirmation, Curation, Edit, LongerTraining, Trial
+from r2rise.results.importance_map import ImportanceMap
+from r2rise.results.result import now
+from r2rise.results.selection import Mask, Ranking, matched_random
+from r2rise.run.engines import Engine
+from r2rise.run.runner import OnProgress, Runner, RunsTasks
+from r2rise.statistics.curation_rule import (
+    Curves,
+    Judgement,
+    Outcome,
+    amounts_for_random_drops,
+    judge_curation,
+)
+from r2rise.statistics.intervals import mean_interval, mean_returns
+from r2rise.study.study import Study
+
+CHOOSING_REPETITIONS = 16
+"""Training seeds that choose how many segments to drop."""
+
+AMOUNT_SEEDS, REPORTED_SEEDS, CONFIRMING_SEEDS = 8, 16, 40
+"""Training seeds that choose amounts of training, that are reported of each amount, and that are
+reported where there is only one amount."""
+
+DOUBLINGS, DOUBLINGS_ONE_BY_ONE = 7, 3
+"""How far is looked from half of the study's amount on: to 64 times it, or 4 times."""
+
+MOST_TRAINING = 100_000
+"""Amount beyond which is not looked, unless the study's own is as large."""
+
+MOST_DROPPED = 0.4
+"""Share of the segments beyond which nothing is tried."""
+
+
+def curate(
+    demonstrations: Demonstrations,
+    importance_map: ImportanceMap,
+    *,
+    ledger: str | Path | None = None,
+    workers: int = 0,
+    engine: Engine | None = None,
+    on_progress: OnProgress | None = None,
+) -> Curation:
+    """Choose how many harmful segments to drop on one set of seeds, confirm it on another.
+
+    Args:
+        demonstrations: What the map is about.
+        importance_map: The map; one with signs, not one that knows the order only.
+        ledger: Ledger file of the map's study, to add to.
+        workers: Worker processes; 0 retrains in this process.
+        engine: Where shards run, instead of `workers`. It is closed at the end.
+        on_progress: Called after each shard.
+
+    Raises:
+        MapError: When the map knows no signs.
+        StudyError: When the map is about other demonstrations.
+        NotReady: When fewer than 2 repetitions succeed.
+        StudyFailed: When more retrainings fail than the study allows.
+    """
+    runner = Runner(
+        importance_map.study,
+        demonstrations,
+        ledger=ledger,
+        workers=workers,
+        engine=engine,
+        on_progress=on_progress,
+    )
+    with runner:
+        return curation(runner, importance_map)
+
+
+def curation(runner: RunsTasks, importance_map: ImportanceMap) -> Curation:
+    """Curate with the algorithm of a runner, asked to choose and then to confirm: see `curate`."""
+    if importance_map.estimator.sign == "order_only":
+        raise MapError(
+            f"The estimator {importance_map.estimator.name!r} knows an order only, not what hurts: "
+            f"explain again with another --estimator (nothing is retrained for that)."
+        )
+    return _Curator(runner, importance_map).curation()
+
+
+class _Curator:
+    """Chooses and confirms, and counts what that takes."""
+
+    def __init__(self, runner: RunsTasks, importance_map: ImportanceMap) -> None:
+        self._runner, self._map = runner, importance_map
+        self._ranking = Ranking(importance_map)
+        self._whole = np.ones(len(importance_map), dtype=bool)
+        self._n_retrainings = self._n_failed = 0
+
+    def curation(self) -> Curation:
+        sizes = drop_sizes(self._map)
+        trials = self._try(sizes) if sizes else ()
+        best = max(trials, key=lambda trial: trial.gain.mean, default=None)
+        chosen = best.n_dropped if best is not None and best.gain.mean > 0 else 0
+        judged = self._judge(chosen) if chosen else None
+        outcome, confirmation, longer_training = judged or ("no_gain", None, None)
+        return Curation(
+            created_at=now(),
+            outcome=outcome,
+            algorithm=self._runner.study.algorithm.name,
+            dataset=self._map.dataset.sha256,
+            map_revision=self._map.revision,
+            map_study_hash=self._map.study_hash,
+            unit=self._map.estimator.unit,
+            trials=trials,
+            confirmation=confirmation,
+            longer_training=longer_training,
+            edits=self._edits(chosen),
+            n_retrainings=self._n_retrainings,
+            n_failed=self._n_failed,
+            versions=versions(),
+        )
+
+    def _without(self, k: int) -> Mask:
+        return self._whole & ~self._ranking.bottom(k)
+
+    def _try(self, sizes: Sequence[int]) -> tuple[Trial, ...]:
+        masks = [self._whole, *(self._without(k) for k in sizes)]
+        tasks = crossed_tasks("curate", self._runner.study, [masks] * CHOOSING_REPETITIONS)
+        returns = self._returns(tasks, CHOOSING_REPETITIONS, len(masks))
+        returns = returns[_complete(returns)]
+        return tuple(
+            Trial(
+                n_dropped=k,
+                mean_return=mean_interval(returns[:, arm]),
+                gain=mean_interval(returns[:, arm] - returns[:, 0]),
+            )
+            for arm, k in enumerate(sizes, start=1)
+        )
+
+    def _judge(self, k: int) -> tuple[Outcome, Confirmation, LongerTraining]:
+        """Train both arms for longer and longer, and judge what is left of the gain."""
+        study, segments = self._runner.study, self._runner.segments
+        amounts = amounts_looked_at(study, int((segments.stop - segments.start).sum()))
+        alone = len(amounts) == 1
+        n_choosing, n = (0, CONFIRMING_SEEDS) if alone else (AMOUNT_SEEDS, REPORTED_SEEDS)
+        arms = [self._whole, self._without(k)]
+        choosing = path_tasks("amounts", study, [arms] * n_choosing, amounts)
+        reporting = path_tasks("confirm", study, [arms] * n, amounts)
+        both = self._returns([*choosing, *reporting], n_choosing + n, 2, len(amounts))
+        reported = both[n_choosing:]
+        choice = reported if alone else both[:n_choosing]
+        chosen = _curves(choice[_complete(choice)])
+        looked_at = amounts_for_random_drops(amounts, chosen, self._random_policy)
+        drops = self._random_drops(k, n)
+        tasks = path_tasks("confirm", study, drops, looked_at, first_index=len(reporting))
+        found = self._returns(tasks, n, len(looked_at))
+        at_random = np.full((n, len(amounts)), np.nan)
+        at_random[:, [amounts.index(amount) for amount in looked_at]] = found
+        complete = _complete(reported) & _complete(found)
+        curves = _curves(reported[complete])
+        judged = judge_curation(amounts, chosen, curves, at_random[complete], self._random_policy)
+        at_best = at_random[complete][:, amounts.index(judged.compared_amount)]
+        return (
+            judged.outcome,
+            _confirmation(judged, at_best),
+            _longer(study, amounts, curves, judged),
+        )
+
+    @property
+    def _random_policy(self) -> float:
+        random_policy = self._map.baseline.random_policy
+        if random_policy is None:
+            raise NotReady("Curation needs the return of random actions, which the map lacks.")
+        return random_policy.mean
+
+    def _random_drops(self, k: int, n: int) -> list[list[Mask]]:
+        """Return for each repetition the mask that leaves out as many random segments."""
+        dropped, known = self._ranking.bottom(k), self._ranking.all()
+        generators = (mask_generator(self._runner.study.seed, i, "confirm") for i in range(n))
+        return [
+            [self._whole & ~matched_random(dropped, known, self._runner.segments, generator)]
+            for generator in generators
+        ]
+
+    def _returns(self, tasks: Sequence[Task], *shape: int) -> NDArray[np.float64]:
+        """Retrain and return mean returns in the order of the tasks; NaN where one failed."""
+        records = self._runner.run(tasks)
+        self._n_retrainings += len(records)
+        self._n_failed += sum(record.status == "failed" for record in records)
+        return mean_returns(records).reshape(shape)
+
+    def _edits(self, k: int) -> tuple[Edit, ...]:
+        verdicts = self._map.verdicts
+        edits = []
+        for index in np.flatnonzero(self._ranking.bottom(k)).tolist():
+            value, error = self._map.importance[index], self._map.std_error[index]
+            reason = f"importance {value:+.4g} +- {error:.2g}"
+            if verdicts is not None:
+                reason = f"{verdicts.verdict[index]}: {reason}"
+            edits.append(Edit(**self._map.segment(index)._asdict(), reason=reason))
+        return tuple(edits)
+
+
+def drop_sizes(importance_map: ImportanceMap) -> list[int]:
+    """Return how many of the segments that seem to hurt are tried: 1, 2, 3, 4, 6, 8, 11, ..."""
+    values = importance_map.importance
+    n_known = int(np.isfinite(values).sum())
+    most = min(int((values < 0).sum()), int(MOST_DROPPED * n_known))
+    steps = sorted({round(2 ** (half / 2)) for half in range(64)})
+    return [k for k in steps if k <= most]
+
+
+def amounts_looked_at(study: Study, n_frames: int) -> tuple[int, ...]:
+    """Return the amounts of training at which curated frames are compared with all.
+
+    Doublings from half of the study's amount (or of the least that the algorithm knows, where the
+    study names epochs); a single 0 for algorithms that do not say how they count their training.
+    """
+    least = least_amount_of(study.algorithm, n_frames)
+    if least is None:
+        return (0,)
+    own = amount_of(study.algorithm) or least
+    together = isinstance(make_algorithm(study.algorithm), TrainsMany)
+    doublings = DOUBLINGS if together else DOUBLINGS_ONE_BY_ONE
+    most = max(MOST_TRAINING, own)
+    amounts = (max(1, own // 2) * 2**k for k in range(doublings + 1))
+    return tuple(amount for amount in amounts if amount <= most)
+
+
+def most_judged(study: Study, n_frames: int) -> int:
+    """Return how many policies are evaluated at most to judge what was chosen."""
+    n = len(amounts_looked_at(study, n_frames))
+    if n == 1:
+        return 3 * CONFIRMING_SEEDS
+    return 2 * n * (AMOUNT_SEEDS + REPORTED_SEEDS) + 2 * REPORTED_SEEDS
+
+
+def _complete(returns: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which repetitions are without a failed retraining, (n_repetitions,) bool.
+
+    Raises:
+        NotReady: When fewer than 2 are.
+    """
+    complete: NDArray[np.bool_] = np.all(np.isfinite(returns.reshape(len(returns), -1)), axis=1)
+    if complete.sum() < 2:
+        raise NotReady(
+            f"Curation needs at least 2 repetitions without a failed retraining, there are "
+            f"{complete.sum()} of {len(complete)}."
+        )
+    return complete
+
+
+def _curves(returns: NDArray[np.float64]) -> Curves:
+    """Return the curves of (n_seeds, 2, n_amounts) returns."""
+    return Curves(all_frames=returns[:, 0], curated=returns[:, 1])
+
+
+def _confirmation(judged: Judgement, random_drop: NDArray[np.float64]) -> Confirmation:
+    over_random = judged.over_random
+    if over_random is None:
+        raise NotReady("Random drops were not trained where the curated frames are compared.")
+    return Confirmation(
+        all_frames=judged.all_frames,
+        curated=judged.curated,
+        random_drop=mean_interval(random_drop),
+        gain=judged.gain,
+        gain_over_random=over_random,
+    )
+
+
+def _longer(
+    study: Study, amounts: tuple[int, ...], curves: Curves, judged: Judgement
+) -> LongerTraining:
+    counted = counts_training(study.algorithm)
+    return LongerTraining(
+        amounts=amounts,
+        unit=counted.unit if counted else "",
+        all_frames=tuple(mean_interval(column) for column in curves.all_frames.T),
+        curated=tuple(mean_interval(column) for column in curves.curated.T),
+        all_frames_amount=judged.all_frames_amount,
+        curated_amount=judged.curated_amount,
+        speed=judged.speed,
+        least_gain=judged.least_gain,
+        still_rising=judged.still_rising,
+    )

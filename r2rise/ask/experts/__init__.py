@@ -1,0 +1,112 @@
+"""Experts to record: PPO with settings that suit the kind of environment."""
+
+from pathlib import Path
+from time import perf_counter
+
+from r2rise.ask.experts.recipes import Recipe, recipe_for
+from r2rise.design.seeds import seeded_globals
+from r2rise.environments import Environment, failures_of
+from r2rise.errors import Canceled, InputError, require
+from r2rise.evaluation.loop import evaluate
+from r2rise.run.retraining import keep_going
+from r2rise.run.runner import OnProgress
+from r2rise.statistics.intervals import MeanInterval, mean_interval
+from r2rise.study.parts import Evaluation, StudyPart
+
+__all__ = ["N_EPISODES", "Expert", "Recipe", "recipe_for", "train_expert"]
+
+N_EPISODES = 20
+"""Episodes that an expert is evaluated in."""
+
+
+class Expert(StudyPart):
+    """What came of training.
+
+    Attributes:
+        environment: Its id.
+        steps: Steps of the environment until the expert that is kept.
+        total_steps: Steps of the environment in all.
+        seconds: Of training.
+        returns: Of 20 episodes with the most likely actions.
+        returns_sampled: Of 20 episodes with sampled actions.
+    """
+
+    environment: str
+    steps: int
+    total_steps: int
+    seconds: float
+    returns: MeanInterval
+    returns_sampled: MeanInterval
+
+
+def train_expert(
+    environment: Environment,
+    out: Path,
+    *,
+    steps: int | None = None,
+    n_envs: int | None = None,
+    seed: int = 0,
+    on_progress: OnProgress | None = None,
+) -> Expert:
+    """Train an expert by PPO; the best so far lies at `out` while it goes on.
+
+    The same seed gives the same expert on the same kind of machine and library versions.
+
+    Args:
+        environment: Where it acts.
+        out: Model file of Stable-Baselines3 (`.zip`), written anew when the mean return of the
+            last 100 episodes is the best so far, looked at 50 times, and also when training is
+            interrupted. What an earlier training left there is replaced.
+        steps: Steps of the environment; by the kind of observations when left out.
+        n_envs: Environments side by side; likewise.
+        seed: Of everything random.
+        on_progress: Called now and then with the steps that are done.
+
+    Raises:
+        InputError: When steps or environments are too few or too many, or the seed is too large.
+        EnvironmentMismatch: When the environment fails, or gives something else than numbers.
+        MissingExtra: When Stable-Baselines3 is not installed.
+    """
+    require("stable_baselines3", "Training an expert", "imitation")
+    from r2rise.ask.experts.ppo import Keeper, make_ppo, open_envs
+
+    recipe = recipe_for(environment, steps=steps, n_envs=n_envs)
+    if not 0 <= seed < 2**32:
+        raise InputError(f"The seed of an expert should be from 0 to {2**32 - 1}, got {seed}.")
+    start = perf_counter()
+    with seeded_globals(seed, threads=1):
+        with failures_of(environment):
+            envs = open_envs(environment, recipe)
+        model = make_ppo(envs, recipe, seed)
+        keeper = Keeper(out, recipe.steps, on_progress)
+        try:
+            with failures_of(environment):
+                model.learn(recipe.steps, callback=keeper)
+            keeper.keep()
+        except (KeyboardInterrupt, Canceled):
+            keeper.keep()
+            raise
+        finally:
+            envs.close()
+        seconds = perf_counter() - start
+        best = type(model).load(out, device="cpu")
+        likely, sampled = (
+            mean_interval(
+                evaluate(
+                    best,
+                    environment,
+                    Evaluation(n_episodes=N_EPISODES, deterministic=deterministic),
+                    seed,
+                    progress=keep_going,
+                )
+            )
+            for deterministic in (True, False)
+        )
+    return Expert(
+        environment=environment.spec.id,
+        steps=keeper.steps,
+        total_steps=model.num_timesteps,
+        seconds=seconds,
+        returns=likely,
+        returns_sampled=sampled,
+    )

@@ -1,0 +1,106 @@
+"""Explaining: from demonstrations and a study to an importance map."""
+
+import logging
+from pathlib import Path
+
+from r2rise.ask.check_training import with_training
+from r2rise.ask.directory import OutputDirectory
+from r2rise.ask.map import importance_map
+from r2rise.data.demonstrations import Demonstrations
+from r2rise.design.tasks import study_tasks
+from r2rise.errors import NotReady
+from r2rise.formats import read_demonstrations
+from r2rise.ledger.ledger import read_header
+from r2rise.results.importance_map import ImportanceMap
+from r2rise.run.clock import Clock
+from r2rise.run.engines import Engine, SharedEngine
+from r2rise.run.resolve import going_on, resolve
+from r2rise.run.runner import OnProgress, Runner, make_engine
+from r2rise.statistics.stopping import StoppingRule
+from r2rise.study.study import Study
+
+logger = logging.getLogger(__name__)
+
+
+def explain(
+    demonstrations: Demonstrations | str | Path,
+    study: Study,
+    *,
+    out: str | Path | None = None,
+    ledger: str | Path | None = None,
+    workers: int = 0,
+    engine: Engine | None = None,
+    on_progress: OnProgress | None = None,
+) -> ImportanceMap:
+    """Compute an importance map: mask frames at random, retrain, evaluate, estimate.
+
+    Where the study does not say how long to train, the training check chooses it first; see
+    `check_training`. What is in the ledger already is not retrained: the same call goes on after
+    any crash, and a larger budget extends it.
+
+    Args:
+        demonstrations: The demonstrations or their file.
+        study: What is asked; only `environment` has no default.
+        out: Directory for study, demonstrations, ledger and map; nothing is written without it.
+        ledger: Ledger file, if not `<out>/ledger.npz`.
+        workers: Worker processes; 0 retrains in this process.
+        engine: Where shards run, instead of `workers`. It is closed at the end.
+        on_progress: Called after each shard.
+
+    Raises:
+        InputError: When something given cannot be used; nothing has been spent.
+        LedgerError: When the ledger is in use, damaged or of another design.
+        StudyFailed: When more retrainings fail than the study allows.
+        NotReady: When time ended before there was enough for a map.
+    """
+    directory = OutputDirectory(Path(out)) if out is not None else None
+    if directory:
+        directory.check()
+    if not isinstance(demonstrations, Demonstrations):
+        keys = study.environment.obs_keys
+        demonstrations = read_demonstrations(demonstrations, obs_keys=keys)
+    if ledger is None and directory:
+        ledger = directory.ledger
+    begun = read_header(ledger) if ledger is not None else None
+    resolved = resolve(going_on(study, begun) if begun else study, demonstrations)
+    if directory:
+        directory.check_study(resolved.study)
+    if not study.until.may_end_early:
+        logger.info("%s", resolved.power.describe())
+    for notice in resolved.notices:
+        logger.warning("%s", notice.detail)
+    clock = Clock(study.until.seconds)
+    with SharedEngine(lambda: engine or make_engine(workers)) as shared:
+        asked = with_training(
+            resolved.study,
+            demonstrations,
+            earlier=directory.study() if directory else None,
+            ledger=ledger,
+            engine=shared,
+            on_progress=on_progress,
+            clock=clock,
+        )
+        runner = Runner(
+            asked,
+            demonstrations,
+            ledger=ledger,
+            engine=shared,
+            on_progress=on_progress,
+            clock=clock,
+        )
+        with runner:
+            if directory:
+                directory.write_study(asked, demonstrations)
+            rule = StoppingRule(asked, resolved.segments)
+            runner.run(
+                study_tasks(asked, len(resolved.segments)),
+                enough=lambda: rule.decide(runner.ledger, runner.mark) is not None,
+            )
+    try:
+        result = importance_map(runner.ledger, asked, resolved.notices)
+    except NotReady as error:
+        kept = "" if ledger is None else f" What was done is kept in {ledger}."
+        raise NotReady(f"{error}{kept}") from None
+    if directory:
+        directory.write(result)
+    return result

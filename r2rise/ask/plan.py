@@ -1,0 +1,193 @@
+"""The planner: from a pilot to a study that can rank its segments, before the budget is spent."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+from r2rise.ask.check_training import with_training
+from r2rise.ask.directory import OutputDirectory
+from r2rise.ask.map import versions
+from r2rise.ask.pilot import Pilot, run_pilot
+from r2rise.ask.proposal import RANKED, Proposer
+from r2rise.data.demonstrations import Demonstrations
+from r2rise.data.segments import FINEST_SEGMENTS
+from r2rise.errors import StudyError
+from r2rise.results.plan import Plan
+from r2rise.results.result import now
+from r2rise.run.engines import Engine, SharedEngine
+from r2rise.run.resolve import resolve
+from r2rise.run.runner import OnProgress, Runner, make_engine
+from r2rise.statistics.baselines import baseline
+from r2rise.statistics.summaries import Baseline
+from r2rise.statistics.wording import duration
+from r2rise.study.parts import Masking
+from r2rise.study.study import MOST_RETRAININGS, Study
+
+GOAL = 0.9
+"""Reliability that is planned for where the study names none."""
+
+FLOOR = 0.1
+"""Share of what all frames gain, below which half of the frames teach next to nothing."""
+
+GENTLE_KEEP_PROBABILITY = 0.8
+
+
+def plan(
+    demonstrations: Demonstrations,
+    study: Study,
+    *,
+    maps: bool = False,
+    max_retrainings: int = MOST_RETRAININGS,
+    out: str | Path | None = None,
+    workers: int = 0,
+    engine: Engine | None = None,
+    on_progress: OnProgress | None = None,
+) -> Plan:
+    """Run a pilot of 16 masks x 4 training seeds and propose a study.
+
+    Where the study does not say how long to train, the training check chooses it first.
+
+    Args:
+        demonstrations: What is to be explained.
+        study: What is asked; its `until` names the reliability to plan for (0.9 where it does
+            not) and the seconds that may be spent.
+        maps: Where the training is checked, also compare the map at the chosen amount with that
+            at four times as much.
+        max_retrainings: Masks that may be spent.
+        out: Directory for `plan.json`, the proposed study `plan.yaml` and the pilot's ledger; a
+            plan that is refused leaves no `plan.yaml`.
+        workers: Worker processes; 0 retrains in this process.
+        engine: Where shards run, instead of `workers`. It is closed at the end.
+        on_progress: Called after each shard.
+
+    Raises:
+        InputError: When something given cannot be used; nothing has been spent.
+        NotReady: When there are too few segments, or too many retrainings fail.
+    """
+    directory = OutputDirectory(Path(out)) if out is not None else None
+    if directory:
+        directory.check()
+        directory.check_own(*directory.files_of(Plan), directory.plan_study)
+    _check_masking(study.masking)
+    study = _with_finest_segments(study)
+    resolved = resolve(study, demonstrations).study
+    ledger = directory.pilot_ledger if directory else None
+    with SharedEngine(lambda: engine or make_engine(workers)) as shared:
+        asked = with_training(
+            resolved,
+            demonstrations,
+            maps=maps,
+            earlier=directory.study() if directory else None,
+            ledger=ledger,
+            engine=shared,
+            on_progress=on_progress,
+        )
+        runner = Runner(
+            asked, demonstrations, ledger=ledger, engine=shared, on_progress=on_progress
+        )
+        with runner:
+            pilot = run_pilot(runner)
+            against = baseline(runner.ledger, asked)
+    goal = study.until.reliability or GOAL
+    trained = {"algorithm": asked.algorithm, "training": asked.training}
+    study = study.model_copy(update=trained)
+    proposer = Proposer(study, demonstrations, pilot, goal, max_retrainings, against.gain)
+    proposed = _concluded(proposer, pilot, goal, against)
+    if directory:
+        directory.write(proposed)
+        if proposed.outcome == "refused":
+            directory.plan_study.unlink(missing_ok=True)
+        else:
+            proposed.study.save(directory.plan_study)
+    return proposed
+
+
+def _check_masking(masking: Masking) -> None:
+    """Check that the study keeps half of the segments, which is what a pilot measures.
+
+    Raises:
+        StudyError: When it does not.
+    """
+    if masking.keep_probability != 0.5 or masking.design not in ("auto", "foldover"):
+        raise StudyError(
+            f"A plan is for fold-over masks, which keep half of the segments, but the study has "
+            f"design {masking.design!r} and keep_probability {masking.keep_probability}: leave "
+            f"them out, or explain without a plan."
+        )
+
+
+def _with_finest_segments(study: Study) -> Study:
+    """Begin with the shortest segments where the length is left open: longer ones are options."""
+    if study.masking.segment_length != "auto":
+        return study
+    masking = study.masking.model_copy(update={"segment_length": FINEST_SEGMENTS})
+    return study.model_copy(update={"masking": masking})
+
+
+def _concluded(proposer: Proposer, pilot: Pilot, goal: float, against: Baseline) -> Plan:
+    options = proposer.options()
+    outcome, chosen = proposer.choose(options)
+    return Plan(
+        created_at=now(),
+        outcome=outcome,
+        study=proposer.study(chosen),
+        goal=goal,
+        variance=pilot.variance,
+        baseline=against,
+        mean_return=pilot.mean_return,
+        blur=proposer.blur if math.isfinite(proposer.blur) else None,
+        seconds_training=pilot.cost.training,
+        seconds_episode=pilot.cost.episode,
+        n_retrainings=pilot.n_retrainings,
+        options=tuple(options),
+        advice=(
+            *_unseen(pilot, proposer, options[0].n_segments),
+            *_advice(pilot, against, proposer.n_episodes),
+        ),
+        versions=versions(),
+    )
+
+
+def _unseen(pilot: Pilot, proposer: Proposer, n_segments: int) -> Iterator[str]:
+    """Say how large an effect the pilot may have missed, and how to look closer."""
+    signal = pilot.largest_signal
+    if pilot.sees_effects or signal == 0:
+        return
+    others = pilot.variance.total - pilot.variance.masks
+    yield (
+        f"The pilot cannot tell an effect of the frames from none: one that makes up to "
+        f"{signal / (signal + others):.0%} of the variance, a standard deviation of "
+        f"{math.sqrt(signal):.3g} between masks with a mean return of {pilot.mean_return:.4g}, "
+        f"would escape it."
+    )
+    if math.isfinite(proposer.blur):
+        return
+    n = proposer.masks_to_see(n_segments)
+    yield (
+        f"To look closer in spite of it: explain with {n} retrainings (--retrainings) would reach "
+        f"reliability {RANKED:g} if the effect is as large as that; about "
+        f"{duration(proposer.seconds(n))} with one worker."
+    )
+
+
+def _advice(pilot: Pilot, against: Baseline, n_episodes: int) -> Iterator[str]:
+    gain, random_policy = against.gain, against.random_policy
+    if n_episodes != pilot.n_episodes:
+        yield (
+            f"{n_episodes} episodes a retraining instead of {pilot.n_episodes}: as reliable for "
+            f"less time."
+        )
+    if gain is not None and random_policy is not None and gain > 0:
+        left = (pilot.mean_return - random_policy.mean) / gain
+        if left < FLOOR:
+            yield (
+                f"Half of the frames keep only {max(left, 0):.0%} of what all frames gain over "
+                f"random actions: masks of half the segments say little about good policies. "
+                f"Consider masking.keep_probability {GENTLE_KEEP_PROBABILITY}."
+            )
+    shares = pilot.variance.shares()
+    if shares["masks_by_seeds"] > 0.5:
+        yield (
+            "Most of the variance is masks mattering differently with each training seed: longer "
+            "training, or an average of the last weights, would help more than more episodes."
+        )

@@ -1,0 +1,232 @@
+"""What a pilot's measurements allow: segment lengths, episodes, retrainings."""
+
+import math
+from typing import NamedTuple
+
+from r2rise.ask.pilot import Pilot
+from r2rise.data.demonstrations import Demonstrations
+from r2rise.data.segments import FEWEST_SEGMENTS, with_longer_segments
+from r2rise.design.masks import foldover_block_size, masks_for_intervals, paired_block_size
+from r2rise.results.plan import Option, Outcome
+from r2rise.statistics.significance import quantile
+from r2rise.study.parts import Masking, Prediction, TrainingSeeds
+from r2rise.study.study import Study
+
+RANKED = 0.5
+"""Reliability below which a map is noise."""
+
+CONFIDENCE = 0.8
+"""Of the prediction's interval."""
+
+_EPISODES = (2, 100)
+_LEAST_TRAINING_NOISE = 0.2
+"""Share of the noise that is taken for training noise whatever a small pilot says."""
+
+_WORTH_CHANGING = 0.8
+"""Cost below which another number of episodes is proposed, over that of the present one."""
+
+
+class Blocks(NamedTuple):
+    """How the masks of an option come: what shares a training seed, and the masks of a block.
+
+    `least` is the fewest masks that show what comes back with another training seed.
+    """
+
+    training_seeds: TrainingSeeds
+    size: int
+    least: int
+
+    @classmethod
+    def of(cls, training_seeds: TrainingSeeds, n_segments: int) -> "Blocks":
+        """Return the smallest fold-over blocks that fit so many segments."""
+        paired = training_seeds == "pair"
+        size = paired_block_size(n_segments) if paired else foldover_block_size(n_segments)
+        return cls(training_seeds, size, masks_for_intervals(n_segments, training_seeds))
+
+    def at_least(self, n_masks: float) -> int:
+        """Return a finite number of masks rounded up to whole blocks, `least` at least."""
+        return max(self.least, math.ceil(n_masks / self.size) * self.size)
+
+    def at_most(self, n_masks: float) -> int:
+        """Return a number of masks rounded down to whole blocks; 0 where that is under `least`."""
+        n = int(n_masks // self.size) * self.size
+        return n if n >= self.least else 0
+
+
+class Proposer:
+    """Concludes from a pilot what a study takes.
+
+    Args:
+        study: What is asked; its `until.seconds` is a limit.
+        demonstrations: What is to be explained.
+        pilot: What was measured.
+        goal: Reliability to reach.
+        max_retrainings: Masks that may be spent.
+        gain: Of all frames over random actions, where it is known; the verdicts' margin is a share
+            of it.
+
+    Attributes:
+        n_episodes: Of each retraining.
+        blur: Noise over signal of one mask with so many episodes.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        demonstrations: Demonstrations,
+        pilot: Pilot,
+        goal: float,
+        max_retrainings: int,
+        gain: float | None,
+    ) -> None:
+        self._study, self._demonstrations = study, demonstrations
+        self._pilot, self._goal = pilot, goal
+        self.n_episodes = best_episodes(pilot)
+        self.blur = pilot.blur() * _noise_change(pilot, self.n_episodes)
+        self._cost = pilot.cost.of(self.n_episodes)
+        seconds = study.until.seconds
+        self._most = float(max_retrainings)
+        if seconds is not None:
+            in_time = seconds / self._cost - study.budget.baseline_retrainings
+            self._most = min(self._most, in_time)
+        self._for_verdicts = self._masks_for_verdicts(gain) if study.until.verdicts else 0.0
+
+    def _masks_for_verdicts(self, gain: float | None) -> float:
+        """Return the masks at which every effect is resolved as often as not, or infinity.
+
+        A standard error has to fit into the margin with the quantiles of both tests: an effect
+        that is too small to differ from 0 is then small enough to be negligible.
+        """
+        rule = self._study.verdicts
+        if gain is None or gain <= 0:
+            return math.inf
+        std_error = rule.margin * gain / (quantile(1 - rule.level / 2) + quantile(1 - rule.level))
+        noise = self._pilot.noise * _noise_change(self._pilot, self.n_episodes)
+        return 4 * noise / std_error**2
+
+    def options(self) -> list[Option]:
+        """Return what the limits allow: the segments asked for first, then longer ones."""
+        maskings = with_longer_segments(self._study.masking, self._demonstrations.lengths)
+        return [self._option(masking) for masking in maskings]
+
+    def _option(self, masking: Masking) -> Option:
+        n = len(self._demonstrations.segments(masking))
+        exact = max(needed(n, self.blur, self._goal), self._for_verdicts)
+        blocks = self._blocks(n, exact)
+        wanted = blocks.at_least(exact) if math.isfinite(exact) else None
+        allowed = blocks.at_most(self._most)
+        spent = min(wanted or allowed, allowed)
+        possible = math.isfinite(self.blur) and spent > 0
+        return Option(
+            segment_length=masking.segment_length,
+            n_segments=n,
+            training_seeds=blocks.training_seeds,
+            retrainings=wanted,
+            seconds=None if wanted is None else wanted * self._cost,
+            reliability=spent / (spent + n * self.blur) if possible else 0.0,
+        )
+
+    def _blocks(self, n_segments: int, exact: float) -> Blocks:
+        """Choose a training seed for each pair where that makes one block do instead of two.
+
+        Otherwise one for each block, which ranks better for the same number of masks.
+        """
+        shared, paired = Blocks.of("block", n_segments), Blocks.of("pair", n_segments)
+        if self._study.masking.training_seeds == "pair":
+            return paired
+        enough, all_there_is = exact <= paired.size, paired.size <= self._most < shared.least
+        return paired if paired.size < shared.least and (enough or all_there_is) else shared
+
+    def choose(self, options: list[Option]) -> tuple[Outcome, Option]:
+        """Return the shortest segments that reach the goal, else those that can be ranked."""
+        usable = [o for o in options if o.retrainings and o.n_segments >= FEWEST_SEGMENTS]
+        for option in usable:
+            if option.retrainings is not None and option.retrainings <= self._most:
+                return ("as_asked" if option is options[0] else "coarser"), option
+        for option in usable:
+            if option.reliability >= RANKED:
+                return "short", option
+        return "refused", options[0]
+
+    def study(self, option: Option) -> Study:
+        """Return the proposed study, with what is to be expected of it."""
+        asked = self._study
+        masking = {
+            "segment_length": option.segment_length,
+            "training_seeds": option.training_seeds,
+        }
+        until = asked.until
+        if not until.verdicts:
+            until = until.model_copy(update={"reliability": self._goal})
+        changes = {
+            "masking": asked.masking.model_copy(update=masking),
+            "evaluation": asked.evaluation.model_copy(update={"n_episodes": self.n_episodes}),
+            "until": until,
+        }
+        if option.retrainings is None:
+            return asked.model_copy(update=changes)
+        allowed = Blocks.of(option.training_seeds, option.n_segments).at_most(self._most)
+        ranks = option.reliability >= RANKED
+        n = min(option.retrainings, allowed) if ranks else option.retrainings
+        budget = asked.budget.model_copy(update={"retrainings": max(n, allowed)})
+        prediction = self._prediction(n, option.n_segments)
+        return asked.model_copy(update={**changes, "budget": budget, "prediction": prediction})
+
+    def masks_to_see(self, n_segments: int) -> int:
+        """Return the retrainings that could rank segments if their effect just escaped the pilot.
+
+        Only where the pilot leaves room for one.
+        """
+        blur = self._pilot.blur(self._pilot.largest_f) * _noise_change(self._pilot, self.n_episodes)
+        return Blocks.of("block", n_segments).at_least(needed(n_segments, blur, RANKED))
+
+    def seconds(self, n: int) -> float:
+        """Return the seconds of n retrainings and the baselines with one worker."""
+        return (n + self._study.budget.baseline_retrainings) * self._cost
+
+    def _prediction(self, n: int, n_segments: int) -> Prediction:
+        change = _noise_change(self._pilot, self.n_episodes)
+        low, high = self._pilot.f_interval(CONFIDENCE)
+
+        def reliability(f: float | None) -> float:
+            return n / (n + n_segments * self._pilot.blur(f) * change)
+
+        return Prediction(
+            reliability=reliability(None),
+            reliability_low=reliability(low),
+            reliability_high=reliability(high),
+            retrainings=n,
+            seconds=self.seconds(n),
+        )
+
+
+def needed(n_segments: int, blur: float, goal: float) -> float:
+    """Return the masks that reach a reliability, not yet in whole blocks."""
+    return n_segments * blur * goal / (1 - goal)
+
+
+def best_episodes(pilot: Pilot) -> int:
+    """Return the episodes of a retraining that give most reliability for the time.
+
+    The product of a mask's noise, a + e / n, and its seconds, c + n s, is least at
+    n = sqrt(e c / (a s)). The present number stays unless that saves a fifth.
+    """
+    cost, e = pilot.cost, pilot.episode_noise
+    a = max(pilot.noise - e / pilot.n_episodes, _LEAST_TRAINING_NOISE * pilot.noise)
+
+    def price(n: int) -> float:
+        return (a + e / n) * cost.of(n)
+
+    if a <= 0 or cost.episode <= 0:
+        return pilot.n_episodes
+    best = round(math.sqrt(e * cost.training / (a * cost.episode)))
+    best = min(max(best, _EPISODES[0]), _EPISODES[1])
+    return best if price(best) < _WORTH_CHANGING * price(pilot.n_episodes) else pilot.n_episodes
+
+
+def _noise_change(pilot: Pilot, n_episodes: int) -> float:
+    """Return the factor by which another number of episodes changes the noise."""
+    if pilot.noise <= 0:
+        return 1.0
+    change = pilot.episode_noise * (1 / n_episodes - 1 / pilot.n_episodes)
+    return max(_LEAST_TRAINING_NOISE, 1 + change / pilot.noise)

@@ -1,0 +1,270 @@
+"""Recording: demonstrations from a policy and an environment."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, ValidationError
+
+from r2rise.algorithms.base import Policy
+from r2rise.algorithms.divergence import divergence
+from r2rise.ask.demonstrators import load_policy
+from r2rise.ask.pictures import small_picture
+from r2rise.data.demonstrations import Demonstrations
+from r2rise.design.seeds import episode_seeds, seeded_globals
+from r2rise.environments import Environment, GymEnv, failures_of
+from r2rise.errors import EnvironmentMismatch, InputError, StudyError
+from r2rise.evaluation.actions import Chance, checked_actions
+from r2rise.evaluation.loop import max_steps
+from r2rise.run.runner import OnProgress, Progress
+from r2rise.study.parts import EnvironmentSpec, Evaluation, StudyPart
+from r2rise.study.validation import describe
+
+MOST_DEMONSTRATIONS = 100_000
+"""As many as a server takes in one file."""
+
+AnyEnvironment = str | dict[str, Any] | EnvironmentSpec | Environment | Callable[..., GymEnv]
+
+
+class Recording(StudyPart):
+    """How demonstrations are recorded.
+
+    Attributes:
+        n_demonstrations: Episodes to record.
+        max_steps: Frames after which a demonstration is cut; the environment's own limit when left
+            out.
+        stochastic: Sampled actions (the paper's demonstrator) instead of the most likely ones.
+        seed: The one seed that all random numbers follow from.
+        pictures: Height of the pictures of the frames at most, in pixels; none when left out.
+        worse_share: Share of the demonstrations that are made worse by random actions.
+        worse_epsilon: Probability of a uniformly random action at each step of these.
+    """
+
+    n_demonstrations: int = Field(ge=1, le=MOST_DEMONSTRATIONS)
+    max_steps: int | None = Field(default=None, ge=1)
+    stochastic: bool = False
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    pictures: int | None = Field(default=None, ge=1)
+    worse_share: float = Field(default=0.0, ge=0, le=1)
+    worse_epsilon: float = Field(default=0.5, ge=0, le=1)
+
+
+class _Episode(NamedTuple):
+    obs: NDArray[Any]
+    acts: NDArray[Any]
+    rews: NDArray[np.float64]
+    terminal: bool
+    frames: NDArray[np.uint8] | None
+
+
+def record(
+    environment: AnyEnvironment,
+    policy: Policy | str,
+    *,
+    on_progress: OnProgress | None = None,
+    **settings: Any,
+) -> Demonstrations:
+    """Record demonstrations of a policy: the same ones for the same seed.
+
+    Args:
+        environment: A gymnasium id, the `environment` part of a study, or a function that makes
+            one.
+        policy: An object with `predict(observations, deterministic=True) -> (actions, state)`, or
+            its source: `random`, a trusted model file of Stable-Baselines3 (`.zip`), or
+            `module:policy`. See `r2rise.ask.demonstrators.load_policy`.
+        on_progress: Called after each demonstration.
+        **settings: The fields of `Recording`; `n_demonstrations` has no default.
+
+    Returns:
+        The demonstrations. `meta` holds the environment, the policy's source, the settings, and
+        for each demonstration its `returns` and its `epsilon`, the probability of random actions.
+
+    Raises:
+        InputError: When something given cannot be used, or the policy acts as it should not.
+        EnvironmentMismatch: When policy and environment do not fit, the environment fails, or
+            pictures are asked of one that draws none.
+        MissingExtra: When an optional package is not installed.
+    """
+    recording = _recording(settings)
+    place = environment_of(environment)
+    source = policy.rpartition("/")[2] if isinstance(policy, str) else type(policy).__qualname__
+    acting = load_policy(policy, place) if isinstance(policy, str) else policy
+    if (why := divergence(acting)) is not None:
+        raise InputError(f"The policy {source} cannot demonstrate anything: {why}")
+    epsilon = _epsilon(recording, acting)
+    episodes = _Recorder(place, acting, recording).episodes(epsilon, on_progress)
+    return _joined(
+        episodes,
+        meta={
+            "environment": place.spec.id,
+            "environment_kwargs": place.spec.kwargs,
+            "obs_keys": list(place.spec.obs_keys),
+            "policy": source,
+            "recording": recording.model_dump(mode="json"),
+            "epsilon": epsilon.tolist(),
+            "returns": [float(episode.rews.sum()) for episode in episodes],
+        },
+    )
+
+
+def _recording(settings: dict[str, Any]) -> Recording:
+    try:
+        return Recording.model_validate(settings)
+    except ValidationError as error:
+        raise InputError(
+            f"Nothing can be recorded like this:\n{describe(error, Recording)}"
+        ) from None
+
+
+def environment_of(given: AnyEnvironment) -> Environment:
+    """Return the environment that is meant.
+
+    Raises:
+        StudyError: When the parts of a description cannot be used.
+        UnknownName: When no environment has this name.
+        EnvironmentMismatch: When it cannot be made.
+        MissingExtra: When an optional package is not installed.
+    """
+    if isinstance(given, Environment):
+        return given
+    try:
+        return Environment(EnvironmentSpec.model_validate(given))
+    except ValidationError as error:
+        raise StudyError(
+            f"The environment cannot be used:\n{describe(error, EnvironmentSpec)}",
+            field="environment",
+        ) from None
+
+
+def _epsilon(recording: Recording, policy: Policy | None) -> NDArray[np.float64]:
+    """Return each demonstration's probability of random actions, (n_demonstrations,) float64."""
+    n = recording.n_demonstrations
+    if policy is None:
+        return np.ones(n)
+    order = np.random.default_rng(recording.seed).permutation(n)
+    worse = order[: round(recording.worse_share * n)]
+    epsilon = np.zeros(n)
+    epsilon[worse] = recording.worse_epsilon
+    return epsilon
+
+
+def _joined(episodes: list[_Episode], meta: dict[str, Any]) -> Demonstrations:
+    pictures = [episode.frames for episode in episodes if episode.frames is not None]
+    return Demonstrations(
+        obs=np.concatenate([episode.obs for episode in episodes]),
+        acts=np.concatenate([episode.acts for episode in episodes]),
+        lengths=np.array([len(episode.acts) for episode in episodes], dtype=np.int64),
+        rews=np.concatenate([episode.rews for episode in episodes]),
+        terminal=np.array([episode.terminal for episode in episodes]),
+        frames=np.concatenate(pictures) if pictures else None,
+        meta=meta,
+    )
+
+
+class _Recorder:
+    """A policy in its environment."""
+
+    def __init__(
+        self, environment: Environment, policy: Policy | None, recording: Recording
+    ) -> None:
+        self._environment = environment
+        self._policy = policy
+        self._deterministic = not recording.stochastic
+        self._pictures = recording.pictures
+        self._seeds = episode_seeds(recording.seed, recording.n_demonstrations).tolist()
+        self._steps = max_steps(environment, Evaluation(max_steps=recording.max_steps))
+
+    def episodes(
+        self, epsilon: NDArray[np.float64], on_progress: OnProgress | None
+    ) -> list[_Episode]:
+        """Record an episode for each probability of random actions, each with its own seed."""
+        with failures_of(self._environment):
+            env = (_drawing(self._environment) if self._pictures else self._environment).make(0)
+        found = []
+        try:
+            for seed, share in zip(self._seeds, epsilon.tolist(), strict=True):
+                with seeded_globals(seed, threads=1), failures_of(self._environment):
+                    found.append(self._episode(env, seed, share))
+                if on_progress:
+                    on_progress(Progress(len(found), len(epsilon), failed=0, resumed=0))
+        finally:
+            env.close()
+        return found
+
+    def _episode(self, env: GymEnv, seed: int, epsilon: float) -> _Episode:
+        chance = Chance(env.action_space, seed)
+        observation, _ = env.reset(seed=seed)
+        obs, acts, rews = [np.array(observation)], list[Any](), list[float]()
+        frames: list[NDArray[np.uint8]] = []
+        terminated = truncated = False
+        while len(acts) < self._steps and not (terminated or truncated):
+            if self._pictures:
+                frames.append(self._picture(env, self._pictures))
+            if self._policy is None or chance.strikes(epsilon):
+                action = chance.action()
+            else:
+                action = self._act(self._policy, obs[-1])
+            acts.append(np.array(action))  # the environment may change what it is given
+            observation, reward, terminated, truncated, _ = env.step(action)
+            obs.append(np.array(observation))
+            rews.append(float(reward))
+        self._check_finite(observations=obs, rewards=rews)
+        return _Episode(
+            obs=np.stack(obs).astype(env.observation_space.dtype, copy=False),
+            acts=np.stack(acts).astype(env.action_space.dtype, copy=False),
+            rews=np.array(rews),
+            terminal=bool(terminated),
+            frames=np.stack(frames) if frames else None,
+        )
+
+    def _picture(self, env: GymEnv, height: int) -> NDArray[np.uint8]:
+        try:
+            rendered: Any = env.render()
+        except Exception as error:
+            raise EnvironmentMismatch(
+                f"Environment {self._environment.spec.id!r} cannot draw pictures here: "
+                f"{type(error).__name__}: {error}. Record without pictures; MuJoCo draws without a "
+                f"screen when MUJOCO_GL=egl or MUJOCO_GL=osmesa is set."
+            ) from error
+        return small_picture(rendered, height)
+
+    def _check_finite(self, **given: list[Any]) -> None:
+        for name, values in given.items():
+            if not np.isfinite(values).all():
+                raise EnvironmentMismatch(
+                    f"Environment {self._environment.spec.id!r} gave {name} that are not finite "
+                    f"numbers: demonstrations cannot hold them.",
+                    field="environment.id",
+                )
+
+    def _act(self, policy: Policy, observation: NDArray[Any]) -> Any:
+        try:
+            found, _ = policy.predict(observation[None], deterministic=self._deterministic)
+        except Exception as error:
+            raise EnvironmentMismatch(
+                f"policy.predict failed on an observation {observation.shape} {observation.dtype} "
+                f"of environment {self._environment.spec.id!r}: {type(error).__name__}: {error}"
+            ) from error
+        return checked_actions(found, 1, self._environment.action_space)[0]
+
+
+def _drawing(environment: Environment) -> Environment:
+    """Return the same environment, made to draw pictures.
+
+    Raises:
+        EnvironmentMismatch: When it cannot.
+    """
+    spec = environment.spec
+    env = environment.make(0)
+    modes = list(env.metadata.get("render_modes", ()))
+    env.close()
+    if "rgb_array" not in modes:
+        raise EnvironmentMismatch(
+            f"Environment {spec.id!r} draws no pictures: it renders as "
+            f"{', '.join(modes) or 'nothing'}, not as 'rgb_array'. Record without pictures.",
+            field="environment.id",
+        )
+    return Environment(
+        spec.model_copy(update={"kwargs": {**spec.kwargs, "render_mode": "rgb_array"}})
+    )

@@ -1,0 +1,68 @@
+"""What a training check tries, and what that costs."""
+
+from r2rise.algorithms import TrainsMany, counts_training, least_amount_of, make_algorithm
+from r2rise.ask.turnover import LONGER
+from r2rise.errors import StudyError
+from r2rise.statistics.stopping import block_size
+from r2rise.study.study import Study
+
+_TOGETHER, _ONE_BY_ONE = (16, 6), (4, 4)
+"""Training seeds and doublings for learners that train masks together, and for the others."""
+
+
+def amounts_tried(study: Study, n_frames: int) -> tuple[int, ...]:
+    """Return the amounts of training that are tried: a least one, doubled again and again.
+
+    Raises:
+        StudyError: When the algorithm does not say how it counts its training.
+    """
+    least = least_amount_of(study.algorithm, n_frames)
+    if least is None:
+        raise StudyError(
+            f"The algorithm {study.algorithm.name!r} does not say how it counts its training, so "
+            f"that it cannot be checked: give its class `training_amount` and `least_amount` "
+            f"(docs/algorithms.md), or explain without a check.",
+            field="algorithm.name",
+        )
+    return tuple(least * 2**k for k in range(_seeds_and_doublings(study)[1] + 1))
+
+
+def n_checked(study: Study, n_frames: int) -> int:
+    """Return how many policies the check of a study evaluates, random actions not counted."""
+    return n_seeds(study) * len(amounts_tried(study, n_frames))
+
+
+def price_words(study: Study, n_frames: int, *, maps: bool = False) -> str:
+    """Return what the check of a study takes, before it is spent."""
+    amounts, unit = amounts_tried(study, n_frames), unit_of(study)
+    return (
+        f"Training check: all frames with {n_seeds(study)} training seeds, each for "
+        f"{amounts[-1]} {unit} and evaluated {len(amounts)} times on the way, from {amounts[0]} "
+        f"{unit} on."
+        f"{_price_of_maps(study) if maps else ''}"
+    )
+
+
+def _price_of_maps(study: Study) -> str:
+    return (
+        f" Then {block_size(study)} masks, each for {LONGER} times the amount that is chosen and "
+        f"evaluated at both."
+    )
+
+
+def unit_of(study: Study) -> str:
+    """Return what the algorithm of a study counts its training in."""
+    amount = counts_training(study.algorithm)
+    return amount.unit if amount else ""
+
+
+def n_seeds(study: Study) -> int:
+    """Return the training seeds of the check of a study."""
+    return _seeds_and_doublings(study)[0]
+
+
+def _seeds_and_doublings(study: Study) -> tuple[int, int]:
+    together = isinstance(make_algorithm(study.algorithm), TrainsMany)
+    seeds, doublings = _TOGETHER if together else _ONE_BY_ONE
+    asked = study.training
+    return asked.check_seeds or seeds, asked.check_doublings or doublings

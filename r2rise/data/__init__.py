@@ -1,0 +1,1 @@
+"""Demonstrations: arrays, segments, files."""

@@ -1,0 +1,121 @@
+"""What makes arrays usable as demonstrations."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from r2rise.errors import DemonstrationsError
+
+ARRAY_KEYS = ("obs", "acts", "lengths", "rews", "terminal", "frames")
+"""The arrays of demonstrations, in the order in which they are hashed."""
+
+_CHUNK_BYTES = 64 * 2**20
+
+Arrays = Mapping[str, NDArray[Any]]
+"""By key; those that are left out are not in it."""
+
+
+def read_only(key: str, array: NDArray[Any]) -> NDArray[Any]:
+    """Return a view that cannot be written to.
+
+    Raises:
+        DemonstrationsError: When it is not an array of numbers.
+    """
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
+        got = f"dtype {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
+        raise DemonstrationsError(f"{key} should hold numbers, got {got}.")
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def check_arrays(arrays: Arrays) -> None:
+    """Check that arrays fit each other and hold finite values.
+
+    Raises:
+        DemonstrationsError: Naming the array, what was expected and what came.
+    """
+    _check_lengths(arrays["lengths"])
+    _check_rows(arrays)
+    _check_shapes(arrays.get("rews"), arrays.get("terminal"), arrays.get("frames"))
+    for key in ("obs", "acts", "rews"):
+        array = arrays.get(key)
+        if array is not None and array.dtype.kind == "f":
+            _check_finite(key, array)
+
+
+def row_chunks(array: NDArray[Any]) -> Iterable[NDArray[Any]]:
+    """Yield an array some rows at a time, so that a memory-mapped one is never whole in memory."""
+    row_bytes = max(1, array.nbytes // max(1, len(array)))
+    step = max(1, _CHUNK_BYTES // row_bytes)
+    return (array[start : start + step] for start in range(0, len(array), step))
+
+
+def _check_lengths(lengths: NDArray[Any]) -> None:
+    if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or len(lengths) == 0:
+        raise DemonstrationsError(
+            f"lengths should be (n_demos,) whole numbers of at least one demonstration, got "
+            f"{lengths.shape} {lengths.dtype}."
+        )
+    if (lengths < 1).any():
+        number = int(np.argmax(lengths < 1))
+        raise DemonstrationsError(
+            f"Every demonstration needs at least 1 frame, but demonstration {number} has length "
+            f"{int(lengths[number])}."
+        )
+
+
+def _check_rows(arrays: Arrays) -> None:
+    n_frames = sum(arrays["lengths"].tolist())  # in Python, where no sum wraps around
+    n_demos = len(arrays["lengths"])
+    rows = {
+        "obs": n_frames + n_demos,
+        "acts": n_frames,
+        "rews": n_frames,
+        "terminal": n_demos,
+        "frames": n_frames,
+    }
+    for key, expected in rows.items():
+        array = arrays.get(key)
+        if array is None:
+            continue
+        got = len(array) if array.ndim else 0
+        if got != expected:
+            raise DemonstrationsError(
+                f"{key} should have {expected} rows ({n_frames} frames in {n_demos} "
+                f"demonstrations{', one observation more each' if key == 'obs' else ''}), "
+                f"but has {got}. Check that lengths sums to the number of actions."
+            )
+
+
+def _check_shapes(
+    rews: NDArray[Any] | None, terminal: NDArray[Any] | None, frames: NDArray[Any] | None
+) -> None:
+    if rews is not None and rews.ndim != 1:
+        raise DemonstrationsError(f"rews should be (n_frames,), got {rews.shape}.")
+    if terminal is not None and (terminal.ndim != 1 or terminal.dtype != bool):
+        raise DemonstrationsError(
+            f"terminal should be (n_demos,) bool, got {terminal.shape} {terminal.dtype}."
+        )
+    pictures = frames is None or (
+        frames.ndim == 4 and frames.shape[-1] == 3 and frames.dtype == np.uint8
+    )
+    if frames is not None and not pictures:
+        raise DemonstrationsError(
+            f"frames should be (n_frames, height, width, 3) uint8 pictures, got "
+            f"{frames.shape} {frames.dtype}."
+        )
+
+
+def _check_finite(key: str, array: NDArray[Any]) -> None:
+    row = 0
+    for rows in row_chunks(array):
+        bad = ~np.isfinite(rows.reshape(len(rows), -1)).all(axis=1)
+        if bad.any():
+            raise DemonstrationsError(
+                f"{key} holds NaN or infinite values, first in row {row + int(np.argmax(bad))}. "
+                f"Remove or repair these frames."
+            )
+        row += len(rows)

@@ -1,0 +1,294 @@
+"""Demonstrations: what the expert did, as read-only arrays without padding."""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from r2rise.data.checks import ARRAY_KEYS, check_arrays, read_only, row_chunks
+from r2rise.data.npz import opened, write_npz
+from r2rise.data.segments import FINEST_SEGMENTS, Segment, Segments
+from r2rise.data.transitions import Transitions
+from r2rise.errors import DemonstrationsError
+from r2rise.files import NO_SPACE, cache_folder, move_folder
+from r2rise.study.parts import Masking
+
+MEMORY_MAP_BYTES = 256 * 2**20
+"""Demonstrations whose arrays are larger than this in all are unpacked and memory-mapped."""
+
+
+@dataclass(frozen=True, eq=False)
+class Demonstrations:
+    """A set of demonstrations of any lengths, one after another.
+
+    Attributes:
+        obs: (n_frames + n_demos, *obs_shape); demonstration i has lengths[i] + 1 rows.
+        acts: (n_frames, *act_shape).
+        lengths: (n_demos,) int64, frames of each demonstration.
+        rews: (n_frames,) rewards that the expert got, or None.
+        terminal: (n_demos,) bool, False where a time limit cut the demonstration off, or None
+            (then none counts as terminal).
+        frames: (n_frames, H, W, 3) uint8 pictures for people to look at, or None.
+        meta: Where the demonstrations come from (environment id, source).
+
+    Raises:
+        DemonstrationsError: When the arrays do not fit each other or hold NaN or infinite values.
+    """
+
+    obs: NDArray[Any]
+    acts: NDArray[Any]
+    lengths: NDArray[np.int64]
+    rews: NDArray[Any] | None = None
+    terminal: NDArray[np.bool_] | None = None
+    frames: NDArray[np.uint8] | None = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for key in ARRAY_KEYS:
+            array = getattr(self, key)
+            if array is not None:
+                object.__setattr__(self, key, read_only(key, array))
+        check_arrays(self._arrays)
+        object.__setattr__(self, "lengths", read_only("lengths", self.lengths.astype(np.int64)))
+
+    @classmethod
+    def load(cls, path: str | Path, *, obs_keys: tuple[str, ...] = ()) -> "Demonstrations":
+        """Read a demonstrations file (`.npz`); large ones are unpacked and memory-mapped.
+
+        Args:
+            path: The file.
+            obs_keys: For dict observations (arrays `obs.<key>` in the file): keys to concatenate.
+
+        Raises:
+            DemonstrationsError: With the exact reason why the file cannot be used.
+        """
+        path = Path(path)
+
+        def assemble(scratch: Path | None = None) -> Demonstrations:
+            try:
+                return cls(**file.fields(scratch))
+            except DemonstrationsError as error:
+                raise DemonstrationsError(f"{path}: {error}") from None
+
+        with opened(path, obs_keys) as file:
+            return assemble() if file.n_bytes <= MEMORY_MAP_BYTES else memory_mapped(assemble)
+
+    def save(self, path: str | Path) -> None:
+        """Write a compressed `.npz` file; it takes the place of `path` only when complete."""
+        write_npz(Path(path), self._arrays, self.meta)
+
+    @property
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        """Those that are there, by key."""
+        held = {key: getattr(self, key) for key in ARRAY_KEYS}
+        return {key: array for key, array in held.items() if array is not None}
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __repr__(self) -> str:
+        return (
+            f"Demonstrations({len(self)} of {self.n_frames} frames in all, "
+            f"obs {self.obs.shape[1:]} {self.obs.dtype}, acts {self.acts.shape[1:]} "
+            f"{self.acts.dtype})"
+        )
+
+    @property
+    def n_frames(self) -> int:
+        """Frames of all demonstrations."""
+        return len(self.acts)
+
+    @cached_property
+    def frame_demonstration(self) -> NDArray[np.int64]:
+        """Demonstration of each frame, (n_frames,) int64."""
+        return np.repeat(np.arange(len(self.lengths)), self.lengths)
+
+    @cached_property
+    def first_frame(self) -> NDArray[np.int64]:
+        """Index of the first frame of each demonstration, (n_demos,) int64."""
+        return np.concatenate([[0], np.cumsum(self.lengths)[:-1]]).astype(np.int64)
+
+    @cached_property
+    def content_hash(self) -> str:
+        """`sha256:<hex>` of key, dtype, shape and C-order bytes of every array, and of `meta`."""
+        digest = hashlib.sha256()
+        for key, array in self._arrays.items():
+            digest.update(f"{key}|{array.dtype.str}|{array.shape}|".encode())
+            for rows in row_chunks(array):
+                digest.update(np.ascontiguousarray(rows).tobytes())
+        digest.update(f"meta|{json.dumps(dict(self.meta), sort_keys=True)}".encode())
+        return f"sha256:{digest.hexdigest()}"
+
+    def segments(self, masking: Masking | None = None) -> Segments:
+        """Cut the demonstrations into segments, by default of 10 frames."""
+        return Segments.of(self.lengths, masking or Masking(segment_length=FINEST_SEGMENTS))
+
+    def trainable(
+        self, kept: NDArray[np.bool_], *, frame_stack: int = 1, next_obs: bool = False
+    ) -> NDArray[np.bool_]:
+        """Return the kept frames whose transition shows nothing of a masked frame.
+
+        Args:
+            kept: (..., n_frames) bool, frames that masks keep.
+            frame_stack: Frames that an observation shows: its own and those before it.
+            next_obs: Whether the observation that followed is used, too. It belongs to the next
+                frame; that after a demonstration's last frame belongs to none.
+
+        Returns:
+            (..., n_frames) bool.
+        """
+        usable = kept.copy()
+        for back in range(1, frame_stack):
+            usable[..., back:] &= kept[..., :-back] | ~self._same_demonstration(back)
+        if next_obs:
+            usable[..., :-1] &= kept[..., 1:] | ~self._same_demonstration(1)
+        return usable
+
+    def _same_demonstration(self, apart: int) -> NDArray[np.bool_]:
+        """Say of each frame but the first `apart` whether it continues the one so far before."""
+        number = self.frame_demonstration
+        return np.equal(number[apart:], number[:-apart])
+
+    def transitions(self, kept: NDArray[np.bool_]) -> Transitions:
+        """Return the transitions of the kept frames, (n_frames,) bool; others are left out."""
+        frame = np.flatnonzero(kept)
+        demonstration = self.frame_demonstration[frame]
+        time = frame - self.first_frame[demonstration]
+        observation = frame + demonstration  # every demonstration has one observation more
+        ended = np.zeros(len(self), bool) if self.terminal is None else self.terminal
+        return Transitions(
+            obs=self.obs[observation],
+            acts=self.acts[frame],
+            next_obs=self.obs[observation + 1],
+            terminal=ended[demonstration] & (time == self.lengths[demonstration] - 1),
+            demonstration=demonstration,
+            time=time,
+            frame=frame,
+            n_frames_in_all=self.n_frames,
+        )
+
+    def select(
+        self, *, keep: Iterable[Segment] | None = None, drop: Iterable[Segment] = ()
+    ) -> "Demonstrations":
+        """Return demonstrations with only some segments.
+
+        A demonstration is split where frames were cut out, so that no transition bridges a gap.
+
+        Args:
+            keep: Segments to keep; all frames when left out.
+            drop: Segments to leave out of these.
+
+        Raises:
+            DemonstrationsError: When a segment lies outside its demonstration or no frame is left.
+        """
+        kept = np.full(self.n_frames, keep is None)
+        for segment in keep or ():
+            kept[self._frame_slice(segment)] = True
+        for segment in drop:
+            kept[self._frame_slice(segment)] = False
+        if not kept.any():
+            raise DemonstrationsError("No frame is left: keep at least one segment.")
+        return self._of_runs(_runs(kept, self.frame_demonstration))
+
+    def _frame_slice(self, segment: Segment) -> slice:
+        number, start, stop = segment
+        if not (0 <= number < len(self) and 0 <= start <= stop <= self.lengths[number]):
+            raise DemonstrationsError(
+                f"Segment {tuple(segment)} lies outside the {len(self)} demonstrations: expected "
+                f"(demonstration, start, stop) within their lengths {self.lengths.tolist()[:10]}."
+            )
+        return slice(self.first_frame[number] + start, self.first_frame[number] + stop)
+
+    def _of_runs(self, runs: list[tuple[int, int]]) -> "Demonstrations":
+        """Build demonstrations of runs of frames, each with the observation after its last."""
+        numbers = [int(self.frame_demonstration[start]) for start, _ in runs]
+        frame = np.concatenate([np.arange(*run) for run in runs])
+        observation = np.concatenate(
+            [np.arange(a + n, b + n + 1) for (a, b), n in zip(runs, numbers, strict=True)]
+        )
+        terminal = None
+        if self.terminal is not None:
+            ends = self.first_frame + self.lengths
+            terminal = np.array(
+                [
+                    self.terminal[n] and stop == ends[n]
+                    for (_, stop), n in zip(runs, numbers, strict=True)
+                ]
+            )
+        return Demonstrations(
+            obs=self.obs[observation],
+            acts=self.acts[frame],
+            lengths=np.array([stop - start for start, stop in runs], dtype=np.int64),
+            rews=None if self.rews is None else self.rews[frame],
+            terminal=terminal,
+            frames=None if self.frames is None else self.frames[frame],
+            meta={**self.meta, "selected_from": self.content_hash},
+        )
+
+    def unpack(self, cache: Path) -> Path:
+        """Write the arrays to `<cache>/<hash>/*.npy`, to be memory-mapped; return that folder."""
+        folder = cache / self.content_hash.removeprefix("sha256:")
+        if folder.exists():
+            return folder
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as scratch:
+            unfinished = Path(scratch) / "arrays"
+            unfinished.mkdir()
+            for key, array in self._arrays.items():
+                np.save(unfinished / f"{key}.npy", array, allow_pickle=False)
+            (unfinished / "meta.json").write_text(json.dumps(dict(self.meta)), encoding="utf-8")
+            move_folder(unfinished, folder)
+        return folder
+
+    @classmethod
+    def open(cls, folder: Path) -> "Demonstrations":
+        """Memory-map the arrays that `unpack` wrote."""
+        arrays = {
+            key: np.load(folder / f"{key}.npy", mmap_mode="r", allow_pickle=False)
+            for key in ARRAY_KEYS
+            if (folder / f"{key}.npy").exists()
+        }
+        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        return cls(**arrays, meta=meta)
+
+
+def memory_mapped(assemble: Callable[[Path], Demonstrations]) -> Demonstrations:
+    """Return large demonstrations, memory-mapped from the cache.
+
+    Args:
+        assemble: Makes them of files that it writes to an empty folder.
+
+    Raises:
+        DemonstrationsError: When there is no room for them.
+    """
+    cache = cache_folder()
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as scratch:
+            return Demonstrations.open(assemble(Path(scratch)).unpack(cache))
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+        raise DemonstrationsError(
+            f"Large demonstrations are unpacked in {cache}, where no space is left: make room, or "
+            f"name another folder in R2RISE_CACHE."
+        ) from error
+
+
+def _runs(kept: NDArray[np.bool_], demonstration: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Return (first, one past last) of each run of kept frames within one demonstration."""
+    runs: list[tuple[int, int]] = []
+    for frame in np.flatnonzero(kept):
+        joined = runs and runs[-1][1] == frame and demonstration[frame - 1] == demonstration[frame]
+        if joined:
+            runs[-1] = (runs[-1][0], int(frame) + 1)
+        else:
+            runs.append((int(frame), int(frame) + 1))
+    return runs

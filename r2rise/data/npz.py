@@ -1,0 +1,192 @@
+"""R2RISE's own demonstrations file: a `.npz` of plain arrays, never pickled objects.
+
+The headers are read before the data, so that a small file cannot claim a huge array.
+"""
+
+import json
+import shutil
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import numpy as np
+from numpy.typing import NDArray
+
+from r2rise.data.checks import ARRAY_KEYS
+from r2rise.data.keys import chosen_keys, concatenated
+from r2rise.errors import DemonstrationsError
+from r2rise.files import atomic_file
+
+_REQUIRED = ("obs", "acts", "lengths")
+_DICT_PREFIX = "obs."
+
+
+class _Header(NamedTuple):
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def n_bytes(self) -> int:
+        size = self.dtype.itemsize
+        for length in self.shape:
+            size *= length
+        return size
+
+
+class NpzFile:
+    """A demonstrations file that is open, its headers checked.
+
+    Attributes:
+        n_bytes: Of the arrays that make up the demonstrations.
+    """
+
+    def __init__(self, path: Path, archive: zipfile.ZipFile, obs_keys: tuple[str, ...]) -> None:
+        headers = _headers(path, archive)
+        self._path, self._archive = path, archive
+        self._names = _array_names(path, headers, obs_keys)
+        self.n_bytes = sum(headers[name].n_bytes for own in self._names.values() for name in own)
+
+    def fields(self, scratch: Path | None = None) -> dict[str, Any]:
+        """Read the arrays and the meta, by the names that Demonstrations gives them.
+
+        Args:
+            scratch: An empty folder to unpack arrays to, which are then memory-mapped.
+
+        Raises:
+            DemonstrationsError: When parts do not fit each other, or meta is no JSON object.
+        """
+        parts = {
+            key: [_read(self._archive, name, scratch) for name in own]
+            for key, own in self._names.items()
+        }
+        meta = _parse_meta(self._path, parts.pop("meta", None))
+        try:
+            return {key: concatenated(own) for key, own in parts.items()} | {"meta": meta}
+        except DemonstrationsError as error:
+            raise DemonstrationsError(f"{self._path}: {error}") from None
+
+
+@contextmanager
+def opened(path: Path, obs_keys: tuple[str, ...] = ()) -> Iterator[NpzFile]:
+    """Open a demonstrations file.
+
+    Raises:
+        DemonstrationsError: With the exact reason why the file cannot be used.
+    """
+    with _archive(path) as archive:
+        yield NpzFile(path, archive, obs_keys)
+
+
+def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> None:
+    """Write a demonstrations file; it takes the place of `path` only when complete."""
+    held = dict(arrays)
+    if meta:
+        held["meta"] = np.array(json.dumps(dict(meta)))
+    with atomic_file(path) as file:
+        np.savez_compressed(file, allow_pickle=False, **held)
+
+
+@contextmanager
+def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    except FileNotFoundError:
+        raise DemonstrationsError(f"There is no file {path}.") from None
+    except (OSError, NotImplementedError, RuntimeError) as error:
+        raise DemonstrationsError(f"Cannot read {path}: {error}.") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise DemonstrationsError(
+            f"{path} is not a whole .npz file ({error}): expected the arrays "
+            f"{', '.join(_REQUIRED)} as numpy.savez writes them. "
+            f"`r2rise convert` reads other formats."
+        ) from None
+
+
+def _headers(path: Path, archive: zipfile.ZipFile) -> dict[str, _Header]:
+    return {
+        info.filename.removesuffix(".npy"): _header(path, archive, info)
+        for info in archive.infolist()
+        if info.filename.endswith(".npy")
+    }
+
+
+def _header(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Header:
+    name = info.filename.removesuffix(".npy")
+    with archive.open(info) as file:
+        try:
+            version = np.lib.format.read_magic(file)
+            read = {
+                (1, 0): np.lib.format.read_array_header_1_0,
+                (2, 0): np.lib.format.read_array_header_2_0,
+            }[version]
+            shape, _, dtype = read(file)
+            header_bytes = file.tell()
+        except (ValueError, KeyError):
+            raise DemonstrationsError(
+                f"{path}: {name} is not a NumPy array of a known version: write it with "
+                f"numpy.savez."
+            ) from None
+    header = _Header(shape, dtype)
+    if any(length < 0 for length in shape):
+        raise DemonstrationsError(f"{path}: {name} claims the shape {shape}. The file is damaged.")
+    if dtype.hasobject:
+        raise DemonstrationsError(
+            f"{path}: {name} holds Python objects, which are never unpickled. Save plain arrays "
+            f"(demonstrations of different lengths go one after another, see lengths)."
+        )
+    if header.n_bytes != info.file_size - header_bytes:
+        raise DemonstrationsError(
+            f"{path}: {name} claims {header.n_bytes} bytes {shape} {dtype}, but holds "
+            f"{info.file_size - header_bytes}. The file is damaged."
+        )
+    return header
+
+
+def _array_names(
+    path: Path, headers: dict[str, _Header], obs_keys: tuple[str, ...]
+) -> dict[str, list[str]]:
+    """Return, for each field of Demonstrations, the arrays in the file that make it up."""
+    dict_keys = [name.removeprefix(_DICT_PREFIX) for name in headers if _is_dict_part(name)]
+    names = {key: [key] for key in (*ARRAY_KEYS, "meta") if key in headers}
+    if "obs" not in headers and dict_keys:
+        names["obs"] = [_DICT_PREFIX + key for key in chosen_keys(path, dict_keys, obs_keys)]
+    missing = [key for key in _REQUIRED if key not in names]
+    if missing:
+        raise DemonstrationsError(
+            f"{path} lacks {', '.join(missing)}: expected the arrays {', '.join(_REQUIRED)}, "
+            f"found {', '.join(sorted(headers)) or 'none'}."
+        )
+    return names
+
+
+def _is_dict_part(name: str) -> bool:
+    return name.startswith(_DICT_PREFIX) and len(name) > len(_DICT_PREFIX)
+
+
+def _read(archive: zipfile.ZipFile, name: str, scratch: Path | None) -> NDArray[Any]:
+    with archive.open(f"{name}.npy") as file:
+        if scratch is None:
+            array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+            return array
+        target = scratch / f"{quote(name, safe='')}.npy"  # a key may have slashes
+        with target.open("wb") as out:
+            shutil.copyfileobj(file, out)
+    mapped: NDArray[Any] = np.load(target, mmap_mode="r", allow_pickle=False)
+    return mapped
+
+
+def _parse_meta(path: Path, arrays: list[NDArray[Any]] | None) -> dict[str, Any]:
+    if arrays is None:
+        return {}
+    try:
+        meta = json.loads(str(arrays[0]))
+    except ValueError:
+        meta = None
+    if not isinstance(meta, dict) or arrays[0].ndim != 0:
+        raise DemonstrationsError(f"{path}: meta should be a 0-d string with a JSON object.")
+    return meta

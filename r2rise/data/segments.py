@@ -1,0 +1,168 @@
+"""Segments: runs of consecutive frames that are masked together."""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from r2rise.errors import StudyError
+from r2rise.study.parts import Masking
+
+FINEST_SEGMENTS = 10
+"""Frames of the shortest segments that are chosen (the paper's grid cell)."""
+
+FEWEST_SEGMENTS = 4
+"""Segments that a pilot needs; no longer ones are chosen where there would be fewer."""
+
+
+class Segment(NamedTuple):
+    """Frames `start` up to, not including, `stop` of one demonstration."""
+
+    demonstration: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, eq=False)
+class Segments:
+    """All segments of a set of demonstrations, in order; every frame is in exactly one.
+
+    Attributes:
+        demonstration: (n_segments,) int64, the demonstration each segment belongs to.
+        start: (n_segments,) int64, its first frame.
+        stop: (n_segments,) int64, one past its last frame.
+    """
+
+    demonstration: NDArray[np.int64]
+    start: NDArray[np.int64]
+    stop: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, lengths: NDArray[np.int64], masking: Masking) -> "Segments":
+        """Cut demonstrations of the given lengths, (n_demos,), as `masking` says.
+
+        Raises:
+            StudyError: When the user's own boundaries do not fit the demonstrations, or the length
+                is still `auto`.
+        """
+        if masking.boundaries is not None:
+            return cls._from_starts(lengths, masking.boundaries)
+        if masking.segment_length == "auto":
+            raise StudyError("masking.segment_length is still 'auto': resolve the study first.")
+        whole = masking.segment_length in ("all", None)
+        steps = lengths if whole else np.full(len(lengths), masking.segment_length)
+        return cls._from_starts(
+            lengths,
+            tuple(
+                tuple(range(0, int(length), int(step)))
+                for length, step in zip(lengths, steps, strict=True)
+            ),
+        )
+
+    @classmethod
+    def _from_starts(
+        cls, lengths: NDArray[np.int64], starts: tuple[tuple[int, ...], ...]
+    ) -> "Segments":
+        if len(starts) != len(lengths):
+            raise StudyError(
+                f"masking.boundaries names {len(starts)} demonstrations, but there are "
+                f"{len(lengths)}: give the starts of the segments of each one.",
+                field="masking.boundaries",
+            )
+        for number, (own, length) in enumerate(zip(starts, lengths, strict=True)):
+            ascending = all(a < b for a, b in pairwise(own))
+            if not own or own[0] != 0 or not ascending or own[-1] >= length:
+                raise StudyError(
+                    f"masking.boundaries of demonstration {number}: expected ascending starts "
+                    f"from 0 to at most {length - 1}, got {list(own)}.",
+                    field="masking.boundaries",
+                )
+        stops = [(*own[1:], int(length)) for own, length in zip(starts, lengths, strict=True)]
+        return cls(
+            demonstration=np.repeat(np.arange(len(starts)), [len(own) for own in starts]),
+            start=np.array([start for own in starts for start in own], dtype=np.int64),
+            stop=np.array([stop for own in stops for stop in own], dtype=np.int64),
+        )
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def __getitem__(self, index: int) -> Segment:
+        return Segment(
+            int(self.demonstration[index]), int(self.start[index]), int(self.stop[index])
+        )
+
+    def __iter__(self) -> Iterator[Segment]:
+        return (self[index] for index in range(len(self)))
+
+    @property
+    def n_frames(self) -> NDArray[np.int64]:
+        """Frames of each segment, (n_segments,) int64."""
+        return self.stop - self.start
+
+    def frames(self, masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return the frames that masks, (..., n_segments) bool, keep: (..., n_frames) bool."""
+        return np.repeat(masks, self.n_frames, axis=-1)
+
+
+def read_boundaries(path: str | Path) -> tuple[tuple[int, ...], ...]:
+    """Read the user's own segments from a CSV file with columns demonstration, start, stop.
+
+    The columns of a saved `map.csv` serve as they are. Segments follow each other without gaps.
+
+    Raises:
+        StudyError: When the file cannot be read, or segments overlap or leave a gap.
+    """
+    rows = _read_rows(path)
+    starts: list[list[int]] = []
+    expected = (0, 0)
+    for line, (demonstration, start, stop) in enumerate(rows, start=2):
+        if (demonstration, start) == (expected[0] + 1, 0):
+            expected = (demonstration, 0)
+        if (demonstration, start) != expected or stop <= start:
+            raise StudyError(
+                f"{path}, line {line}: expected a segment of demonstration {expected[0]} that "
+                f"starts at frame {expected[1]} and is not empty (or the next demonstration), "
+                f"got demonstration {demonstration}, frames {start} to {stop}. Sort the segments; "
+                f"they must neither overlap nor leave gaps."
+            )
+        if start == 0:
+            starts.append([])
+        starts[-1].append(start)
+        expected = (demonstration, stop)
+    return tuple(tuple(own) for own in starts)
+
+
+def _read_rows(path: str | Path) -> list[Segment]:
+    columns = Segment._fields
+    try:
+        with Path(path).open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        return [Segment(*(int(row[name]) for name in columns)) for row in rows]
+    except OSError as error:
+        raise StudyError(f"Cannot read the segments {path}: {error.strerror}.") from None
+    except (KeyError, TypeError, ValueError, UnicodeDecodeError, csv.Error):
+        raise StudyError(
+            f"{path} should be a CSV file with the whole-numbered columns {', '.join(columns)}."
+        ) from None
+
+
+def with_longer_segments(masking: Masking, lengths: NDArray[np.int64]) -> Iterator[Masking]:
+    """Yield a masking, the same with segments twice as long and so on, and whole demonstrations.
+
+    Args:
+        masking: With segments of a number of frames.
+        lengths: (n_demonstrations,) frames of each.
+    """
+    yield masking
+    length, longest = masking.segment_length, int(lengths.max())
+    if not isinstance(length, int):
+        return
+    while (length := 2 * length) < longest:
+        yield masking.model_copy(update={"segment_length": length})
+    yield masking.model_copy(update={"segment_length": "all"})

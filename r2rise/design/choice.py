@@ -1,0 +1,156 @@
+"""What `auto` means: segments, design, blocks and estimator, by budget and data."""
+
+import logging
+import math
+from collections.abc import Iterator
+
+from r2rise.data.demonstrations import Demonstrations
+from r2rise.data.segments import FEWEST_SEGMENTS, FINEST_SEGMENTS, with_longer_segments
+from r2rise.design.masks import (
+    BALANCED_BLOCK_SIZE,
+    foldover_block_size,
+    masks_for_intervals,
+    paired_block_size,
+)
+from r2rise.errors import StudyError
+from r2rise.study.notices import Notice
+from r2rise.study.parts import EstimatorName, Masking
+from r2rise.study.study import Study
+
+logger = logging.getLogger(__name__)
+
+USUAL_RETRAININGS = 2048
+"""Retrainings that segments are chosen for where a study says when to stop."""
+
+
+def with_segment_length(study: Study, demonstrations: Demonstrations) -> Study:
+    """Choose the shortest segments that the budget can tell apart, where that is left open.
+
+    What is chosen is logged, not noted in the map: a run that goes on finds it chosen.
+    """
+    masking, budget = study.masking, _expected_retrainings(study)
+    if masking.segment_length != "auto":
+        return study
+    options = list(_segment_lengths(masking, demonstrations))
+    seeds = masking.training_seeds
+    fitting = [(own, n) for own, n in options if masks_for_intervals(n, seeds) <= budget]
+    chosen, n_segments = fitting[0] if fitting else options[-1]
+    study = study.model_copy(update={"masking": chosen})
+    finest, n_finest = options[0]
+    if chosen == finest:
+        return study
+    length = chosen.segment_length
+    what = "Whole demonstrations" if length == "all" else f"Segments of {length} frames"
+    logger.warning(
+        f"{what} ({n_segments}), chosen for {budget} retrainings: {n_finest} segments of "
+        f"{finest.segment_length} frames would take {masks_for_intervals(n_finest, seeds)} "
+        f"(--retrainings, or --segment-length {finest.segment_length} in spite of that)."
+    )
+    return study
+
+
+def _expected_retrainings(study: Study) -> int:
+    budget = study.budget.retrainings
+    return min(budget, USUAL_RETRAININGS) if study.until.may_end_early else budget
+
+
+def _segment_lengths(
+    masking: Masking, demonstrations: Demonstrations
+) -> Iterator[tuple[Masking, int]]:
+    """Yield 10, 20, 40, ... frames and whole demonstrations, with the number of segments.
+
+    Of lengths with fewer than 4 segments only the shortest, where there is no other.
+    """
+    finest = masking.model_copy(update={"segment_length": FINEST_SEGMENTS})
+    for own in with_longer_segments(finest, demonstrations.lengths):
+        n_segments = len(demonstrations.segments(own))
+        if own == finest or n_segments >= FEWEST_SEGMENTS:
+            yield own, n_segments
+
+
+def resolve_masking(study: Study, n_segments: int) -> Masking:
+    """Fill in design and block size.
+
+    Raises:
+        StudyError: When what is asked for does not fit together.
+    """
+    masking = study.masking
+    design, paired = masking.design, masking.training_seeds == "pair"
+    smallest, budget = foldover_block_size(n_segments), study.budget.retrainings
+    if design == "auto":
+        least = 2 if study.until.may_end_early and not paired else 1  # of one training seed each
+        fits = budget >= least * (masking.block_size or smallest)
+        design = "foldover" if masking.keep_probability == 0.5 and fits else "balanced"
+    for_pairs = paired_block_size(n_segments)
+    default = {
+        "foldover": for_pairs if paired and budget >= for_pairs else smallest,
+        "balanced": smallest if budget >= 2 * smallest else BALANCED_BLOCK_SIZE,
+        "bernoulli": 1,
+    }[design]
+    block_size = masking.block_size or default
+    if design == "foldover" and (block_size < smallest or block_size & (block_size - 1)):
+        raise StudyError(
+            f"masking.block_size {block_size} does not fit a foldover design of {n_segments} "
+            f"segments: expected a power of two of at least {smallest}, or none.",
+            field="masking.block_size",
+        )
+    if design == "balanced" and block_size % 2:
+        raise StudyError(
+            f"masking.block_size {block_size} does not fit a balanced design: expected an even "
+            f"number (masks keep more and fewer segments in turn).",
+            field="masking.block_size",
+        )
+    if paired and design != "foldover":
+        raise StudyError(
+            f"masking.training_seeds 'pair' is for the foldover design, but the budget of "
+            f"{budget} retrainings holds no block of {smallest}.",
+            field="masking.training_seeds",
+        )
+    return masking.model_copy(update={"design": design, "block_size": block_size})
+
+
+def round_budget(study: Study, masking: Masking) -> tuple[int, list[Notice]]:
+    """Round a fold-over budget up to whole blocks; where it is only a bound, without a word."""
+    retrainings = study.budget.retrainings
+    block_size = masking.block_size or 1
+    rounded = -(-retrainings // block_size) * block_size
+    if masking.design != "foldover" or rounded == retrainings:
+        return retrainings, []
+    if study.until.may_end_early:
+        return rounded, []
+    detail = (
+        f"{retrainings} retrainings rounded up to {rounded}: whole fold-over blocks of "
+        f"{block_size}."
+    )
+    return rounded, [Notice(code="budget_rounded", detail=detail)]
+
+
+def resolve_estimator(study: Study, masking: Masking, n_segments: int) -> EstimatorName:
+    """Take least squares where blocks have full rank with room to spare, else ridge."""
+    block_size = masking.block_size or 1
+    n_masks = block_size if block_size > 1 else study.budget.retrainings
+    if study.estimator == "auto":
+        return "difference" if n_masks >= 2 * (n_segments + 1) else "ridge"
+    if study.estimator == "difference" and 1 < block_size < n_segments + 2:
+        raise StudyError(
+            f"The difference estimator needs blocks of at least {n_segments + 2} masks for "
+            f"{n_segments} segments, but masking.block_size is {block_size}: use longer blocks or "
+            f"estimator 'ridge'.",
+            field="estimator",
+        )
+    return study.estimator
+
+
+def resolve_shard_size(study: Study, masking: Masking, wanted: int) -> int:
+    """Check that shards hold whole pairs, and divide a block or are whole blocks."""
+    block_size = masking.block_size or 1
+    default = wanted if block_size == 1 else math.gcd(wanted, block_size)
+    size = study.execution.shard_size or default
+    pairs = size % 2 == 0 or masking.design != "foldover"
+    if not pairs or (block_size % size and size % block_size):
+        raise StudyError(
+            f"execution.shard_size {size} does not fit blocks of {block_size} masks: expected a "
+            f"divisor or a multiple{'' if pairs else ', and an even number'}.",
+            field="execution.shard_size",
+        )
+    return size

@@ -1,0 +1,191 @@
+"""Designs: which segments each mask keeps.
+
+Mask i follows from the study's seed and i alone, whoever asks and in whatever order. Masks are
+made when asked for, a block at a time at most; a design holds none but the last few blocks drawn.
+"""
+
+import functools
+from collections.abc import Iterable
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from r2rise.design.seeds import mask_generator
+from r2rise.errors import StudyError
+from r2rise.study.parts import Masking, TrainingSeeds
+
+Mask = NDArray[np.bool_]
+
+BALANCED_BLOCK_SIZE = 64
+
+LEAST_DEGREES = 8
+"""Degrees of freedom that a block of pairs leaves: fewer make its intervals needlessly wide."""
+
+_BLOCKS_HELD = 4
+
+
+class Design(Protocol):
+    """How masks are drawn.
+
+    Attributes:
+        n_segments: Length of a mask.
+        block_size: Masks that share a training seed: mask i belongs to block i // block_size.
+    """
+
+    n_segments: int
+    block_size: int
+
+    def mask(self, index: int) -> Mask:
+        """Return mask `index`, (n_segments,) bool, True = kept."""
+
+    def masks(self, indices: NDArray[np.int64]) -> Mask:
+        """Return the masks of `indices`, (n_masks, n_segments) bool."""
+        rows = [self.mask(int(index)) for index in indices]
+        return np.array(rows, dtype=bool).reshape(len(rows), self.n_segments)
+
+
+class Foldover(Design):
+    """Blocks of n masks: the rows of H and of -H, H a Hadamard matrix of order n/2.
+
+    Segments are random columns of H (never the constant one) with random signs. Main effects are
+    orthogonal to each other and clear of pair interactions. Masks 2k and 2k+1 are complements.
+    """
+
+    def __init__(self, n_segments: int, block_size: int, seed: int) -> None:
+        self.n_segments = n_segments
+        self.block_size = block_size
+        self._seed = seed
+        self._columns = functools.lru_cache(maxsize=_BLOCKS_HELD)(self._draw_columns)
+
+    def _draw_columns(self, block: int) -> tuple[NDArray[np.int64], Mask]:
+        generator = mask_generator(self._seed, block)
+        order = self.block_size // 2
+        columns = 1 + generator.choice(order - 1, size=self.n_segments, replace=False)
+        return columns, generator.integers(0, 2, size=self.n_segments).astype(bool)
+
+    def mask(self, index: int) -> Mask:
+        """Return mask `index`."""
+        mask: Mask = self.masks(np.array([index]))[0]
+        return mask
+
+    def masks(self, indices: NDArray[np.int64]) -> Mask:
+        """Return masks; entry j of one is the sign 1 - 2 (popcount(row & column j) & 1)."""
+        blocks, positions = np.divmod(indices, self.block_size)
+        rows, complements = np.divmod(positions, 2)
+        masks = np.zeros((len(indices), self.n_segments), dtype=bool)
+        for block in np.unique(blocks):
+            own = blocks == block
+            columns, flipped = self._columns(int(block))
+            negative = (np.bitwise_count(rows[own, None] & columns) & 1).astype(bool)
+            masks[own] = negative ^ flipped ^ (complements[own, None] == 0)
+        return masks
+
+
+class Balanced(Design):
+    """Blocks in which all segments are kept equally often while the number kept varies.
+
+    Mask i keeps k_i = round(p d +- sqrt(p (1-p) d)) segments, signs alternating, dealt from one
+    random permutation of the segments after another. A segment that would be dealt twice to one
+    mask goes to the next. A block is dealt as a whole and held, so that the masks of a block
+    cost O(n_segments) each.
+    """
+
+    def __init__(
+        self, n_segments: int, block_size: int, seed: int, keep_probability: float
+    ) -> None:
+        self.n_segments = n_segments
+        self.block_size = block_size
+        self._seed = seed
+        self._n_kept = balanced_counts(n_segments, keep_probability)
+        self._block = functools.lru_cache(maxsize=_BLOCKS_HELD)(self._deal)
+
+    def _deal(self, block: int) -> NDArray[np.bool_]:
+        generator = mask_generator(self._seed, block)
+        masks = np.zeros((self.block_size, self.n_segments), dtype=bool)
+        deck = np.zeros(0, dtype=np.int64)
+        for position, mask in enumerate(masks):
+            wanted = self._n_kept[position % 2]
+            hand, deck = deck[:wanted], deck[wanted:]
+            if len(hand) < wanted:
+                fresh = generator.permutation(self.n_segments)
+                repeated = np.isin(fresh, hand)
+                taken = fresh[~repeated][: wanted - len(hand)]
+                hand = np.concatenate([hand, taken])
+                deck = fresh[~np.isin(fresh, taken)]
+            mask[hand] = True
+        masks.flags.writeable = False
+        return masks
+
+    def mask(self, index: int) -> Mask:
+        """Return mask `index`."""
+        block, position = divmod(index, self.block_size)
+        mask: Mask = self._block(block)[position]
+        return mask
+
+
+class Bernoulli(Design):
+    """Independent entries, each kept with the keep probability."""
+
+    def __init__(
+        self, n_segments: int, block_size: int, seed: int, keep_probability: float
+    ) -> None:
+        self.n_segments = n_segments
+        self.block_size = block_size
+        self._seed = seed
+        self._keep_probability = keep_probability
+
+    def mask(self, index: int) -> Mask:
+        """Return mask `index`."""
+        generator = mask_generator(self._seed, index)
+        kept: Mask = generator.random(self.n_segments) < self._keep_probability
+        return kept
+
+
+def make_design(masking: Masking, n_segments: int, seed: int) -> Design:
+    """Return the design of a resolved study (no `auto`, block size filled in)."""
+    block_size, p = masking.block_size, masking.keep_probability
+    if block_size is None:
+        raise StudyError("masking.block_size is not filled in: resolve the study first.")
+    match masking.design:
+        case "foldover":
+            return Foldover(n_segments, block_size, seed)
+        case "balanced":
+            return Balanced(n_segments, block_size, seed, p)
+        case "bernoulli":
+            return Bernoulli(n_segments, block_size, seed, p)
+        case "auto":
+            raise StudyError("masking.design is still 'auto': resolve the study first.")
+
+
+def balanced_counts(n_segments: int, keep_probability: float) -> tuple[int, int]:
+    """Return the two numbers of segments that balanced masks keep in turn, 0 if it must be."""
+    mean = keep_probability * n_segments
+    spread = np.sqrt(keep_probability * (1 - keep_probability) * n_segments)
+    low, high = (int(np.clip(round(mean + s), 0, n_segments)) for s in (-spread, spread))
+    return high, max(low, 1) if high > 1 else low
+
+
+def foldover_block_size(n_segments: int) -> int:
+    """Return the smallest block that fits: n with n/2 a power of two above n_segments."""
+    return int(2 * 2 ** max(1, n_segments.bit_length()))
+
+
+def paired_block_size(n_segments: int) -> int:
+    """Return the smallest block whose pairs can have a training seed each.
+
+    Each pair gives one difference; beyond one for each segment, 8 are left to show the noise.
+    """
+    return foldover_block_size(n_segments + LEAST_DEGREES - 1)
+
+
+def masks_for_intervals(n_segments: int, training_seeds: TrainingSeeds = "block") -> int:
+    """Return the least masks that compare training seeds: two fold-over blocks, or one of pairs."""
+    if training_seeds == "pair":
+        return paired_block_size(n_segments)
+    return 2 * foldover_block_size(n_segments)
+
+
+def stacked(design: Design, indices: Iterable[int]) -> NDArray[np.bool_]:
+    """Return the masks of `indices`, (n_masks, n_segments) bool."""
+    return design.masks(np.fromiter(indices, dtype=np.int64))

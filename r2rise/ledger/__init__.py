@@ -1,0 +1,1 @@
+"""The record of every retraining, in memory and on disk."""

@@ -1,0 +1,288 @@
+"""The ledger: the record of every retraining, and the one source of truth."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from r2rise.design.seeds import Kind
+from r2rise.design.tasks import Key, Task
+from r2rise.errors import LedgerError
+from r2rise.files import atomic_file
+from r2rise.study.study import json_hash
+
+FORMAT = "r2rise.ledger.ledger/1"
+EMPTY_MASK = "empty_mask"
+
+SO_FAR = -1
+"""In place of a block's number: seconds of work until now."""
+
+Status = Literal["ok", "failed"]
+
+
+@dataclass(frozen=True, eq=False)
+class Record(Task):
+    """What came of one retraining.
+
+    Attributes:
+        returns: (n_episodes,) float64; empty when it failed.
+        status: `ok` or `failed`.
+        reason: Why it failed, else empty.
+        seconds: How long it took.
+        attempts: How often it was tried.
+        evaluation_seconds: How much of `seconds` the evaluation took.
+    """
+
+    returns: NDArray[np.float64]
+    status: Status = "ok"
+    reason: str = ""
+    seconds: float = 0.0
+    attempts: int = 1
+    evaluation_seconds: float = 0.0
+
+    @classmethod
+    def failed(cls, task: Task, reason: str, attempts: int = 1) -> "Record":
+        """Return the record of a task that failed."""
+        return cls(*task.key, np.zeros(0), "failed", reason, attempts=attempts)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data; the mask as hexadecimal digits, floats to the last bit."""
+        return {
+            "kind": self.kind,
+            "index": self.index,
+            "mask": self.packed_mask.hex(),
+            "training_seed": self.training_seed,
+            "evaluation_seed": self.evaluation_seed,
+            "amount": self.amount,
+            "returns": self.returns.tolist(),
+            "status": self.status,
+            "reason": self.reason,
+            "seconds": self.seconds,
+            "attempts": self.attempts,
+            "evaluation_seconds": self.evaluation_seconds,
+        }
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> "Record":
+        """Return the record that `to_json` wrote."""
+        plain = _ADDED | fields
+        return cls(
+            packed_mask=bytes.fromhex(plain.pop("mask")),
+            returns=np.array(plain.pop("returns"), dtype=np.float64),
+            **plain,
+        )
+
+
+def packed_masks(records: Sequence[Task], n_segments: int) -> NDArray[np.uint8]:
+    """Return the masks of records, (n_records, ceil(n_segments / 8)) uint8."""
+    packed = np.frombuffer(b"".join(record.packed_mask for record in records), dtype=np.uint8)
+    return packed.reshape(len(records), -(-n_segments // 8))
+
+
+@dataclass(frozen=True)
+class LedgerHeader:
+    """What all records of a ledger have in common.
+
+    Attributes:
+        design: `Study.design_part()` of the study that the records belong to.
+        lengths: Frames of each demonstration.
+        n_segments: Length of a mask.
+    """
+
+    design: dict[str, Any]
+    lengths: tuple[int, ...]
+    n_segments: int
+
+    @property
+    def design_hash(self) -> str:
+        """Hash of the design part."""
+        return json_hash(self.design)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        return {
+            "format": FORMAT,
+            "design_hash": self.design_hash,
+            "design": self.design,
+            "lengths": list(self.lengths),
+            "n_segments": self.n_segments,
+        }
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> "LedgerHeader":
+        """Return the header that `to_json` wrote."""
+        return cls(fields["design"], tuple(fields["lengths"]), fields["n_segments"])
+
+
+class Ledger:
+    """Records by task; a later record of a task takes the place of an earlier one.
+
+    Attributes:
+        header: What all records have in common.
+        elapsed: Seconds of work until each block of the design was complete, over all runs.
+        worked: Seconds of work so far, over all runs, also within a block.
+    """
+
+    def __init__(self, header: LedgerHeader, records: Iterable[Record] = ()) -> None:
+        self.header = header
+        self.elapsed: dict[int, float] = {}
+        self.worked = 0.0
+        self._records: dict[Key, Record] = {}
+        self._indices: dict[Kind, set[int]] = {}
+        self.add(records)
+
+    def add(self, records: Iterable[Record]) -> None:
+        """Take in records."""
+        for record in records:
+            self._records[record.key] = record
+            self._indices.setdefault(record.kind, set()).add(record.index)
+
+    def mark(self, block: int, seconds: float) -> None:
+        """Note after how many seconds of work a block was complete, or how many it is `SO_FAR`."""
+        if block != SO_FAR:
+            self.elapsed[block] = seconds
+        self.worked = max(self.worked, seconds)
+
+    def get(self, task: Task) -> Record | None:
+        """Return the record of a task, or None when there is none yet."""
+        return self._records.get(task.key)
+
+    def holds(self, kind: Kind, indices: Iterable[int]) -> bool:
+        """Say whether all retrainings of these numbers were done, or tried."""
+        held = self._indices.get(kind, set())
+        return all(index in held for index in indices)
+
+    def records(self, kind: Kind, count: int | None = None) -> list[Record]:
+        """Return the records of a kind by index, only those below `count` where it is given."""
+        return [
+            self._records[key]
+            for key in sorted(self._records)
+            if key[0] == kind and (count is None or key[1] < count)
+        ]
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def save(self, path: Path) -> None:
+        """Write all records to a `.npz` file, atomically."""
+        records = [self._records[key] for key in sorted(self._records)]
+        n_returns = np.array([len(record.returns) for record in records], dtype=np.int64)
+        columns = {
+            name: np.array([getattr(record, name) for record in records], dtype=dtype)
+            for name, dtype in _COLUMNS.items()
+        }
+        with atomic_file(path) as file:
+            np.savez_compressed(
+                file,
+                allow_pickle=False,
+                meta=np.array(json.dumps(self.header.to_json())),
+                mask=packed_masks(records, self.header.n_segments),
+                n_returns=n_returns,
+                returns=np.concatenate([np.zeros(0), *(record.returns for record in records)]),
+                elapsed=np.array([*self.elapsed.items(), (SO_FAR, self.worked)], dtype=np.float64),
+                **columns,
+            )
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Ledger":
+        """Read a ledger: its `.npz` file and the journal beside it, where there is one.
+
+        Raises:
+            LedgerError: When there is no ledger, or it is damaged.
+        """
+        path = Path(path)
+        stored = _read_npz(path) if path.exists() else None
+        lines = read_journal(journal_path(path))
+        if stored is None and not lines:
+            raise LedgerError(f"There is no ledger at {path}.")
+        try:
+            header = stored.header if stored is not None else LedgerHeader.from_json(lines[0])
+            if lines and LedgerHeader.from_json(lines[0]).design_hash != header.design_hash:
+                raise LedgerError(
+                    f"{path} and its journal are of different designs: move one of them away."
+                )
+            ledger = stored if stored is not None else cls(header)
+            ledger.add(Record.from_json(fields) for fields in lines[1:] if "kind" in fields)
+            for fields in lines[1:]:
+                if "block" in fields:
+                    ledger.mark(fields["block"], fields["elapsed"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise LedgerError(f"The journal of {path} is damaged: {error!r}.") from None
+        return ledger
+
+
+def read_header(path: str | Path) -> LedgerHeader | None:
+    """Return what the records of a ledger file have in common, or None when there is no ledger.
+
+    Raises:
+        LedgerError: When it is damaged.
+    """
+    path = Path(path)
+    try:
+        if path.exists():
+            with np.load(path, allow_pickle=False) as arrays:
+                return LedgerHeader.from_json(json.loads(str(arrays["meta"])))
+        lines = read_journal(journal_path(path))
+        return LedgerHeader.from_json(lines[0]) if lines else None
+    except LedgerError:
+        raise
+    except Exception as error:  # zipfile, zlib, NumPy and JSON each raise their own
+        raise LedgerError(f"{path} is not a ledger, or is damaged: {error!r}.") from None
+
+
+_COLUMNS: dict[str, str] = {
+    "kind": "U16",
+    "index": "i8",
+    "training_seed": "i8",
+    "evaluation_seed": "i8",
+    "amount": "i8",
+    "status": "U8",
+    "reason": "U",
+    "seconds": "f8",
+    "attempts": "i8",
+    "evaluation_seconds": "f8",
+}
+
+
+_ADDED: dict[str, Any] = {"amount": 0}
+"""Columns that ledgers of before this version lack, and what they mean there."""
+
+
+def journal_path(path: Path) -> Path:
+    """Return where the journal of a ledger file lies."""
+    return path.with_name(path.name + ".journal")
+
+
+def _read_npz(path: Path) -> Ledger:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            header = LedgerHeader.from_json(json.loads(str(arrays["meta"])))
+            names = [name for name in _COLUMNS if name in arrays or name not in _ADDED]
+            columns = {name: arrays[name].tolist() for name in names}
+            masks = [row.tobytes() for row in arrays["mask"]]
+            returns = np.split(arrays["returns"], np.cumsum(arrays["n_returns"])[:-1])
+            marks = arrays["elapsed"].tolist()
+    except Exception as error:  # zipfile, zlib, NumPy and JSON each raise their own
+        raise LedgerError(f"{path} is not a ledger, or is damaged: {error!r}.") from None
+    rows = zip(*columns.values(), masks, returns, strict=True) if masks else ()
+    names = [*columns, "packed_mask", "returns"]
+    fields = (_ADDED | dict(zip(names, row, strict=True)) for row in rows)
+    ledger = Ledger(header, (Record(**own) for own in fields))
+    for block, seconds in marks:
+        ledger.mark(int(block), seconds)
+    return ledger
+
+
+def read_journal(path: Path) -> list[dict[str, Any]]:
+    """Return the whole lines of a journal; a last line that was cut off is dropped."""
+    if not path.exists():
+        return []
+    whole, _, _ = path.read_bytes().rpartition(b"\n")
+    try:
+        return [json.loads(line) for line in whole.splitlines()]
+    except ValueError as error:
+        raise LedgerError(f"The journal {path} is damaged: {error}.") from None

@@ -1,0 +1,282 @@
+"""The picture of an importance map."""
+
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from r2rise.report.figures.canvas import MOST_SHAPES, dark, figure_in, in_lines, unit_words
+from r2rise.results.result import FigureFormat
+from r2rise.statistics.summaries import LOW_RELIABILITY
+from r2rise.statistics.wording import ROUNDING
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.collections import PatchCollection
+    from matplotlib.colors import Normalize
+
+    from r2rise.results.importance_map import ImportanceMap
+
+SIGNED, ORDERED, PALE = "RdBu", "cividis", ("0.7", "0.95")
+"""Red hurts, blue helps; dark is low and bright is high where there is no sign; greys are for maps
+that are not worth reading."""
+
+_GREY, _FADED = 0.93, 0.7
+"""What colours fade to, and how far, where nothing is known or the effect does not matter."""
+
+_MARKS = {"helps": "+", "hurts": "_", "negligible": "."}
+"""Matplotlib's marker of each verdict: plus, minus and dot."""
+
+_WIDTH, _AXES_WIDTH = 9.0, 8.1
+_ROW_HEIGHT, _MOST_ROWS = 0.42, 60
+_CELL = 0.8
+_LEAST_MARK, _LARGEST_MARK = 3.5, 9.0
+_POINTS_PER_INCH = 72
+_HATCH: dict[str, Any] = {
+    "facecolor": "none", "edgecolor": "0.6", "hatch": "////", "linewidth": 0
+}  # fmt: skip
+
+
+def draw_importance(
+    importance_map: "ImportanceMap",
+    file: IO[bytes],
+    *,
+    format: FigureFormat = "png",  # noqa: A002
+) -> None:
+    """Draw demonstrations as rows and frames along x, coloured by importance.
+
+    Only what is known to help or to hurt has strong colours. Verdicts are marks inside the cells;
+    where cells are too small for them, lines run above those that help and below those that hurt.
+    Segments that were not estimated are hatched.
+
+    Raises:
+        MissingExtra: When matplotlib is not installed.
+    """
+    lengths = importance_map.dataset.lengths
+    rows = _ROW_HEIGHT * min(len(lengths), _MOST_ROWS)
+    with figure_in(file, "importance", (_WIDTH, 2.1 + rows), format) as figure:
+        scale, axes = figure.subplots(2, 1, height_ratios=[0.13, rows])
+        image = _draw_cells(axes, importance_map)
+        handles = [*_draw_verdicts(axes, importance_map, image), *_draw_gaps(axes, importance_map)]
+        figure.colorbar(image, cax=scale, orientation="horizontal", label=_unit(importance_map))
+        scale.set_title(in_lines(_title(importance_map)))
+        _label(axes, lengths)
+        if handles:
+            axes.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=5,
+                        frameon=False, fontsize="small", handletextpad=0.4)  # fmt: skip
+
+
+def _label(axes: "Axes", lengths: NDArray[np.int64]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set(
+        xlabel="frame",
+        ylabel="demonstration",
+        xlim=(0, int(lengths.max())),
+        ylim=(len(lengths) - 0.5, -0.5),
+    )
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
+def _draw_cells(axes: "Axes", importance_map: "ImportanceMap") -> "ScalarMappable":
+    """Draw the cells, and return what the colour bar shows."""
+    from matplotlib.cm import ScalarMappable
+
+    known = np.isfinite(importance_map.importance)
+    many = len(known) > MOST_SHAPES
+    scale = ScalarMappable(_norm(importance_map), _colours(importance_map))
+    colours = _cell_colours(importance_map, scale)
+    cells = _boxes(
+        importance_map,
+        known,
+        facecolor=colours[known],
+        edgecolor="white",
+        linewidth=0.1 if many else 0.5,
+    )
+    axes.add_collection(cells)
+    return scale
+
+
+def _cell_colours(importance_map: "ImportanceMap", scale: "ScalarMappable") -> NDArray[np.float64]:
+    """Return the colour of each cell, (n_segments, 4): pale but for what helps or hurts."""
+    colours: NDArray[np.float64] = np.array(scale.to_rgba(importance_map.importance))
+    if not importance_map.is_worth_reading:
+        return colours
+    pale = ~_stands_out(importance_map)
+    colours[pale, :3] = _FADED * _GREY + (1 - _FADED) * colours[pale, :3]
+    return colours
+
+
+def _stands_out(importance_map: "ImportanceMap") -> NDArray[np.bool_]:
+    """Return which cells are saturated, (n_segments,): those that are known to help or to hurt.
+
+    Without verdicts all of a map whose ranking would come back.
+    """
+    verdicts = importance_map.verdicts
+    if verdicts is None:
+        reliability = importance_map.quality.reliability
+        return np.full(len(importance_map), (reliability or 0.0) >= LOW_RELIABILITY)
+    if importance_map.holds_for_one_seed:
+        return np.zeros(len(importance_map), dtype=bool)
+    return np.isin(np.array(verdicts.verdict, dtype=object), ("helps", "hurts"))
+
+
+def _colours(importance_map: "ImportanceMap") -> Any:
+    from matplotlib.colors import LinearSegmentedColormap
+
+    if not importance_map.is_worth_reading:
+        return LinearSegmentedColormap.from_list("pale", PALE)
+    return ORDERED if importance_map.estimator.sign == "order_only" else SIGNED
+
+
+def _draw_gaps(axes: "Axes", importance_map: "ImportanceMap") -> "list[Artist]":
+    """Hatch what was not estimated, and return what the legend says of it."""
+    from matplotlib.patches import Patch
+
+    missing = ~np.isfinite(importance_map.importance)
+    if not missing.any():
+        return []
+    axes.add_collection(_boxes(importance_map, missing, **_HATCH))
+    return [Patch(label="not estimated", **_HATCH)]
+
+
+def _boxes(
+    importance_map: "ImportanceMap", chosen: NDArray[np.bool_], **look: Any
+) -> "PatchCollection":
+    from matplotlib.collections import PatchCollection
+    from matplotlib.patches import Rectangle
+
+    table = importance_map.segments
+    places = zip(table.demonstration[chosen], table.start[chosen], table.stop[chosen], strict=True)
+    boxes = [Rectangle((a, row - _CELL / 2), b - a, _CELL) for row, a, b in places]
+    return PatchCollection(boxes, rasterized=len(chosen) > MOST_SHAPES, **look)
+
+
+def _norm(importance_map: "ImportanceMap") -> "Normalize":
+    """Centre colours on 0, or on the median where there is no sign.
+
+    They are full at the largest importance, but not below twice the margin and twice the usual
+    half width of an interval: what may be noise, or does not matter, has no strong colour.
+    """
+    from matplotlib.colors import Normalize
+
+    values, verdicts = importance_map.importance, importance_map.verdicts
+    known = values[np.isfinite(values)]
+    order_only = importance_map.estimator.sign == "order_only"
+    centre = float(np.median(known)) if order_only and len(known) else 0.0
+    reach = float(np.abs(known - centre).max(initial=0.0))
+    if verdicts is not None and not order_only:
+        widths = (verdicts.upper - verdicts.lower)[np.isfinite(verdicts.upper)]
+        reach = max(reach, 2 * (verdicts.margin or 0.0))
+        reach = max(reach, float(np.median(widths)) if len(widths) else 0.0)
+    reach = reach if reach > ROUNDING else 1.0
+    return Normalize(centre - reach, centre + reach)
+
+
+def _draw_verdicts(
+    axes: "Axes", importance_map: "ImportanceMap", scale: "ScalarMappable"
+) -> "list[Artist]":
+    """Mark the verdicts, and return what the legend says of them."""
+    if importance_map.verdicts is None or importance_map.holds_for_one_seed:
+        return _draw_none(importance_map)
+    verdict = np.array(importance_map.verdicts.verdict, dtype=object)
+    verdict[~np.isfinite(importance_map.importance)] = None
+    lengths, table = importance_map.dataset.lengths, importance_map.segments
+    width = _AXES_WIDTH * _POINTS_PER_INCH * (table.stop - table.start) / lengths.max()
+    height = _ROW_HEIGHT * _POINTS_PER_INCH * _CELL * min(1, _MOST_ROWS / len(lengths))
+    size = np.minimum(0.7 * np.minimum(width, height), _LARGEST_MARK)
+    if np.median(size) < _LEAST_MARK:
+        return _draw_lines(axes, importance_map, verdict)
+    return _draw_marks(axes, importance_map, scale, verdict, size)
+
+
+def _draw_none(importance_map: "ImportanceMap") -> "list[Artist]":
+    """Return what the legend says of a map without verdicts."""
+    from matplotlib.lines import Line2D
+
+    from r2rise.results.importance_map import HOLDS_FOR
+
+    if importance_map.holds_for_one_seed:
+        label = f"no verdicts: intervals hold for {HOLDS_FOR['masks']}"
+    elif not importance_map.is_worth_reading or _stands_out(importance_map).all():
+        return []
+    else:
+        label = "pale: this ranking would hardly come back"
+    return [Line2D([], [], linestyle="none", label=label)]
+
+
+def _draw_marks(
+    axes: "Axes",
+    importance_map: "ImportanceMap",
+    scale: "ScalarMappable",
+    verdict: NDArray[np.object_],
+    size: NDArray[np.float64],
+) -> "list[Artist]":
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    table = importance_map.segments
+    colour = np.where(dark(_cell_colours(importance_map, scale)), "white", "black")
+    handles: list[Artist] = []
+    for name, marker in _MARKS.items():
+        own = verdict == name
+        axes.scatter(
+            (table.start + table.stop)[own] / 2,
+            table.demonstration[own],
+            s=size[own] ** 2,
+            c=colour[own],
+            marker=marker,
+            linewidths=0 if marker == "." else 1.5,
+        )
+        look: dict[str, Any] = {"marker": marker, "markersize": _LARGEST_MARK, "color": "black"}
+        label = f"{name} (pale)" if name == "negligible" else name
+        handles.append(Line2D([], [], linestyle="none", label=label, **look))
+    unmarked = Patch(facecolor=str(_GREY), edgecolor="0.8", label="unresolved (pale)")
+    return [*handles, unmarked]
+
+
+def _draw_lines(
+    axes: "Axes", importance_map: "ImportanceMap", verdict: NDArray[np.object_]
+) -> "list[Artist]":
+    from matplotlib.lines import Line2D
+
+    table = importance_map.segments
+    for name, offset in (("helps", -0.45), ("hurts", 0.45)):
+        own = verdict == name
+        axes.hlines(
+            table.demonstration[own] + offset,
+            table.start[own],
+            table.stop[own],
+            colors="black",
+            linewidth=1.2,
+            rasterized=len(table.start) > MOST_SHAPES,
+        )
+    labels = ("line above: helps", "line below: hurts", "pale, no line: negligible or unresolved")
+    return [Line2D([], [], linestyle="none", label=label) for label in labels]
+
+
+def _unit(importance_map: "ImportanceMap") -> str:
+    if importance_map.estimator.sign == "order_only":
+        return "importance (order only)"
+    return f"importance ({unit_words(importance_map.estimator.unit)})"
+
+
+def _title(importance_map: "ImportanceMap") -> str:
+    study, quality = importance_map.study, importance_map.quality
+    parts = [f"{study.environment.id}, {study.algorithm.name}"]
+    parts.append(f"{importance_map.retrainings.done} retrainings")
+    if quality.reliability is not None:
+        parts.append(f"reliability {quality.reliability:.2f}")
+    if not importance_map.is_worth_reading:
+        parts.append(f"grey because {_why_grey(importance_map)}")
+    return ", ".join(parts)
+
+
+def _why_grey(importance_map: "ImportanceMap") -> str:
+    codes = {notice.code for notice in importance_map.warnings}
+    if not importance_map.varies:
+        return "every mask gave the same return"
+    weak = "the policy is hardly better than random actions"
+    return weak if "weak_policy" in codes else "most masks reach the same highest return"

@@ -1,0 +1,284 @@
+"""The importance map: what comes out, and how it is saved, loaded and read."""
+
+import csv
+import io
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from r2rise.data.segments import Segment
+from r2rise.errors import InputError, MapError
+from r2rise.results.result import WITH_FIGURE, Result
+from r2rise.statistics.summaries import (
+    Baseline,
+    Dataset,
+    DemonstrationTable,
+    EstimatorInfo,
+    FloatList,
+    IntList,
+    Quality,
+    Retrainings,
+    SegmentTable,
+    Stopped,
+    Verdict,
+    Verdicts,
+)
+from r2rise.study.notices import Notice
+from r2rise.study.study import Study
+
+SCHEMA_VERSION = "1.3"
+CSV_COLUMNS = (
+    "demonstration", "start", "stop", "importance", "std_error", "n_kept", "n_masked",
+    "lower", "upper", "verdict", "interval_holds_for",
+)  # fmt: skip
+
+HOLDS_FOR = {"training_seeds": "any training seed", "masks": "this training seed only"}
+"""What an interval holds for, in words."""
+
+NOT_WORTH_EXPLAINING = ("no_variation", "weak_policy", "saturated_policy")
+"""Codes of what makes a map not worth reading."""
+
+HEADLINES = (
+    *NOT_WORTH_EXPLAINING,
+    "still_rising",
+    "falls_with_training",
+    "not_monotone",
+    "undecided",
+    "map_depends_on_training",
+    "outlying_returns",
+)
+"""Codes of the warnings that stand above a map."""
+
+
+class RankedSegment(NamedTuple):
+    """A segment with its importance and what is said of it.
+
+    Attributes:
+        segment: Where it lies.
+        importance: Return gained by keeping it.
+        std_error: Its standard error; NaN where none can be given.
+        lower: Lower end of its interval; None where the map has none.
+        upper: Upper end of its interval; None where the map has none.
+        verdict: `helps`, `hurts`, `negligible` or `unresolved`; None where the map has none.
+    """
+
+    segment: Segment
+    importance: float
+    std_error: float
+    lower: float | None = None
+    upper: float | None = None
+    verdict: Verdict | None = None
+
+
+class ImportanceMap(Result):
+    """Importance of every segment, with all that is needed to judge and repeat it.
+
+    Attributes:
+        revision: Design retrainings used, failed ones included.
+        partial: True while retrainings are missing.
+        study: The resolved study.
+        importance: (n_segments,) return gained by keeping a segment; NaN = not estimated.
+        std_error: (n_segments,) its standard error; NaN where none can be given.
+        n_kept: (n_segments,) masks that kept it.
+        n_masked: (n_segments,) masks that masked it.
+        degrees_of_freedom: Of Student's t for intervals, the least of all segments; None is the
+            normal distribution.
+        segment_degrees: (n_segments,) the same for each; None in maps of earlier versions.
+        verdicts: What is said of each segment; None where nothing can be: see `why_no_verdicts`.
+        demonstrations: The same of whole demonstrations; None for the two rise estimators.
+        stopped: Why the study ended before its budget, where it did.
+    """
+
+    title: ClassVar[str] = "importance map"
+    file_name: ClassVar[str] = "map.json"
+    error: ClassVar[type[InputError]] = MapError
+    figure: ClassVar[str] = "importance:draw_importance"
+    endings: ClassVar[tuple[str, ...]] = (*WITH_FIGURE, ".csv", ".npz")
+
+    schema_: Literal["r2rise.importance_map"] = Field(
+        default="r2rise.importance_map", alias="schema"
+    )
+    schema_version: str = SCHEMA_VERSION
+    revision: int
+    partial: bool
+    created_at: datetime
+    study: Study
+    design_hash: str
+    study_hash: str
+    dataset: Dataset
+    estimator: EstimatorInfo
+    retrainings: Retrainings
+    baseline: Baseline
+    segments: SegmentTable
+    importance: FloatList
+    std_error: FloatList
+    n_kept: IntList
+    n_masked: IntList
+    degrees_of_freedom: float | None = None
+    segment_degrees: FloatList | None = None
+    verdicts: Verdicts | None = None
+    demonstrations: DemonstrationTable | None = None
+    stopped: Stopped | None = None
+    quality: Quality
+    versions: dict[str, str]
+    warnings: tuple[Notice, ...]
+
+    def __len__(self) -> int:
+        return len(self.importance)
+
+    @property
+    def degrees(self) -> NDArray[np.float64]:
+        """Degrees of freedom of each segment's interval, (n_segments,); infinite is the normal."""
+        if self.segment_degrees is not None:
+            return np.where(np.isfinite(self.segment_degrees), self.segment_degrees, np.inf)
+        return np.full(len(self), self.degrees_of_freedom or np.inf)
+
+    @property
+    def _codes(self) -> set[str]:
+        return {notice.code for notice in self.warnings}
+
+    @property
+    def holds_for_one_seed(self) -> bool:
+        """Whether its intervals hold for the one training seed that all masks shared."""
+        if self.verdicts is None:
+            return False
+        if self.verdicts.covers is None:  # earlier versions
+            return "one_training_seed" in self._codes
+        return self.verdicts.covers == "masks"
+
+    @property
+    def varies(self) -> bool:
+        """Whether masks differ in their return: else there is nothing to rank."""
+        return "no_variation" not in self._codes
+
+    @property
+    def why_no_verdicts(self) -> str:
+        """Why nothing is said of single segments, for a map without verdicts."""
+        codes = self._codes
+        if self.estimator.sign == "order_only":
+            return f"the estimator {self.estimator.name!r} gives an order only, no signs"
+        if "weak_policy" in codes:
+            return "the policy is too weak to be explained"
+        if "intervals_withheld" in codes:
+            return "there are too few retrainings for so many segments"
+        return "an earlier version of r2rise computed the map"
+
+    @property
+    def headlines(self) -> list[Notice]:
+        """Warnings without which no number should be read."""
+        return [notice for notice in self.warnings if notice.code in HEADLINES]
+
+    @property
+    def is_worth_reading(self) -> bool:
+        """Whether the policy is good enough to be explained, and masks tell segments apart."""
+        return not self._codes & set(NOT_WORTH_EXPLAINING)
+
+    def segment(self, index: int) -> Segment:
+        """Return where segment `index` lies."""
+        table = self.segments
+        return Segment(
+            int(table.demonstration[index]), int(table.start[index]), int(table.stop[index])
+        )
+
+    def ranked(self) -> list[RankedSegment]:
+        """Return all estimated segments, the most helpful first."""
+        order = np.argsort(-self.importance, kind="stable")
+        return [self._ranked(i) for i in order.tolist() if np.isfinite(self.importance[i])]
+
+    def _ranked(self, index: int) -> RankedSegment:
+        row = self.segment(index), float(self.importance[index]), float(self.std_error[index])
+        said = self.verdicts
+        if said is None:
+            return RankedSegment(*row)
+        verdict = None if self.holds_for_one_seed else said.verdict[index]
+        return RankedSegment(*row, float(said.lower[index]), float(said.upper[index]), verdict)
+
+    def top(self, k: int) -> list[RankedSegment]:
+        """Return the k most helpful segments, the most helpful first.
+
+        Raises:
+            MapError: When k is negative.
+        """
+        return self.ranked()[: _not_negative(k)]
+
+    def bottom(self, k: int) -> list[RankedSegment]:
+        """Return the k least helpful segments, the most harmful first.
+
+        Raises:
+            MapError: When k is negative.
+        """
+        return self.ranked()[::-1][: _not_negative(k)]
+
+    def per_demonstration(self) -> NDArray[np.float64]:
+        """Return the summed importance of each demonstration, (n_demos,); NaN if one is missing."""
+        totals = np.zeros(len(self.dataset.lengths))
+        np.add.at(totals, self.segments.demonstration, self.importance)
+        return totals
+
+    def per_frame(self) -> list[NDArray[np.float64]]:
+        """Return for each demonstration the importance of the segment each frame is in.
+
+        Returns:
+            One (lengths[i],) array for each demonstration.
+        """
+        n_frames = self.segments.stop - self.segments.start
+        frames = np.repeat(self.importance, n_frames)
+        return np.split(frames, np.cumsum(self.dataset.lengths)[:-1])
+
+    def to_csv(self) -> str:
+        """Return a table with a row per segment; empty cells for what is unknown."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(CSV_COLUMNS)
+        writer.writerows(zip(*(_cells(array) for array in self._columns().values()), strict=True))
+        return text.getvalue()
+
+    def _columns(self) -> dict[str, NDArray[Any]]:
+        table = self.segments
+        arrays = (
+            table.demonstration, table.start, table.stop,
+            self.importance, self.std_error, self.n_kept, self.n_masked, *self._said(),
+        )  # fmt: skip
+        return dict(zip(CSV_COLUMNS, arrays, strict=True))
+
+    def _said(self) -> tuple[NDArray[Any], ...]:
+        """Return the columns of intervals, verdicts and what they hold for; empty for unknown."""
+        said, n = self.verdicts, len(self)
+        if said is None:
+            return np.full(n, np.nan), np.full(n, np.nan), np.full(n, ""), np.full(n, "")
+        one_seed = self.holds_for_one_seed
+        verdict = ["" if one_seed or found is None else found for found in said.verdict]
+        covers = "masks" if one_seed else said.covers
+        holds_for = HOLDS_FOR[covers] if covers else ""
+        return said.lower, said.upper, np.array(verdict), np.full(n, holds_for)
+
+    def _write(self, file: IO[bytes], ending: str) -> None:
+        if ending == ".csv":
+            file.write(self.to_csv().encode())
+        elif ending == ".npz":
+            np.savez_compressed(
+                file, allow_pickle=False, meta=np.array(self.to_json()), **self._columns()
+            )
+        else:
+            super()._write(file, ending)
+
+    @classmethod
+    def _read_text(cls, path: Path) -> str:
+        if path.suffix.lower() != ".npz":
+            return super()._read_text(path)
+        with np.load(path, allow_pickle=False) as arrays:
+            return str(arrays["meta"])
+
+
+def _cells(array: NDArray[Any]) -> list[Any]:
+    return ["" if isinstance(v, float) and not np.isfinite(v) else v for v in array.tolist()]
+
+
+def _not_negative(k: int) -> int:
+    if k < 0:
+        raise MapError(f"The number of segments should be at least 0, got {k}.")
+    return k

@@ -1,0 +1,134 @@
+"""Results: what is saved as versioned JSON, the same from Python, command line and service."""
+
+import json
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from typing import IO, ClassVar, Literal, Self
+
+from pydantic import ValidationError
+
+from r2rise.errors import InputError, ResultError
+from r2rise.files import atomic_file
+from r2rise.statistics.summaries import MapPart
+from r2rise.study.validation import describe
+
+FigureFormat = Literal["png", "svg"]
+
+WITH_FIGURE = (".json", ".png", ".svg")
+
+
+class Result(MapPart):
+    """A result with a schema name and version. Minor versions only add fields.
+
+    Subclasses have fields `schema_` (alias `schema`) and `schema_version`, with defaults.
+    """
+
+    title: ClassVar[str]
+    """What it is called in messages."""
+
+    file_name: ClassVar[str]
+    """Its file in an output directory."""
+
+    error: ClassVar[type[InputError]] = ResultError
+
+    endings: ClassVar[tuple[str, ...]] = (".json",)
+    """Of the files it can be saved as; `WITH_FIGURE` for those that have one."""
+
+    figure: ClassVar[str | None] = None
+    """`module:function` of `r2rise.report.figures`; by name, so that results draw nothing."""
+
+    def to_json(self) -> str:
+        """Return JSON text; NaN never appears."""
+        fields = self.model_dump(mode="json", by_alias=True)
+        return json.dumps(fields, indent=2, allow_nan=False) + "\n"
+
+    def save(self, path: str | Path) -> None:
+        """Write the result; the ending says how. The file takes its place only when complete.
+
+        Raises:
+            ResultError: For an ending that is not in `endings` (maps: MapError).
+            MissingExtra: When a figure is asked for and matplotlib is not installed.
+        """
+        path = Path(path)
+        ending = path.suffix.lower()
+        if ending not in self.endings:
+            known = " or ".join(filter(None, (", ".join(self.endings[:-1]), self.endings[-1])))
+            what = _a(self.title).capitalize()
+            raise self.error(f"{what} is saved as {known}, not as {path.name!r}.")
+        with atomic_file(path) as file:
+            self._write(file, ending)
+
+    def _write(self, file: IO[bytes], ending: str) -> None:
+        if ending == ".json":
+            file.write(self.to_json().encode())
+        else:
+            self.draw(file, format="svg" if ending == ".svg" else "png")
+
+    def draw(self, file: IO[bytes], *, format: FigureFormat = "png") -> None:  # noqa: A002
+        """Draw the figure of the result, where it has one: see `endings`.
+
+        Raises:
+            MissingExtra: When matplotlib is not installed.
+        """
+        if self.figure is None:
+            raise self.error(f"{_a(self.title).capitalize()} has no figure.")
+        module, function = self.figure.split(":")
+        figures = import_module(f"r2rise.report.figures.{module}")
+        getattr(figures, function)(self, file, format=format)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a saved result; in a directory, the file of its usual name.
+
+        Raises:
+            ResultError: When there is no such file, or it is something else (maps: MapError).
+        """
+        path = Path(path)
+        path = path / cls.file_name if path.is_dir() else path
+        try:
+            return cls.from_json(cls._read_text(path))
+        except OSError as error:
+            raise cls.error(
+                f"Cannot read the {cls.title} {path}: {error.strerror or error}."
+            ) from None
+        except (ValueError, KeyError) as error:
+            raise cls.error(f"{path} is not {_a(cls.title)}: {error}") from None
+
+    @classmethod
+    def _read_text(cls, path: Path) -> str:
+        return path.read_text(encoding="utf-8")
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read JSON text; fields that later minor versions add are ignored.
+
+        Raises:
+            ResultError: When it is something else, or of a newer major version (maps: MapError).
+        """
+        schema = cls.model_fields["schema_"].default
+        ours = cls.model_fields["schema_version"].default
+        try:
+            fields = json.loads(text)
+        except ValueError as error:
+            raise cls.error(f"expected JSON ({error})") from None
+        if not isinstance(fields, dict) or fields.get("schema") != schema:
+            raise cls.error(f'expected a JSON object with "schema": "{schema}"')
+        version = str(fields.get("schema_version"))
+        if version.partition(".")[0] != ours.partition(".")[0]:
+            raise cls.error(
+                f"it has schema version {version}, this r2rise reads {ours}: upgrade r2rise"
+            )
+        try:
+            return cls.model_validate(fields, extra="ignore")
+        except ValidationError as error:
+            raise cls.error(f"\n{describe(error, cls)}") from None
+
+
+def _a(noun: str) -> str:
+    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
+
+
+def now() -> datetime:
+    """Return the current time in UTC, to the second."""
+    return datetime.now(UTC).replace(microsecond=0)

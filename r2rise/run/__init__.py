@@ -1,0 +1,1 @@
+"""Retraining: filling in a study, carrying out its tasks, keeping the ledger."""

@@ -1,0 +1,164 @@
+"""Where worker processes are: started here, or those of a Dask scheduler."""
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from r2rise.errors import InputError, R2RiseError
+
+logger = logging.getLogger(__name__)
+
+CONNECT_SECONDS = 5
+WORKER_NICE = 10
+"""How much lower the priority of a service's workers is: the server answers first."""
+
+_NO_GUARD = (
+    "Worker processes did not start. Each of them imports your script first: put the call under "
+    "if __name__ == '__main__': there."
+)
+
+
+class SchedulerLost(R2RiseError):
+    """A Dask scheduler cannot be reached, or was lost with all that it knew."""
+
+
+@dataclass(frozen=True)
+class Scheduler:
+    """A Dask scheduler and what proves who one is.
+
+    Attributes:
+        address: `tls://host:port`, or `tcp://host:port` on a network that nobody else is in.
+        ca: Certificate of who signed the others' certificates; needed for TLS, as the next two.
+        cert: Own certificate.
+        key: Private key of `cert`.
+
+    Raises:
+        InputError: When address and files do not go together, or a file cannot be read.
+    """
+
+    address: str
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+
+    def __post_init__(self) -> None:
+        files = (self.ca, self.cert, self.key)
+        kind = self.address.partition("://")[0]
+        if kind not in {"tls", "tcp"}:
+            raise InputError(f"Expected tls://HOST:PORT or tcp://HOST:PORT, got {self.address!r}.")
+        if kind == "tls" and None in files:
+            raise InputError(f"{self.address} needs --tls-ca, --tls-cert and --tls-key.")
+        if kind == "tcp" and files != (None, None, None):
+            raise InputError(
+                f"{self.address} is not encrypted, but TLS files were given: write tls:// for tcp://."
+            )
+        for file in filter(None, files):
+            if not os.access(file, os.R_OK):
+                raise InputError(f"Cannot read {file}: name the files of the scheduler's TLS.")
+
+    def security(self) -> Any:
+        """Return Dask's `Security`, or None without TLS, which is warned about."""
+        from distributed import Security
+
+        if self.ca is None:
+            logger.warning(
+                "%s is not encrypted: whoever reaches it can run programs here", self.address
+            )
+            return None
+        own: dict[str, str] = {}
+        for role in ("client", "worker", "scheduler"):
+            own |= {f"tls_{role}_cert": str(self.cert), f"tls_{role}_key": str(self.key)}
+        return Security(require_encryption=True, tls_ca_file=str(self.ca), **own)
+
+
+def connect(scheduler: Scheduler) -> Any:
+    """Return a client of a scheduler.
+
+    Raises:
+        SchedulerLost: When it does not answer.
+    """
+    from distributed import Client
+
+    # a lost connection is told once and in words, by what uses the client
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
+    try:
+        return Client(
+            scheduler.address,
+            security=scheduler.security(),
+            timeout=CONNECT_SECONDS,
+            set_as_default=False,
+        )
+    except OSError as error:
+        raise SchedulerLost(
+            f"the Dask scheduler at {scheduler.address} does not answer: {reason_of(error)}"
+        ) from None
+
+
+def reason_of(error: BaseException) -> str:
+    """Return why Dask could not connect, without the objects of its own that it names."""
+    text = str(error.__cause__ or error).rpartition(">: ")[2]
+    return text or type(error).__name__
+
+
+def start_local(n_workers: int, *, nice: int = 0, allowed_failures: int) -> Any:
+    """Start one-thread worker processes and their scheduler, over TLS on 127.0.0.1.
+
+    Args:
+        n_workers: Worker processes.
+        nice: How much lower than this process's their priority is.
+        allowed_failures: Workers that may die on a task before the scheduler gives it up.
+
+    Raises:
+        R2RiseError: When they did not start.
+    """
+    from distributed import LocalCluster, Security
+
+    from r2rise.run.engines.priority import LowPriority
+
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise R2RiseError(_NO_GUARD)
+    with _ctrl_c_stays_here(), _start_explained():
+        return LocalCluster(
+            n_workers=n_workers,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address=None,
+            scheduler_kwargs={
+                "dashboard_address": "127.0.0.1:0",  # its status pages: any port
+                "allowed_failures": allowed_failures,
+            },
+            security=Security.temporary(),
+            memory_limit=0,
+            silence_logs=logging.CRITICAL,
+            plugins=(LowPriority(nice),),
+        )
+
+
+@contextlib.contextmanager
+def _start_explained() -> Iterator[None]:
+    """Say why worker processes did not start."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise R2RiseError(f"{_NO_GUARD} ({error})") from None
+
+
+@contextlib.contextmanager
+def _ctrl_c_stays_here() -> Iterator[None]:
+    """Let processes started in this block ignore Ctrl-C: this process ends them in order."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)

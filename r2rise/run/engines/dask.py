@@ -1,0 +1,44 @@
+"""Shards of one study run on the worker processes of a local Dask cluster."""
+
+from collections.abc import Iterator
+
+from r2rise.data.demonstrations import Demonstrations
+from r2rise.files import cache_folder
+from r2rise.ledger.ledger import Record
+from r2rise.run.engines.pool import DaskPool
+from r2rise.run.engines.shards import Work
+from r2rise.run.retraining import Shard
+from r2rise.study.study import Study
+
+_NAME = "study"
+
+
+class DaskEngine:
+    """Runs shards on a pool of its own.
+
+    Args:
+        n_workers: Worker processes.
+    """
+
+    def __init__(self, n_workers: int) -> None:
+        self._pool = DaskPool(n_workers)
+        self.window = self._pool.window
+
+    def start(self, study: Study, demonstrations: Demonstrations) -> None:
+        """Unpack the demonstrations for the workers to memory-map."""
+        self._work = Work.of(study, demonstrations, cache_folder())
+
+    def submit(self, shard: Shard) -> None:
+        """Take on a shard."""
+        self._pool.submit(_NAME, self._work, shard)
+
+    def results(self) -> Iterator[list[Record]]:
+        """Yield the records of each shard as it finishes."""
+        while self._pool.n_in_flight:
+            done = self._pool.next()
+            if done is not None:
+                yield done.records
+
+    def close(self) -> None:
+        """End the workers."""
+        self._pool.close()

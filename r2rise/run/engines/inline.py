@@ -1,0 +1,44 @@
+"""Shards run one after another in this process."""
+
+from collections import deque
+from collections.abc import Iterator
+
+from r2rise.data.demonstrations import Demonstrations
+from r2rise.files import cache_folder
+from r2rise.ledger.ledger import Record
+from r2rise.run.isolation import IsolatedRetrainer
+from r2rise.run.retraining import Retrainer, Shard, keep_going, pack
+from r2rise.study.study import Study
+
+
+class InlineEngine:
+    """Runs shards in this process, or in a child of it where the study sets a time limit."""
+
+    window = 1
+
+    def __init__(self) -> None:
+        self._waiting: deque[Shard] = deque()
+        self._retrainer: Retrainer | IsolatedRetrainer | None = None
+
+    def start(self, study: Study, demonstrations: Demonstrations) -> None:
+        """Load environment and algorithm; what an earlier study needed is freed."""
+        self.close()
+        retrainer = Retrainer(study, demonstrations)
+        self._retrainer = retrainer
+        if study.execution.time_limit is not None:
+            packed = pack(study, demonstrations.unpack(cache_folder()))
+            self._retrainer = IsolatedRetrainer(packed, retrainer, study.execution.time_limit)
+
+    def submit(self, shard: Shard) -> None:
+        """Take on a shard."""
+        self._waiting.append(shard)
+
+    def results(self) -> Iterator[list[Record]]:
+        """Run what is waiting, in order."""
+        while self._waiting and self._retrainer is not None:
+            yield self._retrainer.run(self._waiting.popleft(), keep_going)
+
+    def close(self) -> None:
+        """Close the environments, or end the child, where there is one."""
+        if self._retrainer is not None:
+            self._retrainer.close()

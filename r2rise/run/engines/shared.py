@@ -1,0 +1,62 @@
+"""One engine for several runners in turn."""
+
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Self
+
+from r2rise.data.demonstrations import Demonstrations
+from r2rise.ledger.ledger import Record
+from r2rise.run.engines.base import Engine
+from r2rise.run.retraining import Shard
+from r2rise.study.study import Study
+
+
+class SharedEngine:
+    """An engine that is made when it is first needed, and closed when the last runner is done.
+
+    Use it as a context manager; runners that close it leave it open for the next.
+
+    Args:
+        make: Makes the engine.
+    """
+
+    window = 1
+
+    def __init__(self, make: Callable[[], Engine]) -> None:
+        self._make = make
+        self._engine: Engine | None = None
+
+    def start(self, study: Study, demonstrations: Demonstrations) -> None:
+        """Get ready for the shards of a study."""
+        if self._engine is None:
+            self._engine = self._make()
+        self._engine.start(study, demonstrations)
+        self.window = self._engine.window
+
+    def submit(self, shard: Shard) -> None:
+        """Take on a shard."""
+        self._started().submit(shard)
+
+    def results(self) -> Iterator[list[Record]]:
+        """Yield the records of each shard as it finishes."""
+        return self._started().results()
+
+    def close(self) -> None:
+        """Leave the engine open."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._engine is not None:
+            self._engine.close()
+
+    def _started(self) -> Engine:
+        if self._engine is None:
+            raise RuntimeError("start the engine first")
+        return self._engine

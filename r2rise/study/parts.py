@@ -1,0 +1,309 @@
+"""The parts of a study: frozen, validated, each with its defaults."""
+
+import functools
+import reprlib
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    field_validator,
+    model_validator,
+)
+
+from r2rise.study.identity import Unidentified, identity_of, name_of
+
+EstimatorName = Literal["difference", "ridge", "rise", "rise_normalized"]
+DesignChoice = Literal["auto", "foldover", "balanced", "bernoulli"]
+TrainingSeeds = Literal["block", "pair"]
+Backend = Literal["gymnasium", "batched", "envpool"]
+EstimatorChoice = Literal["auto", "difference", "ridge", "rise", "rise_normalized"]
+
+
+class StudyPart(BaseModel):
+    """A frozen part of a study; unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def _label(thing: object) -> str:
+    """Return the `module:name` of a function, class or instance; a partial's with its arguments."""
+    if not isinstance(thing, functools.partial):
+        return name_of(thing)
+    given = [*map(_shown, thing.args)]
+    given += [f"{name}={_shown(value)}" for name, value in thing.keywords.items()]
+    return f"{_label(thing.func)}({', '.join(given)})"
+
+
+def _shown(value: object) -> str:
+    is_plain = value is None or isinstance(value, bool | int | float | str)
+    return reprlib.repr(value) if is_plain else f"<{type(value).__name__}>"
+
+
+def _given(thing: object, role: str, name: str) -> dict[str, Any]:
+    """Return the fields of a part that is given as an object."""
+    try:
+        identity = identity_of(thing)
+    except Unidentified:  # told when a ledger on disk is opened
+        identity = None
+    return {name: _label(thing), role: thing, "identity": identity}
+
+
+def _identity() -> Any:
+    return Field(default=None, exclude_if=lambda identity: identity is None)
+
+
+class EnvironmentSpec(StudyPart):
+    """Where policies are evaluated.
+
+    Attributes:
+        id: A gymnasium id, `module:Env-v0`, or `module:factory`. A function that makes an
+            environment may be given instead of the whole part; its `module:name` becomes the id.
+        kwargs: Keyword arguments of the environment.
+        obs_keys: Keys of a dict observation to concatenate, in this order.
+        factory: The function itself, where one was given; neither saved nor hashed.
+        identity: Hash of a factory of the user's own program, of all that `identity_of` sees.
+    """
+
+    id: str = Field(min_length=1)
+    kwargs: dict[str, JsonValue] = {}
+    obs_keys: tuple[str, ...] = ()
+    factory: Callable[..., Any] | None = Field(default=None, exclude=True, repr=False)
+    identity: str | None = _identity()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name_or_factory(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"id": value}
+        if callable(value):
+            return _given(value, "factory", "id")
+        if isinstance(value, Mapping) and callable(value.get("factory")):
+            return _given(value["factory"], "factory", "id") | dict(value)
+        return value
+
+
+class AlgorithmSpec(StudyPart):
+    """What is retrained.
+
+    Attributes:
+        name: An installed algorithm, or `module:object`. A class, instance or function may be
+            given instead of the whole part; its `module:name` becomes the name.
+        settings: The algorithm's own settings, checked by its settings model.
+        implementation: The object itself, where one was given; neither saved nor hashed.
+        identity: Hash of an algorithm of the user's own program, of all that `identity_of` sees.
+    """
+
+    name: str = Field(default="bc", min_length=1)
+    settings: dict[str, JsonValue] = {}
+    implementation: Any = Field(default=None, exclude=True, repr=False)
+    identity: str | None = _identity()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name_or_object(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"name": value}
+        if isinstance(value, AlgorithmSpec):
+            return value
+        if not isinstance(value, Mapping):
+            return _given(value, "implementation", "name")
+        if value.get("implementation") is not None:
+            return _given(value["implementation"], "implementation", "name") | dict(value)
+        return value
+
+
+class Masking(StudyPart):
+    """How frames are grouped and masked.
+
+    Attributes:
+        segment_length: Frames per segment, `all` for whole demonstrations, or `auto` for the
+            shortest of 10, 20, 40, ... for which the budget holds two blocks of masks.
+        boundaries: The user's own segments instead: for each demonstration the frames at which
+            its segments start, the first being 0.
+        design: `foldover`, `balanced`, `bernoulli`, or `auto` to let the budget decide.
+        keep_probability: Share of the segments that a mask keeps.
+        block_size: Masks that, as a rule, share a training seed and are evaluated with the same
+            episodes; filled in by the design when left out.
+        training_seeds: One training seed, and the same episodes, for each `block`, or for each
+            `pair` of complements of a fold-over block: then one block already shows what other
+            seeds would do, at the price of a noisier ranking.
+        frame_stack: Frames that one observation shows (4 in the paper's Atari games). A frame
+            whose observation shows a masked one is left out, too.
+    """
+
+    segment_length: int | Literal["all", "auto"] | None = "auto"
+    boundaries: tuple[tuple[int, ...], ...] | None = None
+    design: DesignChoice = "auto"
+    keep_probability: float = Field(default=0.5, gt=0, lt=1)
+    block_size: int | None = Field(default=None, ge=1)
+    training_seeds: TrainingSeeds = Field(
+        default="block", exclude_if=lambda seeds: seeds == "block"
+    )
+    frame_stack: int = Field(default=1, ge=1, exclude_if=lambda frames: frames == 1)
+
+    @property
+    def shares_seeds(self) -> bool:
+        """Whether the masks of a block share a training seed; in a resolved study."""
+        return (self.block_size or 1) > 1 and self.training_seeds == "block"
+
+    @field_validator("segment_length")
+    @classmethod
+    def _positive(cls, value: int | str | None) -> int | str | None:
+        if isinstance(value, int) and value < 1:
+            raise ValueError("a segment has at least 1 frame; or write 'all' or 'auto'")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.segment_length is None) == (self.boundaries is None):
+            raise ValueError("give either segment_length or boundaries (with segment_length: null)")
+        if self.design == "foldover" and self.keep_probability != 0.5:
+            raise ValueError(
+                f"the foldover design keeps half of the segments, but keep_probability is "
+                f"{self.keep_probability}: use design 'balanced' or keep_probability 0.5"
+            )
+        if self.training_seeds == "pair" and self.design not in ("auto", "foldover"):
+            raise ValueError(
+                f"training_seeds 'pair' is for the foldover design, whose masks come in pairs of "
+                f"complements, but the design is {self.design!r}"
+            )
+        return self
+
+
+class Evaluation(StudyPart):
+    """How a policy is evaluated.
+
+    Attributes:
+        n_episodes: Episodes per retraining.
+        deterministic: Most likely actions (True) or sampled ones (False).
+        epsilon: Probability of a uniformly random action at each step (the paper: 0.1).
+        max_steps: Steps after which an episode is cut; the environment's own limit when left out.
+        score: `return`, or `info:<key>` for a number in `info` at the end of an episode.
+        backend: `gymnasium` (environments one by one), `batched` (compiled equations, for the
+            environments that have them), `envpool` (fast, equal in distribution), or `auto`:
+            `batched` where there is one, else `gymnasium`.
+        reuse_environments: Use gymnasium's environments again for other policies. Where that is
+            found to change what a policy sees, every policy gets new ones whatever is said here.
+    """
+
+    n_episodes: int = Field(default=20, ge=1)
+    deterministic: bool = True
+    epsilon: float = Field(default=0.0, ge=0, le=1)
+    max_steps: int | None = Field(default=None, ge=1)
+    score: str = Field(default="return", pattern=r"^(return|info:.+)$")
+    backend: Literal["auto", "gymnasium", "batched", "envpool"] = "auto"
+    reuse_environments: bool = Field(default=True, exclude_if=lambda reuse: reuse)
+
+    @property
+    def unit(self) -> str:
+        """Of scores: `episode_return`, or the name of another score."""
+        return "episode_return" if self.score == "return" else self.score
+
+
+class Budget(StudyPart):
+    """How much is spent; extending it reuses the ledger.
+
+    Attributes:
+        retrainings: Masks to retrain on.
+        baseline_retrainings: Retrainings on all frames, each with its own seed.
+    """
+
+    retrainings: int = Field(default=384, ge=1)
+    baseline_retrainings: int = Field(default=20, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_number(cls, value: Any) -> Any:
+        return {"retrainings": value} if isinstance(value, int) else value
+
+
+class Until(StudyPart):
+    """When to stop before the budget is spent: at the first block's end that satisfies.
+
+    Attributes:
+        reliability: Of the ranking, compared between blocks.
+        verdicts: Every segment has a verdict.
+        seconds: Of work; no block is begun that would not end in time.
+    """
+
+    reliability: float | None = Field(default=None, gt=0, lt=1)
+    verdicts: bool = False
+    seconds: float | None = Field(default=None, gt=0)
+
+    @property
+    def has_goal(self) -> bool:
+        """Whether there is anything to reach."""
+        return self.reliability is not None or self.verdicts
+
+    @property
+    def may_end_early(self) -> bool:
+        """Whether the study may stop before its budget is spent."""
+        return self.has_goal or self.seconds is not None
+
+
+class VerdictRule(StudyPart):
+    """How segments are judged.
+
+    Attributes:
+        level: False discovery rate; intervals cover 1 - level.
+        margin: Effects inside +- this share of all frames' return above random actions are
+            negligible.
+        simultaneous: Intervals cover all segments at once.
+    """
+
+    level: float = Field(default=0.05, gt=0, lt=0.5)
+    margin: float = Field(default=0.02, gt=0)
+    simultaneous: bool = False
+
+
+class DemonstratedReturn(StudyPart):
+    """What the demonstrations themselves returned.
+
+    Attributes:
+        mean: Mean return of an episode.
+        n_whole: Demonstrations that ended by themselves or at the step limit; the mean is theirs.
+        n_cut: Others; where none is whole the mean is theirs, as if they had gone on at the same
+            rate to the step limit.
+    """
+
+    mean: float
+    n_whole: int
+    n_cut: int
+
+
+class Prediction(StudyPart):
+    """What a pilot foretold of a study, to be compared with what happens.
+
+    Attributes:
+        reliability: Of the ranking.
+        reliability_low: Lower end of an 80 % interval.
+        reliability_high: Its upper end.
+        retrainings: Of the design.
+        seconds: Of work with one worker.
+    """
+
+    reliability: float
+    reliability_low: float
+    reliability_high: float
+    retrainings: int
+    seconds: float
+
+
+class Execution(StudyPart):
+    """How the work is cut up.
+
+    Attributes:
+        shard_size: Masks that a worker retrains in one call; filled in when left out.
+        threads: Threads of the numerical libraries in each worker.
+        time_limit: Seconds that one retraining may take, or None.
+        max_failed_share: Share of failed retrainings above which the study ends with an error.
+    """
+
+    shard_size: int | None = Field(default=None, ge=1)
+    threads: int = Field(default=1, ge=1)
+    time_limit: float | None = Field(default=None, gt=0)
+    max_failed_share: float = Field(default=0.1, ge=0, le=1)

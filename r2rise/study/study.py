@@ -1,0 +1,231 @@
+"""The study: what is asked, as one frozen and validated object.
+
+The same object in Python, in YAML, over REST and inside every saved importance map.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from r2rise.errors import StudyError, suggestion
+from r2rise.files import atomic_file
+from r2rise.study.parts import (
+    AlgorithmSpec,
+    Budget,
+    DemonstratedReturn,
+    EnvironmentSpec,
+    EstimatorChoice,
+    Evaluation,
+    Execution,
+    Masking,
+    Prediction,
+    StudyPart,
+    Until,
+    VerdictRule,
+)
+from r2rise.study.training import Training
+from r2rise.study.validation import describe
+
+MOST_RETRAININGS = 20_000
+"""Budget of a study that says when to stop and names no budget."""
+
+_LONG_NAMES = {"environment": "id", "algorithm": "name", "budget": "retrainings"}
+"""What the parts of a study mean that may be given as a single value."""
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # Zheng et al., arXiv 2301.01088: independent masks, a new training seed for each, plain sum,
+    # cloning by passes over what is kept.
+    "paper": {
+        "algorithm": {"name": "bc", "settings": {"n_epochs": 10}},
+        "masking": {
+            "segment_length": 10,
+            "design": "bernoulli",
+            "keep_probability": 0.5,
+            "block_size": 1,
+        },
+        "evaluation": {"n_episodes": 20, "epsilon": 0.1},
+        "budget": {"retrainings": 700},
+        "estimator": "rise",
+    },
+}
+
+
+class Study(StudyPart):
+    """What is asked of a set of demonstrations.
+
+    Attributes:
+        demonstrations: Content hash of the demonstrations, filled in when the study is resolved.
+        environment: Where policies are evaluated.
+        algorithm: What is retrained.
+        masking: How frames are grouped and masked.
+        evaluation: How a policy is evaluated.
+        training: How long to train is found out, where the algorithm's settings do not say.
+        seed: The one seed that all random numbers follow from.
+        budget: How much is spent at most.
+        until: When to stop before that.
+        verdicts: How segments are judged.
+        demonstrated: What the demonstrations themselves returned, filled in where it is known.
+        prediction: What a pilot foretold, where the study was planned.
+        estimator: How the ledger becomes a map; `auto` takes `difference` (least squares in each
+            block) where blocks are long enough, and `ridge` otherwise.
+        execution: How the work is cut up.
+        preset: Name of a set of defaults, `paper`; given fields win over it.
+    """
+
+    demonstrations: str | None = None
+    environment: EnvironmentSpec
+    algorithm: AlgorithmSpec = AlgorithmSpec()
+    masking: Masking = Masking()
+    evaluation: Evaluation = Evaluation()
+    training: Training = Training()
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    budget: Budget = Budget()
+    until: Until = Until()
+    verdicts: VerdictRule = VerdictRule()
+    demonstrated: DemonstratedReturn | None = None
+    prediction: Prediction | None = None
+    estimator: EstimatorChoice = "auto"
+    execution: Execution = Execution()
+    preset: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _room_to_stop(cls, value: Any) -> Any:
+        """Give a study that stops by itself the room to do so, where it names no budget."""
+        if not isinstance(value, Mapping) or value.get("until") is None:
+            return value
+        try:
+            until = Until.model_validate(value["until"])
+            budget = Budget.model_validate(value.get("budget", {}))
+        except ValidationError:
+            return value  # told when the fields themselves are checked
+        if not until.may_end_early or "retrainings" in budget.model_fields_set:
+            return value
+        given = budget.model_dump(exclude_unset=True)
+        return {**value, "budget": {**given, "retrainings": MOST_RETRAININGS}}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _apply_preset(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping) or value.get("preset") is None:
+            return value
+        name = value["preset"]
+        if not isinstance(name, str) or name not in PRESETS:
+            raise ValueError(f"no preset {name!r}. {suggestion(str(name), PRESETS)}")
+        if isinstance(algorithm := value.get("algorithm"), str):
+            value = {**value, "algorithm": {"name": algorithm}}
+        return merged(_without_other_algorithm(PRESETS[name], value), value)
+
+    def design_part(self) -> dict[str, Any]:
+        """Return all that determines what one mask's retraining gives, JSON-ready.
+
+        Budget, estimator and limits are left out: changing them reuses the ledger.
+        """
+        fields = self.model_dump(mode="json")
+        execution = fields["execution"]
+        names = ("demonstrations", "environment", "algorithm", "masking", "evaluation", "seed")
+        return {name: fields[name] for name in names} | {
+            "execution": {name: execution[name] for name in ("shard_size", "threads")}
+        }
+
+    @property
+    def design_hash(self) -> str:
+        """Hash of `design_part()`; ledgers of equal hash can be extended and merged."""
+        return json_hash(self.design_part())
+
+    @property
+    def study_hash(self) -> str:
+        """Hash of the whole study."""
+        return json_hash(self.model_dump(mode="json", exclude={"preset"}))
+
+    @classmethod
+    def parse(cls, fields: Mapping[str, Any]) -> "Study":
+        """Build a study from plain data.
+
+        Raises:
+            StudyError: Naming each wrong field, what was expected and what came.
+        """
+        try:
+            return cls.model_validate(fields)
+        except ValidationError as error:
+            raise StudyError(f"This study cannot be used:\n{describe(error, cls)}") from None
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Study":
+        """Read a study from a YAML file.
+
+        Raises:
+            StudyError: When the file is missing, is not YAML, or has wrong fields.
+        """
+        return cls.parse(read_yaml(path))
+
+    def save(self, path: str | Path) -> None:
+        """Write the study to a YAML file, which takes its place only when complete."""
+        text = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+        with atomic_file(Path(path)) as file:
+            file.write(text.encode())
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """Read the fields of a study from a YAML file.
+
+    Raises:
+        StudyError: When the file is missing, is not YAML, or is not a mapping.
+    """
+    try:
+        fields = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise StudyError(f"Cannot read the study {path}: {error.strerror}.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise StudyError(f"{path} is not a YAML file: {error}") from None
+    if not isinstance(fields, dict):
+        raise StudyError(
+            f"{path} should hold the fields of a study (environment, algorithm, ...), "
+            f"but holds {type(fields).__name__}."
+        )
+    return fields
+
+
+def long_form(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Write out the short forms of a study's fields, so that others can be merged into them."""
+    return {
+        name: {_LONG_NAMES[name]: value}
+        if name in _LONG_NAMES and not isinstance(value, Mapping)
+        else value
+        for name, value in fields.items()
+    }
+
+
+def _without_other_algorithm(preset: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a preset without its algorithm, where another is given or another training of it."""
+    algorithm = given.get("algorithm", {})
+    if isinstance(algorithm, AlgorithmSpec):
+        algorithm = algorithm.model_dump(exclude_unset=True)
+    own = isinstance(algorithm, Mapping) and algorithm.get("name", "bc") == "bc"
+    if own and "n_updates" not in (algorithm.get("settings") or {}):
+        return preset
+    return {name: part for name, part in preset.items() if name != "algorithm"}
+
+
+def json_hash(value: Any) -> str:
+    """Return `sha256:<hex>` of a JSON value, whatever the order of its keys."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `base` with the values of `over`, part by part."""
+    result = dict(base)
+    for name, value in over.items():
+        current = result.get(name)
+        new = value.model_dump(exclude_unset=True) if isinstance(value, BaseModel) else value
+        if isinstance(current, Mapping) and isinstance(new, Mapping):
+            result[name] = merged(current, new)
+        else:
+            result[name] = new
+    return result
