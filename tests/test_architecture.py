@@ -1,6 +1,7 @@
-"""Import arrows, and what `import r2rise` may load."""
+"""Which way imports point, and what `import r2rise` may load."""
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,20 @@ ALLOWED = {
     "r2rise_service": {"r2rise_service", "r2rise", "r2rise_envs"},
     "r2rise_envs": {"r2rise_envs", "r2rise"},
 }
+LAYERS = {
+    "r2rise": [
+        "errors", "files", "study", "data", "environments", "design", "ledger", "algorithms",
+        "evaluation", "statistics", "results", "formats", "run", "ask", "report",
+    ],
+    "r2rise_service": [
+        "models", "keys", "records", "addresses", "installed", "logs", "settings",
+        "operator_file", "storage", "opening", "client", "keyring", "queue", "api", "worker",
+        "server", "cli",
+    ],
+    "r2rise_envs": ["presets", "planted", "junctions"],
+}  # fmt: skip
+"""The folders and modules of each package: each may import those before it."""
+
 HEAVY = {
     "torch", "gymnasium", "sklearn", "stable_baselines3", "imitation", "matplotlib", "scipy",
     "dask", "distributed", "fastapi", "prometheus_client", "pydantic_settings", "sqlalchemy",
@@ -26,24 +41,60 @@ HEAVY = {
 }  # fmt: skip
 
 
-def imported_packages(path: Path) -> set[str]:
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+def module_name(package: str, path: Path) -> str:
+    parts = path.relative_to(PACKAGES[package]).with_suffix("").parts
+    return ".".join((package, *parts)).removesuffix(".__init__")
+
+
+MODULES = {
+    module_name(package, path): path
+    for package, folder in PACKAGES.items()
+    for path in sorted(folder.rglob("*.py"))
+}
+
+
+def imports(name: str) -> set[str]:
+    """Our modules that one imports, wherever in it, also for its types alone."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(MODULES[name].read_text())):
         if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            names.add(node.module or "")
-    return {name.partition(".")[0] for name in names}
+            assert node.level == 0, f"{name}: relative import"
+            inside = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {one if one in MODULES else str(node.module) for one in inside}
+    return (found & MODULES.keys()) - {name}
+
+
+IMPORTS = {name: imports(name) for name in MODULES}
+
+
+def layer(name: str) -> str:
+    """The folder or module of its package that a module belongs to; none for the package."""
+    return name.split(".")[1] if "." in name else ""
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_import_arrows(package):
-    files = sorted(PACKAGES[package].rglob("*.py"))
-    assert files
-    for path in files:
-        ours = imported_packages(path) & PACKAGES.keys()
-        assert ours <= ALLOWED[package], f"{path} imports {ours - ALLOWED[package]}"
+def test_packages_import_only_what_they_may(package):
+    for name, others in IMPORTS.items():
+        if name.partition(".")[0] == package:
+            wrong = {other for other in others if other.partition(".")[0] not in ALLOWED[package]}
+            assert not wrong, f"{name} imports {wrong}"
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_import_goes_back_up(package):
+    order = LAYERS[package]
+    ours = {name: layer(name) for name in MODULES if name.partition(".")[0] == package}
+    assert {own for own in ours.values() if own} == set(order)
+    for name, own in ours.items():
+        for other in IMPORTS[name] & ours.keys():
+            allowed = not own or order.index(ours[other]) <= order.index(own)
+            assert allowed, f"{name} imports {other}, which is above it"
+
+
+def test_no_imports_go_round_in_a_circle():
+    tuple(TopologicalSorter(IMPORTS).static_order())
 
 
 def test_heavy_packages_load_when_used():

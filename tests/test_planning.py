@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import toys
+from scipy.stats import spearmanr
 
 import r2rise
 from r2rise import Plan, Study
@@ -14,6 +15,7 @@ from r2rise.ask.pilot import N_PAIRS, N_SEEDS, Cost, Pilot, measure
 from r2rise.ask.proposal import best_episodes
 from r2rise.errors import NotReady, StudyError
 from r2rise.ledger.ledger import Ledger, Record
+from r2rise.statistics.prediction import expected_reliability, masks_for
 from r2rise.statistics.summaries import VarianceSplit
 
 sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
@@ -132,6 +134,19 @@ def test_blur_gives_the_reliability_of_a_study():
     assert a_pilot(f=1.0).blur() == float("inf")
 
 
+@pytest.mark.parametrize("n_segments", [4, 20, 50])
+@pytest.mark.parametrize("n", [32, 256])
+def test_expected_reliability_is_spearmans_correlation_of_two_maps(n, n_segments):
+    """Maps of normal effects of variance 1 with errors of variance segments * blur / masks."""
+    blur, generator = 3.0, np.random.default_rng(0)
+    effects = generator.standard_normal((4000, n_segments))
+    errors = np.sqrt(n_segments * blur / n) * generator.standard_normal((2, 4000, n_segments))
+    found = [spearmanr(*pair).statistic for pair in zip(*(effects + errors), strict=True)]
+    want = float(expected_reliability(n, n_segments, blur))
+    assert np.mean(found) == pytest.approx(want, abs=0.02)
+    assert masks_for(want, n_segments, blur) == pytest.approx(n)
+
+
 @pytest.fixture(scope="module")
 def world() -> World:
     return World(mixed_effects(3))
@@ -147,7 +162,8 @@ def test_a_plan_within_the_limits_is_the_study_as_asked(world):
     assert n % 64 == 0
     assert n >= 128
     if found.study.evaluation.n_episodes == 20:
-        assert predicted.reliability == pytest.approx(n / (n + N_SEGMENTS * found.blur))
+        want = expected_reliability(n, N_SEGMENTS, found.blur)
+        assert predicted.reliability == pytest.approx(float(want))
     assert predicted.seconds == pytest.approx(
         (n + 20) * (0.4 + found.study.evaluation.n_episodes * 0.1 / 20)
     )

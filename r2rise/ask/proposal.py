@@ -8,6 +8,7 @@ from r2rise.data.demonstrations import Demonstrations
 from r2rise.data.segments import FEWEST_SEGMENTS, with_longer_segments
 from r2rise.design.masks import foldover_block_size, masks_for_intervals, paired_block_size
 from r2rise.results.plan import Option, Outcome
+from r2rise.statistics.prediction import expected_reliability, masks_for
 from r2rise.statistics.significance import quantile
 from r2rise.study.parts import Masking, Prediction, TrainingSeeds
 from r2rise.study.study import Study
@@ -111,19 +112,18 @@ class Proposer:
 
     def _option(self, masking: Masking) -> Option:
         n = len(self._demonstrations.segments(masking))
-        exact = max(needed(n, self.blur, self._goal), self._for_verdicts)
+        exact = max(masks_for(self._goal, n, self.blur), self._for_verdicts)
         blocks = self._blocks(n, exact)
         wanted = blocks.at_least(exact) if math.isfinite(exact) else None
         allowed = blocks.at_most(self._most)
         spent = min(wanted or allowed, allowed)
-        possible = math.isfinite(self.blur) and spent > 0
         return Option(
             segment_length=masking.segment_length,
             n_segments=n,
             training_seeds=blocks.training_seeds,
             retrainings=wanted,
             seconds=None if wanted is None else wanted * self._cost,
-            reliability=spent / (spent + n * self.blur) if possible else 0.0,
+            reliability=float(expected_reliability(spent, n, self.blur)),
         )
 
     def _blocks(self, n_segments: int, exact: float) -> Blocks:
@@ -178,7 +178,7 @@ class Proposer:
         Only where the pilot leaves room for one.
         """
         blur = self._pilot.blur(self._pilot.largest_f) * _noise_change(self._pilot, self.n_episodes)
-        return Blocks.of("block", n_segments).at_least(needed(n_segments, blur, RANKED))
+        return Blocks.of("block", n_segments).at_least(masks_for(RANKED, n_segments, blur))
 
     def seconds(self, n: int) -> float:
         """Return the seconds of n retrainings and the baselines with one worker."""
@@ -189,7 +189,7 @@ class Proposer:
         low, high = self._pilot.f_interval(CONFIDENCE)
 
         def reliability(f: float | None) -> float:
-            return n / (n + n_segments * self._pilot.blur(f) * change)
+            return float(expected_reliability(n, n_segments, self._pilot.blur(f) * change))
 
         return Prediction(
             reliability=reliability(None),
@@ -198,11 +198,6 @@ class Proposer:
             retrainings=n,
             seconds=self.seconds(n),
         )
-
-
-def needed(n_segments: int, blur: float, goal: float) -> float:
-    """Return the masks that reach a reliability, not yet in whole blocks."""
-    return n_segments * blur * goal / (1 - goal)
 
 
 def best_episodes(pilot: Pilot) -> int:

@@ -46,7 +46,7 @@ class Plan(Result):
         goal: Reliability planned for; with `until.verdicts` a verdict on every segment, too.
         variance: Where the variance of the returns comes from.
         mean_return: Of the pilot's masks, which keep half of the segments.
-        blur: Noise over signal of one mask: reliability = N / (N + segments * blur).
+        blur: Noise over signal of one mask; see `r2rise.statistics.prediction`.
         seconds_training: Of one retraining with one worker.
         seconds_episode: Of one evaluation episode.
         n_retrainings: Of the pilot.

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from r2rise.report.figures.canvas import BLUE, ORANGE, figure_in, in_lines
 from r2rise.report.figures.variance import draw_bar
 from r2rise.results.result import FigureFormat
+from r2rise.statistics.prediction import expected_reliability, masks_for
 from r2rise.statistics.wording import counted, share_of_one
 
 if TYPE_CHECKING:
@@ -85,10 +86,11 @@ def _draw_curves(axes: "Axes", plan: "Plan", blur: float) -> None:
     for option in _shown(plan):
         ours = option is _proposed(plan)
         colour, dashes = (BLUE, "-") if ours else next(others)
-        axes.plot(x, x / (x + option.n_segments * blur), color=colour, linestyle=dashes,
-                  linewidth=2.0 if ours else 1.2, label=_label(option))  # fmt: skip
+        axes.plot(x, expected_reliability(x, option.n_segments, blur), color=colour,
+                  linestyle=dashes, linewidth=2.0 if ours else 1.2,
+                  label=_label(option))  # fmt: skip
     if predicted is not None:
-        _draw_prediction(axes, predicted, x)
+        _draw_prediction(axes, predicted, x, _proposed(plan).n_segments)
     axes.axhline(plan.goal, color="black", linewidth=0.8, label=f"goal: {plan.goal:g}")
     if limit is not None:
         _draw_limit(axes, limit, x[-1])
@@ -122,22 +124,22 @@ def _shown(plan: "Plan") -> list["Option"]:
     return list(plan.options[first : first + _MOST_CURVES])
 
 
-def _draw_prediction(axes: "Axes", predicted: "Prediction", x: Floats) -> None:
+def _draw_prediction(axes: "Axes", predicted: "Prediction", x: Floats, n_segments: int) -> None:
     """Draw the number that is proposed, and the band that its interval means at other numbers."""
     n = predicted.retrainings
-    low = _reliability(x, n, predicted.reliability_low)
-    high = _reliability(x, n, predicted.reliability_high)
+    low = _reliability(x, n, predicted.reliability_low, n_segments)
+    high = _reliability(x, n, predicted.reliability_high, n_segments)
     axes.fill_between(x, low, high, color=BLUE, alpha=0.15, linewidth=0, label="80 % band")
     axes.plot([n], [predicted.reliability], "o", color=BLUE, zorder=4,
               label=f"proposed: {counted(n, 'retraining')}")  # fmt: skip
 
 
-def _reliability(x: Floats, n: float, reached: float) -> Floats:
+def _reliability(x: Floats, n: float, reached: float, n_segments: int) -> Floats:
     """Return what x retrainings reach where n reach so much; 0 where n reach nothing."""
     if reached <= 0:
         return np.zeros_like(x)
-    at: Floats = x / (x + n * (1 - reached) / reached)
-    return at
+    blur = n / masks_for(min(reached, 1 - 1e-9), n_segments, 1.0)
+    return expected_reliability(x, n_segments, blur)
 
 
 def _limit(plan: "Plan", blur: float) -> float | None:
@@ -151,6 +153,4 @@ def _limit(plan: "Plan", blur: float) -> float | None:
         return float(plan.study.budget.retrainings)
     if predicted is None or not 0 < proposed.reliability < 1:
         return None
-    from r2rise.ask.proposal import needed
-
-    return needed(proposed.n_segments, blur, proposed.reliability)
+    return masks_for(proposed.reliability, proposed.n_segments, blur)
