@@ -17,7 +17,7 @@ from r2rise.results.result import now
 from r2rise.results.training_check import training_notices
 from r2rise.statistics.baselines import baseline
 from r2rise.statistics.equal_importance import equal_importance_p
-from r2rise.statistics.estimators import Estimate, MaskedReturns, estimate
+from r2rise.statistics.estimators import ESTIMATORS, Estimate, MaskedReturns, estimate
 from r2rise.statistics.estimators.demonstrations import per_demonstration
 from r2rise.statistics.estimators.sample import Outliers
 from r2rise.statistics.failures import failures_by_segment, failures_follow_frames_kept
@@ -98,7 +98,7 @@ def importance_map(ledger: Ledger, study: Study, notices: Sequence[Notice] = ())
         estimator=EstimatorInfo(
             name=name,
             unit=study.evaluation.unit,
-            sign="order_only" if name.startswith("rise") else "positive_helps",
+            sign="positive_helps" if ESTIMATORS[name].signed else "order_only",
         ),
         retrainings=_retrainings(records, sample, planned),
         baseline=against,
@@ -190,7 +190,7 @@ def _outlying(far: Outliers | None, n_returns: int) -> list[Notice]:
 
 def _withheld(found: Estimate, study: Study, sample: MaskedReturns) -> list[Notice]:
     """Say why there are no intervals, and what would give them."""
-    if found.covers is not None or estimator_name(study).startswith("rise"):
+    if found.covers is not None or not ESTIMATORS[estimator_name(study)].signed:
         return []
     d = sample.n_segments
     detail = (
@@ -268,7 +268,7 @@ def _demonstrations(
     study: Study, found: Estimate, segments: Segments, against: Baseline, n_retrainings: int
 ) -> DemonstrationTable | None:
     """Return the sums over demonstrations; None for the two rise estimators, which have no unit."""
-    if estimator_name(study).startswith("rise"):
+    if not ESTIMATORS[estimator_name(study)].signed:
         return None
     first_segment = np.flatnonzero(np.diff(segments.demonstration, prepend=-1))
     sums = per_demonstration(found, first_segment)

@@ -6,12 +6,7 @@ from collections.abc import Iterator
 
 from r2rise.data.demonstrations import Demonstrations
 from r2rise.data.segments import FEWEST_SEGMENTS, FINEST_SEGMENTS, with_longer_segments
-from r2rise.design.masks import (
-    BALANCED_BLOCK_SIZE,
-    foldover_block_size,
-    masks_for_intervals,
-    paired_block_size,
-)
+from r2rise.design.masks import DESIGNS, foldover_block_size, masks_for_intervals
 from r2rise.errors import StudyError
 from r2rise.study.notices import Notice
 from r2rise.study.parts import EstimatorName, Masking
@@ -74,39 +69,25 @@ def resolve_masking(study: Study, n_segments: int) -> Masking:
     Raises:
         StudyError: When what is asked for does not fit together.
     """
-    masking = study.masking
-    design, paired = masking.design, masking.training_seeds == "pair"
-    smallest, budget = foldover_block_size(n_segments), study.budget.retrainings
-    if design == "auto":
+    masking, budget = study.masking, study.budget.retrainings
+    paired = masking.training_seeds == "pair"
+    name = masking.design
+    if name == "auto":
+        smallest = masking.block_size or foldover_block_size(n_segments)
         least = 2 if study.until.may_end_early and not paired else 1  # of one training seed each
-        fits = budget >= least * (masking.block_size or smallest)
-        design = "foldover" if masking.keep_probability == 0.5 and fits else "balanced"
-    for_pairs = paired_block_size(n_segments)
-    default = {
-        "foldover": for_pairs if paired and budget >= for_pairs else smallest,
-        "balanced": smallest if budget >= 2 * smallest else BALANCED_BLOCK_SIZE,
-        "bernoulli": 1,
-    }[design]
-    block_size = masking.block_size or default
-    if design == "foldover" and (block_size < smallest or block_size & (block_size - 1)):
-        raise StudyError(
-            f"masking.block_size {block_size} does not fit a foldover design of {n_segments} "
-            f"segments: expected a power of two of at least {smallest}, or none.",
-            field="masking.block_size",
-        )
-    if design == "balanced" and block_size % 2:
-        raise StudyError(
-            f"masking.block_size {block_size} does not fit a balanced design: expected an even "
-            f"number (masks keep more and fewer segments in turn).",
-            field="masking.block_size",
-        )
-    if paired and design != "foldover":
+        fits = masking.keep_probability == 0.5 and budget >= least * smallest
+        name = "foldover" if fits else "balanced"
+    design = DESIGNS[name]
+    if masking.block_size is not None:
+        design.check_block_size(masking.block_size, n_segments)
+    if paired and not design.in_pairs:
         raise StudyError(
             f"masking.training_seeds 'pair' is for the foldover design, but the budget of "
-            f"{budget} retrainings holds no block of {smallest}.",
+            f"{budget} retrainings holds no block of {foldover_block_size(n_segments)}.",
             field="masking.training_seeds",
         )
-    return masking.model_copy(update={"design": design, "block_size": block_size})
+    size = masking.block_size or design.usual_block_size(n_segments, budget, masking.training_seeds)
+    return masking.model_copy(update={"design": name, "block_size": size})
 
 
 def round_budget(study: Study, masking: Masking) -> tuple[int, list[Notice]]:
@@ -114,7 +95,7 @@ def round_budget(study: Study, masking: Masking) -> tuple[int, list[Notice]]:
     retrainings = study.budget.retrainings
     block_size = masking.block_size or 1
     rounded = -(-retrainings // block_size) * block_size
-    if masking.design != "foldover" or rounded == retrainings:
+    if not has_pairs(masking) or rounded == retrainings:
         return retrainings, []
     if study.until.may_end_early:
         return rounded, []
@@ -123,6 +104,11 @@ def round_budget(study: Study, masking: Masking) -> tuple[int, list[Notice]]:
         f"{block_size}."
     )
     return rounded, [Notice(code="budget_rounded", detail=detail)]
+
+
+def has_pairs(masking: Masking) -> bool:
+    """Say whether the masks of a resolved study come in pairs of complements."""
+    return masking.design != "auto" and DESIGNS[masking.design].in_pairs
 
 
 def resolve_estimator(study: Study, masking: Masking, n_segments: int) -> EstimatorName:
@@ -146,7 +132,7 @@ def resolve_shard_size(study: Study, masking: Masking, wanted: int) -> int:
     block_size = masking.block_size or 1
     default = wanted if block_size == 1 else math.gcd(wanted, block_size)
     size = study.execution.shard_size or default
-    pairs = size % 2 == 0 or masking.design != "foldover"
+    pairs = size % 2 == 0 or not has_pairs(masking)
     if not pairs or (block_size % size and size % block_size):
         raise StudyError(
             f"execution.shard_size {size} does not fit blocks of {block_size} masks: expected a "

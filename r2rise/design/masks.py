@@ -5,15 +5,16 @@ made when asked for, a block at a time at most; a design holds none but the last
 """
 
 import functools
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Protocol
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from r2rise.design.seeds import mask_generator
 from r2rise.errors import StudyError
-from r2rise.study.parts import Masking, TrainingSeeds
+from r2rise.study.parts import DesignName, Masking, TrainingSeeds
 
 Mask = NDArray[np.bool_]
 
@@ -25,17 +26,41 @@ LEAST_DEGREES = 8
 _BLOCKS_HELD = 4
 
 
-class Design(Protocol):
-    """How masks are drawn.
+class Design(ABC):
+    """How masks are drawn, and in which blocks.
 
     Attributes:
+        in_pairs: Whether masks 2k and 2k + 1 are complements in blocks that count as a whole.
         n_segments: Length of a mask.
         block_size: Masks that share a training seed: mask i belongs to block i // block_size.
     """
 
-    n_segments: int
-    block_size: int
+    in_pairs: ClassVar[bool] = False
 
+    def __init__(
+        self, n_segments: int, block_size: int, seed: int, keep_probability: float
+    ) -> None:
+        self.n_segments = n_segments
+        self.block_size = block_size
+        self._seed = seed
+        self._keep_probability = keep_probability
+
+    @classmethod
+    @abstractmethod
+    def usual_block_size(
+        cls, n_segments: int, budget: int, training_seeds: TrainingSeeds = "block"
+    ) -> int:
+        """Return the block size where a study names none."""
+
+    @classmethod
+    def check_block_size(cls, block_size: int, n_segments: int) -> None:  # noqa: B027  (any fits)
+        """Check a block size that a study names.
+
+        Raises:
+            StudyError: When it does not fit the design.
+        """
+
+    @abstractmethod
     def mask(self, index: int) -> Mask:
         """Return mask `index`, (n_segments,) bool, True = kept."""
 
@@ -52,11 +77,33 @@ class Foldover(Design):
     orthogonal to each other and clear of pair interactions. Masks 2k and 2k+1 are complements.
     """
 
-    def __init__(self, n_segments: int, block_size: int, seed: int) -> None:
-        self.n_segments = n_segments
-        self.block_size = block_size
-        self._seed = seed
+    in_pairs = True
+
+    def __init__(
+        self, n_segments: int, block_size: int, seed: int, keep_probability: float = 0.5
+    ) -> None:
+        super().__init__(n_segments, block_size, seed, keep_probability)
         self._columns = functools.lru_cache(maxsize=_BLOCKS_HELD)(self._draw_columns)
+
+    @classmethod
+    def usual_block_size(
+        cls, n_segments: int, budget: int, training_seeds: TrainingSeeds = "block"
+    ) -> int:
+        """Return the smallest block; with a seed for each pair one that shows the noise, too."""
+        for_pairs = paired_block_size(n_segments)
+        roomy = training_seeds == "pair" and budget >= for_pairs
+        return for_pairs if roomy else foldover_block_size(n_segments)
+
+    @classmethod
+    def check_block_size(cls, block_size: int, n_segments: int) -> None:
+        """Check that it is a power of two with more rows in each half than segments."""
+        smallest = foldover_block_size(n_segments)
+        if block_size < smallest or block_size & (block_size - 1):
+            raise StudyError(
+                f"masking.block_size {block_size} does not fit a foldover design of {n_segments} "
+                f"segments: expected a power of two of at least {smallest}, or none.",
+                field="masking.block_size",
+            )
 
     def _draw_columns(self, block: int) -> tuple[NDArray[np.int64], Mask]:
         generator = mask_generator(self._seed, block)
@@ -94,11 +141,30 @@ class Balanced(Design):
     def __init__(
         self, n_segments: int, block_size: int, seed: int, keep_probability: float
     ) -> None:
-        self.n_segments = n_segments
-        self.block_size = block_size
-        self._seed = seed
+        super().__init__(n_segments, block_size, seed, keep_probability)
         self._n_kept = balanced_counts(n_segments, keep_probability)
         self._block = functools.lru_cache(maxsize=_BLOCKS_HELD)(self._deal)
+
+    @classmethod
+    def usual_block_size(
+        cls,
+        n_segments: int,
+        budget: int,
+        training_seeds: TrainingSeeds = "block",  # noqa: ARG003
+    ) -> int:
+        """Return a block of full rank where the budget holds two of them."""
+        full_rank = foldover_block_size(n_segments)
+        return full_rank if budget >= 2 * full_rank else BALANCED_BLOCK_SIZE
+
+    @classmethod
+    def check_block_size(cls, block_size: int, n_segments: int) -> None:  # noqa: ARG003
+        """Check that it is even."""
+        if block_size % 2:
+            raise StudyError(
+                f"masking.block_size {block_size} does not fit a balanced design: expected an "
+                f"even number (masks keep more and fewer segments in turn).",
+                field="masking.block_size",
+            )
 
     def _deal(self, block: int) -> NDArray[np.bool_]:
         generator = mask_generator(self._seed, block)
@@ -127,13 +193,15 @@ class Balanced(Design):
 class Bernoulli(Design):
     """Independent entries, each kept with the keep probability."""
 
-    def __init__(
-        self, n_segments: int, block_size: int, seed: int, keep_probability: float
-    ) -> None:
-        self.n_segments = n_segments
-        self.block_size = block_size
-        self._seed = seed
-        self._keep_probability = keep_probability
+    @classmethod
+    def usual_block_size(
+        cls,
+        n_segments: int,  # noqa: ARG003
+        budget: int,  # noqa: ARG003
+        training_seeds: TrainingSeeds = "block",  # noqa: ARG003
+    ) -> int:
+        """Return 1: every mask has its own training seed."""
+        return 1
 
     def mask(self, index: int) -> Mask:
         """Return mask `index`."""
@@ -142,20 +210,18 @@ class Bernoulli(Design):
         return kept
 
 
+DESIGNS: dict[DesignName, type[Design]] = {
+    "foldover": Foldover,
+    "balanced": Balanced,
+    "bernoulli": Bernoulli,
+}
+
+
 def make_design(masking: Masking, n_segments: int, seed: int) -> Design:
     """Return the design of a resolved study (no `auto`, block size filled in)."""
-    block_size, p = masking.block_size, masking.keep_probability
-    if block_size is None:
-        raise StudyError("masking.block_size is not filled in: resolve the study first.")
-    match masking.design:
-        case "foldover":
-            return Foldover(n_segments, block_size, seed)
-        case "balanced":
-            return Balanced(n_segments, block_size, seed, p)
-        case "bernoulli":
-            return Bernoulli(n_segments, block_size, seed, p)
-        case "auto":
-            raise StudyError("masking.design is still 'auto': resolve the study first.")
+    if masking.block_size is None or masking.design == "auto":
+        raise StudyError("masking.design or block_size is not filled in: resolve the study first.")
+    return DESIGNS[masking.design](n_segments, masking.block_size, seed, masking.keep_probability)
 
 
 def balanced_counts(n_segments: int, keep_probability: float) -> tuple[int, int]:

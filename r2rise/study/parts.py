@@ -17,10 +17,12 @@ from pydantic import (
 from r2rise.study.identity import Unidentified, identity_of, name_of
 
 EstimatorName = Literal["difference", "ridge", "rise", "rise_normalized"]
-DesignChoice = Literal["auto", "foldover", "balanced", "bernoulli"]
-TrainingSeeds = Literal["block", "pair"]
+EstimatorChoice = Literal["auto", EstimatorName]
+DesignName = Literal["foldover", "balanced", "bernoulli"]
+DesignChoice = Literal["auto", DesignName]
 Backend = Literal["gymnasium", "batched", "envpool"]
-EstimatorChoice = Literal["auto", "difference", "ridge", "rise", "rise_normalized"]
+BackendChoice = Literal["auto", Backend]
+TrainingSeeds = Literal["block", "pair"]
 
 
 class StudyPart(BaseModel):
@@ -195,7 +197,7 @@ class Evaluation(StudyPart):
     epsilon: float = Field(default=0.0, ge=0, le=1)
     max_steps: int | None = Field(default=None, ge=1)
     score: str = Field(default="return", pattern=r"^(return|info:.+)$")
-    backend: Literal["auto", "gymnasium", "batched", "envpool"] = "auto"
+    backend: BackendChoice = "auto"
     reuse_environments: bool = Field(default=True, exclude_if=lambda reuse: reuse)
 
     @property

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 from threadpoolctl import threadpool_limits
 
@@ -13,11 +14,25 @@ from r2rise.statistics.estimators.rise import rise, rise_normalized
 from r2rise.statistics.estimators.sample import Estimate, MaskedReturns
 from r2rise.study.parts import EstimatorName
 
-ESTIMATORS: dict[EstimatorName, Callable[[MaskedReturns], Estimate]] = {
-    "difference": difference,
-    "ridge": ridge,
-    "rise": rise,
-    "rise_normalized": rise_normalized,
+
+class Estimator(NamedTuple):
+    """A way to importance.
+
+    Attributes:
+        estimate: From masks and returns to the importance of every segment.
+        signed: Whether importance is in return units, positive where a segment helps; else it is
+            an order only.
+    """
+
+    estimate: Callable[[MaskedReturns], Estimate]
+    signed: bool = True
+
+
+ESTIMATORS: dict[EstimatorName, Estimator] = {
+    "difference": Estimator(difference),
+    "ridge": Estimator(ridge),
+    "rise": Estimator(rise, signed=False),
+    "rise_normalized": Estimator(rise_normalized, signed=False),
 }
 
 
@@ -35,7 +50,7 @@ def estimate(name: EstimatorName, sample: MaskedReturns) -> Estimate:
     # One thread: the same bits on any number of cores, and far faster on a busy machine, where
     # the threads of a decomposition wait for each other.
     with threadpool_limits(1):
-        found = ESTIMATORS[name](sample)
+        found = ESTIMATORS[name].estimate(sample)
     return replace(found, outlying=outliers(sample))
 
 
