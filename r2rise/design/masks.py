@@ -52,8 +52,8 @@ class Design(ABC):
     ) -> int:
         """Return the block size where a study names none."""
 
-    @classmethod
-    def check_block_size(cls, block_size: int, n_segments: int) -> None:  # noqa: B027  (any fits)
+    @classmethod  # noqa: B027  (any size fits a design that does not say otherwise)
+    def check_block_size(cls, block_size: int, n_segments: int) -> None:
         """Check a block size that a study names.
 
         Raises:
