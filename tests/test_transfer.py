@@ -8,6 +8,7 @@ from test_certificate import area
 import r2rise
 from r2rise import Ledger
 from r2rise.errors import LedgerError, MapError, StudyError
+from r2rise.run.engines import InlineEngine
 
 WORTH = {
     "cautious": (5.0, -3.0, 1.0, 2.5, 6.0, -1.0, 0.5, -2.0),
@@ -138,3 +139,31 @@ def test_returns_have_the_unit_of_the_learner(maps):
 def test_other_demonstrations_than_the_maps_are_refused(maps):
     with pytest.raises(StudyError, match="is about the demonstrations"):
         r2rise.transfer(worth.demonstrations(D, 1), maps, repetitions=2)
+
+
+def test_one_engine_serves_all_learners_and_is_closed_at_the_end(maps):
+    class Watched:
+        window = 1
+
+        def __init__(self):
+            self.events, self._engine = [], InlineEngine()
+
+        def start(self, study, demonstrations):
+            self.events.append("start")
+            self._engine.start(study, demonstrations)
+
+        def submit(self, shard):
+            self._engine.submit(shard)
+
+        def results(self):
+            return self._engine.results()
+
+        def close(self):
+            self.events.append("close")
+            self._engine.close()
+
+    engine = Watched()
+    found = r2rise.transfer(DEMONSTRATIONS, maps, repetitions=2, engine=engine)
+    assert engine.events == ["start", "start", "close"]
+    alone = r2rise.transfer(DEMONSTRATIONS, maps, repetitions=2)
+    assert worth.without_time(found) == worth.without_time(alone)

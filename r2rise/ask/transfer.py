@@ -12,7 +12,8 @@ from r2rise.results.certificate import Certificate
 from r2rise.results.importance_map import ImportanceMap
 from r2rise.results.result import now
 from r2rise.results.transfer import Cell, Transfer
-from r2rise.run.runner import OnProgress, Runner, RunsTasks
+from r2rise.run.engines import Engine, SharedEngine
+from r2rise.run.runner import OnProgress, Runner, RunsTasks, make_engine
 
 REPETITIONS = 20
 
@@ -24,6 +25,7 @@ def transfer(
     repetitions: int = REPETITIONS,
     ledgers: Mapping[str, Path] | None = None,
     workers: int = 0,
+    engine: Engine | None = None,
     on_progress: OnProgress | None = None,
 ) -> Transfer:
     """Retrain each map's algorithm on the top, the bottom and random segments of every map.
@@ -34,6 +36,7 @@ def transfer(
         repetitions: Training seeds.
         ledgers: Ledger files of the maps' studies, by name, to add to.
         workers: Worker processes; 0 retrains in this process.
+        engine: Where shards run, instead of `workers`. It is closed at the end.
         on_progress: Called after each shard.
 
     Raises:
@@ -41,20 +44,21 @@ def transfer(
         StudyFailed: When more retrainings fail than a study allows.
     """
     check_maps(maps)
-    runners = {
-        name: Runner(
-            own.study,
-            demonstrations,
-            ledger=(ledgers or {}).get(name),
-            workers=workers,
-            on_progress=on_progress,
-        )
-        for name, own in maps.items()
-    }
     cells: list[Cell] = []
-    for learner, runner in runners.items():
-        with runner:
-            cells += row(learner, runner, maps, repetitions)
+    with SharedEngine(lambda: engine or make_engine(workers)) as shared:
+        runners = {
+            name: Runner(
+                own.study,
+                demonstrations,
+                ledger=(ledgers or {}).get(name),
+                engine=shared,
+                on_progress=on_progress,
+            )
+            for name, own in maps.items()
+        }
+        for learner, runner in runners.items():
+            with runner:
+                cells += row(learner, runner, maps, repetitions)
     return matrix(tuple(maps), cells)
 
 
