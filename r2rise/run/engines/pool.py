@@ -67,6 +67,29 @@ class DaskPool:
     a shard runs: only a worker that runs what was canceled is ended, and only deaths of a worker
     that ran a shard count against it, whatever the scheduler's own settings are.
 
+    The life of a shard; each time it is submitted it has a new key, and what is still heard of an
+    old one concerns nobody (`_came`, `_died`)::
+
+        submit --> waiting --begins--> running --came--> Done(records)
+                   ^  |                 |  |
+                   |  | cancel          |  | cancel: it looks at its flag and comes without
+                   |  v                 |  v         records; after GRACE_SECONDS its worker
+                   | Done([])           | Done([])   is killed
+                   |                    |
+                   |                    | its worker died
+                   |                    v
+                   +--- fewer than 3 deaths: the scheduler gives it to another worker
+                   +--- the 3rd: a new key, each retraining in a child process, so that only the
+                   |    one that kills its process fails
+                   +--- up to the 17th: again, since such a worker was not killed by what it ran
+                        the 18th: Done(failed records)
+
+    Invariants: a key is in `_submitted` until its `Done` is returned or it has another key; in
+    `_running` from "begins" to "ends" or the death of its worker, also when it was given up
+    before it began; in `_given_up` until neither holds. Events can come late or not at all (a
+    client that connects again misses some), so that nothing waits for one: a future's end, which
+    Dask repeats, decides.
+
     Args:
         workers: How many to start on this machine, or the scheduler that has some.
         nice: How much lower than this process's the priority of started ones is.
