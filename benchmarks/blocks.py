@@ -21,7 +21,7 @@ from r2rise.data.segments import Segments
 from r2rise.design.tasks import baseline_tasks, design_tasks
 from r2rise.run.resolve import resolve
 from r2rise.run.runner import Runner
-from r2rise.statistics.baselines import baseline
+from r2rise.statistics.baselines import measured_baseline
 from r2rise.statistics.estimators import MaskedReturns
 
 DATA = Path(__file__).parent / "data"
@@ -107,7 +107,7 @@ def make(case: Case) -> dict[str, NDArray[Any]]:
     with Runner(study, case.demonstrations) as runner:
         runner.run(baseline_tasks(study, len(segments), study.budget.baseline_retrainings))
         records = runner.run(design_tasks(study, len(segments), range(n)))
-        gain = baseline(runner.ledger, study).gain
+        gain = measured_baseline(runner.ledger, study).gain
     if any(record.status != "ok" for record in records):
         raise SystemExit("A retraining failed: the bank needs whole blocks.")
     masks = np.array([np.frombuffer(record.packed_mask, np.uint8) for record in records])

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from r2rise import Demonstrations
-from r2rise.algorithms import Progress, make_algorithm
+from r2rise.algorithms import ProgressCallback, make_algorithm
 from r2rise.algorithms.batch_order import epoch_batches
 from r2rise.ask.map import versions
 from r2rise.data.transitions import Transitions
@@ -124,7 +124,7 @@ def backpropagate(layers: Layers, inputs: Weights, targets: Weights, gradient: L
 
 
 def behavioural_cloning(
-    transitions: Transitions, _environment: Environment, seed: int, *, progress: Progress
+    transitions: Transitions, _environment: Environment, seed: int, *, progress: ProgressCallback
 ) -> Clone:
     """Train with Adam (Kingma and Ba 2015); the seed gives initial weights and batch order."""
     flat = initial_weights(seed)

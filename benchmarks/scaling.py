@@ -20,7 +20,7 @@ import numpy as np
 from gymnasium import spaces
 
 from r2rise import Demonstrations, Study, explain
-from r2rise.algorithms.base import Progress
+from r2rise.algorithms.base import ProgressCallback
 from r2rise.algorithms.bc import BC
 from r2rise.algorithms.bc.settings import BCSettings
 from r2rise.ask.map import versions
@@ -44,7 +44,7 @@ class Right:
 
 
 def busy(
-    _transitions: Transitions, _environment: Environment, _seed: int, *, progress: Progress
+    _transitions: Transitions, _environment: Environment, _seed: int, *, progress: ProgressCallback
 ) -> Right:
     """Compute for half a second of one core, as a black box would."""
     ends = time.thread_time() + SECONDS

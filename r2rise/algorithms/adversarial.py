@@ -9,7 +9,7 @@ from gymnasium import spaces
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from r2rise.algorithms.amounts import ENVIRONMENT_STEPS
-from r2rise.algorithms.base import Policy, Progress, TrainingAmount
+from r2rise.algorithms.base import Policy, ProgressCallback, TrainingAmount
 from r2rise.algorithms.batch_order import SharedOrder
 from r2rise.algorithms.rl_spaces import check_spaces, refuse, takes_cnn
 from r2rise.data.transitions import Transitions
@@ -122,7 +122,7 @@ class _Adversarial:
         environment: Environment,
         seed: int,
         *,
-        progress: Progress,
+        progress: ProgressCallback,
     ) -> Policy:
         """Train on the kept transitions; see `Algorithm.train`."""
         from r2rise.algorithms import rl_parts as parts

@@ -22,7 +22,7 @@ class Policy(Protocol):
         """Return actions (n, *act_shape) for observations (n, *obs_shape), and a state (unused)."""
 
 
-class Progress(Protocol):
+class ProgressCallback(Protocol):
     """Told how far a training is; call it at least every few seconds."""
 
     def __call__(self, fraction: float, /) -> None:
@@ -57,7 +57,7 @@ class TrainsMany(Protocol):
         seed: int,
         *,
         threads: int,
-        progress: Progress,
+        progress: ProgressCallback,
     ) -> Sequence[Policy]:
         """Train a policy for each mask of a block.
 
@@ -117,7 +117,7 @@ class TrainsAlong(Protocol):
         amounts: Sequence[int],
         *,
         threads: int,
-        progress: Progress,
+        progress: ProgressCallback,
     ) -> list[Sequence[Policy]]:
         """Train a policy for each mask once, and return what it is at several amounts.
 
@@ -164,7 +164,7 @@ class Algorithm(Protocol):
         environment: Environment,
         seed: int,
         *,
-        progress: Progress,
+        progress: ProgressCallback,
     ) -> Policy:
         """Train a policy from the kept transitions.
 

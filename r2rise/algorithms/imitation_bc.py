@@ -8,7 +8,7 @@ from gymnasium import spaces
 from pydantic import Field, PositiveInt
 
 from r2rise.algorithms.amounts import UPDATES, UpdatesOrEpochs
-from r2rise.algorithms.base import Policy, Progress, TrainingAmount
+from r2rise.algorithms.base import Policy, ProgressCallback, TrainingAmount
 from r2rise.algorithms.batch_order import SharedOrder
 from r2rise.algorithms.rl_spaces import check_spaces
 from r2rise.data.transitions import Transitions
@@ -66,7 +66,7 @@ class ImitationBC:
         environment: Environment,
         seed: int,
         *,
-        progress: Progress,
+        progress: ProgressCallback,
     ) -> Policy:
         """Train on the kept transitions; see `Algorithm.train`."""
         from imitation.algorithms.bc import BC
@@ -115,7 +115,7 @@ class ImitationBC:
         )
 
 
-def _reporter(progress: Progress, n_updates: int) -> Any:
+def _reporter(progress: ProgressCallback, n_updates: int) -> Any:
     """Return a callback without arguments that reports how many updates are done."""
     done = iter(range(1, n_updates + 1))
     return lambda: progress(next(done) / n_updates)

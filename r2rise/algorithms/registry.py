@@ -13,7 +13,7 @@ from r2rise.algorithms.base import (
     CountsTraining,
     NoSettings,
     Policy,
-    Progress,
+    ProgressCallback,
     TrainingAmount,
     TrainsAlong,
 )
@@ -40,7 +40,7 @@ class FunctionAlgorithm:
         environment: Environment,
         seed: int,
         *,
-        progress: Progress,
+        progress: ProgressCallback,
     ) -> Policy:
         """Call the function."""
         return self._function(transitions, environment, seed, progress=progress)

@@ -23,7 +23,7 @@ from stable_baselines3.common.torch_layers import FlattenExtractor
 from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecTransposeImage
 
-from r2rise.algorithms.base import Progress
+from r2rise.algorithms.base import ProgressCallback
 from r2rise.algorithms.rl_spaces import takes_cnn
 from r2rise.data.transitions import Transitions
 from r2rise.environments import Environment
@@ -113,7 +113,7 @@ class Report(BaseCallback):
         total_steps: Environment steps of the whole training.
     """
 
-    def __init__(self, progress: Progress, total_steps: int) -> None:
+    def __init__(self, progress: ProgressCallback, total_steps: int) -> None:
         super().__init__()
         self._progress, self._total_steps = progress, total_steps
 

@@ -7,7 +7,7 @@ from gymnasium import spaces
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from r2rise.algorithms.amounts import ENVIRONMENT_STEPS
-from r2rise.algorithms.base import Policy, Progress, TrainingAmount
+from r2rise.algorithms.base import Policy, ProgressCallback, TrainingAmount
 from r2rise.algorithms.rl_spaces import check_spaces, refuse
 from r2rise.data.transitions import Transitions
 from r2rise.environments import Environment
@@ -98,7 +98,7 @@ class SQIL:
         environment: Environment,
         seed: int,
         *,
-        progress: Progress,
+        progress: ProgressCallback,
     ) -> Policy:
         """Train on the kept transitions; see `Algorithm.train`."""
         from r2rise.algorithms import rl_parts as parts

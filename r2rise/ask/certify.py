@@ -19,7 +19,7 @@ from r2rise.results.result import now
 from r2rise.results.selection import Mask, Ranking, matched_random
 from r2rise.run.engines import Engine
 from r2rise.run.runner import OnProgress, Runner, RunsTasks
-from r2rise.statistics.baselines import baseline
+from r2rise.statistics.baselines import measured_baseline
 from r2rise.statistics.directions import (
     Differences,
     Direction,
@@ -113,7 +113,7 @@ def certificate(runner: RunsTasks, importance_map: ImportanceMap, repetitions: i
         )
     by_arm = returns.reshape(len(returns), len(plan.sizes), len(_ARMS))
     areas = _areas(by_arm, plan.keep)
-    against = baseline(runner.ledger, study)
+    baseline = measured_baseline(runner.ledger, study)
     masks = np.array([record.mask(len(segments)) for record in records])
     arms = masks.reshape(repetitions, *by_arm.shape[1:], -1)[complete]
     generator = mask_generator(study.seed, repetitions, "certify")
@@ -123,7 +123,7 @@ def certificate(runner: RunsTasks, importance_map: ImportanceMap, repetitions: i
     bottom, top = _directions(arms, by_arm, differences, plan, values, generator)
     return Certificate(
         created_at=now(),
-        outcome=_outcome(bottom, top, areas, luck, against),
+        outcome=_outcome(bottom, top, areas, luck, baseline),
         algorithm=study.algorithm.name,
         training=training_of(study.algorithm),
         map_algorithm=importance_map.study.algorithm.name,
@@ -135,7 +135,7 @@ def certificate(runner: RunsTasks, importance_map: ImportanceMap, repetitions: i
         leaving_out_bottom=bottom,
         keeping_top=top,
         luck_p=luck,
-        baseline=against,
+        baseline=baseline,
         n_retrainings=len(records),
         n_failed=sum(record.status == "failed" for record in records),
         versions=versions(),
@@ -231,9 +231,9 @@ def _directions(
 
 
 def _outcome(
-    bottom: Direction, top: Direction, areas: _Areas, luck: float | None, against: Baseline
+    bottom: Direction, top: Direction, areas: _Areas, luck: float | None, baseline: Baseline
 ) -> Outcome:
-    upper, gain = areas.area_top_bottom.upper, against.gain
+    upper, gain = areas.area_top_bottom.upper, baseline.gain
     if upper is not None and upper < 0:
         return "fail"
     if bottom.is_shown and top.is_shown:

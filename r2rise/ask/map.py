@@ -15,7 +15,7 @@ from r2rise.ledger.ledger import EMPTY_MASK, Ledger, Record
 from r2rise.results.importance_map import ImportanceMap
 from r2rise.results.result import now
 from r2rise.results.training_check import training_notices
-from r2rise.statistics.baselines import baseline
+from r2rise.statistics.baselines import measured_baseline
 from r2rise.statistics.equal_importance import equal_importance_p
 from r2rise.statistics.estimators import ESTIMATORS, Estimate, MaskedReturns, estimate
 from r2rise.statistics.estimators.demonstrations import per_demonstration
@@ -76,10 +76,10 @@ def importance_map(ledger: Ledger, study: Study, notices: Sequence[Notice] = ())
         reliability=trust.value,
         reliability_method=trust.method,
     )
-    against = baseline(ledger, study)
+    baseline = measured_baseline(ledger, study)
     stopped = _stopped(stop, ledger, study)
     all_notices = (
-        *worth_notices(study, against, records),
+        *worth_notices(study, baseline, records),
         *(notice for notice in training_notices(study) if notice not in notices),
         *notices,
         *more,
@@ -101,7 +101,7 @@ def importance_map(ledger: Ledger, study: Study, notices: Sequence[Notice] = ())
             sign="positive_helps" if ESTIMATORS[name].signed else "order_only",
         ),
         retrainings=_retrainings(records, sample, planned),
-        baseline=against,
+        baseline=baseline,
         segments=SegmentTable(
             length=study.masking.segment_length,
             demonstration=segments.demonstration,
@@ -114,8 +114,8 @@ def importance_map(ledger: Ledger, study: Study, notices: Sequence[Notice] = ())
         n_masked=len(sample) - sample.n_kept,
         degrees_of_freedom=_least(found.degrees_of_freedom),
         segment_degrees=found.degrees_of_freedom,
-        verdicts=judge(study, found, against, len(sample)),
-        demonstrations=_demonstrations(study, found, segments, against, len(sample)),
+        verdicts=judge(study, found, baseline, len(sample)),
+        demonstrations=_demonstrations(study, found, segments, baseline, len(sample)),
         stopped=stopped,
         quality=quality,
         versions=versions(),
@@ -265,7 +265,7 @@ def _least(degrees: NDArray[np.float64]) -> float | None:
 
 
 def _demonstrations(
-    study: Study, found: Estimate, segments: Segments, against: Baseline, n_retrainings: int
+    study: Study, found: Estimate, segments: Segments, baseline: Baseline, n_retrainings: int
 ) -> DemonstrationTable | None:
     """Return the sums over demonstrations; None for the two rise estimators, which have no unit."""
     if not ESTIMATORS[estimator_name(study)].signed:
@@ -275,7 +275,7 @@ def _demonstrations(
     return DemonstrationTable(
         importance=sums.importance,
         std_error=sums.std_error,
-        verdicts=judge(study, sums, against, n_retrainings),
+        verdicts=judge(study, sums, baseline, n_retrainings),
     )
 
 

@@ -17,7 +17,7 @@ from r2rise.results.result import now
 from r2rise.run.engines import Engine, SharedEngine
 from r2rise.run.resolve import resolve
 from r2rise.run.runner import OnProgress, Runner, make_engine
-from r2rise.statistics.baselines import baseline
+from r2rise.statistics.baselines import measured_baseline
 from r2rise.statistics.summaries import Baseline
 from r2rise.statistics.wording import duration
 from r2rise.study.parts import Masking
@@ -87,12 +87,12 @@ def plan(
         )
         with runner:
             pilot = run_pilot(runner)
-            against = baseline(runner.ledger, asked)
+            baseline = measured_baseline(runner.ledger, asked)
     goal = study.until.reliability or GOAL
     trained = {"algorithm": asked.algorithm, "training": asked.training}
     study = study.model_copy(update=trained)
-    proposer = Proposer(study, demonstrations, pilot, goal, max_retrainings, against.gain)
-    proposed = _concluded(proposer, pilot, goal, against)
+    proposer = Proposer(study, demonstrations, pilot, goal, max_retrainings, baseline.gain)
+    proposed = _concluded(proposer, pilot, goal, baseline)
     if directory:
         directory.write(proposed)
         if proposed.outcome == "refused":
@@ -124,7 +124,7 @@ def _with_finest_segments(study: Study) -> Study:
     return study.model_copy(update={"masking": masking})
 
 
-def _concluded(proposer: Proposer, pilot: Pilot, goal: float, against: Baseline) -> Plan:
+def _concluded(proposer: Proposer, pilot: Pilot, goal: float, baseline: Baseline) -> Plan:
     options = proposer.options()
     outcome, chosen = proposer.choose(options)
     return Plan(
@@ -133,7 +133,7 @@ def _concluded(proposer: Proposer, pilot: Pilot, goal: float, against: Baseline)
         study=proposer.study(chosen),
         goal=goal,
         variance=pilot.variance,
-        baseline=against,
+        baseline=baseline,
         mean_return=pilot.mean_return,
         blur=proposer.blur if math.isfinite(proposer.blur) else None,
         seconds_training=pilot.cost.training,
@@ -142,7 +142,7 @@ def _concluded(proposer: Proposer, pilot: Pilot, goal: float, against: Baseline)
         options=tuple(options),
         advice=(
             *_unseen(pilot, proposer, options[0].n_segments),
-            *_advice(pilot, against, proposer.n_episodes),
+            *_advice(pilot, baseline, proposer.n_episodes),
         ),
         versions=versions(),
     )
@@ -170,8 +170,8 @@ def _unseen(pilot: Pilot, proposer: Proposer, n_segments: int) -> Iterator[str]:
     )
 
 
-def _advice(pilot: Pilot, against: Baseline, n_episodes: int) -> Iterator[str]:
-    gain, random_policy = against.gain, against.random_policy
+def _advice(pilot: Pilot, baseline: Baseline, n_episodes: int) -> Iterator[str]:
+    gain, random_policy = baseline.gain, baseline.random_policy
     if n_episodes != pilot.n_episodes:
         yield (
             f"{n_episodes} episodes a retraining instead of {pilot.n_episodes}: as reliable for "

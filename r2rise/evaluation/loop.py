@@ -6,7 +6,7 @@ from typing import Any, Protocol, TypeGuard, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from r2rise.algorithms.base import Policy, Progress
+from r2rise.algorithms.base import Policy, ProgressCallback
 from r2rise.algorithms.bc.policies import NOT_FINITE, Clones
 from r2rise.algorithms.divergence import divergence
 from r2rise.design.seeds import episode_seeds, seeded_globals
@@ -44,7 +44,7 @@ def evaluate(
     evaluation: Evaluation,
     seed: int,
     *,
-    progress: Progress,
+    progress: ProgressCallback,
     kept: KeptEnvironments | None = None,
 ) -> Returns:
     """Run one policy, or uniformly random actions for None; see `evaluate_many`.
@@ -67,7 +67,7 @@ def evaluate_many(
     evaluation: Evaluation,
     seed: int,
     *,
-    progress: Progress,
+    progress: ProgressCallback,
     kept: KeptEnvironments | None = None,
 ) -> list[Returns | Exception]:
     """Run policies for some episodes each, all side by side in this process.
@@ -113,7 +113,7 @@ def _scores(
     environment: Environment,
     evaluation: Evaluation,
     seed: int,
-    progress: Progress,
+    progress: ProgressCallback,
     kept: KeptEnvironments | None,
 ) -> list[Returns | Exception]:
     """Return scores as `evaluate_many` does, of policies whose parameters are finite."""
@@ -143,7 +143,7 @@ def _scores_apart(
     environment: Environment,
     evaluation: Evaluation,
     seed: int,
-    progress: Progress,
+    progress: ProgressCallback,
 ) -> list[Returns | Exception]:
     """Return scores of policies that share neither environments nor global generators."""
     seeds = episode_seeds(seed, evaluation.n_episodes)
@@ -197,7 +197,9 @@ class _Run:
         self._running = np.ones(self._shape, dtype=bool)
         self._failures: dict[int, Exception] = {}
 
-    def scores(self, seeds: NDArray[np.int64], progress: Progress) -> list[Returns | Exception]:
+    def scores(
+        self, seeds: NDArray[np.int64], progress: ProgressCallback
+    ) -> list[Returns | Exception]:
         n_policies, n_episodes = self._shape
         episodes, steps = self._episodes, max_steps(self._environment, self._evaluation)
         episodes.reset(n_policies)

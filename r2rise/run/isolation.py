@@ -12,7 +12,7 @@ import time
 from dataclasses import replace
 from multiprocessing.connection import Pipe
 
-from r2rise.algorithms import Progress
+from r2rise.algorithms import ProgressCallback
 from r2rise.errors import Canceled
 from r2rise.ledger.ledger import Record
 from r2rise.run.retraining import Retrainer, Shard
@@ -32,14 +32,14 @@ class IsolatedRetrainer:
         self._time_limit = time_limit
         self._child: _Child | None = None
 
-    def run(self, shard: Shard, progress: Progress) -> list[Record]:
+    def run(self, shard: Shard, progress: ProgressCallback) -> list[Record]:
         """Do the retrainings of a shard; the limit is for each, or for all that train together."""
         if self._retrainer.trains_many:
             return self._ask(shard, progress)
         alone = [replace(shard, tasks=(task,)) for task in shard.tasks]
         return [record for one in alone for record in self._ask(one, progress)]
 
-    def _ask(self, shard: Shard, progress: Progress) -> list[Record]:
+    def _ask(self, shard: Shard, progress: ProgressCallback) -> list[Record]:
         progress(0.0)
         if self._child is None:
             self._child = _Child(self._packed)
@@ -76,7 +76,9 @@ class _Child:
         theirs.close()
         self._pipe.send_bytes(packed)
 
-    def run(self, shard: Shard, time_limit: float | None, progress: Progress) -> list[Record]:
+    def run(
+        self, shard: Shard, time_limit: float | None, progress: ProgressCallback
+    ) -> list[Record]:
         self._pipe.send(shard)
         self._pipe.recv()  # set up and at it: imports are not part of anybody's time limit
         started = time.monotonic()

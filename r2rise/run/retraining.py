@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 from r2rise.algorithms import (
     Algorithm,
     Policy,
-    Progress,
+    ProgressCallback,
     TrainsMany,
     follows_one_path,
     leaves_amount_open,
@@ -101,7 +101,7 @@ class Retrainer:
         """Close the environments that are kept for the next shard."""
         self._kept_environments.close()
 
-    def run(self, shard: Shard, progress: Progress) -> list[Record]:
+    def run(self, shard: Shard, progress: ProgressCallback) -> list[Record]:
         """Do the retrainings of a shard, in order.
 
         Raises:
@@ -113,7 +113,7 @@ class Retrainer:
             records = [self.retrain(task, progress) for task in shard.tasks]
         return [replace(record, attempts=shard.attempts + 1) for record in records]
 
-    def _retrain_together(self, tasks: Sequence[Task], progress: Progress) -> list[Record]:
+    def _retrain_together(self, tasks: Sequence[Task], progress: ProgressCallback) -> list[Record]:
         """Train and evaluate masks that share their seeds at once."""
         started = time.perf_counter()
         found = {task.key: Record.failed(task, EMPTY_MASK) for task in tasks}
@@ -142,7 +142,7 @@ class Retrainer:
         ]
 
     def _returns_together(
-        self, tasks: Sequence[Task], kept: NDArray[np.bool_], progress: Progress
+        self, tasks: Sequence[Task], kept: NDArray[np.bool_], progress: ProgressCallback
     ) -> Iterator[tuple[Sequence[Task], list[Returns | Exception], float]]:
         """Yield tasks, what `evaluate_many` gives for each, and the seconds that it took.
 
@@ -166,7 +166,7 @@ class Retrainer:
                 yield own, scores, time.perf_counter() - started
 
     def _trained_together(
-        self, tasks: Sequence[Task], kept: NDArray[np.bool_], progress: Progress
+        self, tasks: Sequence[Task], kept: NDArray[np.bool_], progress: ProgressCallback
     ) -> Iterator[tuple[Sequence[Task], Sequence[Policy]]]:
         """Yield the tasks of each amount of training with their policies; see above."""
         threads, seed = self.study.execution.threads, tasks[0].training_seed
@@ -193,7 +193,7 @@ class Retrainer:
         for amount, policies in zip(amounts, paths, strict=True):
             yield [tasks[row] for row in rows[amount]], policies
 
-    def retrain(self, task: Task, progress: Progress) -> Record:
+    def retrain(self, task: Task, progress: ProgressCallback) -> Record:
         """Train and evaluate once; whatever the algorithm raises becomes a failed record.
 
         Raises:
@@ -222,7 +222,7 @@ class Retrainer:
         )
 
     def _returns(
-        self, task: Task, kept: NDArray[np.bool_], progress: Progress
+        self, task: Task, kept: NDArray[np.bool_], progress: ProgressCallback
     ) -> tuple[Returns, float]:
         """Return scores (n_episodes,) and the seconds that evaluation took."""
         with threadpool_limits(self.study.execution.threads):
@@ -263,7 +263,7 @@ class Retrainer:
 class Retrains(Protocol):
     """What does the retrainings of a shard: a `Retrainer`, or one in a child process."""
 
-    def run(self, shard: Shard, progress: Progress) -> list[Record]:
+    def run(self, shard: Shard, progress: ProgressCallback) -> list[Record]:
         """Do the retrainings of a shard, in order."""
 
 

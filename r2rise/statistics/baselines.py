@@ -7,7 +7,7 @@ from r2rise.statistics.summaries import AllFrames, Baseline, RandomPolicy
 from r2rise.study.study import Study
 
 
-def baseline(ledger: Ledger, study: Study) -> Baseline:
+def measured_baseline(ledger: Ledger, study: Study) -> Baseline:
     """Return what the ledger says of all frames and of the random policy."""
     trained = [
         r for r in ledger.records("baseline", study.budget.baseline_retrainings) if r.status == "ok"

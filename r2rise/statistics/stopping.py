@@ -8,7 +8,7 @@ import numpy as np
 from r2rise.data.segments import Segments
 from r2rise.errors import NotReady
 from r2rise.ledger.ledger import Ledger
-from r2rise.statistics.baselines import baseline
+from r2rise.statistics.baselines import measured_baseline
 from r2rise.statistics.estimators import Estimate, MaskedReturns, estimate
 from r2rise.statistics.reliability import reliability
 from r2rise.statistics.verdicts import judge
@@ -104,7 +104,7 @@ class StoppingRule:
             return False
         if not until.verdicts:
             return True
-        verdicts = judge(self._study, found, baseline(ledger, self._study), n)
+        verdicts = judge(self._study, found, measured_baseline(ledger, self._study), n)
         return verdicts is not None and verdicts.n_unresolved == 0
 
     def _is_reliable(self, found: Estimate, goal: float) -> bool:

@@ -6,7 +6,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from r2rise.algorithms import Policy, Progress
+from r2rise.algorithms import Policy, ProgressCallback
 from r2rise.data.transitions import Transitions
 from r2rise.environments import Environment
 
@@ -30,7 +30,7 @@ class Table:
         environment: Environment,
         seed: int,  # noqa: ARG002  (nothing is random)
         *,
-        progress: Progress,
+        progress: ProgressCallback,
     ) -> Policy:
         """Keep the frames; see `Algorithm.train`."""
         progress(1.0)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2rise.algorithms.amounts import UPDATES, check_along
-from r2rise.algorithms.base import Policy, Progress, TrainingAmount
+from r2rise.algorithms.base import Policy, ProgressCallback, TrainingAmount
 from r2rise.algorithms.bc.network import Network
 from r2rise.algorithms.bc.policies import Clone, Clones
 from r2rise.algorithms.bc.schedule import TrainingData, only, spread_rows
@@ -73,7 +73,7 @@ class BC:
         environment: Environment,
         seed: int,
         *,
-        progress: Progress,
+        progress: ProgressCallback,
     ) -> Clone:
         """Train one policy; see `Algorithm.train`."""
         network = self._network(environment)
@@ -94,7 +94,7 @@ class BC:
         seed: int,
         *,
         threads: int,
-        progress: Progress,
+        progress: ProgressCallback,
     ) -> Clones:
         """Train a policy for each mask; see `TrainsMany.train_many`."""
         network = self._network(environment)
@@ -115,7 +115,7 @@ class BC:
         amounts: Sequence[int],
         *,
         threads: int,
-        progress: Progress,
+        progress: ProgressCallback,
     ) -> list[Sequence[Policy]]:
         """Train once for several amounts; see `TrainsAlong.train_along`."""
         check_along(self, amounts)
@@ -134,7 +134,7 @@ class BC:
         seed: int,
         amounts: Sequence[int] | None,
         threads: int,
-        progress: Progress,
+        progress: ProgressCallback,
     ) -> list[Clones]:
         return train_networks(
             network, data, seed, self.settings,

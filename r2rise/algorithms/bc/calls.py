@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from r2rise.algorithms.base import Progress
+from r2rise.algorithms.base import ProgressCallback
 
 
 class Calls:
@@ -34,7 +34,7 @@ class Calls:
         self._n_masks, self._n_updates = n_masks, n_updates
         self._stop, self._finished = Event(), SimpleQueue[Exception | None]()
 
-    def run(self, n_updates: NDArray[np.int64], threads: int, progress: Progress) -> None:
+    def run(self, n_updates: NDArray[np.int64], threads: int, progress: ProgressCallback) -> None:
         """Do all updates, (n_masks,), and report each call; raise what one raised."""
         starts = range(0, len(n_updates), self._n_masks)
         chunks = [range(len(n_updates))[start : start + self._n_masks] for start in starts]

@@ -12,7 +12,7 @@ from numba import njit, types
 from numba.extending import overload
 from numpy.typing import NDArray
 
-from r2rise.algorithms.base import Progress
+from r2rise.algorithms.base import ProgressCallback
 from r2rise.algorithms.bc.calls import Calls
 from r2rise.algorithms.bc.network import Network
 from r2rise.algorithms.bc.schedule import Schedule, TrainingData
@@ -37,7 +37,7 @@ def train(
     settings: BCSettings,
     *,
     threads: int,
-    progress: Progress,
+    progress: ProgressCallback,
 ) -> NDArray[Any]:
     """Train a network for each mask.
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from r2rise.algorithms.base import Progress
+from r2rise.algorithms.base import ProgressCallback
 from r2rise.algorithms.bc.network import Network
 from r2rise.algorithms.bc.schedule import Schedule, TrainingData
 from r2rise.algorithms.bc.settings import BCSettings
@@ -124,7 +124,7 @@ class Trainer:
         self._network, self._settings, self._schedule = network, settings, schedule
         self._data, self._device = data, device
 
-    def train(self, initial: NDArray[Any], progress: Progress) -> NDArray[Any]:
+    def train(self, initial: NDArray[Any], progress: ProgressCallback) -> NDArray[Any]:
         """Return the trained parameters, (n_stops, n_masks, n_parameters), of initial ones.
 
         The work is done in the dtype of the initial parameters. With frames held out the last are

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from r2rise.algorithms.base import Progress
+from r2rise.algorithms.base import ProgressCallback
 from r2rise.algorithms.bc.network import Floats, Network
 from r2rise.algorithms.bc.policies import Clones
 from r2rise.algorithms.bc.schedule import Schedule, TrainingData, hold_out
@@ -28,7 +28,7 @@ def train_networks(
     amounts: Sequence[int] | None = None,
     initial: Floats | None = None,
     threads: int,
-    progress: Progress,
+    progress: ProgressCallback,
 ) -> list[Clones]:
     """Train a network for each mask.
 
@@ -72,7 +72,7 @@ def _train_with_torch(
     schedule: Schedule,
     initial: Floats,
     settings: BCSettings,
-    progress: Progress,
+    progress: ProgressCallback,
 ) -> Floats:
     import torch
 

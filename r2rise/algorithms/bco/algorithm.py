@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2rise.algorithms.amounts import UPDATES, check_along
-from r2rise.algorithms.base import Policy, Progress, TrainingAmount
+from r2rise.algorithms.base import Policy, ProgressCallback, TrainingAmount
 from r2rise.algorithms.bc.algorithm import BC
 from r2rise.algorithms.bc.network import Network
 from r2rise.algorithms.bc.policies import Clone, Clones
@@ -84,7 +84,7 @@ class BCO:
         environment: Environment,
         seed: int,
         *,
-        progress: Progress,
+        progress: ProgressCallback,
     ) -> Clone:
         """Train one policy; see `Algorithm.train`."""
         frame = transitions.frame
@@ -100,7 +100,7 @@ class BCO:
         seed: int,
         *,
         threads: int,
-        progress: Progress,
+        progress: ProgressCallback,
     ) -> Clones:
         """Train a policy for each mask; see `TrainsMany.train_many`."""
         pairs = _all_pairs(demonstrations)
@@ -120,7 +120,7 @@ class BCO:
         amounts: Sequence[int],
         *,
         threads: int,
-        progress: Progress,
+        progress: ProgressCallback,
     ) -> list[Sequence[Policy]]:
         """Train once for several amounts; see `TrainsAlong.train_along`."""
         check_along(self, amounts)
@@ -140,7 +140,7 @@ class BCO:
         seed: int,
         amounts: Sequence[int] | None,
         threads: int,
-        progress: Progress,
+        progress: ProgressCallback,
     ) -> list[Clones]:
         settings, network = self.settings, self._network(environment)
         with Interaction(environment) as interaction:
@@ -161,7 +161,11 @@ class BCO:
         return [Clones(network, parameters, settings.device)]
 
     def _begin(
-        self, interaction: Interaction, environment: Environment, seed: int, progress: Progress
+        self,
+        interaction: Interaction,
+        environment: Environment,
+        seed: int,
+        progress: ProgressCallback,
     ) -> Beginning:
         """Return what all masks of a block share, kept for the block's next shard."""
         known = self._beginning

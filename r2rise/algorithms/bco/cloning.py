@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from r2rise.algorithms.base import Progress
+from r2rise.algorithms.base import ProgressCallback
 from r2rise.algorithms.bc.network import Floats, Network
 from r2rise.algorithms.bc.policies import Clones
 from r2rise.algorithms.bc.schedule import TrainingData
@@ -55,7 +55,7 @@ def begin(
     environment: Environment,
     seed: int,
     settings: BCOSettings,
-    progress: Progress,
+    progress: ProgressCallback,
 ) -> Beginning:
     """Act at random, and learn the first inverse model."""
     experience = interaction.gather(
@@ -82,7 +82,7 @@ class Cloning:
         self._seed = seed
         self._features = network.features(pairs.obs)
 
-    def labels(self, model: InverseModel, progress: Progress) -> NDArray[Any]:
+    def labels(self, model: InverseModel, progress: ProgressCallback) -> NDArray[Any]:
         """Return the action that the model sees in each pair, (n_frames, *act_shape)."""
         return model.label(self._pairs.obs, self._pairs.next_obs, progress)
 
@@ -95,7 +95,7 @@ class Cloning:
         iteration: int = 0,
         initial: Floats | None = None,
         threads: int,
-        progress: Progress,
+        progress: ProgressCallback,
     ) -> list[Clones]:
         """Return policies for each mask, at each amount; at first those of `bc` for these actions.
 
@@ -123,7 +123,7 @@ class Cloning:
         interaction: Interaction,
         *,
         threads: int,
-        progress: Progress,
+        progress: ProgressCallback,
     ) -> Clones:
         """Return the policy of one mask, (1, n_frames) bool, after all alpha-iterations.
 
@@ -145,7 +145,7 @@ class Cloning:
         interaction: Interaction,
         *,
         threads: int,
-        progress: Progress,
+        progress: ProgressCallback,
     ) -> Clones:
         model, experience = beginning.model, beginning.experience
         n, n_steps = self._settings.alpha_iterations, self._settings.alpha_interactions
@@ -165,7 +165,7 @@ class Cloning:
         return policy
 
 
-def part(progress: Progress, start: float, stop: float) -> Progress:
+def part(progress: ProgressCallback, start: float, stop: float) -> ProgressCallback:
     """Return the progress of a part of the work, from one share of the whole to another."""
     return lambda fraction: progress(start + (stop - start) * min(fraction, 1.0))
 

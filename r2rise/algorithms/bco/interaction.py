@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from r2rise.algorithms.base import Progress
+from r2rise.algorithms.base import ProgressCallback
 from r2rise.algorithms.bc.policies import Clones
 from r2rise.environments import Environment, GymEnv, begin_episode
 
@@ -55,7 +55,7 @@ class Interaction:
             env.close()
 
     def gather(
-        self, policy: Clones | None, n_steps: int, seed: int, progress: Progress
+        self, policy: Clones | None, n_steps: int, seed: int, progress: ProgressCallback
     ) -> Experience:
         """Act from new episodes on, with sampled actions.
 

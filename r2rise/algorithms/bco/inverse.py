@@ -7,7 +7,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from r2rise.algorithms.base import Progress
+from r2rise.algorithms.base import ProgressCallback
 from r2rise.algorithms.bc.network import Floats, Network
 from r2rise.algorithms.bc.policies import Clones
 from r2rise.algorithms.bc.schedule import TrainingData
@@ -82,7 +82,9 @@ class InverseModel:
             scale=scale.astype(np.float32),
         )
 
-    def trained(self, experience: Experience, seed: int, progress: Progress) -> "InverseModel":
+    def trained(
+        self, experience: Experience, seed: int, progress: ProgressCallback
+    ) -> "InverseModel":
         """Return the model after more training, on all of the experience and to its scale.
 
         Raises:
@@ -102,7 +104,9 @@ class InverseModel:
             raise Diverged(f"inverse model: {why}")
         return replace(model, parameters=found.parameters)
 
-    def label(self, obs: NDArray[Any], next_obs: NDArray[Any], progress: Progress) -> NDArray[Any]:
+    def label(
+        self, obs: NDArray[Any], next_obs: NDArray[Any], progress: ProgressCallback
+    ) -> NDArray[Any]:
         """Return the most likely actions, (n, *act_shape), between observations (n, *obs_shape).
 
         Every product of matrices has the same shape, so that a label depends on its pair and its

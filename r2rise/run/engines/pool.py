@@ -23,8 +23,8 @@ ISOLATED_TRIES = 5
 GRACE_SECONDS = 2.5
 """How long a shard that was canceled may go on before its worker process is ended."""
 
-_LOOK_SECONDS = 1.0
-"""How often scheduler and workers are looked at."""
+_POLL_SECONDS = 1.0
+"""How often scheduler and workers are polled."""
 
 _RESTART_SECONDS = 20.0
 """A nanny whose worker is killed while it starts can give up: then it does not come back."""
@@ -63,12 +63,12 @@ class _Submitted:
 class DaskPool:
     """One-thread worker processes, started here or those of a scheduler.
 
-    Shards tell through Dask's events when they begin and end, so that it is known on which worker
+    Shards report through Dask's events when they begin and end, so that it is known on which worker
     a shard runs: only a worker that runs what was canceled is ended, and only deaths of a worker
     that ran a shard count against it, whatever the scheduler's own settings are.
 
     The life of a shard; each time it is submitted it has a new key, and what is still heard of an
-    old one concerns nobody (`_came`, `_died`)::
+    old one concerns nobody (`_on_finished`, `_on_worker_death`)::
 
         submit --> waiting --begins--> running --came--> Done(records)
                    ^  |                 |  |
@@ -113,16 +113,16 @@ class DaskPool:
             self._cluster = start_local(workers, nice=nice, allowed_failures=most)
             self._client = Client(self._cluster, set_as_default=False)
         self._topic = f"r2rise-{os.urandom(8).hex()}"
-        self._news: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._submitted: dict[str, _Submitted] = {}
         self._running: dict[str, str] = {}
         self._given_up: dict[str, float] = {}
         self._n_keys = 0
-        self._blind = (-_TROUBLE_SECONDS, "")
+        self._folder_not_seen = (-_TROUBLE_SECONDS, "")
         self._n_started = 0 if isinstance(workers, Scheduler) else workers
-        self._looked, self.n_workers = 0.0, 0
+        self._polled, self.n_workers = 0.0, 0
         self._complete = time.monotonic()
-        self._look()
+        self._poll()
 
     @property
     def window(self) -> int:
@@ -144,7 +144,7 @@ class DaskPool:
         """Why nothing is done, or an empty text."""
         if self.n_workers == 0:
             return "no worker can be reached"
-        reported, reason = self._blind
+        reported, reason = self._folder_not_seen
         return reason if time.monotonic() - reported < _TROUBLE_SECONDS else ""
 
     def submit(self, name: str, work: Work, shard: Shard, *, priority: int = 0) -> None:
@@ -164,7 +164,7 @@ class DaskPool:
         call = Call(key, self._topic, one.work, one.shard, one.deaths >= DEATHS_ALLOWED)
         future = self._client.submit(run_call, call, key=key, pure=False, priority=one.priority)
         self._submitted[key] = replace(one, deaths_before=one.deaths, future=future)
-        future.add_done_callback(lambda done: self._news.put({"came": done.key}))
+        future.add_done_callback(lambda done: self._events.put({"came": done.key}))
 
     def next(self, timeout: float | None = None) -> Done | None:
         """Wait for a shard to come back; None after `timeout` seconds without one.
@@ -177,11 +177,11 @@ class DaskPool:
         """
         until = time.monotonic() + (timeout if timeout is not None else float("inf"))
         while True:
-            if time.monotonic() - self._looked >= _LOOK_SECONDS:
-                self._look()
+            if time.monotonic() - self._polled >= _POLL_SECONDS:
+                self._poll()
             left = max(until - time.monotonic(), 0.0)
             try:
-                done = self._hear(self._news.get(timeout=min(left, _LOOK_SECONDS)))
+                done = self._handle(self._events.get(timeout=min(left, _POLL_SECONDS)))
             except queue.Empty:
                 if left == 0.0:
                     return None
@@ -210,9 +210,9 @@ class DaskPool:
         if self._cluster is not None:
             self._cluster.close()
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         """See which workers are there, and end those that run what was given up too long."""
-        self._looked = time.monotonic()
+        self._polled = time.monotonic()
         if self._client.status != "running":
             raise SchedulerLost("the Dask scheduler was lost; trying to reach it again")
         try:
@@ -224,10 +224,10 @@ class DaskPool:
         elif self.n_workers == 0 and self.is_short:
             raise SchedulerLost("all worker processes ended and did not come back")
         # again and again: a client that had to connect again has lost its subscriptions
-        self._client.subscribe_topic(self._topic, lambda event: self._news.put(event[1]))
-        self._client.subscribe_topic("all", lambda event: self._news.put(event[1]))
+        self._client.subscribe_topic(self._topic, lambda event: self._events.put(event[1]))
+        self._client.subscribe_topic("all", lambda event: self._events.put(event[1]))
         for key, since in list(self._given_up.items()):
-            if self._looked - since >= GRACE_SECONDS:
+            if self._polled - since >= GRACE_SECONDS:
                 self._end_worker_of(key)
 
     def _end_worker_of(self, key: str) -> None:
@@ -239,11 +239,11 @@ class DaskPool:
         if worker is not None:
             self._client.run(kill_worker, workers=[worker], nanny=True, on_error="ignore")
 
-    def _hear(self, news: dict[str, Any]) -> Done | None:
-        """Take in what a shard or the scheduler tells; return a shard that came back."""
-        match news:
+    def _handle(self, event: dict[str, Any]) -> Done | None:
+        """Handle an event of a shard or of the scheduler; return a shard that came back."""
+        match event:
             case {"came": key}:
-                return self._came(key)
+                return self._on_finished(key)
             case {"begins": key, "worker": worker}:
                 self._running[key] = worker
                 if key not in self._submitted:  # it began before it heard that it was canceled
@@ -255,10 +255,10 @@ class DaskPool:
             case {"action": "remove-worker", "worker": worker, "expected": False}:
                 for key, place in self._running.items():
                     if place == worker:  # which runs one shard at a time
-                        return self._died(key)
+                        return self._on_worker_death(key)
         return None
 
-    def _died(self, key: str) -> Done | None:
+    def _on_worker_death(self, key: str) -> Done | None:
         """Count a worker that died on a shard; the scheduler gives the shard to another."""
         del self._running[key]
         one = self._submitted.get(key)
@@ -269,10 +269,10 @@ class DaskPool:
         if one.deaths == DEATHS_ALLOWED or one.deaths >= DEATHS_ALLOWED * (1 + ISOLATED_TRIES):
             del self._submitted[key]
             one.future.cancel()
-            return self._again(key, one)
+            return self._retry(key, one)
         return None
 
-    def _again(self, key: str, one: _Submitted) -> Done | None:
+    def _retry(self, key: str, one: _Submitted) -> Done | None:
         """Submit a shard on which workers died, unless there were too many or it was given up."""
         if self._given_up.pop(key, None) is not None:
             return Done(one.name, one.shard, [])
@@ -282,7 +282,7 @@ class DaskPool:
         reason = f"worker_died: {one.deaths} workers died; out of memory?"
         return Done(one.name, one.shard, one.shard.failed(reason))
 
-    def _came(self, key: str) -> Done | None:
+    def _on_finished(self, key: str) -> Done | None:
         from distributed.client import FutureCancelledError
         from distributed.scheduler import KilledWorker
 
@@ -301,14 +301,14 @@ class DaskPool:
                 ) from None
         except KilledWorker:  # the scheduler allows fewer deaths, or did not tell of them
             one.deaths = max(one.deaths, one.deaths_before + 1)
-            return self._again(key, one)
+            return self._retry(key, one)
         except FolderNotSeen as error:
-            self._blind = (time.monotonic(), str(error))
+            self._folder_not_seen = (time.monotonic(), str(error))
             self._submit(one)
             return None
         except TimeoutError:  # its worker died before it was fetched: it is done again
             self._submitted[key] = one
-            one.future.add_done_callback(lambda done: self._news.put({"came": done.key}))
+            one.future.add_done_callback(lambda done: self._events.put({"came": done.key}))
             return None
         if key not in self._running:
             self._given_up.pop(key, None)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from socket import gethostname
 
-from r2rise.algorithms import Progress, TrainsMany, make_algorithm
+from r2rise.algorithms import ProgressCallback, TrainsMany, make_algorithm
 from r2rise.data.demonstrations import Demonstrations
 from r2rise.errors import Canceled, R2RiseError
 from r2rise.ledger.ledger import Record
@@ -120,7 +120,7 @@ def _wait_for(folder: Path) -> None:
         time.sleep(0.2)
 
 
-def _until_flagged(flag: Path | None) -> Progress:
+def _until_flagged(flag: Path | None) -> ProgressCallback:
     """Return a progress function that raises `Canceled` once the flag exists."""
     looked = -_FLAG_SECONDS
 
