@@ -19,7 +19,8 @@ import numpy as np
 from r2rise import Demonstrations, Study
 from r2rise.design.tasks import baseline_tasks, design_tasks
 from r2rise.run.resolve import resolve
-from r2rise.run.retraining import Retrainer, Shard, keep_going
+from r2rise.run.retraining import Retrainer, keep_going
+from r2rise.run.shards import Shard
 
 HERE = Path(__file__).parent
 EXCERPT = HERE.parent / "examples" / "cartpole-0-4.npz"

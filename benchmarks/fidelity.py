@@ -35,12 +35,12 @@ from scipy.stats import spearmanr
 from r2rise import Demonstrations
 from r2rise.algorithms import ProgressCallback, make_algorithm
 from r2rise.algorithms.batch_order import epoch_batches
-from r2rise.ask.map import versions
 from r2rise.data.transitions import Transitions
 from r2rise.design.seeds import episode_seeds
 from r2rise.design.tasks import design_tasks
 from r2rise.environments import Environment
 from r2rise.evaluation import evaluate
+from r2rise.results.result import versions
 from r2rise.run.resolve import resolve
 from r2rise.run.retraining import keep_going
 from r2rise.statistics.estimators import MaskedReturns, estimate

@@ -26,10 +26,10 @@ from peers_page import write_page
 
 import r2rise
 from r2rise import Study
-from r2rise.ask.map import versions
 from r2rise.design.masks import foldover_block_size
 from r2rise.design.seeds import retraining_seeds
 from r2rise.design.tasks import design_tasks
+from r2rise.results.result import versions
 from r2rise.statistics.estimators import MaskedReturns, estimate
 from r2rise.study.parts import EstimatorName
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from r2rise.design.seeds import Seeds
 from r2rise.design.tasks import Task, baseline_tasks, pack_mask
 from r2rise.run.resolve import resolve
-from r2rise.run.retraining import Retrainer, Shard, keep_going
+from r2rise.run.retraining import Retrainer, keep_going
+from r2rise.run.shards import Shard
 
 Floats = NDArray[np.float64]
 Masks = NDArray[np.bool_]

@@ -30,10 +30,10 @@ from sklearn.metrics import roc_auc_score
 
 import r2rise
 from r2rise.algorithms import make_algorithm
-from r2rise.ask.map import versions
 from r2rise.design.seeds import seeded_globals
 from r2rise.environments import Environment
 from r2rise.evaluation import evaluate
+from r2rise.results.result import versions
 from r2rise.run.resolve import resolve
 from r2rise.run.retraining import keep_going
 from r2rise_envs.planted import IDS, Kind, Truth, planted, truth

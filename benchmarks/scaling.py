@@ -23,9 +23,9 @@ from r2rise import Demonstrations, Study, explain
 from r2rise.algorithms.base import ProgressCallback
 from r2rise.algorithms.bc import BC
 from r2rise.algorithms.bc.settings import BCSettings
-from r2rise.ask.map import versions
 from r2rise.data.transitions import Transitions
 from r2rise.environments import Environment
+from r2rise.results.result import versions
 from r2rise.run.retraining import keep_going
 
 HERE = Path(__file__).parent

@@ -26,9 +26,9 @@ import numpy as np
 import psutil
 
 from r2rise import Demonstrations, Study, explain
-from r2rise.ask.map import versions
 from r2rise.design.tasks import study_tasks
 from r2rise.ledger.ledger import Record
+from r2rise.results.result import versions
 from r2rise.run.resolve import resolve
 from r2rise_service import Client
 from r2rise_service.keys import digest_of, new_secret

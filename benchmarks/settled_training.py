@@ -28,7 +28,8 @@ import r2rise
 from r2rise import Demonstrations, Study
 from r2rise.design.tasks import baseline_tasks
 from r2rise.run.resolve import resolve
-from r2rise.run.retraining import Retrainer, Shard, keep_going
+from r2rise.run.retraining import Retrainer, keep_going
+from r2rise.run.shards import Shard
 
 RESULTS = Path(__file__).parent / "results" / "settled_training.json"
 VARIANTS: dict[str, dict[str, Any]] = {

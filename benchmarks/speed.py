@@ -29,13 +29,14 @@ from threadpoolctl import threadpool_limits
 from r2rise import Demonstrations, Masking, Study
 from r2rise.algorithms.bc import BC
 from r2rise.algorithms.bc.settings import BCSettings
-from r2rise.ask.map import versions
 from r2rise.design.masks import make_design, stacked
 from r2rise.design.seeds import seeded_globals
 from r2rise.design.tasks import design_tasks
 from r2rise.environments import Environment
+from r2rise.results.result import versions
 from r2rise.run.resolve import resolve
-from r2rise.run.retraining import Retrainer, Shard, keep_going
+from r2rise.run.retraining import Retrainer, keep_going
+from r2rise.run.shards import Shard
 
 HERE = Path(__file__).parent
 RESULT = HERE / "results" / "speed.json"

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from r2rise.results.training_check import TrainingCheck as TrainingCheck
     from r2rise.results.transfer import Transfer as Transfer
     from r2rise.run.engines import Engine as Engine
-    from r2rise.run.runner import Progress as Progress
+    from r2rise.run.progress import Progress as Progress
     from r2rise.study.parts import Budget as Budget
     from r2rise.study.parts import Evaluation as Evaluation
     from r2rise.study.parts import Execution as Execution
@@ -56,7 +56,7 @@ _HOMES = {
     "Ledger": "ledger.ledger",
     "Masking": "study.parts",
     "Plan": "results.plan",
-    "Progress": "run.runner",
+    "Progress": "run.progress",
     "R2RiseError": "errors",
     "Recording": "ask.record",
     "Segment": "data.segments",

@@ -24,7 +24,8 @@ from r2rise.environments import Environment
 from r2rise.errors import Canceled, StudyError, UnknownName
 from r2rise.ledger.ledger import EMPTY_MASK
 from r2rise.run.resolve import resolve
-from r2rise.run.retraining import Retrainer, Shard, keep_going
+from r2rise.run.retraining import Retrainer, keep_going
+from r2rise.run.shards import Shard
 from r2rise.study.parts import EnvironmentSpec
 
 CARTPOLE = Path(__file__).parent.parent / "examples" / "cartpole.npz"

@@ -15,7 +15,8 @@ from r2rise.errors import LedgerError, NotReady, StudyError
 from r2rise.ledger.ledger import Record
 from r2rise.run.engines import InlineEngine
 from r2rise.run.resolve import resolve
-from r2rise.run.retraining import Retrainer, Shard, keep_going
+from r2rise.run.retraining import Retrainer, keep_going
+from r2rise.run.shards import Shard
 from r2rise.study.parts import AlgorithmSpec
 
 CARTPOLE = Demonstrations.load(Path(__file__).parent.parent / "examples" / "cartpole.npz")

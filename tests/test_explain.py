@@ -17,7 +17,7 @@ from r2rise import ImportanceMap, Ledger, Study
 from r2rise.design.tasks import study_tasks
 from r2rise.errors import LedgerError, StudyFailed
 from r2rise.ledger.ledger import EMPTY_MASK
-from r2rise.run.runner import missing_shards
+from r2rise.run.shards import missing_shards
 
 TESTS = Path(__file__).parent
 EXCERPT = TESTS.parent / "examples" / "cartpole.npz"

@@ -9,9 +9,10 @@ from gymnasium.utils.env_checker import check_env
 from sklearn.metrics import roc_auc_score
 
 import r2rise
-from r2rise.environments import Environment, check_demonstrations
+from r2rise.environments import Environment
 from r2rise.errors import EnvironmentMismatch, UnknownName
 from r2rise.evaluation import evaluate
+from r2rise.evaluation.fit import check_demonstrations
 from r2rise.run.retraining import keep_going
 from r2rise.study.parts import EnvironmentSpec, Evaluation
 from r2rise_envs.planted import IDS, Table, expert, planted, truth

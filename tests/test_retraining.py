@@ -15,13 +15,8 @@ from r2rise.files import cache_folder
 from r2rise.ledger.ledger import EMPTY_MASK
 from r2rise.run.engines import InlineEngine
 from r2rise.run.resolve import resolve
-from r2rise.run.retraining import (
-    Retrainer,
-    Shard,
-    keep_going,
-    pack,
-    unpack_retrainer,
-)
+from r2rise.run.retraining import Retrainer, keep_going, pack, unpack_retrainer
+from r2rise.run.shards import Shard
 
 N_FRAMES = toys.N_DEMOS * toys.LENGTH
 

@@ -16,7 +16,8 @@ from r2rise.ledger.ledger import EMPTY_MASK, LedgerHeader, Record
 from r2rise.run.engines import InlineEngine
 from r2rise.run.resolve import resolve
 from r2rise.run.retraining import Retrainer, keep_going
-from r2rise.run.runner import Runner, make_engine, missing_shards, to_retry
+from r2rise.run.runner import Runner, make_engine
+from r2rise.run.shards import missing_shards, to_retry
 
 WORTH = (5.0, -3.0, 1.0, 2.0, 6.0, -1.0)
 D = len(WORTH)

@@ -16,7 +16,8 @@ from r2rise.ledger.journal import open_ledger
 from r2rise.ledger.ledger import SO_FAR
 from r2rise.run.clock import Clock
 from r2rise.run.resolve import resolve
-from r2rise.run.runner import Runner, in_mixed_order
+from r2rise.run.runner import Runner
+from r2rise.run.shards import in_mixed_order
 from r2rise.statistics.estimators import estimate
 from r2rise.statistics.stopping import Stop, StoppingRule, design_sample
 from r2rise.study.study import Study

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict
 from r2rise import Demonstrations
 from r2rise.design.tasks import Task, baseline_tasks, design_tasks
 from r2rise.errors import Canceled
-from r2rise.run.retraining import Retrainer, Shard
+from r2rise.run.retraining import Retrainer
+from r2rise.run.shards import Shard
 
 N_DEMOS, LENGTH = 2, 40
 

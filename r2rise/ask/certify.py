@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2rise.algorithms import training_of
-from r2rise.ask.map import versions
 from r2rise.data.demonstrations import Demonstrations
 from r2rise.data.segments import Segments
 from r2rise.design.seeds import mask_generator
@@ -15,10 +14,11 @@ from r2rise.design.tasks import Task, baseline_tasks, crossed_tasks
 from r2rise.errors import NotReady
 from r2rise.results.certificate import Certificate, KeepLevel, Outcome
 from r2rise.results.importance_map import ImportanceMap
-from r2rise.results.result import now
+from r2rise.results.result import now, versions
 from r2rise.results.selection import Mask, Ranking, matched_random
 from r2rise.run.engines import Engine
-from r2rise.run.runner import OnProgress, Runner, RunsTasks
+from r2rise.run.progress import OnProgress
+from r2rise.run.runner import Runner, RunsTasks
 from r2rise.statistics.baselines import measured_baseline
 from r2rise.statistics.directions import (
     Differences,

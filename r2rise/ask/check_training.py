@@ -15,7 +15,6 @@ from r2rise.algorithms import (
     without_amount,
 )
 from r2rise.ask.directory import OutputDirectory
-from r2rise.ask.map import versions
 from r2rise.ask.training_amounts import amounts_tried, n_seeds, price_words, unit_of
 from r2rise.ask.turnover import map_turnover
 from r2rise.data.demonstrations import Demonstrations
@@ -24,12 +23,13 @@ from r2rise.design.tasks import Task, baseline_tasks, path_tasks
 from r2rise.errors import NotReady
 from r2rise.ledger.journal import check_same_design
 from r2rise.ledger.ledger import Record, read_header
-from r2rise.results.result import now
+from r2rise.results.result import now, versions
 from r2rise.results.training_check import TrainingCheck, training_words
 from r2rise.run.clock import Clock
 from r2rise.run.engines import Engine, SharedEngine
+from r2rise.run.progress import OnProgress
 from r2rise.run.resolve import SHARD_SIZE, resolve
-from r2rise.run.runner import OnProgress, Runner, RunsTasks, make_engine
+from r2rise.run.runner import Runner, RunsTasks, make_engine
 from r2rise.statistics.intervals import mean_returns
 from r2rise.statistics.training_rule import choose_amount
 from r2rise.study.parts import AlgorithmSpec, Masking

@@ -13,17 +13,17 @@ from r2rise.algorithms import (
     least_amount_of,
     make_algorithm,
 )
-from r2rise.ask.map import versions
 from r2rise.data.demonstrations import Demonstrations
 from r2rise.design.seeds import mask_generator
 from r2rise.design.tasks import Task, crossed_tasks, path_tasks
 from r2rise.errors import MapError, NotReady
 from r2rise.results.curation import Confirmation, Curation, Edit, LongerTraining, Trial
 from r2rise.results.importance_map import ImportanceMap
-from r2rise.results.result import now
+from r2rise.results.result import now, versions
 from r2rise.results.selection import Mask, Ranking, matched_random
 from r2rise.run.engines import Engine
-from r2rise.run.runner import OnProgress, Runner, RunsTasks
+from r2rise.run.progress import OnProgress
+from r2rise.run.runner import Runner, RunsTasks
 from r2rise.statistics.curation_rule import (
     Curves,
     Judgement,

@@ -14,8 +14,9 @@ from r2rise.ledger.ledger import read_header
 from r2rise.results.importance_map import ImportanceMap
 from r2rise.run.clock import Clock
 from r2rise.run.engines import Engine, SharedEngine
+from r2rise.run.progress import OnProgress
 from r2rise.run.resolve import going_on, resolve
-from r2rise.run.runner import OnProgress, Runner, make_engine
+from r2rise.run.runner import Runner, make_engine
 from r2rise.statistics.stopping import StoppingRule
 from r2rise.study.study import Study
 

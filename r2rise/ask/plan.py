@@ -6,17 +6,17 @@ from pathlib import Path
 
 from r2rise.ask.check_training import with_training
 from r2rise.ask.directory import OutputDirectory
-from r2rise.ask.map import versions
 from r2rise.ask.pilot import Pilot, run_pilot
 from r2rise.ask.proposal import RANKED, Proposer
 from r2rise.data.demonstrations import Demonstrations
 from r2rise.data.segments import FINEST_SEGMENTS
 from r2rise.errors import StudyError
 from r2rise.results.plan import Plan
-from r2rise.results.result import now
+from r2rise.results.result import now, versions
 from r2rise.run.engines import Engine, SharedEngine
+from r2rise.run.progress import OnProgress
 from r2rise.run.resolve import resolve
-from r2rise.run.runner import OnProgress, Runner, make_engine
+from r2rise.run.runner import Runner, make_engine
 from r2rise.statistics.baselines import measured_baseline
 from r2rise.statistics.summaries import Baseline
 from r2rise.statistics.wording import duration

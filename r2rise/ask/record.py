@@ -16,8 +16,8 @@ from r2rise.design.seeds import episode_seeds, seeded_globals
 from r2rise.environments import Environment, GymEnv, failures_of
 from r2rise.errors import EnvironmentMismatch, InputError, StudyError
 from r2rise.evaluation.actions import Chance, checked_actions
-from r2rise.evaluation.loop import max_steps
-from r2rise.run.runner import OnProgress, Progress
+from r2rise.evaluation.rollout import max_steps
+from r2rise.run.progress import OnProgress, Progress
 from r2rise.study.parts import EnvironmentSpec, Evaluation, StudyPart
 from r2rise.study.validation import describe
 

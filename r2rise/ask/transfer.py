@@ -5,15 +5,15 @@ from pathlib import Path
 
 from r2rise.ask.certify import certificate
 from r2rise.ask.compare import check_comparable
-from r2rise.ask.map import versions
 from r2rise.data.demonstrations import Demonstrations
 from r2rise.errors import MapError
 from r2rise.results.certificate import Certificate
 from r2rise.results.importance_map import ImportanceMap
-from r2rise.results.result import now
+from r2rise.results.result import now, versions
 from r2rise.results.transfer import Cell, Transfer
 from r2rise.run.engines import Engine, SharedEngine
-from r2rise.run.runner import OnProgress, Runner, RunsTasks, make_engine
+from r2rise.run.progress import OnProgress
+from r2rise.run.runner import Runner, RunsTasks, make_engine
 
 REPETITIONS = 20
 

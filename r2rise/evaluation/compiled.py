@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from r2rise.algorithms.bc.compiled import forward, jit, layer_table
+from r2rise.algorithms.bc.activations import jit
+from r2rise.algorithms.bc.compiled import forward, layer_table
 from r2rise.algorithms.bc.policies import Clones
 from r2rise.environments import Environment
 from r2rise.evaluation.dynamics import DYNAMICS

@@ -1,7 +1,7 @@
 """The report: an output directory as one page in plain words, that needs no other file."""
 
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -15,25 +15,29 @@ from r2rise.report import figures
 from r2rise.report.figures.canvas import per_cent, unit_words
 from r2rise.report.figures.comparison import both_maps
 from r2rise.report.figures.inline import inline_svg
-from r2rise.report.figures.variance import PARTS
+from r2rise.report.tables import (
+    differ,
+    differences_of,
+    edit_row,
+    largest_part,
+    level_rows,
+    n_passes,
+    returns_of,
+    tables_of,
+)
 from r2rise.results.certificate import Certificate
 from r2rise.results.comparison import Comparison
-from r2rise.results.curation import Curation, Edit
+from r2rise.results.curation import Curation
 from r2rise.results.importance_map import ImportanceMap
 from r2rise.results.map_words import Judged, budgets_words, why_no_verdicts
 from r2rise.results.result import Result
 from r2rise.results.training_check import training_words
 from r2rise.results.transfer import Transfer
-from r2rise.statistics.summaries import VarianceSplit
 from r2rise.statistics.wording import (
-    SIGNIFICANCE,
     counted,
-    decimals,
     duration,
     in_digits,
     left_out,
-    per_cents,
-    signed,
 )
 
 if TYPE_CHECKING:
@@ -43,9 +47,6 @@ if TYPE_CHECKING:
     from r2rise.results.plan import Plan
 
 FILE_NAME = "report.html"
-
-LONGEST_TABLE = 10
-"""Segments in the tables of extremes."""
 
 CAPTIONS = {
     "importance": "Importance of every segment; the tables hold the numbers.",
@@ -177,110 +178,17 @@ def _contents(output: OutputDirectory) -> dict[str, Any]:
         "judged": judged,
         "why_no_verdicts": why_no_verdicts(found),
         "budgets": budgets_words(found),
-        **_tables(found, judged),
-        "differ": _differ(found.quality.equal_importance_p),
+        **tables_of(found, judged),
+        "differ": differ(found.quality.equal_importance_p),
         "trust": next((word for least, word in _TRUST if (trust or 0) >= least), "not reliable"),
-        "largest_part": _largest_part(results.plan.variance) if results.plan else None,
-        "returns": list(_returns(found)),
-        "edits": [_edit_row(edit) for edit in (results.curation.edits if results.curation else ())],
-        "differences": _differences(found, results.comparison),
-        "n_passes": _n_passes(results.transfer),
-        "level_rows": _level_rows(results.certificate),
+        "largest_part": largest_part(results.plan.variance) if results.plan else None,
+        "returns": list(returns_of(found)),
+        "edits": [edit_row(edit) for edit in (results.curation.edits if results.curation else ())],
+        "differences": differences_of(found, results.comparison),
+        "n_passes": n_passes(results.transfer),
+        "level_rows": level_rows(results.certificate),
         "study_yaml": yaml.safe_dump(found.study.model_dump(mode="json"), sort_keys=False),
     }
-
-
-def _tables(found: ImportanceMap, judged: Judged) -> dict[str, list[list[str]]]:
-    """Return the rows of segments and demonstrations; without any variation there are no ranks."""
-    of_demonstrations = Judged.demonstrations(found)
-    order = judged.in_order() if found.varies else []
-    signed_ = found.estimator.sign == "positive_helps"
-    best = judged.helpful() if signed_ and found.varies else order
-    worst = judged.harmful() if signed_ and found.varies else order[::-1]
-    demonstrations = [] if of_demonstrations is None else [
-        [str(i), *of_demonstrations.cells(i)] for i in range(len(of_demonstrations.importance))
-    ]  # fmt: skip
-    return {
-        "rows": _rows(found, judged, range(len(found))),
-        "best": _rows(found, judged, best[:LONGEST_TABLE]),
-        "worst": _rows(found, judged, worst[:LONGEST_TABLE]),
-        "of_demonstrations": demonstrations,
-    }
-
-
-def _rows(found: ImportanceMap, judged: Judged, indices: Iterable[int]) -> list[list[str]]:
-    return [[*map(str, _place(found, i)), *judged.cells(i)] for i in indices]
-
-
-def _place(found: ImportanceMap, index: int) -> tuple[int, str]:
-    demonstration, start, stop = found.segment(index)
-    return demonstration, f"{start} to {stop - 1}"
-
-
-def _edit_row(edit: Edit) -> tuple[int, str, str]:
-    return edit.demonstration, f"{edit.start} to {edit.stop - 1}", edit.reason
-
-
-def _returns(found: ImportanceMap) -> Iterator[tuple[str, str, str]]:
-    """Yield what was trained on, its mean return and the standard error."""
-    trained, acted = found.baseline.all_frames, found.baseline.random_policy
-    if trained is not None:
-        yield "all frames", in_digits(trained.mean), in_digits(trained.std_error)
-    yield "what masks keep", in_digits(found.retrainings.mean_return), "-"
-    if acted is not None:
-        yield "nothing: random actions", in_digits(acted.mean), in_digits(acted.std_error)
-
-
-def _differ(p: float | None) -> bool | None:
-    return None if p is None else p < SIGNIFICANCE
-
-
-def _largest_part(split: VarianceSplit) -> tuple[str, int] | None:
-    shares = split.shares()
-    whole = dict(zip(shares, per_cents(list(shares.values())), strict=True))
-    name = max(shares, key=lambda part: shares[part])
-    return (PARTS[name], whole[name]) if shares[name] > 0 else None
-
-
-def _level_rows(found: Certificate | None) -> list[tuple[str, str, str, str, str]]:
-    """Return what was found at each keep level; nothing for certificates of version 1.1."""
-    return [
-        (
-            per_cent(level.keep),
-            str(level.top_random.interval),
-            f"{level.top_random.p_above:.2g}",
-            str(level.random_bottom.interval),
-            f"{level.random_bottom.p_above:.2g}",
-        )
-        for level in (found.levels if found else ())
-        if level.top_random and level.random_bottom
-    ]
-
-
-def _n_passes(found: Transfer | None) -> int:
-    return sum(cell.certificate.outcome == "pass" for cell in (found.cells if found else ()))
-
-
-def _differences(
-    found: ImportanceMap, comparison: Comparison | None
-) -> list[tuple[int, str, str, str]]:
-    """Return place, difference and its error of what is known to differ, the largest first."""
-    if comparison is None or comparison.difference is None:
-        return []
-    if found.study_hash not in comparison.study_hashes:
-        return []
-    table = comparison.difference
-    differing = [i for i, verdict in enumerate(table.verdict) if verdict in ("helps", "hurts")]
-    differing.sort(key=lambda i: -abs(table.difference[i]))
-    n_decimals = decimals(table.difference.tolist())
-    return [
-        (
-            *_place(found, i),
-            signed(float(table.difference[i]), n_decimals),
-            in_digits(table.std_error[i]),
-        )
-        for i in differing[:LONGEST_TABLE]
-    ]
 
 
 def _figures(found: ImportanceMap, results: _Results) -> "dict[str, Markup]":

@@ -1,8 +1,10 @@
 """Results: what is saved as versioned JSON, the same from Python, command line and service."""
 
 import json
+import platform
 from datetime import UTC, datetime
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, ClassVar, Literal, Self
 
@@ -12,6 +14,8 @@ from r2rise.errors import InputError, ResultError
 from r2rise.files import atomic_file
 from r2rise.statistics.summaries import MapPart
 from r2rise.study.validation import describe
+
+_PACKAGES = ("r2rise", "numpy", "scipy", "gymnasium", "torch")
 
 FigureFormat = Literal["png", "svg"]
 
@@ -132,3 +136,14 @@ def _a(noun: str) -> str:
 def now() -> datetime:
     """Return the current time in UTC, to the second."""
     return datetime.now(UTC).replace(microsecond=0)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that the numbers of a map depend on."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:  # run from a source tree without installation
+            continue
+    return found

@@ -7,7 +7,8 @@ import threading
 from multiprocessing.connection import Connection
 from typing import NoReturn
 
-from r2rise.run.retraining import Shard, keep_going, unpack_retrainer
+from r2rise.run.retraining import keep_going, unpack_retrainer
+from r2rise.run.shards import Shard
 
 
 def main() -> NoReturn:

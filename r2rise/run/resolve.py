@@ -23,14 +23,10 @@ from r2rise.design.choice import (
     round_budget,
     with_segment_length,
 )
-from r2rise.environments import (
-    DEFAULT_MAX_STEPS,
-    Environment,
-    check_demonstrations,
-    environment_identity,
-)
+from r2rise.environments import DEFAULT_MAX_STEPS, Environment, environment_identity
 from r2rise.errors import StudyError
 from r2rise.evaluation.backends import resolve_backend
+from r2rise.evaluation.fit import check_demonstrations
 from r2rise.evaluation.reuse import check_reuse
 from r2rise.ledger.ledger import LedgerHeader
 from r2rise.results.training_check import training_notices

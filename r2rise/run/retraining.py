@@ -8,7 +8,7 @@ import functools
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -37,29 +37,8 @@ from r2rise.errors import Canceled, Diverged
 from r2rise.evaluation import Returns, evaluate, evaluate_many
 from r2rise.evaluation.backends import KeptEnvironments
 from r2rise.ledger.ledger import EMPTY_MASK, Record
+from r2rise.run.shards import Shard
 from r2rise.study.study import Study
-
-
-@dataclass(frozen=True)
-class Shard:
-    """Tasks that one worker does in one call.
-
-    Attributes:
-        tasks: Retrainings of one kind.
-        attempts: How often the most tried of them was tried before.
-    """
-
-    tasks: tuple[Task, ...]
-    attempts: int = 0
-
-    @property
-    def name(self) -> str:
-        """Kind and index of its first task, for logs."""
-        return f"{self.tasks[0].kind}-{self.tasks[0].index}"
-
-    def failed(self, reason: str) -> list[Record]:
-        """Return records that say why the shard failed."""
-        return [Record.failed(task, reason, self.attempts + 1) for task in self.tasks]
 
 
 class Retrainer:

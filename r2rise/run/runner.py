@@ -1,51 +1,24 @@
 """The runner: shards out, records in, until the ledger holds what was asked for."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from itertools import chain, groupby, islice
+from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-import numpy as np
-
 from r2rise.data.demonstrations import Demonstrations
 from r2rise.data.segments import Segments
-from r2rise.design.seeds import Kind
-from r2rise.design.tasks import Key, Task
-from r2rise.errors import StudyFailed
+from r2rise.design.tasks import Task
 from r2rise.ledger.journal import open_ledger
-from r2rise.ledger.ledger import EMPTY_MASK, SO_FAR, Ledger, LedgerHeader, Record
+from r2rise.ledger.ledger import SO_FAR, Ledger, LedgerHeader, Record
 from r2rise.run.clock import Clock
 from r2rise.run.engines import Engine, InlineEngine
+from r2rise.run.progress import OnProgress, Tally
 from r2rise.run.resolve import check_hash, identified
-from r2rise.run.retraining import Shard
-from r2rise.statistics.failures import failing_segments_words
+from r2rise.run.shards import Shard, missing_shards
 from r2rise.study.study import Study
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far the work is.
-
-    Attributes:
-        done: Retrainings in the ledger of those asked for, baselines included.
-        total: Retrainings asked for, baselines included.
-        failed: Failed ones among those done.
-        resumed: Those done that an earlier run left in the ledger.
-        seconds_left: Of the time that may be worked; None without a limit.
-    """
-
-    done: int
-    total: int
-    failed: int
-    resumed: int
-    seconds_left: float | None = None
-
-
-OnProgress = Callable[[Progress], None]
 
 
 class RunsTasks(Protocol):
@@ -211,107 +184,3 @@ def make_engine(workers: int) -> Engine:
     from r2rise.run.engines.dask import DaskEngine
 
     return DaskEngine(workers)
-
-
-def missing_shards(ledger: Ledger, study: Study, tasks: Sequence[Task]) -> Iterator[Shard]:
-    """Yield the shards with tasks that the ledger lacks or that failed, each as a whole."""
-    for own in _cut(tasks, study.execution.shard_size or 1, study.masking.block_size or 1):
-        held = [ledger.get(task) for task in own]
-        if any(record is None or to_retry(record) for record in held):
-            attempts = max(record.attempts if record else 0 for record in held)
-            yield Shard(own, attempts)
-
-
-def _cut(tasks: Sequence[Task], size: int, block_size: int) -> Iterator[tuple[Task, ...]]:
-    """Yield the tasks of each kind, `size` masks at a time; a mask's amounts stay together."""
-    for (kind, path), group in groupby(
-        tasks, key=lambda task: (task.kind, task.seeds if task.amount else None)
-    ):
-        of_kind = tuple(group)
-        step = size * len({task.amount for task in of_kind}) if path else size
-        whole = [of_kind[start : start + step] for start in range(0, len(of_kind), step)]
-        yield from in_mixed_order(whole, block_size) if kind == "design" else whole
-
-
-def in_mixed_order(
-    shards: Sequence[tuple[Task, ...]], block_size: int
-) -> Iterator[tuple[Task, ...]]:
-    """Yield the shards of a design block by block, those of a block in an order of their own.
-
-    The first rows of a fold-over block tell many segments apart only together; a block that is cut
-    off should be a sample of its rows.
-    """
-    for _, group in groupby(shards, key=lambda tasks: tasks[0].index // block_size):
-        block = list(group)
-        generator = np.random.default_rng(block[0][0].training_seed)
-        for position in generator.permutation(len(block)):
-            yield block[position]
-
-
-def to_retry(record: Record) -> bool:
-    """Say whether a retraining failed in a way that another try may mend."""
-    return record.status == "failed" and record.reason != EMPTY_MASK
-
-
-class Tally:
-    """Counts what is done and what failed of the tasks asked for."""
-
-    def __init__(self, study: Study, tasks: Sequence[Task], ledger: Ledger) -> None:
-        self._allowed = study.execution.max_failed_share
-        self._counts = Counter(task.kind for task in tasks)
-        self._done: set[Key] = set()
-        self._failed: set[Key] = set()
-        self._reasons: dict[Key, str] = {}
-        self.add([record for task in tasks if (record := ledger.get(task)) is not None])
-        self._reasons.clear()  # failures of earlier runs are tried again
-        self._resumed = len(self._done)
-
-    def add(self, records: Sequence[Record]) -> None:
-        """Count records; a later one takes the place of an earlier."""
-        for record in records:
-            self._done.add(record.key)
-            self._failed.discard(record.key)
-            self._reasons.pop(record.key, None)
-            if record.status == "failed":
-                self._failed.add(record.key)
-            if to_retry(record):
-                self._reasons[record.key] = record.reason
-
-    def progress(self) -> Progress:
-        """Return how far the work is."""
-        total = sum(self._counts.values())
-        return Progress(len(self._done), total, len(self._failed), self._resumed)
-
-    def check_failures(self) -> None:
-        """Check that no more retrainings failed than allowed; empty masks do not count.
-
-        Raises:
-            StudyFailed: With the most frequent reason.
-        """
-        for kind, count in self._counts.items():
-            reasons = [reason for key, reason in self._reasons.items() if key[0] == kind]
-            if len(reasons) > self._allowed * count:
-                reason, times = Counter(reasons).most_common(1)[0]
-                raise StudyFailed(
-                    f"{len(reasons)} of {count} {_NOUNS.get(kind, 'retrainings')} failed "
-                    f"(allowed: {self._allowed:.0%}), {times} of them with:\n  {reason}\n"
-                    f"{self._by_segment(kind)}"
-                    f"Mend the cause and run the same again: it goes on from the ledger."
-                )
-
-    def _by_segment(self, kind: Kind) -> str:
-        """Say which segments the failures of one kind go with, where they go with any."""
-        trained = [
-            Task(*key)
-            for key in self._done
-            if key[0] == kind and (key in self._reasons or key not in self._failed)
-        ]
-        kept = np.array([task.mask(8 * len(task.packed_mask)) for task in trained])
-        words = failing_segments_words(kept, np.array([t.key in self._reasons for t in trained]))
-        return f"{words}\n" if words else ""
-
-
-_NOUNS: dict[Kind, str] = {
-    "random_policy": "evaluations of random actions",
-    "baseline": "retrainings on all frames",
-}

@@ -8,19 +8,14 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit, types
-from numba.extending import overload
 from numpy.typing import NDArray
 
 from r2rise.algorithms.base import ProgressCallback
+from r2rise.algorithms.bc.activations import activate, add_biases, jit
 from r2rise.algorithms.bc.calls import Calls
 from r2rise.algorithms.bc.network import Network
 from r2rise.algorithms.bc.schedule import Schedule, TrainingData
 from r2rise.algorithms.bc.settings import BCSettings
-
-jit = njit(
-    cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz", "nnan", "reassoc"}
-)
 
 CATEGORICAL, GAUSSIAN = 0, 1
 MASKS_AT_ONCE = 16
@@ -102,53 +97,6 @@ def layer_table(network: Network) -> tuple[NDArray[np.int64], NDArray[np.int64]]
     repeats = [convolution.n_positions for convolution in network.convolutions]
     repeats += [1] * (len(network.sizes) - 1)
     return np.array(network.shapes, dtype=np.int64), np.array(repeats, dtype=np.int64)
-
-
-def tanh(x):  # type: ignore[no-untyped-def]
-    """Return the hyperbolic tangent; in compiled code only."""
-    raise NotImplementedError
-
-
-@overload(tanh, inline="always")
-def _tanh_overload(x):  # type: ignore[no-untyped-def]
-    if x == types.float32:
-        return _tanh_float32
-    return _tanh_float64
-
-
-def _tanh_float64(x):  # type: ignore[no-untyped-def]  # numba compares signatures
-    return math.tanh(x)
-
-
-def _tanh_float32(x):  # type: ignore[no-untyped-def]
-    """Lambert's continued fraction (1768), 11th convergent: to 6e-7, and it vectorises."""
-    f = np.float32
-    y = min(x * x, f(1e7))  # its fifth power is finite
-    p = ((((y + f(2145)) * y + f(675675)) * y + f(64324260)) * y + f(1964187225)) * y
-    q = ((((f(66) * y + f(45045)) * y + f(7567560)) * y + f(413513100)) * y + f(6547290750)) * y
-    ratio = x * (p + f(13749310575)) / (q + f(13749310575))
-    return min(max(ratio, f(-1)), f(1))
-
-
-@jit
-def activate(values: Any, biases: Any, use_tanh: bool) -> None:
-    """Add biases and apply the non-linearity to (n, n_units), in place."""
-    zero = values.dtype.type(0)
-    for i in range(values.shape[0]):
-        if use_tanh:
-            for j in range(values.shape[1]):
-                values[i, j] = tanh(values[i, j] + biases[j])
-        else:
-            for j in range(values.shape[1]):
-                values[i, j] = max(values[i, j] + biases[j], zero)
-
-
-@jit
-def add_biases(values: Any, biases: Any) -> None:
-    """Add biases to (n, n_units), in place."""
-    for i in range(values.shape[0]):
-        for j in range(values.shape[1]):
-            values[i, j] += biases[j]
 
 
 @jit

@@ -8,8 +8,8 @@ from r2rise.design.seeds import seeded_globals
 from r2rise.environments import Environment, failures_of
 from r2rise.errors import Canceled, InputError, require
 from r2rise.evaluation.loop import evaluate
+from r2rise.run.progress import OnProgress
 from r2rise.run.retraining import keep_going
-from r2rise.run.runner import OnProgress
 from r2rise.statistics.intervals import MeanInterval, mean_interval
 from r2rise.study.parts import Evaluation, StudyPart
 

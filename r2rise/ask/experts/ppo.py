@@ -22,7 +22,7 @@ from r2rise.ask.experts.networks import Images, Vectors
 from r2rise.ask.experts.recipes import Recipe, image_pixels
 from r2rise.environments import Environment
 from r2rise.files import atomic_file
-from r2rise.run.runner import OnProgress, Progress
+from r2rise.run.progress import OnProgress, Progress
 
 N_CHECKS = 50
 """How often, in the course of training, the best expert so far is looked for."""

@@ -7,7 +7,7 @@ from r2rise.files import cache_folder
 from r2rise.ledger.ledger import Record
 from r2rise.run.engines.pool import DaskPool
 from r2rise.run.engines.shards import Work
-from r2rise.run.retraining import Shard
+from r2rise.run.shards import Shard
 from r2rise.study.study import Study
 
 _NAME = "study"

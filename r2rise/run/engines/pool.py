@@ -4,14 +4,15 @@ import os
 import queue
 import signal
 import time
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 from r2rise.errors import Canceled, require
 from r2rise.ledger.ledger import Record
 from r2rise.run.engines.cluster import Scheduler, SchedulerLost, connect, start_local
 from r2rise.run.engines.shards import Call, FolderNotSeen, Work, run_call
-from r2rise.run.retraining import Shard
+from r2rise.run.engines.submitted import Done, Submitted
+from r2rise.run.shards import Shard
 
 SHARDS_PER_WORKER = 3
 DEATHS_ALLOWED = 3
@@ -32,32 +33,6 @@ _RESTART_SECONDS = 20.0
 _FETCH_SECONDS = 10
 _TROUBLE_SECONDS = 10.0
 """How long what a worker reported counts as trouble."""
-
-
-class Done(NamedTuple):
-    """What came of a shard: its records, or none where it was canceled."""
-
-    name: str
-    shard: Shard
-    records: list[Record]
-
-
-@dataclass
-class _Submitted:
-    """A shard that has not come back.
-
-    Attributes:
-        deaths: Workers that died while they ran it.
-        deaths_before: Those of them that died before it got its present key.
-    """
-
-    name: str
-    work: Work
-    shard: Shard
-    priority: int
-    deaths: int = 0
-    deaths_before: int = 0
-    future: Any = None
 
 
 class DaskPool:
@@ -114,7 +89,7 @@ class DaskPool:
             self._client = Client(self._cluster, set_as_default=False)
         self._topic = f"r2rise-{os.urandom(8).hex()}"
         self._events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-        self._submitted: dict[str, _Submitted] = {}
+        self._submitted: dict[str, Submitted] = {}
         self._running: dict[str, str] = {}
         self._given_up: dict[str, float] = {}
         self._n_keys = 0
@@ -156,9 +131,9 @@ class DaskPool:
             shard: What is to be done.
             priority: Higher goes first.
         """
-        self._submit(_Submitted(name, work, shard, priority))
+        self._submit(Submitted(name, work, shard, priority))
 
-    def _submit(self, one: _Submitted) -> None:
+    def _submit(self, one: Submitted) -> None:
         key = f"{self._topic}-{self._n_keys}"  # no other client of the scheduler has such keys
         self._n_keys += 1
         call = Call(key, self._topic, one.work, one.shard, one.deaths >= DEATHS_ALLOWED)
@@ -272,7 +247,7 @@ class DaskPool:
             return self._retry(key, one)
         return None
 
-    def _retry(self, key: str, one: _Submitted) -> Done | None:
+    def _retry(self, key: str, one: Submitted) -> Done | None:
         """Submit a shard on which workers died, unless there were too many or it was given up."""
         if self._given_up.pop(key, None) is not None:
             return Done(one.name, one.shard, [])

@@ -12,7 +12,8 @@ from r2rise.data.demonstrations import Demonstrations
 from r2rise.errors import Canceled, R2RiseError
 from r2rise.ledger.ledger import Record
 from r2rise.run.isolation import IsolatedRetrainer
-from r2rise.run.retraining import Retrains, Shard, pack, unpack_retrainer
+from r2rise.run.retraining import Retrains, pack, unpack_retrainer
+from r2rise.run.shards import Shard
 from r2rise.study.study import Study
 
 _FLAG_SECONDS = 0.5

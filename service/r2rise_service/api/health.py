@@ -6,7 +6,7 @@ import shutil
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from r2rise.ask.map import versions
+from r2rise.results.result import versions
 from r2rise_service.api.answers import Health, Readiness, Version
 from r2rise_service.api.context import Context, InContext
 from r2rise_service.api.metrics import State

@@ -13,7 +13,8 @@ from contextlib import closing
 from r2rise.errors import NotReady, R2RiseError, StudyFailed
 from r2rise.results.training_check import TrainingCheck
 from r2rise.run.engines.cluster import SchedulerLost
-from r2rise.run.engines.pool import DaskPool, Done
+from r2rise.run.engines.pool import DaskPool
+from r2rise.run.engines.submitted import Done
 from r2rise_service.models import JobInfo
 from r2rise_service.queue.admission import admitted
 from r2rise_service.queue.expiry import remove_expired

@@ -14,8 +14,8 @@ from r2rise.design.tasks import Key
 from r2rise.ledger.ledger import Record
 from r2rise.results.result import Result
 from r2rise.run.engines.shards import Work
-from r2rise.run.retraining import Shard
-from r2rise.run.runner import Tally, missing_shards
+from r2rise.run.progress import Tally
+from r2rise.run.shards import Shard, missing_shards
 from r2rise_service.models import JobInfo
 from r2rise_service.queue.ending import Ending
 from r2rise_service.queue.questions import Question
