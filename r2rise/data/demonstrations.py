@@ -72,8 +72,9 @@ class Demonstrations:
         path = Path(path)
 
         def assemble(scratch: Path | None = None) -> Demonstrations:
+            fields = file.fields(scratch)
             try:
-                return cls(**file.fields(scratch))
+                return cls(**fields)
             except DemonstrationsError as error:
                 raise DemonstrationsError(f"{path}: {error}") from None
 
