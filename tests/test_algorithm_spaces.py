@@ -3,8 +3,8 @@
 import gymnasium as gym
 import numpy as np
 import pytest
-from conftest import to_train
 from gymnasium import spaces
+from needs import to_train
 from quick_algorithms import quick, spec_of, train
 
 from r2rise import Demonstrations, Study
@@ -94,7 +94,7 @@ def refusal(study: Study, demos: Demonstrations) -> str:
 def test_learns_or_refuses(name, observed, acted):
     study = Study(
         environment={
-            "id": "test_algorithm_spaces:Random",
+            "id": f"{__name__}:Random",
             "kwargs": {"observed": observed, "acted": acted},
         },
         algorithm=quick(name),
@@ -135,7 +135,7 @@ HANDLED = {
 @pytest.mark.parametrize("name", to_train(HANDLED))
 @pytest.mark.parametrize("acted", ACTIONS)
 def test_action_spaces_of_the_algorithms_on_stable_baselines3(name, acted):
-    spec = {"id": "test_algorithm_spaces:Random", "kwargs": {"observed": "bits", "acted": acted}}
+    spec = {"id": f"{__name__}:Random", "kwargs": {"observed": "bits", "acted": acted}}
     study = Study(environment=spec, algorithm=quick(name), budget=32)
     environment = Environment(study.environment)
     assert (refusal(study, demonstrations(environment)) == "") == (acted in HANDLED[name])

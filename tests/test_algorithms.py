@@ -3,14 +3,14 @@
 import itertools
 import pickle
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import toys
-from conftest import to_train
 from hypothesis import given
 from hypothesis import strategies as st
+from needs import to_train
+from places import CARTPOLE
 from pydantic import BaseModel
 from quick_algorithms import QUICK, learnt, quick, spec_of, train
 
@@ -26,8 +26,6 @@ from r2rise.ledger.ledger import EMPTY_MASK
 from r2rise.run.resolve import resolve
 from r2rise.run.retraining import Retrainer, Shard, keep_going
 from r2rise.study.parts import EnvironmentSpec
-
-CARTPOLE = Path(__file__).parent.parent / "examples" / "cartpole.npz"
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from gymnasium import spaces
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from quick_algorithms import learnt, quick, spec_of, train
-from test_bco import QUICK as QUICK_BCO
-from test_bco import demonstrations, masks, walk
+from walks import QUICK as QUICK_BCO
+from walks import demonstrations, masks, walk
 
 from r2rise.algorithms import (
     CountsTraining,

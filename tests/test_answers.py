@@ -2,15 +2,10 @@
 
 import json
 import re
-import sys
-from pathlib import Path
-
-import pytest
-from test_docs import PAGES
-
-sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
 
 import answers_check
+import pytest
+from pages import PAGES
 
 MEASURED = json.loads(answers_check.RESULTS.read_text())
 VERDICTS = [

@@ -5,15 +5,12 @@ import json
 
 import numpy as np
 import pytest
-from api_helpers import URL, cartpole, running
-from test_api_problems import check
+from api_helpers import OTHER, URL, ask, cartpole, check, map_of, running
 from worth import without_time
 
 import r2rise
-from r2rise import Certificate, Curation, Demonstrations, ImportanceMap, Transfer
+from r2rise import Certificate, Curation, Demonstrations, Transfer
 from r2rise_service.models import JobInfo
-
-OTHER = {"name": "bc", "settings": {"n_updates": 15}}
 
 
 @pytest.fixture(scope="module")
@@ -31,15 +28,6 @@ def explained(server) -> JobInfo:
 def other(server) -> JobInfo:
     """A map of another algorithm over the same segments."""
     return server.explained(algorithm=OTHER, evaluation={"n_episodes": 2, "max_steps": 200})
-
-
-def ask(server, kind, based_on, **more):
-    body = {"kind": kind, "based_on": based_on, **more}
-    return server.client.post("/jobs", json=body)
-
-
-def map_of(server, job) -> ImportanceMap:
-    return ImportanceMap.from_json(server.client.get(f"/jobs/{job.id}/importance.json").text)
 
 
 @pytest.fixture(scope="module")

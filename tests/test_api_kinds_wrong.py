@@ -1,9 +1,7 @@
 """Wrong requests for jobs that are based on maps, and comparisons over REST."""
 
 import pytest
-from api_helpers import STUDY, cartpole, running
-from test_api_kinds import OTHER, ask, map_of
-from test_api_problems import check
+from api_helpers import OTHER, STUDY, ask, cartpole, check, map_of, running
 from worth import without_time
 
 import r2rise

@@ -16,7 +16,7 @@ from r2rise_service.models import JobChange, JobRequest
 
 def test_the_committed_description_is_current(tmp_path):
     assert PATH.read_text(encoding="utf-8") == openapi(tmp_path, Recorder()), (
-        "run: python tests/make_openapi.py"
+        "run: python tests/support/make_openapi.py"
     )
 
 

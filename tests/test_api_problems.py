@@ -8,11 +8,9 @@ from contextlib import closing
 
 import numpy as np
 import pytest
-from api_helpers import CARTPOLE, STUDY, cartpole, running
+from api_helpers import CARTPOLE, STUDY, cartpole, check, running
 from sqlalchemy import create_engine
 from sqlalchemy import text as sql
-
-from r2rise_service.models import Problem
 
 JSON = {"Content-Type": "application/json"}
 SHA = cartpole().content_hash
@@ -24,19 +22,6 @@ def server(tmp_path_factory):
     with running(tmp_path_factory.mktemp("server")) as server:
         server.upload()
         yield server
-
-
-def check(answer, status: int, code: str) -> Problem:
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
-    problem = Problem.model_validate(answer.json())
-    assert (problem.status, problem.code) == (status, code), answer.text
-    assert problem.request_id == answer.headers["x-request-id"]
-    assert problem.instance.startswith("/api/v1")
-    assert problem.detail
-    assert problem.title
-    assert "Traceback" not in answer.text
-    return problem
 
 
 def study(**parts) -> dict:

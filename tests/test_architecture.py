@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from imports import loaded_by
+from places import ROOT
 
 import r2rise
 
-ROOT = Path(__file__).parent.parent
 PACKAGES = {
     "r2rise": ROOT / "r2rise",
     "r2rise_service": ROOT / "service" / "r2rise_service",

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 import gymnasium as gym
 import numpy as np
 import pytest
-from conftest import require
+from needs import require
 from numba import njit
 from scipy.stats import ks_2samp
 

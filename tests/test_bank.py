@@ -1,18 +1,14 @@
 """Intervals, verdicts and reliability on blocks of real retrainings, and in simulated worlds."""
 
 import json
-import sys
-from pathlib import Path
-
-import pytest
-
-sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
 
 import bank_check
 import blocks
 import negligible_check
+import pytest
 import seeds_per_block
 import worlds_check
+from places import ROOT
 
 WIDEST = {2: 1.6, 3: 1.3, 6: 1.2}
 """Half widths over 1.96 true standard errors."""
@@ -43,7 +39,7 @@ def test_the_bank_is_there():
 def test_the_table_of_the_method_is_the_benchmarks_result():
     known = json.loads(bank_check.RESULTS.read_text())
     assert list(known) == list(blocks.CASES)
-    method = (Path(__file__).parent.parent / "docs" / "method.md").read_text()
+    method = (ROOT / "docs" / "method.md").read_text()
     for row in bank_check.table(known):
         assert row in method
 
@@ -51,7 +47,7 @@ def test_the_table_of_the_method_is_the_benchmarks_result():
 @pytest.mark.parametrize("benchmark", [negligible_check, seeds_per_block, worlds_check])
 def test_the_other_tables_are_their_benchmarks_results(benchmark):
     known = json.loads(benchmark.RESULTS.read_text())
-    method = (Path(__file__).parent.parent / "docs" / "method.md").read_text()
+    method = (ROOT / "docs" / "method.md").read_text()
     rows = list(benchmark.table(known["worlds"] if benchmark is worlds_check else known))
     assert rows
     for row in rows:

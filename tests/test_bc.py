@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from clones import OBSERVATIONS, SEED, example, put_parameters, trained
 from gymnasium import spaces
 
 from r2rise.algorithms.batch_order import epoch_batches
@@ -17,30 +18,12 @@ from r2rise.algorithms.bc.training import train_networks
 from r2rise.errors import StudyError
 from r2rise.run.retraining import keep_going
 
-SEED = 5
-N_FRAMES = 300
 ACTION_SPACES = {
     "discrete": spaces.Discrete(3),
     "two actions": spaces.Discrete(2),
     "multidiscrete": spaces.MultiDiscrete([2, 4, 3]),
     "box": spaces.Box(-1.0, 1.0, (2,), np.float32),
 }
-OBSERVATIONS = spaces.Box(-np.inf, np.inf, (5,), np.float32)
-
-
-def example(action_space, observation_space=OBSERVATIONS, n_masks=5):
-    """Return network data with masks that keep from 20 frames (less than a batch) to nearly all."""
-    generator = np.random.default_rng(0)
-    shape = (N_FRAMES, *observation_space.shape)
-    if observation_space.dtype == np.uint8:
-        observations = generator.integers(0, 256, shape).astype(np.uint8)
-    else:
-        observations = generator.normal(size=shape).astype(np.float32)
-    action_space.seed(0)
-    actions = np.array([action_space.sample() for _ in range(N_FRAMES)])
-    shares = np.linspace(20 / N_FRAMES, 0.9, n_masks)
-    kept = generator.random((n_masks, N_FRAMES)) < shares[:, None]
-    return observations, actions, kept
 
 
 def ours(how, action_space, settings, dtype, observation_space=OBSERVATIONS):
@@ -50,15 +33,6 @@ def ours(how, action_space, settings, dtype, observation_space=OBSERVATIONS):
     schedule = Schedule.of(kept, SEED, settings)
     parameters = np.tile(network.initial(SEED).astype(dtype), (len(kept), 1))
     return network, trained(how, network, data, schedule, parameters, settings, threads=2)[-1]
-
-
-def trained(how, network, data, schedule, initial, settings, *, threads=1):
-    """Parameters at each stop of the schedule, (n_stops, n_masks, n_parameters)."""
-    if how == "compiled":
-        return compiled.train(
-            network, data, schedule, initial, settings, threads=threads, progress=keep_going
-        )
-    return Trainer(network, data, schedule, settings, "cpu").train(initial, keep_going)
 
 
 def imitations(network, action_space, settings, observation_space=OBSERVATIONS):
@@ -130,20 +104,6 @@ def one_of_imitations(network, action_space, settings, observation_space, mask):
     return np.concatenate([part.detach().numpy().ravel() for part in parts])
 
 
-def put_parameters(layers, flat):
-    import torch
-
-    at = 0
-    with torch.no_grad():
-        for layer in layers:
-            n_out, n_in = layer.weight.shape
-            weight = flat[at : at + n_in * n_out].reshape(n_in, n_out)
-            layer.weight.copy_(torch.as_tensor(weight.T))
-            at += n_in * n_out
-            layer.bias.copy_(torch.as_tensor(flat[at : at + n_out]))
-            at += n_out
-
-
 @pytest.mark.imitation
 @pytest.mark.parametrize("how", ["compiled", "stacked"])
 @pytest.mark.parametrize("actions", ACTION_SPACES)
@@ -209,7 +169,7 @@ def test_long_training_is_done_in_calls_that_change_no_bit(monkeypatch):
     an_update = 6 * 5 * settings.batch_size * network.n_products
     monkeypatch.setattr(compiled, "CALL_OPERATIONS", 3 * an_update)
     told = []
-    monkeypatch.setattr("test_bc.keep_going", told.append)
+    monkeypatch.setattr("clones.keep_going", told.append)
     assert (ours("compiled", space, settings, np.float32)[1] == in_one_call).all()
     n_updates = Schedule.of(example(space)[2], SEED, settings).n_updates.max()
     assert told == [n / len(told) for n in range(1, len(told) + 1)]

@@ -1,11 +1,10 @@
 """Returns of `bc` and of `imitation-bc` over seeds, devices, and start-up."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import toys
-from conftest import require
+from needs import require
+from places import CARTPOLE
 from scipy.stats import ks_2samp
 
 import r2rise
@@ -13,13 +12,12 @@ from r2rise import Demonstrations, Study
 from r2rise.run.resolve import resolve
 from r2rise.run.retraining import Retrainer, keep_going
 
-EXCERPT = Path(__file__).parent.parent / "examples" / "cartpole.npz"
 N_SEEDS = 64
 SHORT = {"name": "bc", "settings": {"n_updates": 70}}
 
 
 def retrainer(**algorithm) -> Retrainer:
-    demonstrations = Demonstrations.load(EXCERPT)
+    demonstrations = Demonstrations.load(CARTPOLE)
     study = Study(environment="CartPole-v1", algorithm=algorithm, budget=128)
     return Retrainer(resolve(study, demonstrations).study, demonstrations)
 
@@ -38,7 +36,7 @@ def test_returns_over_64_seeds_agree_in_distribution_with_imitations():
 
 
 def test_threads_and_company_change_no_bit():
-    demonstrations = Demonstrations.load(EXCERPT)
+    demonstrations = Demonstrations.load(CARTPOLE)
     found = []
     for execution in ({}, {"threads": 2}, {"shard_size": 4}):
         study = Study(environment="CartPole-v1", algorithm=SHORT, budget=128, execution=execution)
@@ -81,7 +79,7 @@ def test_the_device_is_part_of_the_resolved_study(device):
     study = Study(
         environment="CartPole-v1", algorithm={"name": "bc", "settings": {"device": device}}
     )
-    resolved = resolve(study, Demonstrations.load(EXCERPT)).study
+    resolved = resolve(study, Demonstrations.load(CARTPOLE)).study
     expected = "cuda" if device == "auto" and torch.cuda.is_available() else "cpu"
     assert resolved.algorithm.settings["device"] == expected
 
@@ -97,11 +95,11 @@ def test_the_device_is_part_of_the_resolved_study(device):
 def test_refused_settings(environment, settings, reason):
     study = Study(environment=environment, algorithm={"name": "bc", "settings": settings})
     with pytest.raises(r2rise.R2RiseError, match=reason):
-        resolve(study, Demonstrations.load(EXCERPT))
+        resolve(study, Demonstrations.load(CARTPOLE))
 
 
 def test_shards_are_of_a_fixed_size_that_divides_the_block():
-    demonstrations = Demonstrations.load(EXCERPT)
+    demonstrations = Demonstrations.load(CARTPOLE)
     for settings, size in (({}, 64), ({"hidden_sizes": [512, 512], "n_epochs": 200}, 2)):
         algorithm = {"name": "bc", "settings": settings}
         study = resolve(Study(environment="CartPole-v1", algorithm=algorithm), demonstrations).study

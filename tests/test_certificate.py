@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import worth
+from by_hand import area, check, p_by_hand
 from scipy import stats
-from test_intervals import check
-from test_luck import p_by_hand
+from ten_segments import DEMONSTRATIONS, SIZES, WORTH, D
 
 import r2rise
 from r2rise import ImportanceMap, Ledger
@@ -13,10 +13,6 @@ from r2rise.ask.certify import FAIL_SHARE, LUCK_LEVEL, _plan
 from r2rise.data.segments import Segments
 from r2rise.results.selection import Ranking
 
-WORTH = (5.0, -3.0, 1.0, 2.5, 6.0, -1.0, 0.5, -2.0, 4.0, 3.0)
-D = len(WORTH)
-DEMONSTRATIONS = worth.demonstrations(D)
-SIZES = (1, 3, 5, 7, 9)
 ARMS = ("top", "bottom", "random_as_top", "random_as_bottom")
 
 
@@ -35,12 +31,6 @@ def by_hand(ledger: Ledger, n_levels: int = 5) -> tuple[np.ndarray, np.ndarray]:
     n_segments = ledger.header.n_segments
     masks = np.array([record.mask(n_segments) for record in records])
     return returns.reshape(-1, n_levels, 4), masks.reshape(-1, n_levels, 4, n_segments)
-
-
-def area(curve, keep) -> float:
-    """Mean height of a curve: trapezoids over the range of keep levels."""
-    pieces = [(keep[i + 1] - keep[i]) * (curve[i] + curve[i + 1]) / 2 for i in range(len(keep) - 1)]
-    return sum(pieces) / (keep[-1] - keep[0])
 
 
 def test_curves_and_areas_of_known_returns(true_map):

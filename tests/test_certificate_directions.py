@@ -2,16 +2,16 @@
 
 import itertools
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 import worth
+from by_hand import check
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from places import DATA
 from scipy import stats
-from test_intervals import check
 
 import r2rise
 from r2rise import Certificate
@@ -29,7 +29,6 @@ from r2rise.statistics.intervals import MeanInterval
 from r2rise.statistics.luck import half_luck_p
 from r2rise.statistics.significance import holm
 
-DATA = Path(__file__).parent / "data"
 KEEP = np.array([0.1, 0.3, 0.5, 0.7, 0.9])
 WORTH = (9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, -1.0, -2.0, -3.0, -4.0, -5.0, -6.0, -7.0, -8.0)
 D = len(WORTH)

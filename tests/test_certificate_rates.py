@@ -1,16 +1,11 @@
 """How often the certificate says what, and that the documents state it as measured."""
 
 import json
-import sys
-from pathlib import Path
-
-import numpy as np
-import pytest
-from test_docs import PAGES
-
-sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
 
 import certificate_check
+import numpy as np
+import pytest
+from pages import PAGES
 
 MEASURED = json.loads(certificate_check.RESULTS.read_text())
 SIMULATED = {name: kinds for name, kinds in MEASURED.items() if name != "real"}

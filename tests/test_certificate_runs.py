@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import worth
-from test_certificate import DEMONSTRATIONS, SIZES, WORTH, D, area
-from test_intervals import check
-from test_runner import Backwards
+from by_hand import area, check
+from engines import Backwards
+from ten_segments import DEMONSTRATIONS, SIZES, WORTH, D
 
 import r2rise
 from r2rise import Certificate, ImportanceMap, Ledger

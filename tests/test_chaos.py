@@ -1,6 +1,5 @@
 """Service, workers and scheduler are killed again and again; the map is that of a quiet run."""
 
-import json
 import random
 import time
 from pathlib import Path
@@ -8,6 +7,8 @@ from pathlib import Path
 import psutil
 import pytest
 from clusters import SchedulerProcess, WorkerProcesses, certificate, tls_options
+from places import CARTPOLE
+from served import THOROUGH, without_times
 from servers import Server, run
 from sqlalchemy import NullPool, create_engine, text
 
@@ -17,29 +18,17 @@ from r2rise_service.client import Job
 
 pytestmark = pytest.mark.slow
 
-DEMOS = r2rise.Demonstrations.load(Path(__file__).parent.parent / "examples" / "cartpole.npz")
-STUDY = r2rise.Study(
-    environment="CartPole-v1",
-    algorithm={"name": "bc", "settings": {"n_epochs": 200}},
-    execution={"shard_size": 4},
-    budget=512,
-)
+DEMOS = r2rise.Demonstrations.load(CARTPOLE)
 KILLS, SCHEDULER_KILLS = 10, 3
-
-
-def without_times(found: r2rise.ImportanceMap) -> str:
-    fields = json.loads(found.to_json())
-    del fields["created_at"]
-    return json.dumps(fields)
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory) -> str:
     """The map of the library, and of a server that nobody kills."""
-    library = without_times(r2rise.explain(DEMOS, STUDY, workers=2))
+    library = without_times(r2rise.explain(DEMOS, THOROUGH, workers=2))
     data = tmp_path_factory.mktemp("quiet") / "data"
     with Server(data) as server, Client(url=server.url) as client:
-        job = client.jobs.create(client.datasets.upload(DEMOS), study=STUDY)
+        job = client.jobs.create(client.datasets.upload(DEMOS), study=THOROUGH)
         assert without_times(job.wait(timeout=300).importance()) == library
     return library
 
@@ -55,7 +44,9 @@ class Chaos:
             self._options += ["--database", url]
         self.server = Server(self._data, *self._options)
         self._client = Client(url=self.server.url)
-        self.job: Job = self._client.jobs.create(self._client.datasets.upload(DEMOS), study=STUDY)
+        self.job: Job = self._client.jobs.create(
+            self._client.datasets.upload(DEMOS), study=THOROUGH
+        )
         self.done = 0
         self.hits = 0
 

@@ -1,8 +1,7 @@
 """How long to train: checked once, written down, and kept."""
 
-from pathlib import Path
-
 import numpy as np
+import places
 import pytest
 import worth
 from learning import CURVES, LEAST, study
@@ -18,7 +17,7 @@ from r2rise.run.resolve import resolve
 from r2rise.run.retraining import Retrainer, Shard, keep_going
 from r2rise.study.parts import AlgorithmSpec
 
-CARTPOLE = Demonstrations.load(Path(__file__).parent.parent / "examples" / "cartpole.npz")
+CARTPOLE = Demonstrations.load(places.CARTPOLE)
 DEMOS = worth.demonstrations(8)
 AMOUNTS = tuple(LEAST * 2**k for k in range(5))
 

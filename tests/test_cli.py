@@ -9,28 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import toys
+from commands import STUDY, known, run
+from places import DATA, child_environment
 from terminals import terminal
-from typer.testing import CliRunner
 
-from r2rise import ImportanceMap, Ledger, Study
-from r2rise_service.cli import app
-
-TESTS = Path(__file__).parent
-STUDY = """
-environment: toys:OneStep
-algorithm: {name: "toys:Additive", settings: {seed_noise: 1.0}}
-masking: {segment_length: 10}
-evaluation: {n_episodes: 2, max_steps: 5}
-budget: {retrainings: 64, baseline_retrainings: 3}
-"""
-
-
-def known(*worths: float) -> str:
-    """The same of a learner that makes each segment worth that much, where chance gains nothing."""
-    own = f'{{name: "worth:Worth", settings: {{worth: {list(worths)}}}}}'
-    return STUDY.replace("toys:OneStep", "worth:Known").replace(
-        '{name: "toys:Additive", settings: {seed_noise: 1.0}}', own
-    )
+from r2rise import ImportanceMap, Ledger, Plan, Study
 
 
 @pytest.fixture
@@ -39,12 +22,6 @@ def folder(tmp_path, monkeypatch) -> Path:
     (tmp_path / "study.yaml").write_text(STUDY)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def run(command: str, status: int = 0) -> tuple[str, str]:
-    result = CliRunner().invoke(app, command.split())
-    assert result.exit_code == status, result.output
-    return result.stdout, result.stderr
 
 
 def test_explain_says_what_a_user_wants_to_know(folder):
@@ -88,7 +65,7 @@ def test_a_weak_policy_has_no_verdicts_and_says_so_first(folder):
 
 
 def test_a_map_without_verdicts_is_shown_with_standard_errors(folder):
-    out, _ = run(f"show {TESTS}/data/importance_map-1.0.json")
+    out, _ = run(f"show {DATA}/importance_map-1.0.json")
     assert "std error" in out
     assert "interval" not in out
     assert "Verdicts: none, since " in out
@@ -176,6 +153,20 @@ def test_show_and_compare(folder):
     assert json.loads(out)["top"]["share"] == 1.0
 
 
+def test_a_refused_plan_ends_with_a_status_and_without_a_proposal(folder):
+    out, _ = run("plan demos.npz --study study.yaml --until verdicts --out out")
+    assert Study.load("out/plan.yaml").until.verdicts
+    assert "Go on with" in out
+    assert "and a verdict on every segment" in out
+    out, _ = run("plan demos.npz --study study.yaml --max-retrainings 20 --out out", 1)
+    assert "Refused: the limits allow no ranking of these segments." in " ".join(out.split())
+    assert "Go on with" not in out
+    assert not Path("out/plan.yaml").exists()
+    assert Plan.load("out").outcome == "refused"
+    out, _ = run("plan demos.npz --study study.yaml --max-retrainings 20 --out out --json", 1)
+    assert Plan.model_validate_json(out).outcome == "refused"
+
+
 def test_algorithms_and_environments():
     out, _ = run("algorithms")
     assert "bc\n  n_updates = null" in out
@@ -198,7 +189,7 @@ def command_line(command: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": str(TESTS), "TERM": "xterm", "COLUMNS": "120"}
+    return child_environment(TERM="xterm", COLUMNS="120")
 
 
 def interrupted(command: str) -> str:

@@ -7,37 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import toys
-from gymnasium import spaces
-from test_cli import run
+from commands import run
+from small_studies import NO_NEED, STUDY
 
 import r2rise
 from r2rise import Certificate, Comparison, Curation, Demonstrations, Ledger, Transfer
 from r2rise.ask.certify import REPETITIONS
 from r2rise.results.edits import Edits
 
-
-class Small(toys.OneStep):
-    """Random actions earn about -10, everything kept about 0."""
-
-    def __init__(self):
-        super().__init__()
-        self.action_space = spaces.Box(-40.0, 20.0, (1,), np.float64)
-
-
-class Double(toys.Additive):
-    """Every frame is worth twice as much."""
-
-    def train(self, transitions, environment, seed, *, progress):
-        value = super().train(transitions, environment, seed, progress=progress).value
-        return toys.Constant(2 * value)
-
-
-STUDY = """
-environment: test_cli_answers:Small
-algorithm: {name: "toys:Additive", settings: {seed_noise: 0.5}}
-evaluation: {n_episodes: 4, max_steps: 5}
-budget: {retrainings: 64, baseline_retrainings: 5}
-"""
 TRUTH = toys.frame_values(80).reshape(8, 10).sum(axis=1)
 
 
@@ -139,16 +116,6 @@ def test_curate_writes_better_demonstrations_and_why(folder):
     assert json.loads(Path("new/better.edits.json").read_text())["schema"] == "r2rise.edits"
 
 
-NO_NEED = STUDY.replace("toys:Additive", "test_cli_answers:OnlyGood")
-
-
-class OnlyGood(toys.Additive):
-    """Every frame is worth 0.2."""
-
-    def train(self, transitions, environment, seed, *, progress):
-        return toys.Constant(0.2 * len(transitions))
-
-
 def test_nothing_is_written_without_a_gain(folder):
     Path("good.yaml").write_text(NO_NEED)
     run("explain demos.npz --study good.yaml --out good")
@@ -158,14 +125,6 @@ def test_nothing_is_written_without_a_gain(folder):
         assert "better.npz is not written: there is nothing to leave out." in out
     assert Curation.load("good").outcome == "no_gain"
     assert not list(Path().glob("better*"))
-
-
-class Fickle(toys.Additive):
-    """What the frames are worth depends on the training seed; all frames are best."""
-
-    def train(self, transitions, environment, seed, *, progress):
-        worth = np.random.default_rng(seed).normal(size=80)[transitions.frame].sum()
-        return toys.Constant(float(worth))
 
 
 def test_what_was_not_confirmed_is_written_when_asked_for(folder):
@@ -244,13 +203,6 @@ def test_compare_says_what_cannot_be_told(folder):
     out, _ = run("compare b same")
     assert "Spearman: unknown, a map is constant" in out
     assert "Spearman without the maps' noise: unknown" in out
-
-
-class Same(toys.Additive):
-    """Whatever is kept, the policy is the same."""
-
-    def train(self, transitions, environment, seed, *, progress):
-        return toys.Constant(1.0)
 
 
 @pytest.mark.parametrize(

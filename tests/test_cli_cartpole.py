@@ -5,11 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_cli import TESTS, run
+from commands import run
+from places import CARTPOLE
 
 from r2rise import Certificate, Comparison, Curation, Demonstrations, ImportanceMap, Study, Transfer
-
-EXAMPLE = TESTS.parent / "examples" / "cartpole.npz"
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +16,7 @@ def explained(tmp_path_factory) -> tuple[Path, str]:
     """A folder with the output directory `out`, and what was printed."""
     folder = tmp_path_factory.mktemp("cartpole")
     printed, _ = run(
-        f"explain {EXAMPLE} --env CartPole-v1 --retrainings 384 --until reliability=0.9 "
+        f"explain {CARTPOLE} --env CartPole-v1 --retrainings 384 --until reliability=0.9 "
         f"--max-time 5m --out {folder}/out"
     )
     return folder, " ".join(printed.split())
@@ -80,7 +79,7 @@ def test_curate_gains_and_no_transition_bridges_a_cut(folder):
     assert found.confirmation.gain.lower > 50
     assert found.confirmation.gain_over_random.lower > 50
     assert "Gain: without" in out
-    whole, better = Demonstrations.load(EXAMPLE), Demonstrations.load("better.npz")
+    whole, better = Demonstrations.load(CARTPOLE), Demonstrations.load("better.npz")
     dropped = np.zeros(whole.n_frames, dtype=bool)
     for edit in found.edits:
         first = whole.first_frame[edit.demonstration]
@@ -93,7 +92,7 @@ def test_compare_and_transfer_with_a_shorter_training(folder):
     Path("short.yaml").write_text(
         "environment: CartPole-v1\nalgorithm: {name: bc, settings: {n_updates: 150}}\nbudget: 256\n"
     )
-    run(f"explain {EXAMPLE} --study short.yaml --out short")
+    run(f"explain {CARTPOLE} --study short.yaml --out short")
     out, _ = run("compare out short --out comparison.json")
     found = Comparison.load("comparison.json")
     assert found.spearman.upper < 0.5  # training turns the map over

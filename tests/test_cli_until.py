@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import toys
-from test_cli import STUDY, known, run
+from commands import STUDY, known, run
 
 from r2rise import ImportanceMap, Ledger, Study
 from r2rise.errors import StudyError

@@ -8,8 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 import toys
+from benches import Bench, slow, without_times
 from clusters import SchedulerProcess, WorkerProcesses, certificate
-from test_reconciler import Bench, slow, without_times
 
 import r2rise
 from r2rise.errors import InputError

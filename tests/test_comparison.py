@@ -2,10 +2,10 @@
 
 import math
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 import pytest
+from golden import GOLDEN, KNOWN, changed, with_values
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
@@ -13,22 +13,8 @@ from scipy import stats
 from r2rise import ImportanceMap, compare
 from r2rise.errors import MapError
 
-GOLDEN = ImportanceMap.load(Path(__file__).parent / "data" / "importance_map-1.0.json")
-KNOWN = np.isfinite(GOLDEN.importance)
 N = int(KNOWN.sum())
 VALUES = st.lists(st.integers(-20, 20), min_size=N, max_size=N)
-
-
-def changed(**fields) -> ImportanceMap:
-    return GOLDEN.model_copy(update=fields)
-
-
-def with_values(values, std_error=1.0, degrees=None) -> ImportanceMap:
-    """Return the golden map with other values where it has any."""
-    importance, errors = np.full((2, len(GOLDEN)), np.nan)
-    importance[KNOWN] = values
-    errors[KNOWN] = std_error
-    return changed(importance=importance, std_error=errors, degrees_of_freedom=degrees)
 
 
 def with_reliability(a_map: ImportanceMap, value: float | None) -> ImportanceMap:

@@ -7,6 +7,7 @@ import ssl
 import pytest
 from deployment import ROOT, argv, check_command, compose, environment, last, make_secrets
 from jsonschema import Draft202012Validator
+from places import DATA
 
 from r2rise.run.engines.pool import DEATHS_ALLOWED, ISOLATED_TRIES
 from r2rise_service.keys import PREFIX
@@ -24,7 +25,7 @@ def seconds(duration: str) -> int:
 
 
 def test_it_is_a_compose_file():
-    schema = json.loads((ROOT / "tests/data/compose-spec/compose-spec.json").read_text())
+    schema = json.loads((DATA / "compose-spec/compose-spec.json").read_text())
     Draft202012Validator.check_schema(schema)
     problems = [
         f"{problem.json_path}: {problem.message}"

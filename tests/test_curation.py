@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import worth
-from test_intervals import check
-from test_runner import Backwards
+from by_hand import check
+from engines import Backwards
 
 import r2rise
 from r2rise import ImportanceMap, Ledger

@@ -1,10 +1,8 @@
 """What may be said of curated demonstrations, on curves whose truth is known."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
+from curation_rule import CARTPOLE_04, CARTPOLE_59, PLATEAU, RISING, World, judge, outcomes, worlds
 from scipy import stats
 
 from r2rise.errors import NotReady
@@ -14,10 +12,6 @@ from r2rise.statistics.curation_rule import (
     amounts_for_random_drops,
     judge_curation,
 )
-
-sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
-
-from curation_rule import CARTPOLE_04, CARTPOLE_59, PLATEAU, RISING, World, judge, outcomes, worlds
 
 AMOUNTS = [100 * 2**k for k in range(8)]
 RANDOM = 22.0

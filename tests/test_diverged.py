@@ -1,13 +1,12 @@
 """What is not a finite number fails the mask that it belongs to, and no other."""
 
-from pathlib import Path
-
 import gymnasium as gym
 import numpy as np
 import pytest
 import torch
 import toys
 from gymnasium import spaces
+from places import CARTPOLE, ROOT
 from quick_algorithms import QUICK
 
 import r2rise
@@ -24,7 +23,6 @@ from r2rise.run.resolve import resolve
 from r2rise.run.retraining import Retrainer, keep_going
 from r2rise.study.parts import EnvironmentSpec, Evaluation
 
-ROOT = Path(__file__).parent.parent
 N, BAD = 32, 11
 DIVERGED = "training diverged: {} of {} parameters are NaN, infinite or beyond 1e+19"
 
@@ -61,7 +59,7 @@ def place(spec) -> Environment:
 
 
 def fragile(breaks: str, box: bool = False) -> Environment:
-    return place({"id": "test_diverged:Fragile", "kwargs": {"breaks": breaks, "box": box}})
+    return place({"id": f"{__name__}:Fragile", "kwargs": {"breaks": breaks, "box": box}})
 
 
 def clones(environment: Environment, **settings) -> Clones:
@@ -172,7 +170,7 @@ class EndsInNaN(gym.Env):
 
 
 def test_an_observation_on_which_nobody_acts_may_be_anything():
-    environment = place({"id": "test_diverged:EndsInNaN"})
+    environment = place({"id": f"{__name__}:EndsInNaN"})
     evaluation = Evaluation(n_episodes=8)
     at_random = evaluate(None, environment, evaluation, 0, progress=keep_going)
     found = evaluate_many(clones(environment), environment, evaluation, 0, progress=keep_going)
@@ -206,7 +204,7 @@ def retrainer(demonstrations, environment, algorithm, **study) -> Retrainer:
 
 
 def cartpole() -> Demonstrations:
-    return Demonstrations.load(ROOT / "examples" / "cartpole.npz")
+    return Demonstrations.load(CARTPOLE)
 
 
 def pendulum() -> Demonstrations:
@@ -326,7 +324,7 @@ def test_a_black_box_that_diverges_for_some_masks():
         lengths=demonstrations.lengths,
     )
     study = {"masking": {"segment_length": 5, "keep_probability": 0.7, "design": "bernoulli"}}
-    ours = retrainer(shown, {"id": "test_diverged:Fragile"}, nan_chooser, **study)
+    ours = retrainer(shown, {"id": f"{__name__}:Fragile"}, nan_chooser, **study)
     records = ours.run(toys.shard(ours, "baseline", range(1)), keep_going)
     assert records[0].status == "ok"
     records = ours.run(toys.shard(ours, "design", range(12)), keep_going)

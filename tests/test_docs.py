@@ -6,25 +6,14 @@ import runpy
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from conftest import NEED_IMITATION
+from needs import NEED_IMITATION
+from pages import PAGES, README, blocks, without_numbers
+from places import ROOT
 from typer.testing import CliRunner
 
 from r2rise_service.cli import app
-
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
-PAGES = {path.name: path.read_text() for path in [ROOT / "README.md", *ROOT.glob("docs/*.md")]}
-
-
-def blocks(text: str, language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
-
-
-def without_numbers(text: str) -> str:
-    return re.sub(r"[+-]?\d+(\.\d+)?", "N", text)
 
 
 def test_the_readmes_program_runs_when_pasted_and_prints_what_it_says(tmp_path):

@@ -166,7 +166,7 @@ class Images(gym.Env):
     ],
 )
 def test_images_and_vectors_of_all_shapes_are_trained_on_and_recorded(shape, dtype, tmp_path):
-    spec = EnvironmentSpec(id="test_experts:Images", kwargs={"shape": list(shape), "dtype": dtype})
+    spec = EnvironmentSpec(id=f"{__name__}:Images", kwargs={"shape": list(shape), "dtype": dtype})
     place = Environment(spec)
     expert = train_expert(place, tmp_path / "a.zip", steps=2, n_envs=1)
     assert 0 <= expert.returns.mean <= 10
@@ -177,7 +177,7 @@ def test_images_and_vectors_of_all_shapes_are_trained_on_and_recorded(shape, dty
 
 @pytest.mark.parametrize("shape", [(7, 7, 3), (3, 2)])
 def test_what_decides_is_learned(shape, tmp_path):
-    place = Environment(EnvironmentSpec(id="test_experts:Images", kwargs={"shape": list(shape)}))
+    place = Environment(EnvironmentSpec(id=f"{__name__}:Images", kwargs={"shape": list(shape)}))
     expert = train_expert(place, tmp_path / "a.zip", steps=8192, n_envs=16)
     assert expert.returns.mean == 10
 
@@ -218,7 +218,7 @@ def test_numbers_that_cannot_be_used(tmp_path):
     ],
 )
 def test_an_environment_that_fails_leaves_no_expert(wrong, message, tmp_path):
-    spec = EnvironmentSpec(id="test_recording:Fails", kwargs={"wrong": wrong})
+    spec = EnvironmentSpec(id="toys:Fails", kwargs={"wrong": wrong})
     with pytest.raises(EnvironmentMismatch, match=message):
         train_expert(Environment(spec), tmp_path / "a.zip", steps=1, n_envs=1)
     assert list(tmp_path.iterdir()) == []

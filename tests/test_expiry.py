@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 import toys
+from benches import study_of
 from sqlalchemy import create_engine, text
-from test_reconciler import study_of
 
 from r2rise_service.queue.expiry import remove_expired
 from r2rise_service.storage import NewDataset, NewJob

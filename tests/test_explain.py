@@ -1,16 +1,15 @@
 """The loop end to end: known answers, crashes, resuming, extending, refusing."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import toys
+from killed_runs import run_killed_twice, run_whole
+from places import CARTPOLE
 
 import r2rise
 from r2rise import ImportanceMap, Ledger, Study
@@ -18,9 +17,6 @@ from r2rise.design.tasks import study_tasks
 from r2rise.errors import LedgerError, StudyFailed
 from r2rise.ledger.ledger import EMPTY_MASK
 from r2rise.run.runner import missing_shards
-
-TESTS = Path(__file__).parent
-EXCERPT = TESTS.parent / "examples" / "cartpole.npz"
 
 
 def without_time(found: ImportanceMap) -> str:
@@ -153,42 +149,12 @@ def test_the_same_map_whatever_the_number_of_workers(demonstrations, study, tmp_
     assert ledgers[0] == ledgers[1] == ledgers[2]
 
 
-COMMAND = [
-    sys.executable, "-c", "from r2rise_service.cli import main; main()",
-    "explain", "demos.npz", "--study", "study.yaml",
-]  # fmt: skip
 SLOW_STUDY = """
 environment: toys:OneStep
 algorithm: {name: "toys:Additive", settings: {seconds: 0.03, seed_noise: 1.0}}
 evaluation: {n_episodes: 2}
 budget: {retrainings: 64, baseline_retrainings: 3}
 """
-
-
-def start(folder: Path, out: str, workers: int) -> subprocess.Popen:
-    return subprocess.Popen(
-        [*COMMAND, "--workers", str(workers), "--out", out],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(TESTS)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-
-
-def run_whole(folder: Path, out: str, workers: int) -> None:
-    with start(folder, out, workers) as process:
-        assert process.wait() == 0
-
-
-def run_killed_twice(folder: Path, out: str, workers: int, marks: tuple[int, int]) -> None:
-    ledger = folder / out / "ledger.npz"
-    for mark in marks:
-        with start(folder, out, workers) as process:
-            wait_for(lambda n=mark: n_kept(ledger) >= n, process)
-            os.killpg(process.pid, signal.SIGKILL)
-        assert (folder / out / "ledger.npz.journal").exists()
-    run_whole(folder, out, workers)
 
 
 def same_map_and_ledger(folder: Path, *names: str) -> bool:
@@ -204,21 +170,6 @@ def test_a_run_killed_twice_ends_with_the_same_map(tmp_path, workers):
     run_whole(tmp_path, "whole", workers)
     run_killed_twice(tmp_path, "killed", workers, (10, 40))
     assert same_map_and_ledger(tmp_path, "whole", "killed")
-
-
-def n_kept(path: Path) -> int:
-    try:
-        return len(Ledger.load(path))
-    except LedgerError:
-        return 0
-
-
-def wait_for(condition, process, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, "the run ended before it was killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_a_study_whose_retrainings_fail_ends_with_the_reason(demonstrations, study):
@@ -301,7 +252,7 @@ REAL_STUDY = (
 @pytest.mark.imitation
 @pytest.mark.parametrize(("retrainings", "reliability"), [(128, 0.4), (384, 0.8)])
 def test_real_demonstrations_give_the_same_map_whatever_happens(tmp_path, retrainings, reliability):
-    demos = r2rise.Demonstrations.load(EXCERPT.with_name("cartpole-0-4.npz"))
+    demos = r2rise.Demonstrations.load(CARTPOLE.with_name("cartpole-0-4.npz"))
     demos.save(tmp_path / "demos.npz")
     (tmp_path / "study.yaml").write_text(REAL_STUDY % retrainings)
     for workers in (0, 1, 2):
@@ -318,7 +269,7 @@ def test_a_script_without_the_main_guard_is_told_so(tmp_path):
     (tmp_path / "script.py").write_text(
         "import r2rise\n"
         "study = r2rise.Study(environment='CartPole-v1', budget=32)\n"
-        f"r2rise.explain({str(EXCERPT)!r}, study, workers=1)\n"
+        f"r2rise.explain({str(CARTPOLE)!r}, study, workers=1)\n"
     )
     found = subprocess.run(
         [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False

@@ -1,16 +1,16 @@
 import io
 import re
-from datetime import UTC, datetime
 from functools import partial
 from xml.etree import ElementTree
 
 import matplotlib
 import numpy as np
 import pytest
+from drawings import A_MAP, BASELINE, SVG, WHEN, drawn, made_map, texts
 from imports import loaded_by
 from matplotlib.image import imread
 
-from r2rise import Certificate, Curation, ImportanceMap, Study, Transfer, compare
+from r2rise import Certificate, Curation, ImportanceMap, Transfer, compare
 from r2rise.report.figures import (
     draw_certificate,
     draw_comparison,
@@ -25,69 +25,9 @@ from r2rise.results.curation import Confirmation, Trial
 from r2rise.results.transfer import Cell
 from r2rise.statistics.intervals import MeanInterval
 from r2rise.statistics.summaries import (
-    AllFrames,
     Baseline,
-    Dataset,
-    EstimatorInfo,
-    Quality,
-    RandomPolicy,
-    Retrainings,
-    SegmentTable,
     VarianceSplit,
-    Verdicts,
 )
-
-WHEN = datetime(2026, 1, 2, tzinfo=UTC)
-BASELINE = Baseline(
-    all_frames=AllFrames(mean=18, std_error=1, n_retrainings=3, n_episodes=60),
-    random_policy=RandomPolicy(mean=2, std_error=1, n_episodes=20),
-)
-SVG = "{http://www.w3.org/2000/svg}"
-
-
-def made_map(importance, verdict=None, n_demos=1, length=10, **fields) -> ImportanceMap:
-    """A map of equally long segments; standard errors are 1."""
-    values = np.array(importance, dtype=np.float64)
-    each = len(values) // n_demos
-    starts = np.tile(np.arange(each) * length, n_demos)
-    verdicts = None
-    if verdict is not None:
-        verdicts = Verdicts(
-            verdict=tuple(verdict), lower=values - 2, upper=values + 2, confidence=0.95,
-            simultaneous=False, level=0.05, margin=1.0, more_for_half=None, more_for_all=None,
-        )  # fmt: skip
-    study = Study(
-        environment="toys:OneStep",
-        algorithm="toys:Additive",
-        masking={"segment_length": length, "design": "foldover", "block_size": 32},
-    )
-    given = {
-        "revision": 64, "partial": False, "created_at": WHEN, "study": study,
-        "design_hash": study.design_hash, "study_hash": study.study_hash,
-        "dataset": Dataset(sha256="sha256:0", lengths=np.full(n_demos, each * length)),
-        "estimator": EstimatorInfo(
-            name="difference", unit="episode_return", sign="positive_helps"
-        ),
-        "retrainings": Retrainings(
-            done=64, failed=0, planned=64, mean_return=9.5, std_return=2.0
-        ),
-        "baseline": BASELINE,
-        "segments": SegmentTable(
-            length=length, demonstration=np.repeat(np.arange(n_demos), each), start=starts,
-            stop=starts + length,
-        ),
-        "importance": values,
-        "std_error": np.where(np.isfinite(values), 1.0, np.nan),
-        "n_kept": np.full(len(values), 32),
-        "n_masked": np.full(len(values), 32),
-        "verdicts": verdicts,
-        "quality": Quality(
-            equal_importance_p=0.001, reliability=0.93, reliability_method="blocks"
-        ),
-        "versions": {"r2rise": "0.1.0"},
-        "warnings": (),
-    }  # fmt: skip
-    return ImportanceMap(**given | fields)
 
 
 def interval(mean: float) -> MeanInterval:
@@ -143,8 +83,6 @@ def made_transfer(decided: str = "pass") -> Transfer:
     return Transfer(created_at=WHEN, names=("bc", "gail"), cells=cells, versions={})
 
 
-VERDICTS = ("helps", "hurts", "negligible", None, "unresolved", "helps")
-A_MAP = made_map([5, -4, 0.1, np.nan, 1.5, 3], VERDICTS, n_demos=2)
 FIRST = made_map([5, -5, 2, 0.1, -3, 1], n_demos=2)
 SECOND = made_map([4, -15, 2.5, 0.3, -1, 12], n_demos=2, std_error=np.full(6, 0.5))
 SPLIT = VarianceSplit(masks=44, training_seeds=20, masks_by_seeds=33, episodes=3)
@@ -156,18 +94,6 @@ FIGURES = {
     "comparison": partial(draw_comparison, compare(FIRST, SECOND), FIRST, SECOND),
     "transfer": partial(draw_transfer, made_transfer()),
 }
-
-
-def drawn(draw, format="svg") -> bytes:  # noqa: A002
-    file = io.BytesIO()
-    draw(file, format=format)
-    return file.getvalue()
-
-
-def texts(draw) -> list[str]:
-    root = ElementTree.fromstring(drawn(draw))
-    assert root.tag == f"{SVG}svg"
-    return ["".join(element.itertext()) for element in root.iter(f"{SVG}text")]
 
 
 @pytest.mark.parametrize("name", FIGURES)

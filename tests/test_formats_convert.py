@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import toys
+from places import ROOT
 from typer.testing import CliRunner
 
 import r2rise
 from r2rise.formats import read_demonstrations, write_demonstrations
 from r2rise_service.cli import app
 
-PAGE = Path(__file__).parent.parent / "docs" / "formats.md"
+PAGE = ROOT / "docs" / "formats.md"
 
 
 def run(command: str):

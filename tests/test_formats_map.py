@@ -1,13 +1,13 @@
 """What is written from an importance map: robomimic's filter keys, LeRobot's weights and trims."""
 
 import json
-from pathlib import Path
 
 import h5py
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import toys
+from places import DATA
 from scipy import stats
 
 import r2rise
@@ -17,7 +17,6 @@ from r2rise.formats.lerobot import frame_progress, frame_weights, trims
 from r2rise.formats.pieces import Pieces
 from r2rise.results.curation import Curation, Edit
 
-DATA = Path(__file__).parent / "data"
 WORTH = [3.0, -2.0, -1.0, 1.0, np.nan, 2.0, -3.0, 0.5]
 """Importance of 8 segments of 10 frames in 2 demonstrations; one is not estimated."""
 VERDICTS = ["helps", "hurts", "hurts", "helps", None, "helps", "hurts", "unresolved"]

@@ -6,19 +6,19 @@ Those that cannot be installed here wrote samples, and have read ours: data/form
 import json
 import logging
 from importlib.util import find_spec
-from pathlib import Path
 
 import gymnasium as gym
 import h5py
 import numpy as np
 import pytest
 import toys
-from conftest import require
+from needs import require
+from places import DATA
 
 from r2rise.errors import DemonstrationsError
 from r2rise.formats import read_demonstrations, write_demonstrations
 
-SAMPLES = Path(__file__).parent / "data" / "formats"
+SAMPLES = DATA / "formats"
 RNG = np.random.default_rng(0)
 
 

@@ -390,10 +390,10 @@ def pole(force):
 
 @pytest.mark.parametrize("factory", [pole, lambda force: functools.partial(toys.OneStep, force)])
 def test_a_changed_environment_never_gets_the_old_map(tmp_path, factory):
-    assert mean_of("test_identity:one", factory(0.5), out=tmp_path) == 1.5
+    assert mean_of(f"{__name__}:one", factory(0.5), out=tmp_path) == 1.5
     with pytest.raises(LedgerError, match="environment: its code, or what it holds, is not the"):
-        mean_of("test_identity:one", factory(0.25), out=tmp_path)
-    assert mean_of("test_identity:one", factory(0.5), out=tmp_path) == 1.5
+        mean_of(f"{__name__}:one", factory(0.25), out=tmp_path)
+    assert mean_of(f"{__name__}:one", factory(0.5), out=tmp_path) == 1.5
 
 
 def one(transitions, environment, seed, *, progress):
@@ -413,8 +413,8 @@ def test_an_object_that_cannot_be_identified_is_refused_on_disk_alone(tmp_path):
     assert not (tmp_path / "out").exists()
     with pytest.raises(StudyError, match="`version`"):
         r2rise.plan(DEMONSTRATIONS, study(locked), out=tmp_path / "out")
-    with pytest.raises(StudyError, match="environment 'test_identity:.*`version`"):
-        mean_of("test_identity:one", lambda: toys.OneStep(lock.locked()), out=tmp_path / "out")
+    with pytest.raises(StudyError, match=rf"environment '{__name__}:.*`version`"):
+        mean_of(f"{__name__}:one", lambda: toys.OneStep(lock.locked()), out=tmp_path / "out")
     locked.version = 1
     assert mean_of(locked, out=tmp_path / "out") == 1
     locked.version = 2
@@ -425,7 +425,7 @@ def test_an_object_that_cannot_be_identified_is_refused_on_disk_alone(tmp_path):
 def test_a_partial_is_known_by_its_function_and_arguments():
     given = functools.partial(acts, 1, "x", act=0.5, weights=np.ones(3))
     assert AlgorithmSpec.model_validate(given).name == (
-        "test_identity:acts(1, 'x', act=0.5, weights=<ndarray>)"
+        f"{__name__}:acts(1, 'x', act=0.5, weights=<ndarray>)"
     )
     factory = functools.partial(toys.OneStep, offset=2)
     assert EnvironmentSpec.model_validate(factory).id == "toys:OneStep(offset=2)"
@@ -462,12 +462,12 @@ def test_a_file_that_changes_between_commands(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("ask", [r2rise.certify, r2rise.curate])
 def test_a_question_about_a_map_of_another_algorithm(tmp_path, ask):
-    r2rise.explain(DEMONSTRATIONS, study("test_identity:one"), out=tmp_path)
+    r2rise.explain(DEMONSTRATIONS, study(f"{__name__}:one"), out=tmp_path)
     saved = (tmp_path / "map.json").read_text()
     of_today = identity_of(one)
     assert of_today in saved
     (tmp_path / "map.json").write_text(saved.replace(of_today, "sha256:of_yesterday"))
-    with pytest.raises(StudyError, match="'test_identity:one' is not the one that this study was"):
+    with pytest.raises(StudyError, match=rf"'{__name__}:one' is not the one that this study was"):
         ask(DEMONSTRATIONS, r2rise.ImportanceMap.load(tmp_path))
 
 
@@ -519,10 +519,10 @@ def test_an_environment_that_gymnasium_knows(tmp_path):
 
     try:
         register(1.0)
-        assert mean_of("test_identity:one", "Own-v0", out=tmp_path) == 2
+        assert mean_of(f"{__name__}:one", "Own-v0", out=tmp_path) == 2
         del gym.registry["Own-v0"]
         register(2.0)
         with pytest.raises(LedgerError, match="environment: its code"):
-            mean_of("test_identity:one", "Own-v0", out=tmp_path)
+            mean_of(f"{__name__}:one", "Own-v0", out=tmp_path)
     finally:
         gym.registry.pop("Own-v0", None)

@@ -1,17 +1,17 @@
 import csv
 import io
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
+from places import DATA
 
 from r2rise import ImportanceMap
 from r2rise.errors import MapError
 from r2rise.results.importance_map import CSV_COLUMNS
 from r2rise.study.notices import Notice
 
-GOLDEN = Path(__file__).parent / "data" / "importance_map-1.1.json"
+GOLDEN = DATA / "importance_map-1.1.json"
 
 
 @pytest.fixture

@@ -2,17 +2,10 @@
 
 import numpy as np
 import pytest
-from scipy import stats
+from by_hand import check
 
 from r2rise.ledger.ledger import Record
 from r2rise.statistics.intervals import mean_interval, paired_returns
-
-
-def check(interval, values) -> None:
-    """Compare an interval with the paired t-test's."""
-    assert (interval.mean, interval.n) == (pytest.approx(np.mean(values)), len(values))
-    want = stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
-    assert (interval.lower, interval.upper) == (pytest.approx(want.low), pytest.approx(want.high))
 
 
 @pytest.mark.parametrize("n", [2, 3, 20])

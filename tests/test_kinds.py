@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 import worth
-from test_reconciler import DEMONSTRATIONS, Bench, study_of
+from benches import DEMONSTRATIONS, Bench, study_of
 
 import r2rise
 from r2rise import ImportanceMap

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_figures import made_map
+from drawings import made_map
 
 from r2rise.results.map_words import Judged, why_no_verdicts
 from r2rise.statistics.power import Power

@@ -10,7 +10,7 @@ import zipfile
 
 import pytest
 from api_helpers import CARTPOLE, STUDY, cartpole, running
-from conftest import NEED_IMITATION
+from needs import NEED_IMITATION
 from pydantic import BaseModel
 from typer.testing import CliRunner
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from samples import drawn
 from scipy.special import polygamma
-from test_estimators import drawn
 
 from r2rise.statistics.estimators.demonstrations import per_demonstration
 from r2rise.statistics.estimators.difference import difference

@@ -7,10 +7,10 @@ import stat
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import httpx2
 import pytest
+from places import CARTPOLE
 from servers import Server, run
 from typer.testing import CliRunner
 
@@ -20,8 +20,6 @@ from r2rise_service.client import NotAllowed
 from r2rise_service.keys import new_secret
 from r2rise_service.opening import alone, upgraded
 from r2rise_service.settings import Settings
-
-DEMOS = Path(__file__).parent.parent / "examples" / "cartpole.npz"
 
 
 def log_lines(server: Server) -> list[dict]:
@@ -167,7 +165,7 @@ def test_log_lines(tmp_path, monkeypatch):
     (tmp_path / "key").write_text(secret)
     monkeypatch.setenv("R2RISE_FIRST_KEY_FILE", str(tmp_path / "key"))
     with Server(tmp_path / "data") as server, Client(url=server.url, api_key=secret) as client:
-        dataset = client.datasets.upload(DEMOS)
+        dataset = client.datasets.upload(CARTPOLE)
         job = client.jobs.create(dataset, environment="CartPole-v1", retrainings=32)
         job.wait(timeout=120)
         headers = {"X-Request-Id": "mine", "Authorization": f"Bearer {secret}"}
@@ -219,7 +217,7 @@ def job_events(server: Server, job_id: str):
 def test_open_event_streams_do_not_hold_up_the_end(tmp_path, monkeypatch):
     monkeypatch.setenv("R2RISE_GRACE_SECONDS", "60")
     with Server(tmp_path / "data") as server, Client(url=server.url) as client:
-        dataset = client.datasets.upload(DEMOS)
+        dataset = client.datasets.upload(CARTPOLE)
         job = client.jobs.create(dataset, environment="CartPole-v1", retrainings=50_000)
         begun, ended = threading.Barrier(21), []
 

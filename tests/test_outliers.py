@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from test_estimators import drawn, sample_of
+from samples import drawn, sample_of
 
 from r2rise.statistics.estimators import estimate
 from r2rise.statistics.estimators.outliers import outliers

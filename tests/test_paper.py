@@ -1,18 +1,18 @@
 """The paper's setting on Atari, end to end, at a scale that takes seconds."""
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
-from conftest import require
+from needs import require
+from places import ROOT
 
 import r2rise
 from r2rise.algorithms.registry import load_implementation, settings_model
 from r2rise_envs import needed_extra
 
-PAGE = (Path(__file__).parent.parent / "docs" / "paper.md").read_text()
+PAGE = (ROOT / "docs" / "paper.md").read_text()
 
 GAMES = ("Breakout", "BeamRider", "SpaceInvaders")
 

@@ -3,8 +3,9 @@
 from functools import partial
 
 import pytest
-from test_figures import drawn, texts
-from test_planning import World, mixed_effects, plan
+from drawings import drawn, texts
+from plans import plan
+from simulation import World, mixed_effects
 
 from r2rise import Plan
 from r2rise.report.figures import draw_plan

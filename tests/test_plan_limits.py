@@ -1,32 +1,20 @@
-"""A plan keeps its limits, says what its pilot cannot see, and refuses with an exit status."""
+"""A plan keeps its limits, says what its pilot cannot see, and refuses."""
 
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+from plans import a_pilot, asked, plan
 from scipy.stats import f as f_distribution
 from scipy.stats import norm
-from test_cli import folder, run
-from test_planning import (
-    N_SEGMENTS,
-    SimulatedEngine,
-    World,
-    a_pilot,
-    asked,
-    demonstrations,
-    mixed_effects,
-    plan,
-)
+from simulation import N_SEGMENTS, SimulatedEngine, World, demonstrations, mixed_effects
 
-from r2rise import Budget, Plan, Study, explain
+from r2rise import Budget, Plan, explain
 from r2rise.ask.pilot import N_SEEDS, Cost
 from r2rise.ask.proposal import Proposer
 from r2rise.statistics.prediction import expected_reliability, masks_for
 from r2rise.statistics.wording import share_of_one
-
-__all__ = ["folder"]
 
 BLOCK = 64
 """Masks of a fold-over block of 20 segments."""
@@ -181,17 +169,3 @@ def test_what_the_pilot_cannot_see_is_no_fact():
 
 def test_a_pilot_that_sees_its_effect_does_not_doubt_it(world):
     assert not any("cannot tell" in advice for advice in plan(world).advice)
-
-
-def test_a_refusal_ends_with_a_status_and_without_a_proposal(folder):
-    out, _ = run("plan demos.npz --study study.yaml --until verdicts --out out")
-    assert Study.load("out/plan.yaml").until.verdicts
-    assert "Go on with" in out
-    assert "and a verdict on every segment" in out
-    out, _ = run("plan demos.npz --study study.yaml --max-retrainings 20 --out out", 1)
-    assert "Refused: the limits allow no ranking of these segments." in " ".join(out.split())
-    assert "Go on with" not in out
-    assert not Path("out/plan.yaml").exists()
-    assert Plan.load("out").outcome == "refused"
-    out, _ = run("plan demos.npz --study study.yaml --max-retrainings 20 --out out --json", 1)
-    assert Plan.model_validate_json(out).outcome == "refused"

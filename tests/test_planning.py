@@ -1,41 +1,23 @@
 """The pilot against worlds of known variance, and what the planner concludes from it."""
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import toys
+from plans import a_pilot, plan
 from scipy.stats import spearmanr
+from simulation import N_SEGMENTS, World, mixed_effects
 
 import r2rise
 from r2rise import Plan, Study
-from r2rise.ask.pilot import N_PAIRS, N_SEEDS, Cost, Pilot, measure
+from r2rise.ask.pilot import N_PAIRS, N_SEEDS, Cost, measure
 from r2rise.ask.proposal import best_episodes
 from r2rise.errors import NotReady, StudyError
 from r2rise.ledger.ledger import Ledger, Record
 from r2rise.statistics.prediction import expected_reliability, masks_for
-from r2rise.statistics.summaries import VarianceSplit
-
-sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
-
-from simulation import N_SEGMENTS, SimulatedEngine, World, demonstrations, mixed_effects
 
 N_EPISODES = 5
-
-
-def asked(seed: int = 0, **fields) -> Study:
-    return Study(environment="CartPole-v1", seed=seed, **fields)
-
-
-def plan(world: World, seed: int = 0, **fields) -> Plan:
-    limit = (
-        {"max_retrainings": fields.pop("max_retrainings")} if "max_retrainings" in fields else {}
-    )
-    return r2rise.plan(
-        demonstrations(), asked(seed, **fields), engine=SimulatedEngine(world), **limit
-    )
 
 
 def draw_records(generator: np.random.Generator, sds: dict[str, float]) -> list[Record]:
@@ -104,15 +86,6 @@ def test_failed_pairs_are_left_out_and_too_few_are_refused():
     broken = [Record.failed(r, "no") if r.index < 10 else r for r in records]
     with pytest.raises(NotReady, match="at least 4 of 8 pairs"):
         measure(broken, N_EPISODES)
-
-
-def a_pilot(**changes) -> Pilot:
-    fields = {
-        "variance": VarianceSplit(masks=1, training_seeds=1, masks_by_seeds=1, episodes=1),
-        "mean_return": 50.0, "f": 9.0, "degrees": (8, 24), "noise": 2.0, "episode_noise": 20.0,
-        "cost": Cost(1.0, 0.1), "n_episodes": 20, "n_retrainings": 64,
-    }  # fmt: skip
-    return Pilot(**(fields | changes))
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,11 @@
 """Environments with planted frames: their rules, and what each segment is worth."""
 
 import runpy
-from pathlib import Path
 
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
+from places import ROOT
 from sklearn.metrics import roc_auc_score
 
 import r2rise
@@ -18,7 +18,6 @@ from r2rise_envs.planted import IDS, Table, expert, planted, truth
 from r2rise_envs.planted.measuring import measure, play
 
 CORRIDOR, ROUNDS, REACH = IDS
-ROOT = Path(__file__).parent.parent
 
 
 def environment(name: str, **kwargs) -> Environment:

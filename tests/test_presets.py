@@ -8,8 +8,8 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from api_helpers import running
-from conftest import require
 from gymnasium.utils.env_checker import check_env
+from needs import require
 from typer.testing import CliRunner
 
 import r2rise

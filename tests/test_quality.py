@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
+from samples import drawn, sample_of
 from scipy.stats import spearmanr
-from test_estimators import drawn, sample_of
 
 from r2rise.design.tasks import pack_mask
 from r2rise.ledger.ledger import Record

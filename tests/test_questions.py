@@ -1,15 +1,14 @@
 """The page of questions is run from start to end; what it shows is what comes out."""
 
 import re
-from pathlib import Path
 
 import pytest
-from test_docs import PAGES, blocks, without_numbers
+from pages import PAGES, blocks, without_numbers
+from places import ROOT
 from typer.testing import CliRunner
 
 from r2rise_service.cli import app
 
-ROOT = Path(__file__).parent.parent
 PAGE = PAGES["questions.md"]
 
 

@@ -1,15 +1,14 @@
 """A bad demonstration among good ones, in an environment of one's own: `examples/reaching.py`."""
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from places import EXAMPLES
 
 import r2rise
 from r2rise import ImportanceMap, Study
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
 BAD = 2
 
 

@@ -202,14 +202,14 @@ def test_keys_of_dict_observations_are_recorded_as_a_study_wants_them():
 def test_what_was_recorded_is_kept_and_explained(tmp_path):
     told = []
     recorded = r2rise.record(
-        CARTPOLE, "test_recording:make_upright", n_demonstrations=2, max_steps=40, pictures=32,
+        CARTPOLE, f"{__name__}:make_upright", n_demonstrations=2, max_steps=40, pictures=32,
         on_progress=told.append,
     )  # fmt: skip
     assert [(p.done, p.total) for p in told] == [(1, 2), (2, 2)]
     recorded.save(tmp_path / "demos.npz")
     loaded = r2rise.Demonstrations.load(tmp_path / "demos.npz")
     assert loaded.content_hash == recorded.content_hash
-    assert loaded.meta["policy"] == "test_recording:make_upright"
+    assert loaded.meta["policy"] == f"{__name__}:make_upright"
     study = r2rise.Study(
         environment=CARTPOLE,
         masking={"segment_length": 10},
@@ -219,40 +219,10 @@ def test_what_was_recorded_is_kept_and_explained(tmp_path):
     assert len(r2rise.explain(loaded, study).top(8)) == 8
 
 
-class Fails(gym.Env):
-    """An environment that cannot do one thing."""
-
-    metadata = {"render_modes": ["rgb_array"]}
-    observation_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
-    action_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
-
-    def __init__(self, wrong="", render_mode=None):
-        self._wrong = wrong
-
-    def reset(self, *, seed=None, options=None):
-        return self._observation("reset"), {}
-
-    def step(self, action):
-        action[:] = 0  # some do that
-        reward = np.inf if self._wrong == "reward" else 1.0
-        return self._observation("step"), reward, True, False, {}
-
-    def render(self):
-        if self._wrong == "render":
-            raise RuntimeError("no screen")
-        kind = np.uint16 if self._wrong == "picture" else np.uint8
-        return np.zeros((4, 4, 3), kind)
-
-    def _observation(self, what):
-        if what == self._wrong:
-            raise RuntimeError(f"no {what}")
-        return np.full(2, np.nan if self._wrong == "observation" else 0, np.float32)
-
-
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ("reset", "Environment 'test_recording:Fails' failed: RuntimeError: no reset"),
+        ("reset", "Environment 'toys:Fails' failed: RuntimeError: no reset"),
         ("step", "failed: RuntimeError: no step"),
         ("render", "cannot draw pictures here: RuntimeError: no screen. Record without"),
         ("picture", "should render pictures .* uint16"),
@@ -261,13 +231,13 @@ class Fails(gym.Env):
     ],
 )
 def test_an_environment_that_fails_is_named(wrong, message):
-    place = {"id": "test_recording:Fails", "kwargs": {"wrong": wrong}}
+    place = {"id": "toys:Fails", "kwargs": {"wrong": wrong}}
     with pytest.raises(EnvironmentMismatch, match=message):
         r2rise.record(place, "random", n_demonstrations=1, pictures=96)
 
 
 def test_actions_are_kept_as_they_were_taken():
-    recorded = r2rise.record(Fails, "random", n_demonstrations=3)
+    recorded = r2rise.record(toys.Fails, "random", n_demonstrations=3)
     assert (recorded.acts != 0).all()
 
 
@@ -301,11 +271,11 @@ def returns_nothing(environment):
         (Wide(), EnvironmentMismatch, r"actions of shape \(1,\), got \(1, 2\)"),
         (Third(), EnvironmentMismatch, r"returned the action 2, but .* takes Discrete\(2\)"),
         ("expert", UnknownName, "'random', a model file of Stable-Baselines3"),
-        ("test_recording:Wide.predict", InputError, "cannot make a policy"),
-        ("test_recording:cannot_make", InputError, "wrong robot"),
-        ("test_recording:returns_nothing", InputError, "no policy: .* got NoneType"),
-        ("test_recording:CARTPOLE", InputError, "no policy: .* got str"),
-        ("test_recording:Upwrong", UnknownName, "Did you mean 'Upright'"),
+        (f"{__name__}:Wide.predict", InputError, "cannot make a policy"),
+        (f"{__name__}:cannot_make", InputError, "wrong robot"),
+        (f"{__name__}:returns_nothing", InputError, "no policy: .* got NoneType"),
+        (f"{__name__}:CARTPOLE", InputError, "no policy: .* got str"),
+        (f"{__name__}:Upwrong", UnknownName, "Did you mean 'Upright'"),
     ],
 )
 def test_a_policy_that_is_none(policy, error, message):

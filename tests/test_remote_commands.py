@@ -7,9 +7,10 @@ import subprocess
 import httpx2
 import numpy as np
 import pytest
+from places import CARTPOLE
+from served import LONG, SMALL
 from servers import R2RISE, Server, run
 from terminals import terminal
-from test_service_cli import DEMOS, LONG, SMALL
 
 import r2rise
 from r2rise_service import Client
@@ -23,7 +24,7 @@ NO_SCORE = {
 
 @pytest.fixture(scope="module")
 def dataset(client):
-    return client.datasets.upload(DEMOS)
+    return client.datasets.upload(CARTPOLE)
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +103,7 @@ def test_words_about_a_job_are_changed(client, done):
 
 
 def test_dict_observations_go_concatenated(client, tmp_path):
-    with np.load(DEMOS) as arrays:
+    with np.load(CARTPOLE) as arrays:
         plain = {name: arrays[name] for name in ("acts", "lengths", "obs")}
     obs = plain.pop("obs")
     np.savez(tmp_path / "dict.npz", **plain, **{"obs.a": obs[:, :1], "obs.b": obs[:, 1:]})
@@ -134,9 +135,9 @@ def test_a_map_as_picture_and_estimates_from_the_command_line(server, done, tmp_
         "demonstration,start,stop\n" + "".join(f"{i},0,50\n{i},50,100\n" for i in range(5))
     )
     options = ("--env", "CartPole-v1", "--segments", str(tmp_path / "own.csv"), "--dry-run")
-    found = json.loads(ask("jobs", "submit", str(DEMOS), *options, "--json"))
+    found = json.loads(ask("jobs", "submit", str(CARTPOLE), *options, "--json"))
     assert len(found["study"]["masking"]["boundaries"]) == 5
-    out, err = run("jobs", "submit", str(DEMOS), *options, "--url", server.url)
+    out, err = run("jobs", "submit", str(CARTPOLE), *options, "--url", server.url)
     assert re.fullmatch(
         r"CartPole-v1, bc: \d+ retrainings, \d+ episodes, at most \d+ steps of the environment\n"
         r"For how long masks are trained is to be checked. Training check: all frames with 16 .*\n",
@@ -149,7 +150,7 @@ def test_labels_from_the_command_line(server, client, tmp_path):
     SMALL.save(tmp_path / "study.yaml")
     study = ("--study", str(tmp_path / "study.yaml"), "--seed", "11", "--url", server.url)
     labels = ("--label", "robot=leg", "--label", "run=a=b")
-    job = run("jobs", "submit", str(DEMOS), *study, *labels)[0].strip()
+    job = run("jobs", "submit", str(CARTPOLE), *study, *labels)[0].strip()
     assert client.jobs.get(job).info.labels == {"robot": "leg", "run": "a=b"}
     listed = run("jobs", "list", "--label", "run=a=b", "--json", "--url", server.url)[0]
     assert [one["id"] for one in json.loads(listed)] == [job]
@@ -188,20 +189,23 @@ def test_watching_and_waiting_end_with_1_when_the_job_did_not_succeed(server, cl
     ("command", "message"),
     [
         (["show", "job_none"], "You have no job 'job_none'"),
-        (["submit", "DEMOS", "--env", "CartPole-v1", "--label", "robot"], "--label should be name"),
+        (
+            ["submit", "CARTPOLE", "--env", "CartPole-v1", "--label", "robot"],
+            "--label should be name",
+        ),
         (["list", "--label", "=arm"], "--label should be name=value, got '=arm'"),
         (["download", "DONE", "--out", "a.pdf"], "not as 'a.pdf'"),
         (["download", "DONE", "--out", "."], "--out should be a file"),
         (["download", "DONE", "--out", "a.html", "--estimator", "rise"], "An estimator is that"),
         (["download", "DONE", "--out", "a.csv", "--estimator", "luck"], "estimator"),
         (["wait", "DONE", "--timeout", "soon"], "--timeout should be a time"),
-        (["submit", "DEMOS", "--env", "Pendulum-v1"], "Pendulum-v1"),
-        (["submit", "DEMOS", "--env", "CartPole-v1", "--obs-keys", "a"], "obs_keys"),
+        (["submit", "CARTPOLE", "--env", "Pendulum-v1"], "Pendulum-v1"),
+        (["submit", "CARTPOLE", "--env", "CartPole-v1", "--obs-keys", "a"], "obs_keys"),
     ],
 )
 def test_what_commands_say_to_wrong_input(server, done, tmp_path, monkeypatch, command, message):
     monkeypatch.chdir(tmp_path)
-    given = {"DONE": done.id, "DEMOS": str(DEMOS)}
+    given = {"DONE": done.id, "CARTPOLE": str(CARTPOLE)}
     words = [given.get(word, word) for word in command]
     out, err = run("jobs", *words, "--url", server.url, status=2)
     assert out == ""
@@ -230,7 +234,7 @@ def test_an_administrator_makes_and_revokes_keys(tmp_path):
         with Client(url=server.url, api_key=made.secret) as anna:
             assert anna.datasets.list() == []
             with pytest.raises(NotAllowed, match="submit"):
-                anna.datasets.upload(DEMOS)
+                anna.datasets.upload(CARTPOLE)
             with pytest.raises(NotAllowed, match="admin"):
                 anna.keys.list()
             admin.keys.revoke(made.id)

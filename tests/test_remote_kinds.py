@@ -5,8 +5,9 @@ import re
 from dataclasses import replace
 
 import pytest
+from places import CARTPOLE
+from served import LONG
 from servers import run
-from test_service_cli import DEMOS, LONG
 
 import r2rise
 from r2rise_service.client import Conflict, JobCanceled, NotFound, Refused
@@ -24,7 +25,7 @@ OTHER = {**SMALL, "algorithm": {"name": "bc", "settings": {"n_updates": 30}}}
 @pytest.fixture(scope="module")
 def demonstrations():
     """Half of the segments show the opposite of what the expert did: without them it is faster."""
-    whole = r2rise.Demonstrations.load(DEMOS)
+    whole = r2rise.Demonstrations.load(CARTPOLE)
     acts = whole.acts.copy()
     for segment in (1, 3, 4, 7, 8):
         acts[50 * segment : 50 * segment + 50] ^= 1
@@ -118,7 +119,7 @@ def test_what_other_kinds_are_refused_for(client, explained, certified):
         explained[0].certificate()
     with pytest.raises(NotFound):
         certified.importance()
-    live = client.jobs.create(client.datasets.upload(DEMOS), study=LONG)
+    live = client.jobs.create(client.datasets.upload(CARTPOLE), study=LONG)
     with pytest.raises(Conflict) as caught:
         client.jobs.certify(live)
     assert caught.value.code == "not-finished"

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import toys
-from test_cli import run
-from test_cli_answers import NO_NEED, STUDY
+from commands import run
+from small_studies import NO_NEED, STUDY
 
 import r2rise
 from r2rise import Demonstrations, ImportanceMap, Study

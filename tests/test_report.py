@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from test_figures import A_MAP
+from drawings import A_MAP
+from places import CARTPOLE
 from typer.testing import CliRunner
 
 import r2rise
@@ -23,8 +24,6 @@ from r2rise.study.notices import Notice
 from r2rise.study.parts import Prediction
 from r2rise_service.cli import app
 
-TESTS = Path(__file__).parent
-EXCERPT = TESTS.parent / "examples" / "cartpole.npz"
 HEADINGS = [
     "How long was the policy trained?",
     "Are all frames equally important?",
@@ -132,7 +131,7 @@ def folder(tmp_path_factory) -> Path:
     output = OutputDirectory(path)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("R2RISE_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-        demonstrations = r2rise.Demonstrations.load(EXCERPT)
+        demonstrations = r2rise.Demonstrations.load(CARTPOLE)
         proposed = plan(demonstrations, Study(environment="CartPole-v1"), out=path)
         found = r2rise.explain(demonstrations, proposed.study, out=path)
         other = r2rise.explain(

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import toys
-from conftest import to_train
+from needs import to_train
 
 from r2rise import Study
 from r2rise.design.seeds import seeded_globals

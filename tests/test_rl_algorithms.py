@@ -2,12 +2,12 @@
 
 import gc
 from dataclasses import replace
-from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium import spaces
+from places import CARTPOLE
 from quick_algorithms import QUICK, learnt, quick, spec_of, train
 
 from r2rise import Demonstrations
@@ -20,7 +20,6 @@ from r2rise.evaluation import evaluate
 from r2rise.run.retraining import keep_going
 from r2rise.study.parts import EnvironmentSpec, Evaluation
 
-CARTPOLE = Path(__file__).parent.parent / "examples" / "cartpole.npz"
 pytestmark = pytest.mark.imitation
 
 NAMES = ["airl", "gail", "sqil"]

@@ -1,12 +1,12 @@
 """The runner: what it retrains, what it retries, when it stops, and whose records are whose."""
 
 import dataclasses
-from collections import deque
 
 import numpy as np
 import pytest
 import toys
 import worth
+from engines import Backwards
 
 import r2rise
 from r2rise import Ledger
@@ -15,7 +15,6 @@ from r2rise.errors import StudyFailed
 from r2rise.ledger.ledger import EMPTY_MASK, LedgerHeader, Record
 from r2rise.run.engines import InlineEngine
 from r2rise.run.resolve import resolve
-from r2rise.run.retraining import Retrainer, keep_going
 from r2rise.run.runner import Runner, make_engine, missing_shards, to_retry
 
 WORTH = (5.0, -3.0, 1.0, 2.0, 6.0, -1.0)
@@ -34,30 +33,6 @@ def runner(study: r2rise.Study, **more) -> Runner:
 def masks(n: int) -> list[list[np.ndarray]]:
     """Return n repetitions of two masks."""
     return [[np.arange(D) < 2 + i % 3, np.arange(D) >= 3] for i in range(n)]
-
-
-class Backwards:
-    """An engine whose shards end in the opposite order, three at a time."""
-
-    window = 3
-
-    def __init__(self, spoil=lambda record: record):
-        self.waiting, self.done, self.closed, self.spoil = deque(), [], False, spoil
-
-    def start(self, study, demonstrations):
-        self.retrainer = Retrainer(study, demonstrations)
-
-    def submit(self, shard):
-        self.waiting.append(shard)
-
-    def results(self):
-        while self.waiting:
-            shard = self.waiting.pop()
-            self.done.append(shard)
-            yield [self.spoil(record) for record in self.retrainer.run(shard, keep_going)]
-
-    def close(self):
-        self.closed = True
 
 
 def test_records_come_in_the_order_of_the_tasks_whatever_the_order_of_the_work():

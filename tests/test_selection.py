@@ -1,18 +1,18 @@
 """Which segments are kept: rankings, and random ones that resemble them."""
 
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from places import DATA
 from scipy import stats
 
 from r2rise import ImportanceMap, Masking, Segments
 from r2rise.results.selection import Ranking, matched_random
 
-GOLDEN = ImportanceMap.load(Path(__file__).parent / "data" / "importance_map-1.0.json")
+GOLDEN = ImportanceMap.load(DATA / "importance_map-1.0.json")
 NAN = float("nan")
 
 

@@ -4,10 +4,11 @@ import time
 
 import pytest
 import toys
+from benches import Bench, slow
+from benches import without_times as plain
+from places import CARTPOLE
+from served import THOROUGH, without_times
 from servers import Server, run
-from test_chaos import DEMOS, STUDY, without_times
-from test_reconciler import Bench, slow
-from test_reconciler import without_times as plain
 
 import r2rise
 from r2rise_service import Client
@@ -50,7 +51,7 @@ def test_a_server_takes_over_from_one_that_is_killed(tmp_path, postgres_url):
         Client(url=first.url) as client,
         Client(url=second.url) as other,
     ):
-        there = client.jobs.create(client.datasets.upload(DEMOS), study=STUDY)
+        there = client.jobs.create(client.datasets.upload(CARTPOLE), study=THOROUGH)
         until(lambda: there.refresh().progress.done > 5)  # so the first one is at work
         job = other.jobs.get(there.info.id)
         assert job.info.is_live
@@ -63,4 +64,4 @@ def test_a_server_takes_over_from_one_that_is_killed(tmp_path, postgres_url):
         assert job.refresh().progress.done >= acknowledged
         found = job.wait(timeout=120).importance()
         assert (job.progress.done, job.progress.failed) == (job.progress.total, 0)
-    assert without_times(found) == without_times(r2rise.explain(DEMOS, STUDY, workers=2))
+    assert without_times(found) == without_times(r2rise.explain(CARTPOLE, THOROUGH, workers=2))

@@ -9,10 +9,12 @@ import stat
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
+from pages import PAGES, blocks
+from places import CARTPOLE, ROOT
+from served import LONG, SMALL
 from servers import R2RISE, Server, run
 
 import r2rise
@@ -27,24 +29,12 @@ from r2rise_service.client import (
     WaitTimeout,
 )
 
-ROOT = Path(__file__).parent.parent
-DEMOS = ROOT / "examples" / "cartpole.npz"
-SMALL = r2rise.Study(
-    environment="CartPole-v1",
-    algorithm={"name": "bc", "settings": {"n_epochs": 2}},
-    masking={"segment_length": 10},
-    evaluation={"n_episodes": 2, "max_steps": 100},
-    budget={"retrainings": 64, "baseline_retrainings": 2},
-)
-LONG = SMALL.model_copy(
-    update={"budget": r2rise.Budget(retrainings=50_000, baseline_retrainings=2)}
-)
 MAP = ("importance", "std_error", "n_kept", "n_masked")
 
 
 @pytest.fixture
 def dataset(client):
-    return client.datasets.upload(DEMOS)
+    return client.datasets.upload(CARTPOLE)
 
 
 def assert_same(found: r2rise.ImportanceMap, want: r2rise.ImportanceMap) -> None:
@@ -81,7 +71,7 @@ def lasting(events):
 
 
 def test_a_map_of_the_server_is_the_librarys(client, dataset, tmp_path):
-    want = r2rise.explain(DEMOS, SMALL)
+    want = r2rise.explain(CARTPOLE, SMALL)
     job = client.jobs.create(dataset, study=SMALL, name="small", labels={"robot": "pole"})
     assert job.status in ("queued", "running")
     events = list(job.events())
@@ -115,10 +105,10 @@ def test_a_map_of_the_server_is_the_librarys(client, dataset, tmp_path):
 
 
 def test_a_dataset_is_kept_once(client, dataset):
-    again = client.datasets.upload(r2rise.Demonstrations.load(DEMOS))
+    again = client.datasets.upload(r2rise.Demonstrations.load(CARTPOLE))
     assert again == dataset == client.datasets.get(dataset.id)
     assert [one.id for one in client.datasets.list()].count(dataset.id) == 1
-    assert dataset.sha256 == r2rise.Demonstrations.load(DEMOS).content_hash
+    assert dataset.sha256 == r2rise.Demonstrations.load(CARTPOLE).content_hash
 
 
 def test_a_job_is_canceled_and_goes_on_when_it_is_tried_again(client, dataset):
@@ -156,12 +146,12 @@ def test_the_commands_do_a_job(server, tmp_path):
     def ask(*command: str) -> str:
         return run(*command, "--url", server.url)[0]
 
-    known = ask("datasets", "upload", str(DEMOS)).strip()
+    known = ask("datasets", "upload", str(CARTPOLE)).strip()
     assert known in ask("datasets", "list")
     assert json.loads(ask("datasets", "show", known, "--json"))["n_frames"] == 500
     SMALL.save(tmp_path / "study.yaml")
     options = ("--study", str(tmp_path / "study.yaml"), "--seed", "3", "--name", "by command")
-    job = ask("jobs", "submit", str(DEMOS), *options).strip()
+    job = ask("jobs", "submit", str(CARTPOLE), *options).strip()
     watched = ask("jobs", "watch", job)
     assert re.search(r"progress: (\d+) of \1 retrainings", watched)
     assert "succeeded" in watched.splitlines()[-1]
@@ -171,7 +161,7 @@ def test_the_commands_do_a_job(server, tmp_path):
     assert job in ask("jobs", "list", "--status", "succeeded", "--limit", "3")
     assert json.loads(ask("jobs", "show", job, "--json"))["name"] == "by command"
     ask("jobs", "download", job, "--out", str(tmp_path / "map.json"))
-    want = r2rise.explain(DEMOS, SMALL.model_copy(update={"seed": 3}))
+    want = r2rise.explain(CARTPOLE, SMALL.model_copy(update={"seed": 3}))
     assert_same(r2rise.ImportanceMap.load(tmp_path / "map.json"), want)
     ended = run("jobs", "cancel", job, "--url", server.url)[1]
     assert "There was nothing to stop: the job has succeeded." in ended
@@ -182,7 +172,7 @@ def test_the_commands_do_a_job(server, tmp_path):
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        (["jobs", "submit", str(DEMOS), "--env", "CartPole-v1"], "see `r2rise jobs list`"),
+        (["jobs", "submit", str(CARTPOLE), "--env", "CartPole-v1"], "see `r2rise jobs list`"),
         (["datasets", "list"], "Stopped."),
     ],
 )
@@ -256,7 +246,7 @@ def test_keys_open_their_owners_things_only(tmp_path, caplog):
     assert "laptop" in run("keys", "list", "--data", str(data))[0]
     with Server(data) as server:
         clients = {who: Client(url=server.url, api_key=key) for who, key in secrets.items()}
-        uploaded = clients["anna"].datasets.upload(DEMOS)
+        uploaded = clients["anna"].datasets.upload(CARTPOLE)
         assert clients["ben"].datasets.list() == []
         with pytest.raises(NotFound):
             clients["ben"].datasets.get(uploaded.id)
@@ -294,7 +284,7 @@ def larger() -> tuple[r2rise.Study, r2rise.ImportanceMap]:
         "execution": r2rise.Execution(shard_size=16),
     }
     study = SMALL.model_copy(update=changes)
-    return study, r2rise.explain(DEMOS, study)
+    return study, r2rise.explain(CARTPOLE, study)
 
 
 @pytest.mark.parametrize("end", [Server.kill, pytest.param(Server.stop, marks=pytest.mark.slow)])
@@ -302,7 +292,7 @@ def test_a_job_goes_on_after_the_server_was_killed_or_stopped(tmp_path, larger, 
     study, want = larger
     server = Server(tmp_path / "data")
     with Client(url=server.url) as client:
-        job = client.jobs.create(client.datasets.upload(DEMOS), study=study)
+        job = client.jobs.create(client.datasets.upload(CARTPOLE), study=study)
         events = job.events()
         seen = [next(events)]
         while seen[-1].progress is None or seen[-1].progress.done < 1:
@@ -327,13 +317,6 @@ def test_a_failed_job_is_told(client, tmp_path, dataset):
     job = client.jobs.create(dataset, study=study)
     with pytest.raises(JobFailed, match=job.id):
         job.wait(timeout=120)
-
-
-PAGES = {path.name: path.read_text() for path in [ROOT / "README.md", *ROOT.glob("docs/*.md")]}
-
-
-def blocks(text: str, language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
 
 
 PROGRAMS = [
@@ -381,7 +364,7 @@ def test_what_was_noticed_at_first_is_in_the_map(client, dataset):
         update={"budget": r2rise.Budget(retrainings=10, baseline_retrainings=2)}
     )
     job = client.jobs.create(dataset, study=study)
-    found, want = job.wait(timeout=120).importance(), r2rise.explain(DEMOS, study)
+    found, want = job.wait(timeout=120).importance(), r2rise.explain(CARTPOLE, study)
     assert "low_power" in {notice.code for notice in found.warnings}
     assert found.warnings == want.warnings
     assert job.info.warnings == want.warnings[: len(job.info.warnings)]

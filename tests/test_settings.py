@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from places import ROOT
 from pydantic_core import PydanticUndefined
 from typer.testing import CliRunner
 
@@ -103,7 +104,7 @@ def test_the_password_comes_from_its_file(tmp_path):
 
 
 def test_the_docs_have_every_setting_with_its_option_and_default():
-    page = (Path(__file__).parent.parent / "docs" / "service.md").read_text()
+    page = (ROOT / "docs" / "service.md").read_text()
     rows = re.findall(r"^\| `R2RISE_(\w+)` \| (.*?) ?\| (.+?) \| (.+) \|$", page, re.MULTILINE)
     assert [row[0].lower() for row in rows] == list(Settings.model_fields)
     help_text = CliRunner().invoke(app, ["serve", "--help"]).output

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from clones import N_FRAMES, OBSERVATIONS, SEED, example, put_parameters, trained
 from gymnasium import spaces
 from quick_algorithms import spec_of
-from test_bc import N_FRAMES, OBSERVATIONS, SEED, example, put_parameters, trained
 
 from r2rise.algorithms.batch_order import epoch_batches
 from r2rise.algorithms.bc import BC

@@ -1,13 +1,8 @@
 """Rates over many repetitions against fake algorithms whose true importance is known."""
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-
-sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
-
 from statistics_check import DESIGNS, Case, cases, rejection_rate, repeat
 
 REPETITIONS, STUDIES = 1000, 400

@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from golden import with_values
 from sqlalchemy import create_engine, text
 from stores import CONTENT, LENGTHS, N_SEGMENTS, STUDY, design_records, submit
-from test_comparison import with_values
 
 from r2rise import compare
 from r2rise.design.tasks import baseline_tasks, crossed_tasks

@@ -6,10 +6,10 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
-from pathlib import Path
 
 import numpy as np
 import pytest
+from places import SUPPORT
 from sqlalchemy.exc import IntegrityError
 from stores import (
     CONTENT,
@@ -197,7 +197,7 @@ def test_threads_upload_the_same_content_once(store):
 
 CRASHING = """
 import sys
-sys.path.insert(0, {tests!r})
+sys.path.insert(0, {support!r})
 from stores import Store, design_records
 store = Store({url!r})
 for index in range(10_000):
@@ -207,7 +207,7 @@ for index in range(10_000):
 
 
 def test_a_killed_process_loses_nothing_that_was_stored(store, job, url):
-    code = CRASHING.format(tests=str(Path(__file__).parent), url=url, job=job.id)
+    code = CRASHING.format(support=str(SUPPORT), url=url, job=job.id)
     child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     said = [int(child.stdout.readline()) for _ in range(20)]
     child.send_signal(signal.SIGKILL)

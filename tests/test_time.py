@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import worth
 from api_helpers import STUDY, cartpole, records, running
-from test_runner import Backwards
-from test_stopping import DEMONSTRATIONS, SEGMENTS, SIZE, D, asked, by_hand, resolved
-from test_stopping import WORTH as WORTHS
+from engines import Backwards
+from six_segments import DEMONSTRATIONS, SEGMENTS, SIZE, D, asked, by_hand, resolved
+from six_segments import WORTH as WORTHS
 
 import r2rise
 from r2rise import Ledger

@@ -1,14 +1,9 @@
 """Which amount of training is chosen, and how often that is right."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
+from places import ROOT
 from scipy import stats
-
-sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
-
 from training_rule import (
     LEARNERS,
     N_AMOUNTS,
@@ -23,7 +18,7 @@ from training_rule import (
 
 from r2rise.statistics.training_rule import Choice, choose_amount
 
-METHOD = Path(__file__).parent.parent / "docs" / "method.md"
+METHOD = ROOT / "docs" / "method.md"
 STUDIES = [
     pytest.param(name, n_seeds, id=f"{name}, {n_seeds} seeds")
     for name in LEARNERS

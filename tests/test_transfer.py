@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import worth
-from test_certificate import area
+from by_hand import area
 
 import r2rise
 from r2rise import Ledger

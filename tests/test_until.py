@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 import pytest
-import test_explain
 import worth
-from test_stopping import DEMONSTRATIONS, SIZE, asked, by_hand, resolved
+from killed_runs import run_killed_twice
+from six_segments import DEMONSTRATIONS, SIZE, asked, by_hand, resolved
 
 import r2rise
 from r2rise import Budget, ImportanceMap, Ledger, Study, Until
@@ -72,7 +72,7 @@ def test_a_run_killed_twice_ends_at_the_same_block(undisturbed, tmp_path, worker
     monkeypatch.setenv("WORTH_SECONDS", "0.03")
     DEMONSTRATIONS.save(tmp_path / "demos.npz")
     asked(NOISE, until=UNTIL).save(tmp_path / "study.yaml")
-    test_explain.run_killed_twice(tmp_path, "killed", workers, (10, 30))
+    run_killed_twice(tmp_path, "killed", workers, (10, 30))
     found = ImportanceMap.load(tmp_path / "killed")
     assert worth.without_time(found) == worth.without_time(undisturbed)
     elapsed = Ledger.load(tmp_path / "killed" / "ledger.npz").elapsed

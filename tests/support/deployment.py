@@ -10,10 +10,9 @@ from typing import Any
 
 import typer
 import yaml
+from places import ROOT
 
 from r2rise_service.cli import app
-
-ROOT = Path(__file__).parent.parent
 
 
 def compose() -> dict[str, Any]:

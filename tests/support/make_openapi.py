@@ -1,8 +1,10 @@
-"""Writes docs/openapi.json: `python tests/make_openapi.py`."""
+"""Writes docs/openapi.json: `python tests/support/make_openapi.py`."""
 
 import json
 import tempfile
 from pathlib import Path
+
+from places import ROOT
 
 from r2rise_service.api.app import create_app
 from r2rise_service.api.context import Reconciles
@@ -10,7 +12,7 @@ from r2rise_service.settings import Settings
 from r2rise_service.storage.files import DatasetFiles
 from r2rise_service.storage.store import Store
 
-PATH = Path(__file__).parent.parent / "docs" / "openapi.json"
+PATH = ROOT / "docs" / "openapi.json"
 
 
 def openapi(folder: Path, reconciler: Reconciles) -> str:

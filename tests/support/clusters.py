@@ -9,10 +9,10 @@ import sys
 import time
 from pathlib import Path
 
+from places import ROOT, child_environment
 from ports import free_port
 from servers import R2RISE
 
-ROOT = Path(__file__).parent.parent
 DASK = Path(sys.executable).with_name("dask")
 
 
@@ -39,11 +39,10 @@ class Process:
     def __init__(self, command: list[str], log: Path, ready: str) -> None:
         self.log = log
         begin = log.stat().st_size if log.exists() else 0
-        path = os.pathsep.join([str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
         with log.open("a") as out:
             self.process = subprocess.Popen(
                 command, stdout=out, stderr=out, start_new_session=True,
-                env={**os.environ, "PYTHONPATH": path},
+                env=child_environment(),
             )  # fmt: skip
         self.found = self.wait_for(ready, begin)
 

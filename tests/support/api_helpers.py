@@ -5,22 +5,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from places import CARTPOLE
 from starlette.testclient import TestClient
 
-from r2rise import Demonstrations, Study
+from r2rise import Demonstrations, ImportanceMap, Study
 from r2rise.design.tasks import study_tasks
 from r2rise.run.resolve import resolve
 from r2rise.run.retraining import unpack_retrainer
 from r2rise.run.runner import Runner
 from r2rise_service.api.app import create_app
-from r2rise_service.models import JobInfo
+from r2rise_service.models import JobInfo, Problem
 from r2rise_service.queue.admission import admitted
 from r2rise_service.queue.load import Load
 from r2rise_service.settings import Settings
 from r2rise_service.storage.files import DatasetFiles
 from r2rise_service.storage.store import Store
 
-CARTPOLE = Path(__file__).parent.parent / "examples" / "cartpole.npz"
 OPERATOR = "the token of the operator file"
 URL = "http://127.0.0.1:8000"
 STUDY = {
@@ -140,3 +140,28 @@ def records() -> list:
     study = resolve(Study.parse(STUDY), cartpole()).study
     with Runner(study, cartpole()) as runner:
         return runner.run(study_tasks(study, len(runner.segments)))
+
+
+def check(answer, status: int, code: str) -> Problem:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = Problem.model_validate(answer.json())
+    assert (problem.status, problem.code) == (status, code), answer.text
+    assert problem.request_id == answer.headers["x-request-id"]
+    assert problem.instance.startswith("/api/v1")
+    assert problem.detail
+    assert problem.title
+    assert "Traceback" not in answer.text
+    return problem
+
+
+OTHER = {"name": "bc", "settings": {"n_updates": 15}}
+
+
+def ask(server, kind, based_on, **more):
+    body = {"kind": kind, "based_on": based_on, **more}
+    return server.client.post("/jobs", json=body)
+
+
+def map_of(server, job) -> ImportanceMap:
+    return ImportanceMap.from_json(server.client.get(f"/jobs/{job.id}/importance.json").text)

@@ -238,3 +238,33 @@ class DictObservations(gym.Env):
 
     def step(self, action):
         return self._observation(), float(action), True, False, {}
+
+
+class Fails(gym.Env):
+    """An environment that cannot do one thing."""
+
+    metadata = {"render_modes": ["rgb_array"]}
+    observation_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
+    action_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
+
+    def __init__(self, wrong="", render_mode=None):
+        self._wrong = wrong
+
+    def reset(self, *, seed=None, options=None):
+        return self._observation("reset"), {}
+
+    def step(self, action):
+        action[:] = 0  # some do that
+        reward = np.inf if self._wrong == "reward" else 1.0
+        return self._observation("step"), reward, True, False, {}
+
+    def render(self):
+        if self._wrong == "render":
+            raise RuntimeError("no screen")
+        kind = np.uint16 if self._wrong == "picture" else np.uint8
+        return np.zeros((4, 4, 3), kind)
+
+    def _observation(self, what):
+        if what == self._wrong:
+            raise RuntimeError(f"no {what}")
+        return np.full(2, np.nan if self._wrong == "observation" else 0, np.float32)

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import require
+from needs import require
 from ports import free_port
 from sqlalchemy import create_engine, text
 

@@ -1,6 +1,6 @@
 """Write a golden file and the committed JSON Schema of every saved result.
 
-    python tests/make_golden.py
+    python tests/support/make_golden.py
 
 One more result is one more line in RESULTS. Golden files of released schema versions are never
 rewritten: raise the version first.
@@ -15,6 +15,7 @@ from typing import Any
 import learning
 import toys
 import worth
+from places import DATA, ROOT
 
 import r2rise
 from r2rise import (
@@ -31,7 +32,6 @@ from r2rise.results.edits import Edits
 from r2rise.results.plan import Plan
 from r2rise.results.result import Result
 
-TESTS = Path(__file__).parent
 FIXED = {
     "created_at": "2026-01-02T03:04:05Z",
     "versions": {"r2rise": "0.1.0", "python": "3.11.7", "numpy": "2.4.6"},
@@ -99,12 +99,12 @@ def name_of(result: type[Result]) -> str:
 def golden_path(result: type[Result]) -> Path:
     """Return where the golden file of the present version lies."""
     version = result.model_fields["schema_version"].default
-    return TESTS / "data" / f"{name_of(result)}-{version}.json"
+    return DATA / f"{name_of(result)}-{version}.json"
 
 
 def schema_path(result: type[Result]) -> Path:
     """Return where the committed JSON Schema lies."""
-    return TESTS.parent / "docs" / "schemas" / f"{name_of(result)}.schema.json"
+    return ROOT / "docs" / "schemas" / f"{name_of(result)}.schema.json"
 
 
 def fixed(value: Any) -> Any:
