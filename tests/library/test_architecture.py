@@ -1,4 +1,4 @@
-"""Which way imports point, and what `import r2rise` may load."""
+"""Which way imports point, also those of tests, and what `import r2rise` may load."""
 
 import ast
 from graphlib import TopologicalSorter
@@ -95,6 +95,16 @@ def test_no_import_goes_back_up(package):
 
 def test_no_imports_go_round_in_a_circle():
     tuple(TopologicalSorter(IMPORTS).static_order())
+
+
+def test_no_test_imports_another():
+    files = {path.stem: ast.parse(path.read_text()) for path in (ROOT / "tests").rglob("*.py")}
+    tests = {name for name in files if name == "conftest" or name.startswith("test_")}
+    for name, tree in files.items():
+        nodes = list(ast.walk(tree))
+        whole = {a.name for node in nodes if isinstance(node, ast.Import) for a in node.names}
+        parts = {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+        assert not tests & (whole | parts), f"{name} imports a test"
 
 
 def test_heavy_packages_load_when_used():
