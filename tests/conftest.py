@@ -1,15 +1,18 @@
 import os
 import signal
-from collections.abc import Iterable
 from importlib.util import find_spec
 
 import pytest
 import toys
 from hypothesis import settings
+from needs import require
 
 import r2rise
 
 pytest_plugins = ["databases", "servers", "stores"]
+pytest.register_assert_rewrite(
+    "api_helpers", "benches", "by_hand", "clusters", "commands", "drawings", "killed_runs", "stack"
+)
 
 # What a shell runs in the background ignores Ctrl-C, and so would the commands under test.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -43,29 +46,8 @@ def study() -> r2rise.Study:
     )
 
 
-NEED_IMITATION = ("airl", "gail", "imitation-bc", "sqil")
-"""Algorithms that need the extra `imitation`."""
-
-
-def to_train(names: Iterable[str]) -> list:
-    """Algorithms as parameters of tests that train them; see `pytest_runtest_setup`."""
-    return [
-        pytest.param(name, marks=pytest.mark.imitation if name in NEED_IMITATION else ())
-        for name in names
-    ]
-
-
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """What is marked `imitation` is left out where that extra is not: `-m "not imitation"`."""
     if item.get_closest_marker("imitation"):
         for package in ("imitation", "stable_baselines3"):
             require(find_spec(package) is not None, f"{package} is not installed")
-
-
-def require(condition: bool, reason: str) -> None:
-    """Skip with a reason, or fail where everything is required."""
-    if condition:
-        return
-    if os.environ.get("R2RISE_REQUIRE_ALL") == "1":
-        pytest.fail(f"{reason} (R2RISE_REQUIRE_ALL=1)")
-    pytest.skip(reason)

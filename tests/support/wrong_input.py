@@ -1,0 +1,375 @@
+"""Wrong input at the command line, and the page that shows what it gets.
+
+    python tests/support/wrong_input.py
+
+writes `docs/errors.md`.
+"""
+
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+import toys
+from places import ROOT
+from typer.testing import CliRunner
+
+import r2rise
+from r2rise.formats import write_demonstrations
+from r2rise_service.cli import app
+
+PAGE = ROOT / "docs" / "errors.md"
+
+
+class Wrong(NamedTuple):
+    """A wrong command, what it is wrong about, and a part of the message it gets."""
+
+    what: str
+    command: str
+    message: str
+    status: int = 2
+
+
+def write_files(folder: Path) -> None:
+    """Write what the commands below refer to."""
+    good = dict(np.load(ROOT / "examples" / "cartpole.npz", allow_pickle=False))
+    good.pop("meta")
+
+    def npz(name: str, **changes):
+        np.savez(folder / name, **{k: v for k, v in (good | changes).items() if v is not None})
+
+    npz("demos.npz")
+    npz("no_acts.npz", acts=None)
+    npz("objects.npz", obs=np.array([None] * 505))
+    npz("sums.npz", lengths=np.array([100, 100]))
+    npz("nan.npz", obs=np.full((505, 4), np.nan, np.float32))
+    npz("narrow.npz", obs=np.zeros((505, 3), np.float32))
+    npz("floats.npz", acts=np.zeros(500))
+    npz("range.npz", acts=np.full(500, 7))
+    npz("dict.npz", obs=None, **{"obs.a": np.zeros((505, 2)), "obs.b": np.zeros((505, 2))})
+    whole = (folder / "demos.npz").read_bytes()
+    (folder / "cut.npz").write_bytes(whole[: len(whole) // 2])
+    (folder / "text.npz").write_text("not a zip file")
+    toys.demonstrations().save(folder / "toy.npz")
+    studies = {
+        "broken.yaml": "environment: [",
+        "list.yaml": "- CartPole-v1",
+        "typo.yaml": "environment: CartPole-v1\nmasking: {keep_probabilty: 0.2}",
+        "keep.yaml": "environment: CartPole-v1\nmasking: {keep_probability: 1.5}",
+        "foldover.yaml": (
+            "environment: CartPole-v1\nmasking: {design: foldover, keep_probability: 0.2}"
+        ),
+        "block.yaml": "environment: CartPole-v1\nmasking: {design: foldover, block_size: 48}",
+        "shard.yaml": "environment: CartPole-v1\nexecution: {shard_size: 3}",
+        "short.yaml": (
+            "environment: CartPole-v1\nestimator: difference\n"
+            "masking: {design: bernoulli, block_size: 16}"
+        ),
+        "setting.yaml": (
+            "environment: CartPole-v1\nalgorithm: {name: imitation-bc, settings: {epochs: 3}}"
+        ),
+        "range.yaml": (
+            "environment: CartPole-v1\nalgorithm: {name: imitation-bc, settings: {n_epochs: 0}}"
+        ),
+        "kwargs.yaml": "environment: {id: CartPole-v1, kwargs: {gravity: 3}}",
+        "score.yaml": (
+            "environment: toys:OneStep\nalgorithm: toys:Additive\nevaluation: {score: info:won}"
+        ),
+        "step.yaml": (
+            "environment: CartPole-v1\nalgorithm: {name: bc, settings: {learning_rate: 1.0e+30}}"
+        ),
+        "preset.yaml": "environment: CartPole-v1\npreset: []",
+        "changed.yaml": (
+            "environment: toys:OneStep\nalgorithm: {name: toys:Additive, identity: sha256:123}"
+        ),
+        "hash.yaml": "environment: CartPole-v1\ndemonstrations: sha256:123",
+    }
+    for name, text in studies.items():
+        (folder / name).write_text(text)
+    (folder / "gap.csv").write_text("demonstration,start,stop\n0,0,50\n0,60,100\n")
+    (folder / "long.csv").write_text("demonstration,start,stop\n0,0,50\n0,50,100\n")
+    write_files_of_others(folder)
+    (folder / "map.json").write_text('{"schema": "something else"}')
+    (folder / "file").write_text("in the way")
+    with zipfile.ZipFile(folder / "hello.zip", "w") as archive:
+        archive.writestr("hello.txt", "hello")
+    (folder / "empty").mkdir()
+    (folder / "taken.edits.json").write_text("[]")
+    (folder / "own" / "plans").mkdir(parents=True)
+    (folder / "own" / "map.json").write_text("{}")
+    (folder / "own" / "plans" / "plan.yaml").write_text("by hand")
+    write_maps(folder)
+    (folder / "nomap" / "report.html").write_text("<p>mine")
+
+
+def write_files_of_others(folder: Path) -> None:
+    """Write files of other formats that cannot be used."""
+    write_demonstrations(toys.demonstrations(), folder / "demos.hdf5", format="robomimic")
+    whole = (folder / "demos.hdf5").read_bytes()
+    (folder / "cut.hdf5").write_bytes(whole[: len(whole) // 2])
+    with h5py.File(folder / "link.hdf5", "w") as file:
+        file["data"] = h5py.ExternalLink("/home/me/other.hdf5", "/data")
+    with h5py.File(folder / "keys.hdf5", "w") as file:
+        for key in ("object", "eef_pos"):
+            file[f"data/demo_0/obs/{key}"] = np.zeros((3, 2))
+        file["data/demo_0/actions"] = np.zeros((3, 1))
+    with h5py.File(folder / "both.hdf5", "w") as file:
+        file["data/demo_0/actions"] = file["observations"] = file["actions"] = np.zeros((3, 1))
+    (folder / "line.csv").write_text("demonstration,time,obs,act\n0,0,1.5,1\n0,2,2.5,\n")
+
+
+def write_maps(folder: Path) -> None:
+    """Write output directories: `done`, `long` (other segments), `rise` and `nomap`."""
+    study = r2rise.Study.parse(
+        {
+            "environment": "toys:OneStep",
+            "algorithm": "toys:Additive",
+            "masking": {"segment_length": 10},
+            "evaluation": {"n_episodes": 1, "max_steps": 1},
+            "budget": {"retrainings": 32, "baseline_retrainings": 2},
+        }
+    )
+    whole = study.model_copy(update={"masking": r2rise.Masking(segment_length=20)})
+    order_only = study.model_copy(update={"estimator": "rise"})
+    for name, asked in (("done", study), ("long", whole), ("rise", order_only)):
+        r2rise.explain(toys.demonstrations(), asked, out=folder / name)
+    shutil.copytree(folder / "done", folder / "nomap", ignore=shutil.ignore_patterns("map.*"))
+
+
+EXPLAIN, CARTPOLE, TOY = "explain demos.npz --out out", "--env CartPole-v1", "--env toys:OneStep"
+TABLE = [
+    Wrong("no such file", f"explain nothing.npz {CARTPOLE} --out out", "There is no file"),
+    Wrong("a folder instead of a file", f"explain . {CARTPOLE} --out out", "Cannot read ."),
+    Wrong("not a zip file", f"explain text.npz {CARTPOLE} --out out", "not a whole .npz file"),
+    Wrong("a file cut off", f"explain cut.npz {CARTPOLE} --out out", "not a whole .npz file"),
+    Wrong("a missing array", f"explain no_acts.npz {CARTPOLE} --out out", "lacks acts"),
+    Wrong("pickled objects", f"explain objects.npz {CARTPOLE} --out out", "Python objects"),
+    Wrong("lengths that do not fit", f"explain sums.npz {CARTPOLE} --out out", "obs should have"),
+    Wrong("NaN", f"explain nan.npz {CARTPOLE} --out out", "NaN or infinite values, first in row 0"),
+    Wrong("another observation shape", f"explain narrow.npz {CARTPOLE} --out out", "expects (4,)"),
+    Wrong("actions of another kind", f"explain floats.npz {CARTPOLE} --out out", "be cast to int"),
+    Wrong("actions out of range", f"explain range.npz {CARTPOLE} --out out", "values from 7 to 7"),
+    Wrong("demonstrations of another task", f"{EXPLAIN} --env Pendulum-v1", "expects (3,)"),
+    Wrong("dict observations", f"explain dict.npz {CARTPOLE} --out out", "--obs-keys"),
+    Wrong(
+        "an unknown observation key",
+        f"explain dict.npz {CARTPOLE} --out out --obs-keys a,c", "no observation 'c'",
+    ),
+    Wrong("no environment", EXPLAIN, "Which environment?"),
+    Wrong("a misspelt environment", f"{EXPLAIN} --env CartPool-v1", "CartPole"),
+    Wrong("an environment module that is missing", f"{EXPLAIN} --env robots:Arm-v0", "PYTHONPATH"),
+    Wrong("an environment argument it lacks", f"{EXPLAIN} --study kwargs.yaml", "gravity"),
+    Wrong("a misspelt algorithm", f"{EXPLAIN} {CARTPOLE} --algorithm imitation-cb", "imitation-bc"),
+    Wrong(
+        "an algorithm that is none",
+        f"{EXPLAIN} {CARTPOLE} --algorithm toys:N_DEMOS", "is not an algorithm",
+    ),
+    Wrong("an unknown setting", f"{EXPLAIN} --study setting.yaml", "Did you mean 'n_epochs'"),
+    Wrong("a setting out of range", f"{EXPLAIN} --study range.yaml", "greater than or equal to 1"),
+    Wrong("a study that is not YAML", f"{EXPLAIN} --study broken.yaml", "is not a YAML file"),
+    Wrong("a study that is a list", f"{EXPLAIN} --study list.yaml", "should hold the fields"),
+    Wrong("no such study", f"{EXPLAIN} --study no.yaml", "Cannot read the study no.yaml"),
+    Wrong("a misspelt field", f"{EXPLAIN} --study typo.yaml", "Did you mean 'keep_probability'"),
+    Wrong("a probability above 1", f"{EXPLAIN} --study keep.yaml", "less than 1 (got 1.5)"),
+    Wrong("fold-over with another probability", f"{EXPLAIN} --study foldover.yaml", "'balanced'"),
+    Wrong("a block that does not fit", f"{EXPLAIN} --study block.yaml", "power of two of at least"),
+    Wrong("a shard that splits pairs", f"{EXPLAIN} --study shard.yaml", "an even number"),
+    Wrong("blocks too short to estimate", f"{EXPLAIN} --study short.yaml", "estimator 'ridge'"),
+    Wrong("another file than the study's", f"{EXPLAIN} --study hash.yaml", "is about the demon"),
+    Wrong(
+        "an algorithm changed since",
+        "explain toy.npz --study changed.yaml --out out", "is not the one that this study was made",
+    ),
+    Wrong(
+        "an algorithm that holds a lock",
+        f"explain toy.npz {TOY} --algorithm toys:raises_with_lock --out out",
+        "an argument of the partial is a _thread.lock",
+    ),
+    Wrong("a preset that is a list", f"{EXPLAIN} --study preset.yaml", "no preset []"),
+    Wrong("an unknown preset", f"{EXPLAIN} {CARTPOLE} --preset papr", "Did you mean 'paper'"),
+    Wrong("an unknown estimator", f"{EXPLAIN} {CARTPOLE} --estimator mean", "'ridge'"),
+    Wrong("no retrainings", f"{EXPLAIN} {CARTPOLE} --retrainings 0", "greater than or equal to 1"),
+    Wrong("a budget that is no number", f"{EXPLAIN} {CARTPOLE} --retrainings many", "integer"),
+    Wrong("a segment length of 0", f"{EXPLAIN} {CARTPOLE} --segment-length 0", "at least 1 frame"),
+    Wrong("a length that is no number", f"{EXPLAIN} {CARTPOLE} --segment-length ten", "or 'auto'"),
+    Wrong("segments with a gap", f"{EXPLAIN} {CARTPOLE} --segments gap.csv", "line 3: expected"),
+    Wrong("segments of other demos", f"{EXPLAIN} {CARTPOLE} --segments long.csv", "names 1 demon"),
+    Wrong(
+        "two ways to cut segments",
+        f"{EXPLAIN} {CARTPOLE} --segments gap.csv --segment-length 5", "not both",
+    ),
+    Wrong("a negative seed", f"{EXPLAIN} {CARTPOLE} --seed -1", "greater than or equal to 0"),
+    Wrong("no output directory", f"explain demos.npz {CARTPOLE}", "--out"),
+    Wrong("an unknown option", f"{EXPLAIN} {CARTPOLE} --retraining 5", "--retrainings"),
+    Wrong("an output path that is a file", f"explain toy.npz {TOY} --out file", "should be a dir"),
+    Wrong(
+        "an algorithm that raises",
+        f"explain toy.npz {TOY} --algorithm toys:raises --out out1", "ValueError: no way", 1,
+    ),
+    Wrong(
+        "a policy that returns NaN",
+        f"explain toy.npz {TOY} --algorithm toys:returns_nan --out out2", "not finite numbers", 1,
+    ),
+    Wrong(
+        "a step size at which training diverges", "explain demos.npz --study step.yaml --out out4",
+        "a smaller learning_rate may help", 1,
+    ),
+    Wrong("a score that info lacks", "explain toy.npz --study score.yaml --out out3", "'won'", 1),
+    Wrong(
+        "a misspelt goal",
+        f"{EXPLAIN} {CARTPOLE} --until reliabilty=0.9", "Did you mean 'reliability'",
+    ),
+    Wrong("a goal that is none", f"{EXPLAIN} {CARTPOLE} --until soon", "Known: reliability, verd"),
+    Wrong("a goal without a number", f"{EXPLAIN} {CARTPOLE} --until reliability", "=NUMBER or ver"),
+    Wrong("a goal out of reach", f"{EXPLAIN} {CARTPOLE} --until reliability=90", "less than 1"),
+    Wrong("a time that is none", f"{EXPLAIN} {CARTPOLE} --max-time soon", "90, 90s, 5m or 2h"),
+    Wrong("no time", f"{EXPLAIN} {CARTPOLE} --max-time 0m", "90, 90s, 5m or 2h, got '0m'"),
+    Wrong("a folder that explain did not write", "certify empty", "demonstrations.npz is missing"),
+    Wrong("a folder without a map", "certify nomap", "Cannot read the importance map nomap/map.js"),
+    Wrong("one repetition", "certify done --repetitions 1", "greater than or equal to 2"),
+    Wrong("an order instead of signs", "curate rise --out better.npz", "knows an order only"),
+    Wrong("another kind of file", "curate done --out better.csv", "--out should end in .npz"),
+    Wrong("a file below a file", "curate done --out file/better.npz", "file is no directory"),
+    Wrong("a file of the study", "curate done --out done/ledger.npz", "would overwrite done"),
+    Wrong("the user's own file", "curate done --out demos.npz", "and not as this study wrote it"),
+    Wrong("edits that are there", "curate done --out taken.npz", "taken.edits.json is there alr"),
+    Wrong("a directory with another map", f"explain toy.npz {TOY} --out own", "own/map.json would"),
+    Wrong(
+        "a directory with another study", f"plan toy.npz {TOY} --out own/plans",
+        "own/plans/plan.yaml would be replaced, but r2rise did not write it for this study",
+    ),
+    Wrong("a directory with another report", "report nomap", "wrote it: move it away, or replace"),
+    Wrong("a transfer of one", "transfer done", "needs at least 2 maps, got 1"),
+    Wrong("a transfer to itself", "transfer done done", "A directory is given twice"),
+    Wrong("maps of different segments", "transfer done long", "have different segments (8 and 4)"),
+    Wrong("a folder to write to", "compare done done --out done", "done is a directory"),
+    Wrong("a comparison that is there", "compare done done --out map.json", "map.json is there al"),
+    Wrong("no such map", "show nothing.json", "Cannot read the importance map"),
+    Wrong("a map that is none", "show map.json", "is not an importance map"),
+    Wrong("a map that is demonstrations", "show demos.npz", "is not an importance map"),
+    Wrong("two maps where one is missing", "compare map.json nothing.json", "map.json"),
+    Wrong("a policy of no kind", f"record {CARTPOLE} --policy expert --out r.npz", "module:policy"),
+    Wrong("no model file", f"record {CARTPOLE} --policy no.zip --out r.npz", "There is no file no"),
+    Wrong("a model that is none", f"record {CARTPOLE} --policy hello.zip --out r.npz", "no model"),
+    Wrong(
+        "a policy that cannot be imported",
+        f"record {CARTPOLE} --policy nowhere:policy --out r.npz", "Cannot import 'nowhere'",
+    ),
+    Wrong(
+        "a policy that cannot act",
+        f"record {CARTPOLE} --policy toys:N_DEMOS --out r.npz", "is no policy: expected an object",
+    ),
+    Wrong(
+        "a policy of another environment",
+        f"record {CARTPOLE} --policy toys:zero --out r.npz", "actions of shape (1,), got (1, 1)",
+    ),
+    Wrong(
+        "pictures of what cannot be drawn",
+        f"record {TOY} --policy random --pictures 96 --out r.npz", "draws no pictures",
+    ),
+    Wrong(
+        "more than all worse",
+        f"record {CARTPOLE} --policy random --worse-share 2 --out r.npz", "'--worse-share'",
+    ),
+    Wrong("demonstrations as a table", f"record {CARTPOLE} --policy random --out r.csv", ".npz"),
+    Wrong(
+        "demonstrations that are there", f"record {CARTPOLE} --policy random --out demos.npz",
+        "demos.npz is there already: choose another name, or replace it with --force",
+    ),
+    Wrong(
+        "an expert that is there", f"train-expert {CARTPOLE} --out hello.zip",
+        "hello.zip is there already: choose another name",
+    ),
+    Wrong(
+        "an environment without a name", "record --env= --policy random --out r.npz",
+        "at least 1 character",
+    ),
+    Wrong(
+        "more demonstrations than anybody has",
+        f"record {CARTPOLE} --policy random --demonstrations 1000000000000 --out r.npz",
+        "less than or equal to 100000",
+    ),
+    Wrong("an expert of no game", "train-expert --env Chess-v9 --out e.zip", "no environment"),
+    Wrong("an expert as a table", f"train-expert {CARTPOLE} --out e.csv", "should end in .zip"),
+    Wrong("an expert in no time", f"train-expert {CARTPOLE} --steps 0 --out e.zip", "'--steps'"),
+    Wrong("a format that is none", "convert demos.npz a.npz --to robomimik", "Did you mean 'robom"),
+    Wrong("an ending that two formats have", "convert demos.npz a.hdf5", "--to robomimic or --to"),
+    Wrong("an ending that no format has", "convert demos.npz a.pkl", "--to npz or --to imitation"),
+    Wrong("a file that could be two", "convert both.hdf5 a.npz", "read as robomimic or d4rl"),
+    Wrong("a file of no known format", "convert broken.yaml a.npz", "none of the known formats"),
+    Wrong("a folder that is there", "convert demos.npz empty --to minari", "is there already"),
+    Wrong("a folder there as a file", "convert demos.npz empty --to csv", "csv is a file, but"),
+    Wrong("a file that is there", "convert demos.npz toy.npz", "toy.npz is there already"),
+    Wrong("a file onto itself", "convert demos.npz ./demos.npz", "is what is read"),
+    Wrong("HDF5 cut off", "convert cut.hdf5 a.npz", "cut.hdf5 is not a whole HDF5 file"),
+    Wrong("HDF5 that links elsewhere", "convert link.hdf5 a.npz", "is a link (ExternalLink)"),
+    Wrong("several observation keys", "convert keys.hdf5 a.npz", "(eef_pos, object): name those"),
+    Wrong("CSV with a gap", "convert line.csv a.npz", "line 3: expected time 1, got '2'"),
+    Wrong("weights without a map", "convert demos.npz a.parquet", "from an importance map"),
+    Wrong("a map of other data", "convert demos.npz a.json --map long", "is about demonstrations"),
+    Wrong("a map that csv cannot use", "convert toy.npz a.csv --map done", "these do: robomimic"),
+    Wrong("an order instead of weights", "convert toy.npz a.parquet --map rise", "an order only"),
+    Wrong("a database of another kind", "serve --database mysql://db/r2rise", "like postgresql://"),
+    Wrong("a scheduler without its protocol", "serve --scheduler gpu:8786", "like tls://host:8786"),
+    Wrong("a scheduler without certificates", "serve --scheduler tls://gpu:8786", "needs tls_ca"),
+    Wrong("no days at all", "serve --keep-days 0", "greater than 0, got '0.0'"),
+    Wrong("an unknown scope", "keys create --scope root", "'submit' or 'admin', got 'root'"),
+    Wrong("an owner that is no name", "keys create --owner a/b", "owner: String should match"),
+    Wrong("keys of no server", "keys list --data nothing", "There is no folder nothing"),
+    Wrong("the database of no server", "db check --data nothing", "There is no folder nothing"),
+    Wrong("a certificate without its key", "serve --tls-ca ca.pem", "all of tls_ca, tls_cert and"),
+    Wrong("a worker without a scheduler", "worker", "Missing option '--scheduler'"),
+    Wrong("a scheduler without its port", "worker --scheduler gpu", "Expected tls://HOST:PORT or"),
+    Wrong("an upload of no file", "datasets upload nothing.npz", "There is no file nothing.npz"),
+    Wrong("an upload of dict observations", "datasets upload dict.npz", "--obs-keys"),
+    Wrong("a job of no environment", "jobs submit demos.npz", "Which environment?"),
+    Wrong(
+        "a label without a value",
+        f"jobs submit demos.npz {CARTPOLE} --label robot", "should be name=value, got 'robot'",
+    ),
+    Wrong("a priority out of range", f"jobs submit demos.npz {CARTPOLE} --priority 101", "to 100"),
+    Wrong("a state that is none", "jobs list --status done", "should be a state of a job"),
+    Wrong("a server that is no URL", "jobs list --url gpu:8000", "look like http://127.0.0.1:8000"),
+    Wrong("a job that certifies once", "jobs certify job_1 --repetitions 1", "than or equal to 2"),
+    Wrong("a limit that is no time", "jobs wait job_1 --timeout soon", "5m or 2h, got 'soon'"),
+    Wrong("a download to a folder", "jobs download job_1 --out done", "done is a directory"),
+    Wrong("a download that is there", "jobs download job_1 --out map.json", "map.json is there al"),
+    Wrong("no server", "jobs list --url http://127.0.0.1:9", "Start one with `r2rise serve`", 3),
+    Wrong("an unknown command", "explian demos.npz", "explain"),
+]  # fmt: skip
+
+
+def run(command: str) -> tuple[int, str]:
+    result = CliRunner().invoke(app, command.split())
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.output
+
+
+def as_page(message: Callable[[str], tuple[int, str]]) -> str:
+    lines = [
+        "# Wrong input and what it gets",
+        "",
+        "Every message says what was expected, what came and what to do. Nothing has been spent "
+        "when the exit status is 2.",
+        "",
+        "| wrong | command | exit | message |",
+        "|---|---|---|---|",
+    ]
+    for wrong in TABLE:
+        status, output = message(wrong.command)
+        text = " ".join(output[output.index("Error:") :].split()).replace("|", "\\|")
+        lines.append(f"| {wrong.what} | `r2rise {wrong.command}` | {status} | {text} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as scratch:
+        write_files(Path(scratch))
+        os.chdir(scratch)
+        PAGE.write_text(as_page(run))
