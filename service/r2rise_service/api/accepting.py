@@ -14,11 +14,9 @@ from r2rise_service.api.studies import (
     refused,
     resolve_within,
 )
+from r2rise_service.kinds import EXPLAIN, KINDS
 from r2rise_service.models import JobRequest, ProblemPart
 from r2rise_service.storage.store import NewJob
-
-_NUMBERS = {"certify": (1, 1), "curate": (1, 1), "transfer": (2, 20)}
-"""Fewest and most jobs that one is based on."""
 
 _Wrong = tuple[str, str, str]
 """A field, what is wrong with it, and that in a word for programs."""
@@ -31,7 +29,7 @@ def accept(context: Context, owner: str, asked: JobRequest) -> Accepted:
         ProblemError: When it cannot be done, or is more than this server does for one job.
         InputError: When study and demonstrations do not fit.
     """
-    if asked.kind != "explain":
+    if KINDS[asked.kind].is_based_on_maps:
         return accept_basis(context, owner, asked)
     study = parse_study(asked.study or {})
     check_study(study, context.settings)
@@ -47,7 +45,7 @@ def accept(context: Context, owner: str, asked: JobRequest) -> Accepted:
     total = n_retrainings(resolved.study, n_frames)
     new = NewJob(
         owner=owner,
-        kind="explain",
+        kind=EXPLAIN.name,
         dataset_id=found[0].id,
         study=resolved.study,
         total=total,
@@ -67,7 +65,8 @@ def check_fields(asked: JobRequest) -> None:
     Raises:
         ProblemError: With a pointer to each wrong field.
     """
-    wrong = _wrong_study(asked) if asked.kind == "explain" else _wrong_basis(asked)
+    is_based = KINDS[asked.kind].is_based_on_maps
+    wrong = _wrong_basis(asked) if is_based else _wrong_study(asked)
     if wrong:
         details = "; ".join(f"{name}: {detail}" for name, detail, _ in wrong)
         text = f"A job of the kind {asked.kind} cannot be asked for like that. {details}."
@@ -81,23 +80,24 @@ def _wrong_study(asked: JobRequest) -> list[_Wrong]:
         wrong.append(("study", "Expected the fields of a study", "missing"))
     for name in ("based_on", "repetitions"):
         if name in asked.model_fields_set and getattr(asked, name) not in ((), None):
-            wrong.append((name, "A job of the kind explain has a study instead", "extra_forbidden"))
+            detail = f"A job of the kind {asked.kind} has a study instead"
+            wrong.append((name, detail, "extra_forbidden"))
     return wrong
 
 
 def _wrong_basis(asked: JobRequest) -> list[_Wrong]:
     wrong: list[_Wrong] = []
-    n, kind = len(asked.based_on), asked.kind
+    n, kind = len(asked.based_on), KINDS[asked.kind]
     if asked.study is not None:
-        detail = f"A job of the kind {kind} has the study of the job it is based on"
+        detail = f"A job of the kind {kind.name} has the study of the job it is based on"
         wrong.append(("study", detail, "extra_forbidden"))
-    fewest, most = _NUMBERS[kind]
+    fewest, most = kind.fewest_bases, kind.most_bases
     if not fewest <= n <= most:
         count = f"{fewest}" if fewest == most else f"{fewest} to {most}"
-        detail = f"Expected {count} ids of jobs of the kind explain, got {n}"
+        detail = f"Expected {count} ids of jobs of the kind {EXPLAIN.name}, got {n}"
         wrong.append(("based_on", detail, "missing" if n == 0 else "wrong_number"))
     elif len(set(asked.based_on)) < n:
         wrong.append(("based_on", "Expected each job once", "twice"))
-    if kind == "curate" and asked.repetitions is not None:
-        wrong.append(("repetitions", "Curating knows how many it needs", "extra_forbidden"))
+    if kind.repetitions is None and asked.repetitions is not None:
+        wrong.append(("repetitions", f"{kind.doing} knows how many it needs", "extra_forbidden"))
     return wrong

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from r2rise.ask.curate import most_judged
 from r2rise.data.segments import Segments
 from r2rise.design.tasks import Key
 from r2rise.errors import MapError, R2RiseError
@@ -13,13 +12,12 @@ from r2rise.results.importance_map import ImportanceMap
 from r2rise_service.api.context import Context
 from r2rise_service.api.problems import ProblemError, sentence
 from r2rise_service.api.studies import Accepted, check_study, cost_of
+from r2rise_service.kinds import EXPLAIN, KINDS
 from r2rise_service.models import Cost, JobInfo, JobRequest, ProblemPart
-from r2rise_service.queue.questions import question_about_maps
+from r2rise_service.queue.questions import most_asked_later, question_about_maps
 from r2rise_service.queue.stored import Missing, StoredRunner
 from r2rise_service.settings import Settings
 from r2rise_service.storage.store import NewJob, Source
-
-REPETITIONS = 20
 
 
 def accept_basis(context: Context, owner: str, asked: JobRequest) -> Accepted:
@@ -32,7 +30,7 @@ def accept_basis(context: Context, owner: str, asked: JobRequest) -> Accepted:
     for job in jobs:
         _check_succeeded(job)
         check_study(job.study, context.settings)  # what is allowed may have changed
-    repetitions = None if asked.kind == "curate" else asked.repetitions or REPETITIONS
+    repetitions = asked.repetitions or KINDS[asked.kind].repetitions
     try:
         maps = dict(zip(_names(jobs), (context.maps.map(job) for job in jobs), strict=True))
     except R2RiseError as error:
@@ -64,8 +62,9 @@ def explained(context: Context, owner: str, job_id: str, field: str = "based_on"
     job = context.store.job(owner, job_id)
     if job is None:
         raise _refused(f"you have no job {job_id!r}: `r2rise jobs list` lists them", field)
-    if job.kind != "explain":
-        raise _refused(f"expected a job of the kind explain, but {job_id} is of {job.kind}", field)
+    if job.kind != EXPLAIN.name:
+        detail = f"expected a job of the kind {EXPLAIN.name}, but {job_id} is of {job.kind}"
+        raise _refused(detail, field)
     return job
 
 
@@ -88,7 +87,7 @@ def _runner(context: Context, asked: JobRequest, part: int, job: JobInfo) -> Sto
     theirs = context.maps.ledger(job)
     lengths = np.array(theirs.header.lengths, dtype=np.int64)
     copied = Ledger(theirs.header)
-    if asked.kind != "curate":
+    if KINDS[asked.kind].takes_baselines:
         copied.add([*theirs.records("random_policy"), *theirs.records("baseline")])
     return StoredRunner(part, job.study, Segments.of(lengths, job.study.masking), copied)
 
@@ -111,15 +110,17 @@ def _cost(
         for runner, tasks in missing.wanted:
             lacking[runner.part] |= {task.key for task in tasks if runner.lacks(task)}
     except MapError as error:
-        code = "not-comparable" if asked.kind == "transfer" else "refused"
+        code = "not-comparable" if len(maps) > 1 else "refused"
         raise _refused(str(error), code=code) from None
     except R2RiseError as error:
         raise _refused(str(error)) from None
-    more = 0
-    if asked.kind == "curate" and lacking[0]:
-        [runner] = runners
-        more = most_judged(runner.study, sum(runner.ledger.header.lengths))
-    return cost_of([(runner.study, len(lacking[runner.part]) + more) for runner in runners])
+    return cost_of(
+        [
+            (runner.study, len(lacking[runner.part]) + most_asked_later(asked.kind, runner))
+            for runner in runners
+            if lacking[runner.part]
+        ]
+    )
 
 
 def _check_size(asked: JobRequest, cost: Cost, settings: Settings) -> None:

@@ -13,6 +13,7 @@ from r2rise_service.api.context import Context, InContext, Owner
 from r2rise_service.api.jobs import known_job, matches
 from r2rise_service.api.maps import state_of
 from r2rise_service.api.problems import ProblemError
+from r2rise_service.kinds import EXPLAIN
 from r2rise_service.models import JobInfo
 from r2rise_service.records import Retraining, RetrainingPage
 
@@ -144,7 +145,7 @@ def _map(
     ending: str,
     if_none_match: str | None,
 ) -> Response:
-    if job.kind != "explain":
+    if job.kind != EXPLAIN.name:
         detail = f"Job {job.id} has no map of its own: see those that it is based on."
         raise ProblemError(404, "no-such-result", detail)
     name = estimator or job.study.estimator

@@ -12,24 +12,16 @@ from r2rise_service.api.access import PREFIX
 from r2rise_service.api.context import JSON_ONLY, Context, InContext, Owner
 from r2rise_service.api.problems import RETRY_SECONDS, ProblemError
 from r2rise_service.api.studies import check_json
+from r2rise_service.kinds import KINDS
 from r2rise_service.models import (
     DryRun,
     JobChange,
     JobInfo,
-    JobKind,
     JobPage,
     JobRequest,
     JobStatus,
 )
 from r2rise_service.storage.store import Conflict
-
-RESULTS: dict[JobKind, tuple[str, ...]] = {
-    "explain": ("importance",),
-    "certify": ("certificate",),
-    "curate": ("curation", "curated.npz"),
-    "transfer": ("transfer",),
-}
-"""What can come of a job, beside its report."""
 
 router = APIRouter(tags=["jobs"])
 IfMatch = Annotated[str | None, Header()]
@@ -213,7 +205,7 @@ def _add_headers(job: JobInfo, response: Response) -> None:
 def with_links(job: JobInfo) -> JobInfo:
     """Return a job that says where its parts are."""
     own = f"{PREFIX}/jobs/{job.id}"
-    names = ("events", "retrainings", "report", *RESULTS[job.kind])
+    names = ("events", "retrainings", *KINDS[job.kind].parts)
     links = {name: f"{own}/{name}" for name in names}
     links |= {"self": own, "dataset": f"{PREFIX}/datasets/{job.dataset_id}"}
     return job.model_copy(update={"links": links})

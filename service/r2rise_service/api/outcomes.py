@@ -5,20 +5,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
-from r2rise import Certificate, Curation, Demonstrations, ImportanceMap, Transfer
+from r2rise import Curation, Demonstrations, ImportanceMap
 from r2rise.report.report import Commands, write_report
 from r2rise.results.result import Result
 from r2rise_service.api.maps import Maps
 from r2rise_service.api.once import DRAWING, Once, as_file
-from r2rise_service.models import JobInfo, JobKind
+from r2rise_service.kinds import KINDS
+from r2rise_service.models import JobInfo
 from r2rise_service.storage.files import DatasetFiles
 from r2rise_service.storage.store import Store
-
-RESULT_KINDS: dict[JobKind, type[Certificate | Curation | Transfer]] = {
-    "certify": Certificate,
-    "curate": Curation,
-    "transfer": Transfer,
-}
 
 
 class NoResult(Exception):
@@ -53,7 +48,7 @@ class Outcomes:
         text = self._store.result(job.id)
         if text is None:
             raise NoResult(f"Job {job.id} has no result.")
-        return RESULT_KINDS[job.kind].from_json(text)
+        return KINDS[job.kind].result_class.from_json(text)
 
     def curated(self, job: JobInfo) -> bytes:
         """Return better demonstrations, as an .npz file.
@@ -76,9 +71,10 @@ class Outcomes:
 
         Its own, or for a map the newest of each kind that is based on it.
         """
-        if job.kind != "explain":
+        if KINDS[job.kind].is_based_on_maps:
             return [job]
-        newest = (self._store.newest_based_on(job.id, kind) for kind in RESULT_KINDS)
+        kinds = [kind.name for kind in KINDS.values() if kind.is_based_on_maps]
+        newest = (self._store.newest_based_on(job.id, kind) for kind in kinds)
         return [found for found in newest if found is not None]
 
     def report(self, job: JobInfo, told: Sequence[JobInfo]) -> bytes:
@@ -92,7 +88,7 @@ class Outcomes:
 
     def _report(self, job: JobInfo, told: Sequence[JobInfo]) -> bytes:
         results: list[Result] = [self._map(job), *(self.result(other) for other in told)]
-        about = job.id if job.kind == "explain" else job.based_on[0]
+        about, *_ = job.based_on or (job.id,)
         with DRAWING, tempfile.TemporaryDirectory() as folder:
             for result in results:
                 result.save(Path(folder) / result.file_name)
@@ -100,7 +96,7 @@ class Outcomes:
 
     def _map(self, job: JobInfo) -> ImportanceMap:
         """Return the map of a job, or the one that it is based on as it was then."""
-        if job.kind == "explain":
+        if not KINDS[job.kind].is_based_on_maps:
             return self._maps.map(job)
         (_, text), *_ = self._store.maps_of(job.id)
         return ImportanceMap.from_json(text)

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import bindparam, select
 
 from r2rise.study.study import Study
+from r2rise_service.kinds import KINDS
 from r2rise_service.models import JobEvent, JobInfo, JobPage, JobStatus
 from r2rise_service.storage import job_queries, result_queries
 from r2rise_service.storage.database import Database
@@ -60,8 +61,9 @@ class JobStore:
                 job_queries.forget_old_keys(session, utc_now())
             job_queries.check_live(session, new.owner, max_live)
             job = job_queries.store_job(session, new, idempotency)
+            own = KINDS[new.kind].takes_baselines
             for part, source in enumerate(new.sources):
-                result_queries.store_source(session, job, part, source)
+                result_queries.store_source(session, job, part, source, with_baselines=own)
             session.flush()
             return job_info(job), True
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from r2rise.study.notices import Notice
 from r2rise.study.study import Study
-from r2rise_service.models import JobKind, Labels
+from r2rise_service.kinds import JobKind
+from r2rise_service.models import Labels
 
 
 @dataclass(frozen=True)

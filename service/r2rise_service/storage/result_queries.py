@@ -7,14 +7,16 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from r2rise.study.study import Study
-from r2rise_service.models import JobKind
+from r2rise_service.kinds import JobKind
 from r2rise_service.storage.new import Source
 from r2rise_service.storage.record_queries import copy_baselines
 from r2rise_service.storage.rows import Conflict, study_of
 from r2rise_service.storage.tables import BasedOn, Job, JobResult
 
 
-def store_source(session: Session, job: Job, part: int, source: Source) -> None:
+def store_source(
+    session: Session, job: Job, part: int, source: Source, *, with_baselines: bool
+) -> None:
     """Store a map that a job is based on, and copy the baselines of where it comes from.
 
     Raises:
@@ -26,7 +28,7 @@ def store_source(session: Session, job: Job, part: int, source: Source) -> None:
     session.add(
         BasedOn(job_id=job.id, part=part, source_id=source.job_id, name=source.name, map=source.map)
     )
-    if job.kind != "curate":  # curating compares with retrainings of its own
+    if with_baselines:
         copy_baselines(session, job, part, source.job_id)
 
 

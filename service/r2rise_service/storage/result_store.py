@@ -3,7 +3,8 @@
 from sqlalchemy import select
 
 from r2rise.results.comparison import Comparison
-from r2rise_service.models import ComparisonInfo, JobInfo, JobKind
+from r2rise_service.kinds import JobKind
+from r2rise_service.models import ComparisonInfo, JobInfo
 from r2rise_service.storage import job_queries, result_queries
 from r2rise_service.storage.database import Database
 from r2rise_service.storage.rows import comparison_info, job_info, new_id, utc_now
