@@ -7,8 +7,8 @@ from pathlib import Path
 from r2rise_service.api.app import create_app
 from r2rise_service.api.context import Reconciles
 from r2rise_service.settings import Settings
+from r2rise_service.storage import Store
 from r2rise_service.storage.files import DatasetFiles
-from r2rise_service.storage.store import Store
 
 PATH = Path(__file__).parent.parent / "docs" / "openapi.json"
 

@@ -38,7 +38,7 @@ class Bench:
         path = folder / "upload.npz"
         DEMONSTRATIONS.save(path)
         self.files.keep(path, DEMONSTRATIONS.content_hash)
-        self.dataset, _ = self.store.add_dataset(
+        self.dataset, _ = self.store.datasets.add(
             NewDataset("me", DEMONSTRATIONS.content_hash, (40, 40), (1,), (1,))
         )
         self.reconciler = Reconciler(self.store, self.files, make_pool)
@@ -46,7 +46,7 @@ class Bench:
     def submit(self, priority: int = 0, **fields) -> JobInfo:
         study = study_of(**fields)
         total = len(study_tasks(study, len(DEMONSTRATIONS.segments(study.masking))))
-        job, new = self.store.add_job(
+        job, new = self.store.jobs.add(
             NewJob("me", "explain", self.dataset.id, study, total, priority=priority)
         )
         assert new
@@ -55,13 +55,13 @@ class Bench:
 
     def wait(self, job: JobInfo, *statuses: str) -> JobInfo:
         deadline = time.monotonic() + 90
-        while (found := self.store.job("me", job.id)).status not in statuses:
+        while (found := self.store.jobs.get("me", job.id)).status not in statuses:
             assert time.monotonic() < deadline, found
             time.sleep(0.05)
         return found
 
     def importance(self, job: JobInfo) -> dict:
-        ledger = self.store.ledger(job.id, (40, 40), 8)
+        ledger = self.store.records.ledger(job.id, (40, 40), 8)
         return without_times(r2rise.importance_map(ledger, job.study))
 
     def stop(self) -> None:
@@ -120,7 +120,7 @@ def test_two_jobs_share_the_workers_and_priority_goes_first(bench):
     bench.wait(low, "running")
     high = bench.submit(algorithm=slow(), priority=5, seed=1)
     bench.wait(high, "succeeded")
-    assert bench.store.job("me", low.id).status == "running"
+    assert bench.store.jobs.get("me", low.id).status == "running"
     assert bench.wait(low, "succeeded").progress.done == 68
 
 
@@ -129,11 +129,11 @@ def test_the_first_job_by_priority_never_waits_for_others_to_end(bench):
     bench.wait(low[0], "running")
     high = bench.submit(priority=5, seed=20)
     bench.wait(high, "succeeded")
-    states = [bench.store.job("me", job.id).status for job in low]
+    states = [bench.store.jobs.get("me", job.id).status for job in low]
     assert "succeeded" not in states
     assert states.count("running") == 8
     for job in low:
-        bench.store.set_status(job.id, "canceling", only_from=("queued", "running"))
+        bench.store.jobs.set_status(job.id, "canceling", only_from=("queued", "running"))
     bench.reconciler.wake()
     for job in low:
         bench.wait(job, "canceled")
@@ -144,7 +144,7 @@ def test_no_job_waits_while_a_worker_is_idle(bench, monkeypatch):
     long = bench.submit(algorithm=slow(0.2), execution={"shard_size": 64}, seed=30)
     bench.wait(long, "running")
     bench.wait(bench.submit(seed=31), "succeeded")
-    assert bench.store.job("me", long.id).status == "running"
+    assert bench.store.jobs.get("me", long.id).status == "running"
     assert bench.wait(long, "succeeded").progress.done == 68
 
 
@@ -153,7 +153,7 @@ def test_cancel_ends_a_black_box_that_hangs_and_leaves_other_jobs_alone(bench):
     bench.wait(hanging, "running")
     time.sleep(4)  # some of its retrainings hang by now
     asked = time.monotonic()
-    bench.store.set_status(hanging.id, "canceling", only_from=("queued", "running"))
+    bench.store.jobs.set_status(hanging.id, "canceling", only_from=("queued", "running"))
     bench.reconciler.cancel(hanging.id)
     other = bench.submit(seed=2)
     bench.wait(hanging, "canceled")
@@ -171,7 +171,7 @@ def test_a_job_whose_retrainings_fail_says_why(bench):
 def test_a_job_whose_demonstrations_are_gone_fails(bench):
     other = toys.demonstrations(3)
     study = study_of().model_copy(update={"demonstrations": other.content_hash})
-    job, _ = bench.store.add_job(NewJob("me", "explain", bench.dataset.id, study, 68))
+    job, _ = bench.store.jobs.add(NewJob("me", "explain", bench.dataset.id, study, 68))
     bench.reconciler.wake()
     assert "There is no file" in bench.wait(job, "failed").error
 
@@ -180,11 +180,11 @@ def test_what_a_server_left_is_done_by_the_next_one(tmp_path):
     first = Bench(tmp_path)
     first.reconciler.start()
     job = first.submit(algorithm=slow(0.05))
-    while first.store.job("me", job.id).progress.done < 20:
+    while first.store.jobs.get("me", job.id).progress.done < 20:
         time.sleep(0.02)
     first.stop()
     second = Bench(tmp_path)
-    left = second.store.job("me", job.id)
+    left = second.store.jobs.get("me", job.id)
     assert left.status == "running"
     assert 20 <= left.progress.done < 68
     second.reconciler.start()
@@ -225,6 +225,6 @@ def test_a_job_whose_training_is_open_is_checked_first_and_gives_the_librarys_ma
     assert done.study == library.study
     assert (done.study.training.curve.chosen, done.study_hash) == (400, library.study_hash)
     assert bench.importance(done) == without_times(library)
-    records = bench.store.ledger(done.id, (40, 40), 8).records("training_check")
+    records = bench.store.records.ledger(done.id, (40, 40), 8).records("training_check")
     assert len(records) == 4 * 5
     bench.stop()

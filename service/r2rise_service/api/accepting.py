@@ -16,7 +16,7 @@ from r2rise_service.api.studies import (
 )
 from r2rise_service.kinds import EXPLAIN, KINDS
 from r2rise_service.models import JobRequest, ProblemPart
-from r2rise_service.storage.store import NewJob
+from r2rise_service.storage import NewJob
 
 _Wrong = tuple[str, str, str]
 """A field, what is wrong with it, and that in a word for programs."""
@@ -33,7 +33,7 @@ def accept(context: Context, owner: str, asked: JobRequest) -> Accepted:
         return accept_basis(context, owner, asked)
     study = parse_study(asked.study or {})
     check_study(study, context.settings)
-    found = context.store.datasets(owner, sha256=study.demonstrations)
+    found = context.store.datasets.find(owner, sha256=study.demonstrations)
     if not found:
         raise refused(
             ["demonstrations"],

@@ -31,8 +31,8 @@ from r2rise_service.api.statuses import describe_problems
 from r2rise_service.api.watch import Watch
 from r2rise_service.models import Problem
 from r2rise_service.settings import Settings
+from r2rise_service.storage import Store
 from r2rise_service.storage.files import DatasetFiles
-from r2rise_service.storage.store import Store
 
 __all__ = ["Reconciles", "create_app"]
 

@@ -17,7 +17,7 @@ from r2rise_service.models import Cost, JobInfo, JobRequest, ProblemPart
 from r2rise_service.queue.questions import most_asked_later, question_about_maps
 from r2rise_service.queue.stored import Missing, StoredRunner
 from r2rise_service.settings import Settings
-from r2rise_service.storage.store import NewJob, Source
+from r2rise_service.storage import NewJob, Source
 
 
 def accept_basis(context: Context, owner: str, asked: JobRequest) -> Accepted:
@@ -59,7 +59,7 @@ def explained(context: Context, owner: str, job_id: str, field: str = "based_on"
     Raises:
         ProblemError: When there is none of this id, or it is of another kind.
     """
-    job = context.store.job(owner, job_id)
+    job = context.store.jobs.get(owner, job_id)
     if job is None:
         raise _refused(f"you have no job {job_id!r}: `r2rise jobs list` lists them", field)
     if job.kind != EXPLAIN.name:

@@ -31,7 +31,7 @@ def create(
         found = compare(first, second)
     except MapError as error:
         raise ProblemError(422, "not-comparable", str(error)) from None
-    stored = context.store.add_comparison(owner, asked.a, asked.b, found)
+    stored = context.store.comparisons.add(owner, asked.a, asked.b, found)
     response.headers["Location"] = f"{PREFIX}/comparisons/{stored.id}"
     return stored
 
@@ -39,7 +39,7 @@ def create(
 @router.get("/comparisons/{comparison_id}")
 def comparison(comparison_id: str, context: InContext, owner: Owner) -> ComparisonInfo:
     """Return a comparison; the jobs may be gone."""
-    found = context.store.comparison(owner, comparison_id)
+    found = context.store.comparisons.get(owner, comparison_id)
     if found is None:
         raise ProblemError(404, "not-found", f"You have no comparison {comparison_id!r}.")
     return found

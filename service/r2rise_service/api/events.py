@@ -15,7 +15,7 @@ from r2rise_service.api.answers import EventList
 from r2rise_service.api.context import InContext, Owner
 from r2rise_service.api.jobs import known_job
 from r2rise_service.models import JobEvent
-from r2rise_service.storage.store import Store
+from r2rise_service.storage import Store
 
 router = APIRouter(tags=["jobs"])
 
@@ -61,7 +61,7 @@ async def events(
     await run_in_threadpool(known_job, context, owner, job_id)
     last = last_event_id if last_event_id is not None else after or 0
     if "text/event-stream" not in request.headers.get("accept", ""):
-        found = await run_in_threadpool(context.store.events, job_id, after=last)
+        found = await run_in_threadpool(context.store.jobs.events, job_id, after=last)
         return EventList(data=tuple(found))
     looks: Looks = request.app.state.looks
 
@@ -169,10 +169,10 @@ class Looks:
 
     def _look(self, owner: str, job_id: str, last: int) -> News:
         # The job first: when it had ended by then, no event can follow those found now.
-        job = self._store.job(owner, job_id)
+        job = self._store.jobs.get(owner, job_id)
         has_ended = job is None or not job.is_live
         new: list[JobEvent] = []
-        while page := self._store.events(job_id, after=last, limit=PAGE):
+        while page := self._store.jobs.events(job_id, after=last, limit=PAGE):
             new, last = thinned([*new, *page]), page[-1].id
             if len(page) < PAGE:
                 break

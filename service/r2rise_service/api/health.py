@@ -61,7 +61,7 @@ def metrics(context: InContext) -> Response:
 
 def state_of(context: Context) -> State:
     """Return what metrics tell about the service at this moment."""
-    jobs, retrainings = context.store.totals()
+    jobs, retrainings = context.store.jobs.totals()
     engine = context.reconciler.load()
     return State(
         jobs=jobs,

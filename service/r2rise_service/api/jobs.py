@@ -21,7 +21,7 @@ from r2rise_service.models import (
     JobRequest,
     JobStatus,
 )
-from r2rise_service.storage.store import Conflict
+from r2rise_service.storage import Conflict
 
 router = APIRouter(tags=["jobs"])
 IfMatch = Annotated[str | None, Header()]
@@ -47,7 +47,7 @@ def create(
     check_fields(asked)
     check_json(asked.study or {})
     once = (idempotency_key, json_hash(asked.model_dump(mode="json"))) if idempotency_key else None
-    earlier = context.store.replayed(owner, once) if once and not dry_run else None
+    earlier = context.store.jobs.replayed(owner, once) if once and not dry_run else None
     if earlier is not None:
         return told(earlier, response)
     new, cost, check = accept(context, owner, asked)
@@ -62,7 +62,7 @@ def create(
         )
         return Response(dry.model_dump_json(), media_type="application/json")
     most = context.settings.max_live_jobs
-    job, is_new = context.store.add_job(new, idempotency=once, max_live=most)
+    job, is_new = context.store.jobs.add(new, idempotency=once, max_live=most)
     if is_new:
         context.reconciler.wake()
     return told(job, response)
@@ -81,7 +81,7 @@ async def jobs(
     """List your jobs, newest first."""
     try:
         asked = partial(
-            context.store.jobs,
+            context.store.jobs.page,
             owner,
             status=status,
             dataset_id=dataset_id,
@@ -136,7 +136,7 @@ def change(
         if not unchanged:
             raise Conflict(f"The job is at version {found.version}, not at {if_match}.")
         changes = asked.model_dump(exclude_none=True)
-        changed = context.store.change_job(owner, job_id, changes, version=version)
+        changed = context.store.jobs.change(owner, job_id, changes, version=version)
     except Conflict as error:
         raise ProblemError(412, "precondition-failed", f"{error} Get it again.") from None
     context.reconciler.wake()
@@ -147,9 +147,9 @@ def change(
 def remove(job_id: str, context: InContext, owner: Owner) -> None:
     """Remove an ended job with its retrainings."""
     found = known_job(context, owner, job_id)
-    if not context.store.remove_job(owner, job_id):
+    if not context.store.jobs.remove(owner, job_id):
         _unknown(job_id)
-    context.remove_unused(found.study.demonstrations or "")
+    context.store.remove_unused(context.files, found.study.demonstrations or "")
 
 
 @router.post(
@@ -160,7 +160,7 @@ def remove(job_id: str, context: InContext, owner: Owner) -> None:
 def cancel(job_id: str, response: Response, context: InContext, owner: Owner) -> JobInfo:
     """Stop a job; what was retrained is kept. 200 when it has ended already."""
     known_job(context, owner, job_id)
-    context.store.set_status(
+    context.store.jobs.set_status(
         job_id, "canceling", only_from=("queued", "running"), reason="Its owner canceled it."
     )
     found = known_job(context, owner, job_id)
@@ -175,7 +175,7 @@ def cancel(job_id: str, response: Response, context: InContext, owner: Owner) ->
 def retry(job_id: str, response: Response, context: InContext, owner: Owner) -> JobInfo:
     """Do what an ended job lacks: retrainings that failed or were never done."""
     most = context.settings.max_live_jobs
-    found = context.store.retry_job(owner, job_id, max_live=most) or _unknown(job_id)
+    found = context.store.jobs.retry(owner, job_id, max_live=most) or _unknown(job_id)
     context.reconciler.wake()
     return told(found, response)
 
@@ -186,7 +186,7 @@ def known_job(context: Context, owner: str, job_id: str) -> JobInfo:
     Raises:
         ProblemError: When there is none of this id.
     """
-    return context.store.job(owner, job_id) or _unknown(job_id)
+    return context.store.jobs.get(owner, job_id) or _unknown(job_id)
 
 
 def told(job: JobInfo, response: Response) -> JobInfo:

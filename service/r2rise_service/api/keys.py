@@ -24,13 +24,13 @@ def create(asked: KeyRequest, response: Response, context: InContext) -> NewKey:
 @router.get("/keys")
 def list_keys(context: InContext) -> KeyList:
     """List the keys that were not revoked, without their secrets."""
-    return KeyList(data=tuple(context.store.keys()))
+    return KeyList(data=tuple(context.store.keys.valid()))
 
 
 @router.delete("/keys/{key_id}", status_code=204)
 def revoke(key_id: str, context: InContext) -> None:
     """Revoke a key: it opens nothing any more."""
-    if not context.store.revoke_key(key_id):
+    if not context.store.keys.revoke(key_id):
         _unknown(key_id)
 
 

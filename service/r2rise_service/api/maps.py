@@ -9,8 +9,8 @@ from r2rise.statistics.stopping import ended
 from r2rise.study.parts import EstimatorName
 from r2rise_service.api.once import Once, as_file
 from r2rise_service.models import JobInfo
+from r2rise_service.storage import Store
 from r2rise_service.storage.files import DatasetFiles
-from r2rise_service.storage.store import Store
 
 
 class Maps:
@@ -30,7 +30,7 @@ class Maps:
         keys = job.study.environment.obs_keys
         lengths = self._lengths.get((sha256, keys), lambda: self._load(sha256, keys))
         n_segments = len(Segments.of(np.array(lengths, dtype=np.int64), job.study.masking))
-        return self._store.ledger(job.id, lengths, n_segments, part=part)
+        return self._store.records.ledger(job.id, lengths, n_segments, part=part)
 
     def map(self, job: JobInfo, estimator: EstimatorName | None = None) -> ImportanceMap:
         """Return the map of a job, by its own estimator or another.

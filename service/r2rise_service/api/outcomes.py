@@ -12,8 +12,8 @@ from r2rise_service.api.maps import Maps
 from r2rise_service.api.once import DRAWING, Once, as_file
 from r2rise_service.kinds import KINDS
 from r2rise_service.models import JobInfo
+from r2rise_service.storage import Store
 from r2rise_service.storage.files import DatasetFiles
-from r2rise_service.storage.store import Store
 
 
 class NoResult(Exception):
@@ -45,7 +45,7 @@ class Outcomes:
         Raises:
             NoResult: When there is none.
         """
-        text = self._store.result(job.id)
+        text = self._store.results.get(job.id)
         if text is None:
             raise NoResult(f"Job {job.id} has no result.")
         return KINDS[job.kind].result_class.from_json(text)
@@ -74,7 +74,7 @@ class Outcomes:
         if KINDS[job.kind].is_based_on_maps:
             return [job]
         kinds = [kind.name for kind in KINDS.values() if kind.is_based_on_maps]
-        newest = (self._store.newest_based_on(job.id, kind) for kind in kinds)
+        newest = (self._store.results.newest_based_on(job.id, kind) for kind in kinds)
         return [found for found in newest if found is not None]
 
     def report(self, job: JobInfo, told: Sequence[JobInfo]) -> bytes:
@@ -98,7 +98,7 @@ class Outcomes:
         """Return the map of a job, or the one that it is based on as it was then."""
         if not KINDS[job.kind].is_based_on_maps:
             return self._maps.map(job)
-        (_, text), *_ = self._store.maps_of(job.id)
+        (_, text), *_ = self._store.results.maps_of(job.id)
         return ImportanceMap.from_json(text)
 
 

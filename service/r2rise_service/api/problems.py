@@ -10,9 +10,9 @@ from starlette.exceptions import HTTPException
 
 from r2rise.errors import InputError, MissingExtra, NotReady, R2RiseError
 from r2rise_service.models import Problem, ProblemPart
+from r2rise_service.storage import Conflict, KeyReused, TooManyLive
 from r2rise_service.storage.files import TooLarge
 from r2rise_service.storage.inspect_upload import BadUpload
-from r2rise_service.storage.store import Conflict, KeyReused, TooManyLive
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = "2"
