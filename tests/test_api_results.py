@@ -13,9 +13,9 @@ import r2rise
 from r2rise import ImportanceMap, importance_map
 from r2rise.ledger.ledger import Ledger, LedgerHeader
 from r2rise.statistics.stopping import ended
+from r2rise_service.api.computed import Once
 from r2rise_service.api.events import News, rendered, stream, thinned
 from r2rise_service.api.importance import accepted
-from r2rise_service.api.maps import Once
 from r2rise_service.api.problems import ProblemError
 from r2rise_service.models import JobEvent
 

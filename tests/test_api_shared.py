@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from api_helpers import running
 
-from r2rise_service.api import maps
+from r2rise_service.api import computed as api_computed
 from r2rise_service.api.events import Looks
 from r2rise_service.keys import digest_of, new_secret
 
@@ -23,7 +23,7 @@ def server(tmp_path):
 def test_fifty_clients_at_once_cost_one_computation_a_revision(server, monkeypatch):
     job = server.job()
     server.work(job, 20)
-    computed, compute = Counter(), maps.importance_map
+    computed, compute = Counter(), api_computed.importance_map
 
     def counted(ledger, *rest):
         computed[len(ledger.records("design"))] += 1
@@ -32,7 +32,7 @@ def test_fifty_clients_at_once_cost_one_computation_a_revision(server, monkeypat
     def ask(_):
         return server.client.get(f"/jobs/{job.id}/importance.json").content
 
-    monkeypatch.setattr(maps, "importance_map", counted)
+    monkeypatch.setattr(api_computed, "importance_map", counted)
     for n_records in (20, 30):
         server.work(job, n_records)
         with ThreadPoolExecutor(N_CLIENTS) as pool:

@@ -4,16 +4,18 @@ from fastapi import APIRouter, Response
 
 from r2rise import compare
 from r2rise.errors import MapError
+from r2rise_service.api.accept import explained
 from r2rise_service.api.access import PREFIX
-from r2rise_service.api.basing import explained
 from r2rise_service.api.context import JSON_ONLY, InContext, Owner
-from r2rise_service.api.problems import RETRY_SECONDS, ProblemError
+from r2rise_service.api.problems import RETRY_SECONDS, ProblemError, problems
 from r2rise_service.models import ComparisonInfo, ComparisonRequest
 
 router = APIRouter(tags=["comparisons"])
 
 
-@router.post("/comparisons", status_code=201, dependencies=JSON_ONLY)
+@router.post(
+    "/comparisons", status_code=201, dependencies=JSON_ONLY, responses=problems(400, 404, 409)
+)
 def create(
     asked: ComparisonRequest, response: Response, context: InContext, owner: Owner
 ) -> ComparisonInfo:

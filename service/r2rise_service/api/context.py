@@ -10,10 +10,8 @@ from anyio.to_thread import run_sync
 from fastapi import Depends, Request
 
 from r2rise_service.api.access import Caller
-from r2rise_service.api.maps import Maps
+from r2rise_service.api.computed import Maps, Once, Outcomes
 from r2rise_service.api.metrics import Metrics
-from r2rise_service.api.once import Once
-from r2rise_service.api.outcomes import Outcomes
 from r2rise_service.api.problems import ProblemError
 from r2rise_service.queue.load import Load
 from r2rise_service.settings import Settings

@@ -10,7 +10,7 @@ from starlette.datastructures import UploadFile
 
 from r2rise_service.api.access import MAX_FORM_BYTES, PREFIX
 from r2rise_service.api.context import Context, InContext, Owner
-from r2rise_service.api.problems import ProblemError
+from r2rise_service.api.problems import ProblemError, problems
 from r2rise_service.models import DatasetInfo, DatasetPage, ProblemPart
 from r2rise_service.storage import NewDataset
 from r2rise_service.storage.inspect_upload import inspect
@@ -42,7 +42,10 @@ _FORM = {
     "/datasets",
     status_code=201,
     response_model=DatasetInfo,
-    responses={200: {"model": DatasetInfo, "description": "This content was there already."}},
+    responses={
+        200: {"model": DatasetInfo, "description": "This content was there already."},
+        **problems(400),
+    },
     openapi_extra=_FORM,
 )
 async def upload(
@@ -91,7 +94,7 @@ def dataset(dataset_id: str, context: InContext, owner: Owner) -> DatasetInfo:
     return known_dataset(context, owner, dataset_id)
 
 
-@router.delete("/datasets/{dataset_id}", status_code=204)
+@router.delete("/datasets/{dataset_id}", status_code=204, responses=problems(409))
 def remove(dataset_id: str, context: InContext, owner: Owner) -> None:
     """Remove a dataset that no live job uses; its file goes with its last use."""
     info = context.store.datasets.remove(owner, dataset_id) or _unknown(dataset_id)

@@ -11,10 +11,9 @@ from prometheus_client import Gauge
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
-from r2rise_service.api.answers import EventList
 from r2rise_service.api.context import InContext, Owner
 from r2rise_service.api.jobs import known_job
-from r2rise_service.models import JobEvent
+from r2rise_service.models import Answer, JobEvent
 from r2rise_service.storage import Store
 
 router = APIRouter(tags=["jobs"])
@@ -24,6 +23,12 @@ HEARTBEAT_SECONDS = 15.0
 
 PAGE = 500
 """Events read at a time."""
+
+
+class EventList(Answer):
+    """Events of a job, in order; ask again with the last id for more."""
+
+    data: tuple[JobEvent, ...]
 
 
 class News(NamedTuple):

@@ -2,15 +2,15 @@
 
 import json
 from functools import partial
-from typing import Annotated, Any, NoReturn, cast
+from typing import Annotated, Any, NoReturn
 
 from fastapi import APIRouter, Header, Query, Response
 
 from r2rise.study.study import json_hash
-from r2rise_service.api.accepting import accept, check_fields
+from r2rise_service.api.accept import accept, check_fields
 from r2rise_service.api.access import PREFIX
 from r2rise_service.api.context import JSON_ONLY, Context, InContext, Owner
-from r2rise_service.api.problems import RETRY_SECONDS, ProblemError
+from r2rise_service.api.problems import RETRY_SECONDS, ProblemError, problems
 from r2rise_service.api.studies import check_json
 from r2rise_service.kinds import KINDS
 from r2rise_service.models import (
@@ -32,7 +32,10 @@ IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=200)]
     "/jobs",
     status_code=202,
     response_model=JobInfo,
-    responses={200: {"model": DryRun, "description": "What the job would be (dry_run)."}},
+    responses={
+        200: {"model": DryRun, "description": "What the job would be (dry_run)."},
+        **problems(400, 409, 429),
+    },
     dependencies=JSON_ONLY,
 )
 def create(
@@ -119,7 +122,7 @@ async def job(
     return Response(content, headers=response.headers, media_type="application/json")
 
 
-@router.patch("/jobs/{job_id}", dependencies=JSON_ONLY)
+@router.patch("/jobs/{job_id}", dependencies=JSON_ONLY, responses=problems(400, 409, 412))
 def change(
     job_id: str,
     asked: JobChange,
@@ -143,7 +146,7 @@ def change(
     return told(changed or _unknown(job_id), response)
 
 
-@router.delete("/jobs/{job_id}", status_code=204)
+@router.delete("/jobs/{job_id}", status_code=204, responses=problems(409))
 def remove(job_id: str, context: InContext, owner: Owner) -> None:
     """Remove an ended job with its retrainings."""
     found = known_job(context, owner, job_id)
@@ -155,7 +158,10 @@ def remove(job_id: str, context: InContext, owner: Owner) -> None:
 @router.post(
     "/jobs/{job_id}/cancel",
     status_code=202,
-    responses={200: {"model": JobInfo, "description": "It had ended already."}},
+    responses={
+        200: {"model": JobInfo, "description": "It had ended already."},
+        **problems(409),
+    },
 )
 def cancel(job_id: str, response: Response, context: InContext, owner: Owner) -> JobInfo:
     """Stop a job; what was retrained is kept. 200 when it has ended already."""
@@ -171,7 +177,7 @@ def cancel(job_id: str, response: Response, context: InContext, owner: Owner) ->
     return told(found, response)
 
 
-@router.post("/jobs/{job_id}/retry", status_code=202)
+@router.post("/jobs/{job_id}/retry", status_code=202, responses=problems(409, 429))
 def retry(job_id: str, response: Response, context: InContext, owner: Owner) -> JobInfo:
     """Do what an ended job lacks: retrainings that failed or were never done."""
     most = context.settings.max_live_jobs
@@ -225,7 +231,7 @@ def _json(context: Context, job: JobInfo) -> bytes:
 
     if job.is_live:  # its rate changes with time
         return made()
-    return cast("bytes", context.ended.get((job.id, job.version), made))
+    return context.ended.get((job.id, job.version), made)
 
 
 def _label(text: str | None) -> tuple[str, str] | None:

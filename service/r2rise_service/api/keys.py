@@ -5,14 +5,14 @@ from typing import NoReturn
 from fastapi import APIRouter, Response
 
 from r2rise_service.api.context import JSON_ONLY, InContext
-from r2rise_service.api.problems import ProblemError
+from r2rise_service.api.problems import ProblemError, problems
 from r2rise_service.keyring import StoreKeys
 from r2rise_service.keys import KeyList, KeyRequest, NewKey
 
 router = APIRouter(tags=["keys"])
 
 
-@router.post("/keys", status_code=201, dependencies=JSON_ONLY)
+@router.post("/keys", status_code=201, dependencies=JSON_ONLY, responses=problems(400))
 def create(asked: KeyRequest, response: Response, context: InContext) -> NewKey:
     """Make a key. Its secret is in this answer and nowhere else."""
     keys = StoreKeys(context.store)

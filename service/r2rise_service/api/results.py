@@ -5,37 +5,38 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Response
 
+from r2rise_service.api.computed import NoResult
 from r2rise_service.api.context import Context, InContext, Owner
+from r2rise_service.api.importance import MEDIA_TYPES
 from r2rise_service.api.jobs import known_job, matches
-from r2rise_service.api.outcomes import NoResult
-from r2rise_service.api.problems import RETRY_SECONDS, ProblemError
+from r2rise_service.api.problems import RETRY_SECONDS, ProblemError, problems
 from r2rise_service.kinds import CURATE, KINDS, REPORT, KindOfJob
 from r2rise_service.models import JobInfo
 
 router = APIRouter(tags=["results"])
 IfNoneMatch = Annotated[str | None, Header()]
 
-_TYPES = {".json": "application/json", ".png": "image/png", ".svg": "image/svg+xml"}
-_NPZ, _HTML = "application/x-npz", "text/html; charset=utf-8"
-_UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "It is the one you have."}}
+
+def _described(*endings: str) -> dict[int | str, dict[str, Any]]:
+    content: dict[str, Any] = {MEDIA_TYPES[ending]: {} for ending in endings}
+    return {
+        200: {"description": "What came of the job.", "content": content},
+        304: {"description": "It is the one you have."},
+        **problems(409),
+    }
 
 
-def _described(*types: str) -> dict[int | str, dict[str, Any]]:
-    content: dict[str, Any] = {kind: {} for kind in types}
-    return {200: {"description": "What came of the job.", "content": content}, **_UNCHANGED}
-
-
-@router.get("/jobs/{job_id}/curated.npz", response_class=Response, responses=_described(_NPZ))
+@router.get("/jobs/{job_id}/curated.npz", response_class=Response, responses=_described(".npz"))
 def curated(
     job_id: str, context: InContext, owner: Owner, if_none_match: IfNoneMatch = None
 ) -> Response:
     """Return the demonstrations without what hurts; only where a gain was confirmed."""
     job = _ended(context, owner, job_id, CURATE, CURATE.file_name(".npz"))
     etag = f'W/"{job.version}-curated"'
-    return _answer(etag, if_none_match, _NPZ, lambda: context.outcomes.curated(job))
+    return _answer(etag, if_none_match, ".npz", lambda: context.outcomes.curated(job))
 
 
-@router.get("/jobs/{job_id}/report", response_class=Response, responses=_described(_HTML))
+@router.get("/jobs/{job_id}/report", response_class=Response, responses=_described(".html"))
 def report(
     job_id: str, context: InContext, owner: Owner, if_none_match: IfNoneMatch = None
 ) -> Response:
@@ -45,10 +46,10 @@ def report(
     that it is based on.
     """
     job = _ended(context, owner, job_id, None, REPORT)
-    told = context.outcomes.told_in_report(job)
-    tags = (f"{other.id}.{other.version}" for other in told)
+    others = context.outcomes.in_report(job)
+    tags = (f"{other.id}.{other.version}" for other in others)
     etag = f'W/"{"-".join([str(job.version), "report", *tags])}"'
-    return _answer(etag, if_none_match, _HTML, lambda: context.outcomes.report(job, told))
+    return _answer(etag, if_none_match, ".html", lambda: context.outcomes.report(job, others))
 
 
 def _add(kind: KindOfJob) -> None:
@@ -74,7 +75,7 @@ def _add(kind: KindOfJob) -> None:
 
     result.__doc__ = f"Return the {name}: `r2rise.{name}` is its JSON schema."
     file.__doc__ = f"Return the {name} in the format of the ending: .json, .png or .svg."
-    for path, function, types in (
+    for path, function, formats in (
         (name, result, (".json",)), (name + "{ending}", file, endings),
     ):  # fmt: skip
         router.add_api_route(
@@ -82,7 +83,7 @@ def _add(kind: KindOfJob) -> None:
             function,
             name=f"{name} {function.__name__}",
             response_class=Response,
-            responses=_described(*(_TYPES[ending] for ending in types)),
+            responses=_described(*formats),
         )
 
 
@@ -94,7 +95,7 @@ for _kind in KINDS.values():
 def _result(context: Context, job: JobInfo, ending: str, if_none_match: str | None) -> Response:
     etag = f'W/"{job.version}-{ending[1:]}"'
     found = lambda: context.outcomes.drawn(job, ending)  # noqa: E731
-    return _answer(etag, if_none_match, _TYPES[ending], found)
+    return _answer(etag, if_none_match, ending, found)
 
 
 def _ended(context: Context, owner: str, job_id: str, kind: KindOfJob | None, name: str) -> JobInfo:
@@ -118,12 +119,12 @@ def _ended(context: Context, owner: str, job_id: str, kind: KindOfJob | None, na
 
 
 def _answer(
-    etag: str, if_none_match: str | None, media_type: str, compute: Callable[[], bytes]
+    etag: str, if_none_match: str | None, ending: str, compute: Callable[[], bytes]
 ) -> Response:
     headers = {"ETag": etag}
     if matches(if_none_match, etag):
         return Response(status_code=304, headers=headers)
     try:
-        return Response(compute(), headers=headers, media_type=media_type)
+        return Response(compute(), headers=headers, media_type=MEDIA_TYPES[ending])
     except NoResult as error:
         raise ProblemError(404, "no-such-result", str(error)) from None
