@@ -136,7 +136,7 @@ def fill(data: Path) -> tuple[list[str], str]:
     data.mkdir(parents=True)
     store = Store(f"sqlite:///{data / 'r2rise.sqlite'}")
     store.migrate()
-    store.add_key(OWNER, "bench", ["read", "submit"], digest_of(KEY))
+    store.keys.add(OWNER, "bench", ["read", "submit"], digest_of(KEY))
     files = DatasetFiles(data / "datasets")
     small = resolve(Study.parse(STUDY), Demonstrations.load(EXCERPT)).study
     ids = []
@@ -144,8 +144,10 @@ def fill(data: Path) -> tuple[list[str], str]:
     for number in range(N_JOBS):
         labels = {"number": str(number)}
         new = NewJob(OWNER, "explain", dataset, small, 100, name=f"job {number}", labels=labels)
-        ids.append(store.add_job(new)[0].id)
-        store.set_status(ids[-1], "canceled", only_from=("queued",), reason="Of the benchmark.")
+        ids.append(store.jobs.add(new)[0].id)
+        store.jobs.set_status(
+            ids[-1], "canceled", only_from=("queued",), reason="Of the benchmark."
+        )
     large = store_large(store, files)
     store.close()
     return ids, large
@@ -156,7 +158,7 @@ def store_dataset(store: Store, files: DatasetFiles, demonstrations: Demonstrati
     demonstrations.save(files.path(demonstrations.content_hash))
     facts = demonstrations.content_hash, tuple(demonstrations.lengths.tolist())
     shapes = demonstrations.obs.shape[1:], demonstrations.acts.shape[1:]
-    return store.add_dataset(NewDataset(OWNER, *facts, *shapes))[0].id
+    return store.datasets.add(NewDataset(OWNER, *facts, *shapes))[0].id
 
 
 def store_large(store: Store, files: DatasetFiles) -> str:
@@ -171,10 +173,10 @@ def store_large(store: Store, files: DatasetFiles) -> str:
     study = resolve(asked, demonstrations).study
     tasks = study_tasks(study, 2000)
     dataset = store_dataset(store, files, demonstrations)
-    job = store.add_job(NewJob(OWNER, "explain", dataset, study, len(tasks)))[0]
-    store.set_status(job.id, "running", only_from=("queued",))
-    store.add_records(job.id, [Record(*task.key, rng.normal(size=20)) for task in tasks])
-    store.set_status(job.id, "succeeded", only_from=("running",))
+    job = store.jobs.add(NewJob(OWNER, "explain", dataset, study, len(tasks)))[0]
+    store.jobs.set_status(job.id, "running", only_from=("queued",))
+    store.records.add(job.id, [Record(*task.key, rng.normal(size=20)) for task in tasks])
+    store.jobs.set_status(job.id, "succeeded", only_from=("running",))
     return job.id
 
 

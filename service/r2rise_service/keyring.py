@@ -43,12 +43,12 @@ class StoreKeys:
     def create(self, *, owner: str, name: str, scopes: Sequence[Scope]) -> NewKey:
         """Make a key; its secret is told this once."""
         secret = new_secret()
-        key = self._store.add_key(owner, name, scopes, digest_of(secret))
+        key = self._store.keys.add(owner, name, scopes, digest_of(secret))
         return NewKey(**key.model_dump(), secret=secret)
 
     def list(self) -> Sequence[KeyInfo]:
         """Return the keys that were not revoked."""
-        return self._store.keys()
+        return self._store.keys.valid()
 
     def revoke(self, key_id: str) -> None:
         """Revoke a key.
@@ -56,7 +56,7 @@ class StoreKeys:
         Raises:
             InputError: When there is none of this id.
         """
-        if not self._store.revoke_key(key_id):
+        if not self._store.keys.revoke(key_id):
             raise InputError(f"There is no key {key_id}.")
 
 

@@ -8,9 +8,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 from r2rise.results.comparison import Comparison
 from r2rise.study.notices import Notice
 from r2rise.study.study import Study
+from r2rise_service.kinds import JobKind
 
 Scope = Literal["read", "submit", "admin"]
-JobKind = Literal["explain", "certify", "curate", "transfer"]
 JobStatus = Literal["queued", "running", "canceling", "succeeded", "failed", "canceled"]
 EventType = Literal["job.status", "job.progress", "job.importance", "job.error"]
 

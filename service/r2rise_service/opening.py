@@ -150,7 +150,7 @@ def add_first_key(settings: Settings, store: "Store") -> None:
     from sqlalchemy.exc import IntegrityError
 
     path = settings.first_key_file
-    if path is None or store.has_keys():
+    if path is None or store.keys.any_made():
         return
     secret = read_secret(path, "the first key")
     if not _LOOKS_LIKE_A_KEY.fullmatch(secret):
@@ -159,4 +159,4 @@ def add_first_key(settings: Settings, store: "Store") -> None:
             f"{len(secret)} characters. Make one with: {_MAKE_ONE.replace('FILE', str(path))}"
         )
     with suppress(IntegrityError):  # another server on this database did it just now
-        store.add_key("local", "first key", ("read", "submit", "admin"), digest_of(secret))
+        store.keys.add("local", "first key", ("read", "submit", "admin"), digest_of(secret))

@@ -92,7 +92,7 @@ def pool_of(settings: Settings) -> Callable[[], "DaskPool"]:
 def _listening(settings: Settings, store: "Store") -> Iterator[socket.socket]:
     host, port = settings.host, settings.port
     add_first_key(settings, store)
-    if not is_loopback(host) and not store.keys():
+    if not is_loopback(host) and not store.keys.valid():
         raise InputError(
             f"Listening on {host} needs API keys, or anyone could use this server. Make one with "
             f"`{key_command(settings)}`, name a file with one in R2RISE_FIRST_KEY_FILE, or listen "

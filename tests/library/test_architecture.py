@@ -26,7 +26,7 @@ LAYERS = {
         "evaluation", "statistics", "results", "formats", "run", "ask", "report",
     ],
     "r2rise_service": [
-        "models", "keys", "records", "addresses", "installed", "logs", "settings",
+        "kinds", "models", "keys", "records", "addresses", "installed", "logs", "settings",
         "operator_file", "storage", "opening", "client", "keyring", "queue", "api", "worker",
         "server", "cli",
     ],

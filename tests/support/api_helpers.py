@@ -18,8 +18,8 @@ from r2rise_service.models import JobInfo, Problem
 from r2rise_service.queue.admission import admitted
 from r2rise_service.queue.load import Load
 from r2rise_service.settings import Settings
+from r2rise_service.storage import Store
 from r2rise_service.storage.files import DatasetFiles
-from r2rise_service.storage.store import Store
 
 OPERATOR = "the token of the operator file"
 URL = "http://127.0.0.1:8000"
@@ -93,10 +93,10 @@ class Server:
 
     def work(self, job: JobInfo, n_records: int | None = None) -> None:
         """Do what the reconciler would, as far as it is asked."""
-        self.store.set_status(job.id, "running", only_from=("queued",))
-        self.store.add_records(job.id, records()[:n_records])
+        self.store.jobs.set_status(job.id, "running", only_from=("queued",))
+        self.store.records.add(job.id, records()[:n_records])
         if n_records is None:
-            self.store.set_status(job.id, "succeeded", only_from=("running",))
+            self.store.jobs.set_status(job.id, "succeeded", only_from=("running",))
 
     def explained(self, **study) -> JobInfo:
         """A job that has a map, of which all was done here."""
@@ -106,18 +106,18 @@ class Server:
 
     def done(self, job_id: str) -> JobInfo:
         """Do all that a queued job asks for, in this process."""
-        job = self.store.start_job(job_id)
+        job = self.store.jobs.start(job_id)
         work = admitted(job, self.store, self.files)
         while not work.answered:
             work.ask()
-            self.store.grow_total(job_id, work.total)
+            self.store.jobs.grow_total(job_id, work.total)
             while work.has_more:
                 own, shard = work.take_shard()
                 found = unpack_retrainer(own.packed).run(shard, lambda _: None)
-                self.store.add_records(job_id, found, part=work.part_of(shard))
+                self.store.records.add(job_id, found, part=work.part_of(shard))
                 work.give_back(shard, found)
-        self.store.finish(job_id, work.result.to_json() if work.result else None)
-        return self.store.job("local", job_id)
+        self.store.results.finish(job_id, work.result.to_json() if work.result else None)
+        return self.store.jobs.get("local", job_id)
 
 
 @contextmanager

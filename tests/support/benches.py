@@ -35,7 +35,7 @@ class Bench:
         path = folder / "upload.npz"
         DEMONSTRATIONS.save(path)
         self.files.keep(path, DEMONSTRATIONS.content_hash)
-        self.dataset, _ = self.store.add_dataset(
+        self.dataset, _ = self.store.datasets.add(
             NewDataset("me", DEMONSTRATIONS.content_hash, (40, 40), (1,), (1,))
         )
         self.reconciler = Reconciler(self.store, self.files, make_pool)
@@ -43,7 +43,7 @@ class Bench:
     def submit(self, priority: int = 0, **fields) -> JobInfo:
         study = study_of(**fields)
         total = len(study_tasks(study, len(DEMONSTRATIONS.segments(study.masking))))
-        job, new = self.store.add_job(
+        job, new = self.store.jobs.add(
             NewJob("me", "explain", self.dataset.id, study, total, priority=priority)
         )
         assert new
@@ -52,13 +52,13 @@ class Bench:
 
     def wait(self, job: JobInfo, *statuses: str) -> JobInfo:
         deadline = time.monotonic() + 90
-        while (found := self.store.job("me", job.id)).status not in statuses:
+        while (found := self.store.jobs.get("me", job.id)).status not in statuses:
             assert time.monotonic() < deadline, found
             time.sleep(0.05)
         return found
 
     def importance(self, job: JobInfo) -> dict:
-        ledger = self.store.ledger(job.id, (40, 40), 8)
+        ledger = self.store.records.ledger(job.id, (40, 40), 8)
         return without_times(r2rise.importance_map(ledger, job.study))
 
     def stop(self) -> None:

@@ -9,8 +9,8 @@ from places import ROOT
 from r2rise_service.api.app import create_app
 from r2rise_service.api.context import Reconciles
 from r2rise_service.settings import Settings
+from r2rise_service.storage import Store
 from r2rise_service.storage.files import DatasetFiles
-from r2rise_service.storage.store import Store
 
 PATH = ROOT / "docs" / "openapi.json"
 

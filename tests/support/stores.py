@@ -29,7 +29,7 @@ def store(url):
 
 @pytest.fixture
 def dataset(store):
-    return store.add_dataset(NewDataset("me", CONTENT, LENGTHS, (4,), ()))[0]
+    return store.datasets.add(NewDataset("me", CONTENT, LENGTHS, (4,), ()))[0]
 
 
 @pytest.fixture
@@ -39,11 +39,11 @@ def job(store, dataset):
 
 def submit(store, dataset, owner="me", idempotency=None, **fields):
     new = NewJob(owner, "explain", dataset.id, STUDY, 100, **fields)
-    return store.add_job(new, idempotency=idempotency)[0]
+    return store.jobs.add(new, idempotency=idempotency)[0]
 
 
 def upload(store, content, owner="me"):
-    return store.add_dataset(NewDataset(owner, content, LENGTHS, (4,), ()))[0]
+    return store.datasets.add(NewDataset(owner, content, LENGTHS, (4,), ()))[0]
 
 
 def execute(url, statement, **values):
@@ -67,4 +67,4 @@ def failures(indices, reason="diverged"):
 
 
 def kinds_of_events(store, job):
-    return [event.type for event in store.events(job.id)]
+    return [event.type for event in store.jobs.events(job.id)]

@@ -14,7 +14,7 @@ from r2rise_service.api.problems import ProblemError
 from r2rise_service.keys import digest_of
 from r2rise_service.models import Scope as Permission
 from r2rise_service.settings import MEBIBYTE, Settings
-from r2rise_service.storage.store import Store
+from r2rise_service.storage import Store
 
 PREFIX = "/api/v1"
 DOCS = f"{PREFIX}/docs"
@@ -119,7 +119,7 @@ class Gate:
 
     def _known(self, headers: Headers) -> Caller | None:
         """Return a caller whose key was looked up a moment ago."""
-        key = self._store.known_key_of(digest_of(_secret(headers)))
+        key = self._store.keys.find_known(digest_of(_secret(headers)))
         return None if key is None else Caller(key.owner, key.scopes)
 
     def _caller(self, scope: Scope, headers: Headers) -> Caller:
@@ -127,10 +127,10 @@ class Gate:
         secret = _secret(headers)
         if is_loopback(client) and self._is_operator(secret):
             return Caller("operator", ("read", "submit", "admin"))
-        key = self._store.key_of(digest_of(secret)) if secret else None
+        key = self._store.keys.find(digest_of(secret)) if secret else None
         if key is not None:
             return Caller(key.owner, key.scopes)
-        if not self._store.has_keys():
+        if not self._store.keys.any_made():
             if is_loopback(client):
                 return Caller("local", ("read", "submit", "admin"))
             raise _unauthorized("The server has no keys yet and answers its own machine only.")

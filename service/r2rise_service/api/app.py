@@ -21,18 +21,15 @@ from r2rise_service.api import (
     results,
 )
 from r2rise_service.api.access import PREFIX, Gate, needed_scope
-from r2rise_service.api.answers import problem_answers
+from r2rise_service.api.computed import Maps, Outcomes
 from r2rise_service.api.context import Context, Reconciles
-from r2rise_service.api.maps import Maps
 from r2rise_service.api.metrics import Metrics
-from r2rise_service.api.outcomes import Outcomes
-from r2rise_service.api.problems import add_problems
-from r2rise_service.api.statuses import describe_problems
+from r2rise_service.api.problems import ANY_PROBLEM, add_problems, describe_problems
 from r2rise_service.api.watch import Watch
 from r2rise_service.models import Problem
 from r2rise_service.settings import Settings
+from r2rise_service.storage import Store
 from r2rise_service.storage.files import DatasetFiles
-from r2rise_service.storage.store import Store
 
 __all__ = ["Reconciles", "create_app"]
 
@@ -83,7 +80,7 @@ def create_app(
     for module in (  # what is asked most is found first
         jobs, events, importance, results, datasets, pictures, catalogue, comparisons, health, keys,
     ):  # fmt: skip
-        app.include_router(module.router, prefix=PREFIX, responses=problem_answers())
+        app.include_router(module.router, prefix=PREFIX, responses=ANY_PROBLEM)
     app.include_router(docs.router)
     app.mount(docs.ASSETS, docs.assets())
     add_problems(app)
@@ -109,7 +106,7 @@ def _describe(app: FastAPI) -> None:
             for method, operation in operations.items():
                 needed = needed_scope(method.upper(), path)
                 operation["security"] = [] if needed is None else [{"key": [needed]}]
-        describe_problems(schema, PREFIX)
+        describe_problems(schema)
         return schema
 
     app.openapi = openapi  # type: ignore[method-assign]

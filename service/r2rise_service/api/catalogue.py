@@ -9,13 +9,24 @@ from r2rise.algorithms.registry import load_implementation, needed_extra, settin
 from r2rise.environments import environment_ids
 from r2rise.errors import suggestion
 from r2rise.study.parts import AlgorithmSpec
-from r2rise_service.api.answers import AlgorithmList, EnvironmentList
 from r2rise_service.api.context import InContext
 from r2rise_service.api.problems import ProblemError
 from r2rise_service.api.studies import is_allowed
-from r2rise_service.models import AlgorithmInfo, EnvironmentInfo
+from r2rise_service.models import AlgorithmInfo, Answer, EnvironmentInfo
 
 router = APIRouter(tags=["catalogue"])
+
+
+class EnvironmentList(Answer):
+    """The environments that jobs may use."""
+
+    data: tuple[EnvironmentInfo, ...]
+
+
+class AlgorithmList(Answer):
+    """All installed algorithms."""
+
+    data: tuple[AlgorithmInfo, ...]
 
 
 @router.get("/environments")

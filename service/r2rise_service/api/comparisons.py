@@ -4,16 +4,18 @@ from fastapi import APIRouter, Response
 
 from r2rise import compare
 from r2rise.errors import MapError
+from r2rise_service.api.accept import explained
 from r2rise_service.api.access import PREFIX
-from r2rise_service.api.basing import explained
 from r2rise_service.api.context import JSON_ONLY, InContext, Owner
-from r2rise_service.api.problems import RETRY_SECONDS, ProblemError
+from r2rise_service.api.problems import RETRY_SECONDS, ProblemError, problems
 from r2rise_service.models import ComparisonInfo, ComparisonRequest
 
 router = APIRouter(tags=["comparisons"])
 
 
-@router.post("/comparisons", status_code=201, dependencies=JSON_ONLY)
+@router.post(
+    "/comparisons", status_code=201, dependencies=JSON_ONLY, responses=problems(400, 404, 409)
+)
 def create(
     asked: ComparisonRequest, response: Response, context: InContext, owner: Owner
 ) -> ComparisonInfo:
@@ -31,7 +33,7 @@ def create(
         found = compare(first, second)
     except MapError as error:
         raise ProblemError(422, "not-comparable", str(error)) from None
-    stored = context.store.add_comparison(owner, asked.a, asked.b, found)
+    stored = context.store.comparisons.add(owner, asked.a, asked.b, found)
     response.headers["Location"] = f"{PREFIX}/comparisons/{stored.id}"
     return stored
 
@@ -39,7 +41,7 @@ def create(
 @router.get("/comparisons/{comparison_id}")
 def comparison(comparison_id: str, context: InContext, owner: Owner) -> ComparisonInfo:
     """Return a comparison; the jobs may be gone."""
-    found = context.store.comparison(owner, comparison_id)
+    found = context.store.comparisons.get(owner, comparison_id)
     if found is None:
         raise ProblemError(404, "not-found", f"You have no comparison {comparison_id!r}.")
     return found

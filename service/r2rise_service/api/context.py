@@ -10,17 +10,13 @@ from anyio.to_thread import run_sync
 from fastapi import Depends, Request
 
 from r2rise_service.api.access import Caller
-from r2rise_service.api.maps import Maps
+from r2rise_service.api.computed import Maps, Once, Outcomes
 from r2rise_service.api.metrics import Metrics
-from r2rise_service.api.once import Once
-from r2rise_service.api.outcomes import Outcomes
 from r2rise_service.api.problems import ProblemError
 from r2rise_service.queue.load import Load
 from r2rise_service.settings import Settings
-from r2rise_service.storage.contents import remove_unused
-from r2rise_service.storage.exclusive import Exclusive
+from r2rise_service.storage import Store
 from r2rise_service.storage.files import DatasetFiles
-from r2rise_service.storage.store import Store
 
 Answered = TypeVar("Answered")
 
@@ -89,15 +85,6 @@ class Context:
         if self.settings.on_sqlite:
             return ask()
         return await run_sync(ask, limiter=self.quick)
-
-    @property
-    def content(self) -> Exclusive:
-        """A lock to hold while files and datasets change together, in whichever process."""
-        return self.store.exclusive("content")
-
-    def remove_unused(self, sha256: str) -> None:
-        """Remove the file of a content that no dataset and no job is about any more."""
-        remove_unused(self.store, self.files, sha256)
 
 
 # Each `async`, as FastAPI would hand a plain function to another thread.

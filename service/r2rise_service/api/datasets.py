@@ -10,10 +10,10 @@ from starlette.datastructures import UploadFile
 
 from r2rise_service.api.access import MAX_FORM_BYTES, PREFIX
 from r2rise_service.api.context import Context, InContext, Owner
-from r2rise_service.api.problems import ProblemError
+from r2rise_service.api.problems import ProblemError, problems
 from r2rise_service.models import DatasetInfo, DatasetPage, ProblemPart
+from r2rise_service.storage import NewDataset
 from r2rise_service.storage.inspect_upload import inspect
-from r2rise_service.storage.store import NewDataset
 
 router = APIRouter(tags=["datasets"])
 
@@ -42,7 +42,10 @@ _FORM = {
     "/datasets",
     status_code=201,
     response_model=DatasetInfo,
-    responses={200: {"model": DatasetInfo, "description": "This content was there already."}},
+    responses={
+        200: {"model": DatasetInfo, "description": "This content was there already."},
+        **problems(400),
+    },
     openapi_extra=_FORM,
 )
 async def upload(
@@ -78,7 +81,7 @@ def datasets(
 ) -> DatasetPage:
     """List your datasets, newest first."""
     try:
-        return context.store.dataset_page(
+        return context.store.datasets.page(
             owner, sha256=sha256, page_size=page_size, page_token=page_token
         )
     except ValueError as error:
@@ -91,11 +94,11 @@ def dataset(dataset_id: str, context: InContext, owner: Owner) -> DatasetInfo:
     return known_dataset(context, owner, dataset_id)
 
 
-@router.delete("/datasets/{dataset_id}", status_code=204)
+@router.delete("/datasets/{dataset_id}", status_code=204, responses=problems(409))
 def remove(dataset_id: str, context: InContext, owner: Owner) -> None:
     """Remove a dataset that no live job uses; its file goes with its last use."""
-    info = context.store.remove_dataset(owner, dataset_id) or _unknown(dataset_id)
-    context.remove_unused(info.sha256)
+    info = context.store.datasets.remove(owner, dataset_id) or _unknown(dataset_id)
+    context.store.remove_unused(context.files, info.sha256)
 
 
 def known_dataset(context: Context, owner: str, dataset_id: str) -> DatasetInfo:
@@ -104,7 +107,7 @@ def known_dataset(context: Context, owner: str, dataset_id: str) -> DatasetInfo:
     Raises:
         ProblemError: When there is none of this id.
     """
-    return context.store.dataset(owner, dataset_id) or _unknown(dataset_id)
+    return context.store.datasets.get(owner, dataset_id) or _unknown(dataset_id)
 
 
 def _store(
@@ -118,9 +121,9 @@ def _store(
         new = NewDataset(
             owner, facts.sha256, facts.lengths, facts.obs_shape, facts.act_shape, metadata
         )
-        with context.content:
+        with context.store.content:
             files.keep(path, facts.sha256)
-            return context.store.add_dataset(new)
+            return context.store.datasets.add(new)
     finally:
         path.unlink(missing_ok=True)
 

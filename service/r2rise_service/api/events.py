@@ -11,11 +11,10 @@ from prometheus_client import Gauge
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
-from r2rise_service.api.answers import EventList
 from r2rise_service.api.context import InContext, Owner
 from r2rise_service.api.jobs import known_job
-from r2rise_service.models import JobEvent
-from r2rise_service.storage.store import Store
+from r2rise_service.models import Answer, JobEvent
+from r2rise_service.storage import Store
 
 router = APIRouter(tags=["jobs"])
 
@@ -24,6 +23,12 @@ HEARTBEAT_SECONDS = 15.0
 
 PAGE = 500
 """Events read at a time."""
+
+
+class EventList(Answer):
+    """Events of a job, in order; ask again with the last id for more."""
+
+    data: tuple[JobEvent, ...]
 
 
 class News(NamedTuple):
@@ -61,7 +66,7 @@ async def events(
     await run_in_threadpool(known_job, context, owner, job_id)
     last = last_event_id if last_event_id is not None else after or 0
     if "text/event-stream" not in request.headers.get("accept", ""):
-        found = await run_in_threadpool(context.store.events, job_id, after=last)
+        found = await run_in_threadpool(context.store.jobs.events, job_id, after=last)
         return EventList(data=tuple(found))
     looks: Looks = request.app.state.looks
 
@@ -169,10 +174,10 @@ class Looks:
 
     def _look(self, owner: str, job_id: str, last: int) -> News:
         # The job first: when it had ended by then, no event can follow those found now.
-        job = self._store.job(owner, job_id)
+        job = self._store.jobs.get(owner, job_id)
         has_ended = job is None or not job.is_live
         new: list[JobEvent] = []
-        while page := self._store.events(job_id, after=last, limit=PAGE):
+        while page := self._store.jobs.events(job_id, after=last, limit=PAGE):
             new, last = thinned([*new, *page]), page[-1].id
             if len(page) < PAGE:
                 break

@@ -2,16 +2,16 @@
 
 import logging
 import shutil
+from typing import Literal
 
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from r2rise.results.result import versions
-from r2rise_service.api.answers import Health, Readiness, Version
 from r2rise_service.api.context import Context, InContext
 from r2rise_service.api.metrics import State
-from r2rise_service.api.problems import RETRY_SECONDS, ProblemError
-from r2rise_service.models import ProblemPart
+from r2rise_service.api.problems import RETRY_SECONDS, ProblemError, problems
+from r2rise_service.models import Answer, ProblemPart
 from r2rise_service.settings import MEBIBYTE
 
 router = APIRouter(tags=["operation"])
@@ -20,13 +20,33 @@ logger = logging.getLogger(__name__)
 _FREE_BYTES = 256 * MEBIBYTE
 
 
+class Health(Answer):
+    """The server runs."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Readiness(Answer):
+    """The server can take work; every part is `ok`."""
+
+    status: Literal["ok"] = "ok"
+    parts: dict[str, str]
+
+
+class Version(Answer):
+    """Versions that the numbers of a map depend on, and that of the API."""
+
+    api: str = "v1"
+    versions: dict[str, str]
+
+
 @router.get("/healthz")
 async def healthz() -> Health:
     """Say that the server runs; nothing else is looked at."""
     return Health()
 
 
-@router.get("/readyz")
+@router.get("/readyz", responses=problems(503))
 def readyz(context: InContext) -> Readiness:
     """Say whether database, engine and disk are fit for work."""
     parts = _parts(context)
@@ -61,7 +81,7 @@ def metrics(context: InContext) -> Response:
 
 def state_of(context: Context) -> State:
     """Return what metrics tell about the service at this moment."""
-    jobs, retrainings = context.store.totals()
+    jobs, retrainings = context.store.jobs.totals()
     engine = context.reconciler.load()
     return State(
         jobs=jobs,

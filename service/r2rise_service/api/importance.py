@@ -9,10 +9,11 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from r2rise.design.seeds import Kind
 from r2rise.ledger.ledger import Ledger
 from r2rise.study.parts import EstimatorName
+from r2rise_service.api.computed import state_of
 from r2rise_service.api.context import Context, InContext, Owner
 from r2rise_service.api.jobs import known_job, matches
-from r2rise_service.api.maps import state_of
-from r2rise_service.api.problems import ProblemError
+from r2rise_service.api.problems import ProblemError, problems
+from r2rise_service.kinds import EXPLAIN
 from r2rise_service.models import JobInfo
 from r2rise_service.records import Retraining, RetrainingPage
 
@@ -24,18 +25,23 @@ MEDIA_TYPES = {
     ".npz": "application/x-npz",
     ".png": "image/png",
     ".svg": "image/svg+xml",
+    ".html": "text/html; charset=utf-8",
 }
+_FORMATS = {ending: MEDIA_TYPES[ending] for ending in EXPLAIN.result_endings}
 _CONTENT: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The map; `r2rise.importance_map` is its JSON schema.",
-        "content": {kind: {} for kind in MEDIA_TYPES.values()},
+        "content": {kind: {} for kind in _FORMATS.values()},
     },
     304: {"description": "The map is the one you have."},
+    **problems(409),
 }
 IfNoneMatch = Annotated[str | None, Header()]
 
 
-@router.get("/jobs/{job_id}/importance", response_class=Response, responses=_CONTENT)
+@router.get(
+    "/jobs/{job_id}/importance", response_class=Response, responses={**_CONTENT, **problems(406)}
+)
 def importance(
     request: Request,
     job_id: str,
@@ -60,8 +66,8 @@ def importance_file(
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """Return the importance map in the format of the ending: .json .csv .npz .png or .svg."""
-    if ending not in MEDIA_TYPES:
-        detail = f"A map ends in {', '.join(MEDIA_TYPES)}, not in {ending!r}."
+    if ending not in _FORMATS:
+        detail = f"A map ends in {', '.join(_FORMATS)}, not in {ending!r}."
         raise ProblemError(404, "not-found", detail)
     found = known_job(context, owner, job_id)
     return _map(context, found, estimator, ending, if_none_match)
@@ -70,7 +76,7 @@ def importance_file(
 @router.get(
     "/jobs/{job_id}/retrainings",
     response_model=RetrainingPage,
-    responses={200: {"content": {MEDIA_TYPES[".npz"]: {}}}},
+    responses={200: {"content": {MEDIA_TYPES[".npz"]: {}}}, **problems(409)},
 )
 def retrainings(
     job_id: str,
@@ -107,10 +113,10 @@ def accepted(header: str) -> str:
     Raises:
         ProblemError: When it takes none of them.
     """
-    liked = {ending: _liking(header, kind) for ending, kind in MEDIA_TYPES.items()}
+    liked = {ending: _liking(header, kind) for ending, kind in _FORMATS.items()}
     best = max(liked, key=lambda ending: liked[ending])  # the first of equals
     if liked[best] <= 0:
-        detail = f"A map comes as {', '.join(MEDIA_TYPES.values())}, but Accept is {header!r}."
+        detail = f"A map comes as {', '.join(_FORMATS.values())}, but Accept is {header!r}."
         raise ProblemError(406, "not-acceptable", detail)
     return best
 
@@ -144,7 +150,7 @@ def _map(
     ending: str,
     if_none_match: str | None,
 ) -> Response:
-    if job.kind != "explain":
+    if job.kind != EXPLAIN.name:
         detail = f"Job {job.id} has no map of its own: see those that it is based on."
         raise ProblemError(404, "no-such-result", detail)
     name = estimator or job.study.estimator

@@ -2,34 +2,26 @@
 
 import json
 from functools import partial
-from typing import Annotated, Any, NoReturn, cast
+from typing import Annotated, Any, NoReturn
 
 from fastapi import APIRouter, Header, Query, Response
 
 from r2rise.study.study import json_hash
-from r2rise_service.api.accepting import accept, check_fields
+from r2rise_service.api.accept import accept, check_fields
 from r2rise_service.api.access import PREFIX
 from r2rise_service.api.context import JSON_ONLY, Context, InContext, Owner
-from r2rise_service.api.problems import RETRY_SECONDS, ProblemError
+from r2rise_service.api.problems import RETRY_SECONDS, ProblemError, problems
 from r2rise_service.api.studies import check_json
+from r2rise_service.kinds import KINDS
 from r2rise_service.models import (
     DryRun,
     JobChange,
     JobInfo,
-    JobKind,
     JobPage,
     JobRequest,
     JobStatus,
 )
-from r2rise_service.storage.store import Conflict
-
-RESULTS: dict[JobKind, tuple[str, ...]] = {
-    "explain": ("importance",),
-    "certify": ("certificate",),
-    "curate": ("curation", "curated.npz"),
-    "transfer": ("transfer",),
-}
-"""What can come of a job, beside its report."""
+from r2rise_service.storage import Conflict
 
 router = APIRouter(tags=["jobs"])
 IfMatch = Annotated[str | None, Header()]
@@ -40,7 +32,10 @@ IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=200)]
     "/jobs",
     status_code=202,
     response_model=JobInfo,
-    responses={200: {"model": DryRun, "description": "What the job would be (dry_run)."}},
+    responses={
+        200: {"model": DryRun, "description": "What the job would be (dry_run)."},
+        **problems(400, 409, 429),
+    },
     dependencies=JSON_ONLY,
 )
 def create(
@@ -55,7 +50,7 @@ def create(
     check_fields(asked)
     check_json(asked.study or {})
     once = (idempotency_key, json_hash(asked.model_dump(mode="json"))) if idempotency_key else None
-    earlier = context.store.replayed(owner, once) if once and not dry_run else None
+    earlier = context.store.jobs.replayed(owner, once) if once and not dry_run else None
     if earlier is not None:
         return told(earlier, response)
     new, cost, check = accept(context, owner, asked)
@@ -70,7 +65,7 @@ def create(
         )
         return Response(dry.model_dump_json(), media_type="application/json")
     most = context.settings.max_live_jobs
-    job, is_new = context.store.add_job(new, idempotency=once, max_live=most)
+    job, is_new = context.store.jobs.add(new, idempotency=once, max_live=most)
     if is_new:
         context.reconciler.wake()
     return told(job, response)
@@ -89,7 +84,7 @@ async def jobs(
     """List your jobs, newest first."""
     try:
         asked = partial(
-            context.store.jobs,
+            context.store.jobs.page,
             owner,
             status=status,
             dataset_id=dataset_id,
@@ -127,7 +122,7 @@ async def job(
     return Response(content, headers=response.headers, media_type="application/json")
 
 
-@router.patch("/jobs/{job_id}", dependencies=JSON_ONLY)
+@router.patch("/jobs/{job_id}", dependencies=JSON_ONLY, responses=problems(400, 409, 412))
 def change(
     job_id: str,
     asked: JobChange,
@@ -144,31 +139,34 @@ def change(
         if not unchanged:
             raise Conflict(f"The job is at version {found.version}, not at {if_match}.")
         changes = asked.model_dump(exclude_none=True)
-        changed = context.store.change_job(owner, job_id, changes, version=version)
+        changed = context.store.jobs.change(owner, job_id, changes, version=version)
     except Conflict as error:
         raise ProblemError(412, "precondition-failed", f"{error} Get it again.") from None
     context.reconciler.wake()
     return told(changed or _unknown(job_id), response)
 
 
-@router.delete("/jobs/{job_id}", status_code=204)
+@router.delete("/jobs/{job_id}", status_code=204, responses=problems(409))
 def remove(job_id: str, context: InContext, owner: Owner) -> None:
     """Remove an ended job with its retrainings."""
     found = known_job(context, owner, job_id)
-    if not context.store.remove_job(owner, job_id):
+    if not context.store.jobs.remove(owner, job_id):
         _unknown(job_id)
-    context.remove_unused(found.study.demonstrations or "")
+    context.store.remove_unused(context.files, found.study.demonstrations or "")
 
 
 @router.post(
     "/jobs/{job_id}/cancel",
     status_code=202,
-    responses={200: {"model": JobInfo, "description": "It had ended already."}},
+    responses={
+        200: {"model": JobInfo, "description": "It had ended already."},
+        **problems(409),
+    },
 )
 def cancel(job_id: str, response: Response, context: InContext, owner: Owner) -> JobInfo:
     """Stop a job; what was retrained is kept. 200 when it has ended already."""
     known_job(context, owner, job_id)
-    context.store.set_status(
+    context.store.jobs.set_status(
         job_id, "canceling", only_from=("queued", "running"), reason="Its owner canceled it."
     )
     found = known_job(context, owner, job_id)
@@ -179,11 +177,11 @@ def cancel(job_id: str, response: Response, context: InContext, owner: Owner) ->
     return told(found, response)
 
 
-@router.post("/jobs/{job_id}/retry", status_code=202)
+@router.post("/jobs/{job_id}/retry", status_code=202, responses=problems(409, 429))
 def retry(job_id: str, response: Response, context: InContext, owner: Owner) -> JobInfo:
     """Do what an ended job lacks: retrainings that failed or were never done."""
     most = context.settings.max_live_jobs
-    found = context.store.retry_job(owner, job_id, max_live=most) or _unknown(job_id)
+    found = context.store.jobs.retry(owner, job_id, max_live=most) or _unknown(job_id)
     context.reconciler.wake()
     return told(found, response)
 
@@ -194,7 +192,7 @@ def known_job(context: Context, owner: str, job_id: str) -> JobInfo:
     Raises:
         ProblemError: When there is none of this id.
     """
-    return context.store.job(owner, job_id) or _unknown(job_id)
+    return context.store.jobs.get(owner, job_id) or _unknown(job_id)
 
 
 def told(job: JobInfo, response: Response) -> JobInfo:
@@ -213,7 +211,7 @@ def _add_headers(job: JobInfo, response: Response) -> None:
 def with_links(job: JobInfo) -> JobInfo:
     """Return a job that says where its parts are."""
     own = f"{PREFIX}/jobs/{job.id}"
-    names = ("events", "retrainings", "report", *RESULTS[job.kind])
+    names = ("events", "retrainings", *KINDS[job.kind].parts)
     links = {name: f"{own}/{name}" for name in names}
     links |= {"self": own, "dataset": f"{PREFIX}/datasets/{job.dataset_id}"}
     return job.model_copy(update={"links": links})
@@ -233,7 +231,7 @@ def _json(context: Context, job: JobInfo) -> bytes:
 
     if job.is_live:  # its rate changes with time
         return made()
-    return cast("bytes", context.ended.get((job.id, job.version), made))
+    return context.ended.get((job.id, job.version), made)
 
 
 def _label(text: str | None) -> tuple[str, str] | None:

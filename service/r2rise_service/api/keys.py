@@ -5,14 +5,14 @@ from typing import NoReturn
 from fastapi import APIRouter, Response
 
 from r2rise_service.api.context import JSON_ONLY, InContext
-from r2rise_service.api.problems import ProblemError
+from r2rise_service.api.problems import ProblemError, problems
 from r2rise_service.keyring import StoreKeys
 from r2rise_service.keys import KeyList, KeyRequest, NewKey
 
 router = APIRouter(tags=["keys"])
 
 
-@router.post("/keys", status_code=201, dependencies=JSON_ONLY)
+@router.post("/keys", status_code=201, dependencies=JSON_ONLY, responses=problems(400))
 def create(asked: KeyRequest, response: Response, context: InContext) -> NewKey:
     """Make a key. Its secret is in this answer and nowhere else."""
     keys = StoreKeys(context.store)
@@ -24,13 +24,13 @@ def create(asked: KeyRequest, response: Response, context: InContext) -> NewKey:
 @router.get("/keys")
 def list_keys(context: InContext) -> KeyList:
     """List the keys that were not revoked, without their secrets."""
-    return KeyList(data=tuple(context.store.keys()))
+    return KeyList(data=tuple(context.store.keys.valid()))
 
 
 @router.delete("/keys/{key_id}", status_code=204)
 def revoke(key_id: str, context: InContext) -> None:
     """Revoke a key: it opens nothing any more."""
-    if not context.store.revoke_key(key_id):
+    if not context.store.keys.revoke(key_id):
         _unknown(key_id)
 
 

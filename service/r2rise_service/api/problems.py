@@ -10,9 +10,9 @@ from starlette.exceptions import HTTPException
 
 from r2rise.errors import InputError, MissingExtra, NotReady, R2RiseError
 from r2rise_service.models import Problem, ProblemPart
+from r2rise_service.storage import Conflict, KeyReused, TooManyLive
 from r2rise_service.storage.files import TooLarge
 from r2rise_service.storage.inspect_upload import BadUpload
-from r2rise_service.storage.store import Conflict, KeyReused, TooManyLive
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = "2"
@@ -40,6 +40,24 @@ _ANSWERS: dict[type[Exception], tuple[int, str]] = {
     InputError: (422, "refused"),
     MissingExtra: (422, "not-installed"),
 }
+
+
+_DESCRIBED = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return what a route declares as `responses` for the problems that it alone can answer.
+
+    What follows from what a route takes and needs, `describe_problems` adds.
+    """
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": _DESCRIBED}
+        for status in statuses
+    }
+
+
+ANY_PROBLEM: dict[int | str, dict[str, Any]] = {"default": {"description": "A problem"}}
+"""Of all routes, so that FastAPI describes no problems of its own."""
 
 
 class ProblemError(HTTPException):
@@ -86,6 +104,36 @@ def add_problems(app: FastAPI) -> None:
         HTTPException, RequestValidationError, R2RiseError, Conflict, TooLarge, BadUpload,
     ):  # fmt: skip
         app.add_exception_handler(kind, _answer)
+
+
+def describe_problems(schema: dict[str, Any]) -> None:
+    """Put into OpenAPI, for each route, exactly the problems that it can answer.
+
+    Args:
+        schema: OpenAPI with what routes declare, and `security`; changed in place.
+    """
+    for path, operations in schema["paths"].items():
+        for method, operation in operations.items():
+            answers = operation["responses"]
+            answers.pop("default", None)
+            for status, problem in problems(*_statuses(method, path, operation)).items():
+                answers[str(status)] = problem
+
+
+def _statuses(method: str, path: str, operation: dict[str, Any]) -> set[int]:
+    """Return what can go wrong, by what the route takes and needs."""
+    found = {413, 421, 500}
+    if operation["security"]:
+        found |= {401, 403}
+    if method not in ("get", "head"):
+        found |= {403}
+    if "{" in path:
+        found |= {404}
+    if "requestBody" in operation:
+        found |= {415, 422}
+    if operation.get("parameters"):
+        found |= {422}
+    return found
 
 
 def _answer(request: Request, error: Exception) -> Response:

@@ -5,36 +5,38 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Response
 
+from r2rise_service.api.computed import NoResult
 from r2rise_service.api.context import Context, InContext, Owner
-from r2rise_service.api.jobs import RESULTS, known_job, matches
-from r2rise_service.api.outcomes import NoResult
-from r2rise_service.api.problems import RETRY_SECONDS, ProblemError
-from r2rise_service.models import JobInfo, JobKind
+from r2rise_service.api.importance import MEDIA_TYPES
+from r2rise_service.api.jobs import known_job, matches
+from r2rise_service.api.problems import RETRY_SECONDS, ProblemError, problems
+from r2rise_service.kinds import CURATE, KINDS, REPORT, KindOfJob
+from r2rise_service.models import JobInfo
 
 router = APIRouter(tags=["results"])
 IfNoneMatch = Annotated[str | None, Header()]
 
-_TYPES = {".json": "application/json", ".png": "image/png", ".svg": "image/svg+xml"}
-_NPZ, _HTML = "application/x-npz", "text/html; charset=utf-8"
-_UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "It is the one you have."}}
+
+def _described(*endings: str) -> dict[int | str, dict[str, Any]]:
+    content: dict[str, Any] = {MEDIA_TYPES[ending]: {} for ending in endings}
+    return {
+        200: {"description": "What came of the job.", "content": content},
+        304: {"description": "It is the one you have."},
+        **problems(409),
+    }
 
 
-def _described(*types: str) -> dict[int | str, dict[str, Any]]:
-    content: dict[str, Any] = {kind: {} for kind in types}
-    return {200: {"description": "What came of the job.", "content": content}, **_UNCHANGED}
-
-
-@router.get("/jobs/{job_id}/curated.npz", response_class=Response, responses=_described(_NPZ))
+@router.get("/jobs/{job_id}/curated.npz", response_class=Response, responses=_described(".npz"))
 def curated(
     job_id: str, context: InContext, owner: Owner, if_none_match: IfNoneMatch = None
 ) -> Response:
     """Return the demonstrations without what hurts; only where a gain was confirmed."""
-    job = _ended(context, owner, job_id, "curate", "curated.npz")
+    job = _ended(context, owner, job_id, CURATE, CURATE.file_name(".npz"))
     etag = f'W/"{job.version}-curated"'
-    return _answer(etag, if_none_match, _NPZ, lambda: context.outcomes.curated(job))
+    return _answer(etag, if_none_match, ".npz", lambda: context.outcomes.curated(job))
 
 
-@router.get("/jobs/{job_id}/report", response_class=Response, responses=_described(_HTML))
+@router.get("/jobs/{job_id}/report", response_class=Response, responses=_described(".html"))
 def report(
     job_id: str, context: InContext, owner: Owner, if_none_match: IfNoneMatch = None
 ) -> Response:
@@ -43,16 +45,16 @@ def report(
     Of a map: with the newest results that are based on it. Of another job: its result and the map
     that it is based on.
     """
-    job = _ended(context, owner, job_id, None, "report")
-    told = context.outcomes.told_in_report(job)
-    tags = (f"{other.id}.{other.version}" for other in told)
+    job = _ended(context, owner, job_id, None, REPORT)
+    others = context.outcomes.in_report(job)
+    tags = (f"{other.id}.{other.version}" for other in others)
     etag = f'W/"{"-".join([str(job.version), "report", *tags])}"'
-    return _answer(etag, if_none_match, _HTML, lambda: context.outcomes.report(job, told))
+    return _answer(etag, if_none_match, ".html", lambda: context.outcomes.report(job, others))
 
 
-def _add(kind: JobKind) -> None:
+def _add(kind: KindOfJob) -> None:
     """Add the paths of the result of a kind of job."""
-    name = RESULTS[kind][0]
+    name, endings = kind.route, kind.result_endings
 
     def result(
         job_id: str, context: InContext, owner: Owner, if_none_match: IfNoneMatch = None
@@ -66,62 +68,63 @@ def _add(kind: JobKind) -> None:
         owner: Owner,
         if_none_match: IfNoneMatch = None,
     ) -> Response:
-        if ending not in _TYPES:
-            detail = f"A {name} ends in {', '.join(_TYPES)}, not in {ending!r}."
+        if ending not in endings:
+            detail = f"A {name} ends in {', '.join(endings)}, not in {ending!r}."
             raise ProblemError(404, "not-found", detail)
         return _result(context, _ended(context, owner, job_id, kind, name), ending, if_none_match)
 
     result.__doc__ = f"Return the {name}: `r2rise.{name}` is its JSON schema."
     file.__doc__ = f"Return the {name} in the format of the ending: .json, .png or .svg."
-    for path, function, types in (
-        (name, result, [".json"]), (name + "{ending}", file, list(_TYPES)),
+    for path, function, formats in (
+        (name, result, (".json",)), (name + "{ending}", file, endings),
     ):  # fmt: skip
         router.add_api_route(
             f"/jobs/{{job_id}}/{path}",
             function,
             name=f"{name} {function.__name__}",
             response_class=Response,
-            responses=_described(*(_TYPES[ending] for ending in types)),
+            responses=_described(*formats),
         )
 
 
-for _kind in ("certify", "curate", "transfer"):
-    _add(_kind)
+for _kind in KINDS.values():
+    if _kind.is_based_on_maps:
+        _add(_kind)
 
 
 def _result(context: Context, job: JobInfo, ending: str, if_none_match: str | None) -> Response:
     etag = f'W/"{job.version}-{ending[1:]}"'
     found = lambda: context.outcomes.drawn(job, ending)  # noqa: E731
-    return _answer(etag, if_none_match, _TYPES[ending], found)
+    return _answer(etag, if_none_match, ending, found)
 
 
-def _ended(context: Context, owner: str, job_id: str, kind: JobKind | None, name: str) -> JobInfo:
+def _ended(context: Context, owner: str, job_id: str, kind: KindOfJob | None, name: str) -> JobInfo:
     """Return one of the owner's jobs that has come to its end.
 
     Raises:
         ProblemError: When it is of another kind than asked for, is live, or has no result.
     """
     job = known_job(context, owner, job_id)
-    if kind is not None and job.kind != kind:
-        known = ", ".join((*RESULTS[job.kind], "report"))
+    if kind is not None and job.kind != kind.name:
+        known = ", ".join(KINDS[job.kind].parts)
         detail = f"Job {job_id} is of the kind {job.kind}: it has no {name}, but {known}."
         raise ProblemError(404, "no-such-result", detail)
     if job.is_live:
         detail = f"Job {job_id} is {job.status}: ask again when it has ended."
         raise ProblemError(409, "not-ready", detail, headers={"Retry-After": RETRY_SECONDS})
-    if job.status != "succeeded" and job.kind != "explain":
+    if job.status != "succeeded" and KINDS[job.kind].is_based_on_maps:
         detail = f"Job {job_id} is {job.status}, so that nothing came of it: try it again."
         raise ProblemError(404, "no-such-result", detail)
     return job
 
 
 def _answer(
-    etag: str, if_none_match: str | None, media_type: str, compute: Callable[[], bytes]
+    etag: str, if_none_match: str | None, ending: str, compute: Callable[[], bytes]
 ) -> Response:
     headers = {"ETag": etag}
     if matches(if_none_match, etag):
         return Response(status_code=304, headers=headers)
     try:
-        return Response(compute(), headers=headers, media_type=media_type)
+        return Response(compute(), headers=headers, media_type=MEDIA_TYPES[ending])
     except NoResult as error:
         raise ProblemError(404, "no-such-result", str(error)) from None

@@ -17,7 +17,7 @@ from r2rise.run.resolve import Resolved, resolve
 from r2rise_service.api.problems import ProblemError, in_words, pointer_to, sentence
 from r2rise_service.models import Cost, ProblemPart
 from r2rise_service.settings import Settings
-from r2rise_service.storage.store import NewJob
+from r2rise_service.storage import NewJob
 
 ENVIRONMENT_ID = re.compile(r"([\w-]+/)?[\w.-]+-v\d+", re.ASCII)
 """Other ids make gymnasium import a module."""

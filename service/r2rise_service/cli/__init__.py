@@ -26,10 +26,11 @@ from r2rise_service.cli import (
     transferring,
     working,
 )
+from r2rise_service.kinds import KINDS
 
 _STOPPED = {
     **dict.fromkeys(
-        ("check-training", "plan", "explain", "certify", "curate", "transfer"),
+        ("check-training", "plan", *KINDS),
         "Stopped. What was retrained is kept; the same command goes on from there.",
     ),
     "train-expert": "Stopped. The best expert so far is kept, once there is one.",

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from r2rise_service.cli.common import Directory, Repetitions, Workers, get_ready
+from r2rise_service.kinds import CERTIFY, REPETITIONS
 
 if TYPE_CHECKING:
     from r2rise import Certificate
@@ -17,7 +18,7 @@ def certify(
     check: Annotated[
         bool, typer.Option("--check", help="Exit with 1 unless the map passes.")
     ] = False,
-    repetitions: Repetitions = 20,
+    repetitions: Repetitions = REPETITIONS,
     workers: Workers = 0,
     json: Annotated[bool, typer.Option("--json", help="Print the certificate as JSON.")] = False,
 ) -> None:
@@ -33,7 +34,7 @@ def certify(
     files = OutputDirectory(directory)
     files.check_own(*files.files_of(r2rise.Certificate))
     demonstrations, importance = files.demonstrations(), files.importance_map()
-    with progress_bar("Certifying") as on_progress:
+    with progress_bar(CERTIFY.doing) as on_progress:
         found = r2rise.certify(
             demonstrations,
             importance,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from r2rise_service.cli.common import Directory, Force, Workers, check_files, get_ready
+from r2rise_service.kinds import CURATE
 
 if TYPE_CHECKING:
     from r2rise import Curation, Demonstrations
@@ -39,7 +40,7 @@ def curate(
     check_files(out, _edits_beside(out), force=force, study=files, usual=usual)
     get_ready()
     demonstrations, importance = files.demonstrations(), files.importance_map()
-    with progress_bar("Curating") as on_progress:
+    with progress_bar(CURATE.doing) as on_progress:
         found = r2rise.curate(
             demonstrations,
             importance,

@@ -7,6 +7,7 @@ import typer
 
 from r2rise_service.cli import asking
 from r2rise_service.cli.common import Workers, get_ready
+from r2rise_service.kinds import EXPLAIN
 
 
 def explain(
@@ -57,7 +58,7 @@ def explain(
             "seed": seed,
         },
     )
-    with progress_bar("Retraining", at_most=question.until.may_end_early) as on_progress:
+    with progress_bar(EXPLAIN.doing, at_most=question.until.may_end_early) as on_progress:
         importance = r2rise.explain(
             demonstrations,
             question,

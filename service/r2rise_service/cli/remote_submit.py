@@ -8,6 +8,7 @@ from r2rise_service.cli import asking
 from r2rise_service.cli.common import Force, Repetitions, check_files
 from r2rise_service.cli.comparing import ComparisonFile, tell
 from r2rise_service.cli.remote import JobId, Json, Url, connect, labels_of, print_json, warn
+from r2rise_service.kinds import REPETITIONS
 
 if TYPE_CHECKING:
     from r2rise_service.client import Job
@@ -76,7 +77,7 @@ def submit(
 
 def certify(
     job: JobId,
-    repetitions: Repetitions = 20,
+    repetitions: Repetitions = REPETITIONS,
     name: Name = "",
     label: Labels = None,
     priority: Priority = 0,
@@ -119,7 +120,7 @@ def curate(
 
 def transfer(
     jobs: JobIds,
-    repetitions: Repetitions = 20,
+    repetitions: Repetitions = REPETITIONS,
     name: Name = "",
     label: Labels = None,
     priority: Priority = 0,

@@ -9,19 +9,13 @@ import typer
 
 from r2rise_service.cli.remote import JobId, Json, Url, connect
 from r2rise_service.cli.remote_results import print_job
+from r2rise_service.kinds import EXPLAIN, KINDS
 
 if TYPE_CHECKING:
     from r2rise_service.client import Job
     from r2rise_service.models import JobEvent
 
 EXIT_INTERRUPTED = 130
-
-_DOING = {
-    "explain": "Retraining",
-    "certify": "Certifying",
-    "curate": "Curating",
-    "transfer": "Transferring",
-}
 
 
 def watch(job: JobId, url: Url = None, json: Json = False) -> None:
@@ -79,8 +73,8 @@ def _show_bar(job: "Job") -> None:
     from r2rise_service.cli.progress import progress_bar
 
     resumed = job.progress.done
-    at_most = job.kind == "explain" and job.info.study.until.may_end_early
-    with progress_bar(_DOING[job.kind], at_most=at_most) as on_progress:
+    at_most = job.kind == EXPLAIN.name and job.info.study.until.may_end_early
+    with progress_bar(KINDS[job.kind].doing, at_most=at_most) as on_progress:
         on_progress(Progress(resumed, job.progress.total, job.progress.failed, resumed))
         for event in job.events():
             told = event.progress

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from r2rise_service.cli.common import Force, Repetitions, Workers, check_files, get_ready
+from r2rise_service.kinds import REPETITIONS, TRANSFER
 
 if TYPE_CHECKING:
     from r2rise import Transfer
@@ -23,7 +24,7 @@ def transfer(
         Path | None, typer.Option(help="File to write, if not transfer.json in the first DIR.")
     ] = None,
     force: Force = False,
-    repetitions: Repetitions = 20,
+    repetitions: Repetitions = REPETITIONS,
     workers: Workers = 0,
     json: Annotated[bool, typer.Option("--json", help="Print the matrix as JSON.")] = False,
 ) -> None:
@@ -42,7 +43,7 @@ def transfer(
     get_ready()
     files = _by_name([OutputDirectory(path) for path in directories])
     demonstrations = first.demonstrations()
-    with progress_bar("Transferring") as on_progress:
+    with progress_bar(TRANSFER.doing) as on_progress:
         found = r2rise.transfer(
             demonstrations,
             {name: own.importance_map() for name, own in files.items()},

@@ -9,7 +9,8 @@ import httpx2
 
 from r2rise_service.client.errors import Conflict, JobCanceled, JobFailed, WaitTimeout
 from r2rise_service.client.results import Results
-from r2rise_service.models import JobEvent, JobInfo, JobKind, JobProgress, JobStatus, Labels
+from r2rise_service.kinds import JobKind
+from r2rise_service.models import JobEvent, JobInfo, JobProgress, JobStatus, Labels
 
 POLL_SECONDS = 0.5
 SILENCE_SECONDS = 20.0

@@ -9,6 +9,7 @@ from r2rise.study.parts import Until
 from r2rise.study.study import Study, long_form, merged
 from r2rise_service.client.job import Job
 from r2rise_service.client.transport import Transport
+from r2rise_service.kinds import CERTIFY, CURATE, EXPLAIN, REPETITIONS, TRANSFER
 from r2rise_service.models import DatasetInfo, DryRun, JobInfo, JobPage, JobStatus
 
 __all__ = ["Job", "Jobs"]
@@ -58,7 +59,7 @@ class Jobs:
             budget=retrainings,
             until=until,
         )
-        return self._create({"kind": "explain", "study": asked}, name, labels, priority)
+        return self._create({"kind": EXPLAIN.name, "study": asked}, name, labels, priority)
 
     def estimate(
         self,
@@ -87,7 +88,7 @@ class Jobs:
             "/jobs",
             repeatable=True,
             params={"dry_run": True},
-            json={"kind": "explain", "study": asked},
+            json={"kind": EXPLAIN.name, "study": asked},
         )
         return DryRun.model_validate_json(response.content)
 
@@ -95,7 +96,7 @@ class Jobs:
         self,
         job: Job | str,
         *,
-        repetitions: int = 20,
+        repetitions: int = REPETITIONS,
         name: str = "",
         labels: Mapping[str, str] | None = None,
         priority: int = 0,
@@ -113,7 +114,7 @@ class Jobs:
             Refused: When there is no such job, or it is of another kind.
             Conflict: When it has not succeeded (`code` is `not-finished`).
         """
-        asked = {"kind": "certify", "based_on": [_id(job)], "repetitions": repetitions}
+        asked = {"kind": CERTIFY.name, "based_on": [_id(job)], "repetitions": repetitions}
         return self._create(asked, name, labels, priority)
 
     def curate(
@@ -128,14 +129,14 @@ class Jobs:
 
         Arguments and errors are those of `certify`.
         """
-        asked = {"kind": "curate", "based_on": [_id(job)]}
+        asked = {"kind": CURATE.name, "based_on": [_id(job)]}
         return self._create(asked, name, labels, priority)
 
     def transfer(
         self,
         jobs: Sequence[Job | str],
         *,
-        repetitions: int = 20,
+        repetitions: int = REPETITIONS,
         name: str = "",
         labels: Mapping[str, str] | None = None,
         priority: int = 0,
@@ -155,7 +156,7 @@ class Jobs:
             Conflict: When one has not succeeded (`code` is `not-finished`).
         """
         based_on = [_id(job) for job in jobs]
-        asked = {"kind": "transfer", "based_on": based_on, "repetitions": repetitions}
+        asked = {"kind": TRANSFER.name, "based_on": based_on, "repetitions": repetitions}
         return self._create(asked, name, labels, priority)
 
     def get(self, job_id: str) -> Job:

@@ -9,30 +9,12 @@ from r2rise.errors import InputError
 from r2rise.files import atomic_file
 from r2rise.ledger.ledger import Record
 from r2rise_service.client.transport import Transport
+from r2rise_service.kinds import CERTIFY, CURATE, EXPLAIN, KINDS, TRANSFER
 from r2rise_service.models import JobInfo
 from r2rise_service.records import RetrainingPage
 
 PAGE_SIZE = 500
 """Records fetched at once."""
-
-RESULTS: dict[str, str] = {
-    "explain": "importance",
-    "certify": "certificate",
-    "curate": "curation",
-    "transfer": "transfer",
-}
-RECORDS: dict[str, Kind] = {
-    "explain": "design",
-    "certify": "certify",
-    "curate": "curate",
-    "transfer": "certify",
-}
-ENDINGS: dict[str, tuple[str, ...]] = {
-    "explain": (".json", ".csv", ".npz", ".png", ".svg", ".html"),
-    "certify": (".json", ".png", ".svg", ".html"),
-    "curate": (".json", ".npz", ".png", ".svg", ".html"),
-    "transfer": (".json", ".png", ".svg", ".html"),
-}
 
 
 class Results:
@@ -61,7 +43,7 @@ class Results:
             Conflict: Before the first usable retraining (`code` is `not-ready`).
         """
         params = {"estimator": estimator} if estimator else {}
-        return ImportanceMap.from_json(self._text("importance.json", params))
+        return ImportanceMap.from_json(self._text(EXPLAIN.file_name(".json"), params))
 
     def certificate(self) -> Certificate:
         """Return what a job of the kind `certify` found.
@@ -70,18 +52,18 @@ class Results:
             NotFound: When the job is of another kind.
             Conflict: While it is live (`code` is `not-ready`).
         """
-        return Certificate.from_json(self._text("certificate.json"))
+        return Certificate.from_json(self._text(CERTIFY.file_name(".json")))
 
     def curation(self) -> Curation:
         """Return what a job of the kind `curate` found; see `certificate` for errors.
 
         `download` with a name that ends in .npz gives the better demonstrations.
         """
-        return Curation.from_json(self._text("curation.json"))
+        return Curation.from_json(self._text(CURATE.file_name(".json")))
 
     def transfer(self) -> Transfer:
         """Return what a job of the kind `transfer` found; see `certificate` for errors."""
-        return Transfer.from_json(self._text("transfer.json"))
+        return Transfer.from_json(self._text(TRANSFER.file_name(".json")))
 
     def retrainings(self, *, kind: Kind | None = None, part: int = 0) -> Iterator[Record]:
         """Yield the job's records by index, asking for further pages when they are needed.
@@ -92,7 +74,7 @@ class Results:
             part: Of a transfer: whose retrainings, counted from 0 as in `info.based_on`.
         """
         params = {
-            "kind": kind or RECORDS[self.info.kind],
+            "kind": kind or KINDS[self.info.kind].records,
             "part": part,
             "page_size": PAGE_SIZE,
         }
@@ -129,21 +111,17 @@ class Results:
             NotFound: When a curation left nothing out, so that there are no better ones.
             Conflict: Before there is a result (`code` is `not-ready`).
         """
-        path, kind = Path(path), self.info.kind
+        path, kind = Path(path), KINDS[self.info.kind]
         ending = path.suffix.lower()
-        if ending not in ENDINGS[kind]:
+        if ending not in kind.endings:
             raise InputError(
-                f"What came of {self.info.id} ({kind}) is downloaded as "
-                f"{', '.join(ENDINGS[kind])}, not as {path.name!r}."
+                f"What came of {self.info.id} ({kind.name}) is downloaded as "
+                f"{', '.join(kind.endings)}, not as {path.name!r}."
             )
-        if estimator and (kind != "explain" or ending == ".html"):
+        if estimator and (kind is not EXPLAIN or ending not in kind.result_endings):
             raise InputError(f"An estimator is that of a map; {path.name!r} is none.")
-        name = f"{RESULTS[kind]}{ending}"
-        if ending == ".html":
-            name = "report"
-        elif (kind, ending) == ("curate", ".npz"):
-            name = "curated.npz"
-        return self._file(path, name, {"estimator": estimator} if estimator else {})
+        params = {"estimator": estimator} if estimator else {}
+        return self._file(path, kind.file_name(ending), params)
 
     def _text(self, name: str, params: dict[str, str] | None = None) -> str:
         return self._transport.request("GET", f"{self._path}/{name}", params=params or {}).text

@@ -26,7 +26,7 @@ def admitted(job: JobInfo, store: Store, files: DatasetFiles) -> JobWork:
         R2RiseError: When it cannot be done.
         OSError: When its demonstrations cannot be read or unpacked.
     """
-    maps = {name: ImportanceMap.from_json(text) for name, text in store.maps_of(job.id)}
+    maps = {name: ImportanceMap.from_json(text) for name, text in store.results.maps_of(job.id)}
     studies = [map_.study for map_ in maps.values()] or [job.study]
     path = files.path(job.study.demonstrations or "")
     flag = files.folder / "canceled" / job.id
@@ -52,5 +52,5 @@ def _runner(
 ) -> StoredRunner:
     segments = demonstrations.segments(study.masking)
     lengths = demonstrations.lengths.tolist()
-    ledger = store.ledger(job.id, lengths, len(segments), part=part)
+    ledger = store.records.ledger(job.id, lengths, len(segments), part=part)
     return StoredRunner(part, study, segments, ledger)

@@ -4,7 +4,6 @@ import logging
 from datetime import datetime, timedelta
 
 from r2rise_service.storage import Store
-from r2rise_service.storage.contents import remove_unused
 from r2rise_service.storage.files import DatasetFiles
 
 logger = logging.getLogger(__name__)
@@ -24,15 +23,15 @@ def remove_expired(
     Returns:
         How many jobs were deleted.
     """
-    store.forget_old_keys(now)
+    store.jobs.forget_old_keys(now)
     if keep_days is None:
         return 0
     n_removed, contents = 0, set[str | None]()
-    while removed := store.remove_ended(now - timedelta(days=keep_days)):
+    while removed := store.jobs.remove_ended(now - timedelta(days=keep_days)):
         n_removed += len(removed)
         contents.update(removed.values())
     for sha256 in filter(None, contents):
-        remove_unused(store, files, sha256)
+        store.remove_unused(files, sha256)
     if n_removed:
         logger.info("deleted %d jobs that ended %g days ago or earlier", n_removed, keep_days)
     return n_removed

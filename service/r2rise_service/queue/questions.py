@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 from r2rise.ask.certify import certificate, certificate_tasks
 from r2rise.ask.check_training import training_check
-from r2rise.ask.curate import curation
+from r2rise.ask.curate import curation, most_judged
 from r2rise.ask.transfer import check_maps, matrix, row
 from r2rise.design.tasks import study_tasks
 from r2rise.results.importance_map import ImportanceMap
 from r2rise.results.result import Result
 from r2rise.results.transfer import Transfer
-from r2rise_service.models import JobKind
+from r2rise_service.kinds import JobKind
 from r2rise_service.queue.stored import Missing, StoredRunner, Wanted
 
 Question = Callable[[], Result | None]
@@ -48,7 +48,7 @@ def question_about_maps(
     """Return the question of a job that is based on maps.
 
     Args:
-        kind: Any but `explain`.
+        kind: One that is based on maps.
         runners: One for the learner of each map.
         maps: By name.
         repetitions: Training seeds, for kinds where they can be chosen.
@@ -57,13 +57,24 @@ def question_about_maps(
         MapError: When there cannot be a transfer between the maps.
     """
     first = next(iter(maps.values()))
-    if kind == "certify":
-        return lambda: certificate(runners[0], first, repetitions or 0)
-    if kind == "curate":
-        return lambda: curation(runners[0], first)
-    check_maps(maps)
-    by_name = dict(zip(maps, runners, strict=True))
-    return lambda: _transfer(by_name, maps, repetitions or 0)
+    match kind:
+        case "certify":
+            return lambda: certificate(runners[0], first, repetitions or 0)
+        case "curate":
+            return lambda: curation(runners[0], first)
+        case "transfer":
+            check_maps(maps)
+            by_name = dict(zip(maps, runners, strict=True))
+            return lambda: _transfer(by_name, maps, repetitions or 0)
+        case _:
+            raise ValueError(f"A job of the kind {kind} asks nothing about maps.")
+
+
+def most_asked_later(kind: JobKind, runner: StoredRunner) -> int:
+    """Return how many retrainings can be asked for once those that are missing now are done."""
+    if kind != "curate":
+        return 0
+    return most_judged(runner.study, sum(runner.ledger.header.lengths))
 
 
 def _transfer(

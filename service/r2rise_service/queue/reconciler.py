@@ -154,7 +154,7 @@ class Reconciler:
                 self._news.wait(_LOOK_SECONDS)
 
     def _look_at_jobs(self, pool: DaskPool) -> None:
-        for rank, job in enumerate(self._store.live_jobs()):
+        for rank, job in enumerate(self._store.jobs.live()):
             work = self._works.get(job.id)
             if job.status == "canceling":
                 self._cancel(pool, job, work)
@@ -175,12 +175,12 @@ class Reconciler:
         except (R2RiseError, OSError) as error:
             self._fail(job.id, str(error))
             return
-        self._store.start_job(job.id)
+        self._store.jobs.start(job.id)
         self._works[job.id] = work
 
     def _cancel(self, pool: DaskPool, job: JobInfo, work: JobWork | None) -> None:
         if work is None:
-            self._store.set_status(job.id, "canceled", only_from=("canceling",))
+            self._store.jobs.set_status(job.id, "canceled", only_from=("canceling",))
         elif not work.canceled:
             work.cancel()
             pool.cancel(job.id)
@@ -203,7 +203,7 @@ class Reconciler:
         if work is None:
             return  # removed meanwhile
         part = work.part_of(done.shard)
-        if done.records and self._store.add_records(work.id, done.records, part=part) is None:
+        if done.records and self._store.records.add(work.id, done.records, part=part) is None:
             work.cancel()  # the job is gone
         try:
             work.give_back(done.shard, done.records)
@@ -218,7 +218,7 @@ class Reconciler:
 
     def _keep_times(self, work: JobWork) -> None:
         for block, elapsed in work.new_marks():
-            self._store.mark(work.id, block, elapsed)
+            self._store.records.mark(work.id, block, elapsed)
 
     def _ask_idle(self) -> None:
         """Let jobs of which nothing is left to do ask on; those that need no more end."""
@@ -238,20 +238,24 @@ class Reconciler:
             logger.exception("job %s could not be asked", work.id)
             self._fail(work.id, f"internal error: {type(error).__name__}")
         if work.total > total:
-            self._store.grow_total(work.id, work.total)
+            self._store.jobs.grow_total(work.id, work.total)
         self._keep_times(work)
 
     def _end(self, work: JobWork) -> None:
         del self._works[work.id]
         work.close()
-        if self._store.set_status(work.id, "canceled", only_from=("canceling",)) is None:
+        if self._store.jobs.set_status(work.id, "canceled", only_from=("canceling",)) is None:
             if isinstance(work.result, TrainingCheck):
-                self._store.settle(work.id, work.result.study)  # it is admitted again, for its map
+                self._store.jobs.settle(
+                    work.id, work.result.study
+                )  # it is admitted again, for its map
             else:
-                self._store.finish(work.id, None if work.result is None else work.result.to_json())
+                self._store.results.finish(
+                    work.id, None if work.result is None else work.result.to_json()
+                )
         self._news.set()
 
     def _fail(self, job_id: str, reason: str) -> None:
-        self._store.set_status(
+        self._store.jobs.set_status(
             job_id, "failed", only_from=("queued", "running"), reason=reason, error=reason
         )

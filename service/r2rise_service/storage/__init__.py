@@ -1,5 +1,8 @@
-"""State: one class holds every query, demonstrations are files named by their content."""
+"""State: the store holds every query, demonstrations are files named by their content."""
 
-from r2rise_service.storage.store import Conflict, NewDataset, NewJob, Source, Store
+from r2rise_service.storage.datasets import NewDataset
+from r2rise_service.storage.job_queries import NewJob, Source
+from r2rise_service.storage.rows import Conflict, KeyReused, TooManyLive
+from r2rise_service.storage.store import Store
 
-__all__ = ["Conflict", "NewDataset", "NewJob", "Source", "Store"]
+__all__ = ["Conflict", "KeyReused", "NewDataset", "NewJob", "Source", "Store", "TooManyLive"]

@@ -1,28 +1,59 @@
 """What is asked and changed of jobs, within a transaction."""
 
+import json
 import logging
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, get_args
 
 from sqlalchemy import Select, delete, event, exists, func, select
 from sqlalchemy.orm import Session
 
-from r2rise_service.models import ENDED, LIVE, EventType, JobStatus
-from r2rise_service.storage.new import NewJob
+from r2rise.study.notices import Notice
+from r2rise.study.study import Study
+from r2rise_service.kinds import JobKind
+from r2rise_service.models import ENDED, LIVE, EventType, JobStatus, Labels
 from r2rise_service.storage.rows import (
     Conflict,
     KeyReused,
     TooManyLive,
     new_id,
     storable,
+    study_of,
     utc_now,
 )
-from r2rise_service.storage.tables import Dataset, Event, Idempotency, Job
+from r2rise_service.storage.tables import BasedOn, Dataset, Event, Idempotency, Job
 
 logger = logging.getLogger(__name__)
 
 REMEMBERED = timedelta(hours=24)
 _CHANGEABLE = ("name", "labels", "priority")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A job that another is based on: its map, and what that is called there."""
+
+    job_id: str
+    name: str
+    map: str
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """A job that was accepted; `total` counts the retrainings it asks for, baselines included."""
+
+    owner: str
+    kind: JobKind
+    dataset_id: str
+    study: Study
+    total: int
+    warnings: tuple[Notice, ...] = ()
+    name: str = ""
+    labels: Labels = field(default_factory=dict)
+    priority: int = 0
+    sources: tuple[Source, ...] = ()
+    repetitions: int | None = None
 
 
 def locked(session: Session, job_id: str, owner: str | None = None) -> Job | None:
@@ -31,6 +62,16 @@ def locked(session: Session, job_id: str, owner: str | None = None) -> Job | Non
     if owner is not None:
         statement = statement.where(Job.owner == owner)
     return session.scalar(statement)
+
+
+def study_of_part(session: Session, job: Job, part: int) -> Study:
+    """Return the study of a learner; that of the first is the job's."""
+    if part == 0:
+        return study_of(job)
+    source = session.get(BasedOn, (job.id, part))
+    if source is None:
+        raise Conflict(f"Job {job.id} has no part {part}.")
+    return Study.model_validate(json.loads(source.map)["study"])
 
 
 def store_event(session: Session, job_id: str, type_: EventType, data: dict[str, Any]) -> Event:

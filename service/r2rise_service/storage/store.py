@@ -7,30 +7,38 @@ owner, is None: the two cannot be told apart from outside.
 from sqlalchemy.exc import SQLAlchemyError
 
 from r2rise_service.storage.database import Database, Schema, migrate, schema
-from r2rise_service.storage.dataset_store import DatasetStore
+from r2rise_service.storage.datasets import DatasetStore
 from r2rise_service.storage.exclusive import Exclusive
-from r2rise_service.storage.job_store import JobStore
-from r2rise_service.storage.key_store import KeyStore
-from r2rise_service.storage.known_jobs import KnownJobs
-from r2rise_service.storage.new import NewDataset, NewJob, Source
-from r2rise_service.storage.record_store import RecordStore
-from r2rise_service.storage.result_store import ResultStore
-from r2rise_service.storage.rows import Conflict, KeyReused, TooManyLive
-
-__all__ = ["Conflict", "KeyReused", "NewDataset", "NewJob", "Source", "Store", "TooManyLive"]
+from r2rise_service.storage.files import DatasetFiles
+from r2rise_service.storage.jobs import JobStore
+from r2rise_service.storage.keys import KeyStore
+from r2rise_service.storage.records import RecordStore
+from r2rise_service.storage.results import ComparisonStore, ResultStore
 
 
-class Store(KeyStore, DatasetStore, JobStore, RecordStore, ResultStore):
-    """Keys, datasets, jobs, records and results; each base holds the queries of one of them.
+class Store:
+    """State of the service.
 
     Args:
         url: `sqlite:///path` or `postgresql+psycopg://...`.
+
+    Attributes:
+        keys: API keys.
+        datasets: What is known of uploaded demonstrations.
+        jobs: Jobs and their events.
+        records: Records of retrainings, and how long they took.
+        results: What jobs are based on, and what came of them.
+        comparisons: Comparisons of two maps.
     """
 
     def __init__(self, url: str) -> None:
         self._database = Database(url)
-        self._known_jobs = KnownJobs()
-        self._known_keys = {}
+        self.keys = KeyStore(self._database)
+        self.datasets = DatasetStore(self._database)
+        self.jobs = JobStore(self._database)
+        self.records = RecordStore(self._database)
+        self.results = ResultStore(self._database)
+        self.comparisons = ComparisonStore(self._database)
 
     def migrate(self) -> None:
         """Bring the database to the newest schema (Alembic)."""
@@ -59,3 +67,14 @@ class Store(KeyStore, DatasetStore, JobStore, RecordStore, ResultStore):
     def exclusive(self, name: str) -> Exclusive:
         """Return a lock that one holder among all processes of this database can have."""
         return self._database.exclusive(name)
+
+    @property
+    def content(self) -> Exclusive:
+        """A lock to hold while files and datasets change together, in whichever process."""
+        return self.exclusive("content")
+
+    def remove_unused(self, files: DatasetFiles, sha256: str) -> None:
+        """Remove the file of a content that no dataset and no job is about any more."""
+        with self.content:
+            if not self.datasets.content_is_used(sha256):
+                files.remove(sha256)

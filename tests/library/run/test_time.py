@@ -219,9 +219,9 @@ def submitted(server, n_records: int):
     """A job of at most a minute that was worked on for longer, with its first records."""
     server.upload()
     study = {**STUDY, "demonstrations": cartpole().content_hash, "until": LIMIT}
-    job = server.store.job("local", server.submit(study=study).json()["id"])
-    server.store.add_records(job.id, records()[:n_records])
-    server.store.mark(job.id, SO_FAR, 61.5)
+    job = server.store.jobs.get("local", server.submit(study=study).json()["id"])
+    server.store.records.add(job.id, records()[:n_records])
+    server.store.records.mark(job.id, SO_FAR, 61.5)
     return job
 
 

@@ -36,7 +36,7 @@ def test_without_keys_only_the_own_machine_is_answered(server):
 
 def test_with_keys_everybody_needs_one(server):
     secret = new_secret()
-    key = server.store.add_key("ann", "laptop", ["read", "submit"], digest_of(secret))
+    key = server.store.keys.add("ann", "laptop", ["read", "submit"], digest_of(secret))
     for wrong in (None, "", "r2k_", new_secret(), secret[:-1], secret + "x", "r2k_ b"):
         client = server.connect()
         if wrong is not None:
@@ -48,7 +48,7 @@ def test_with_keys_everybody_needs_one(server):
     assert server.connect(secret, address="192.0.2.1").get("/jobs").status_code == 200
     basic = {"Authorization": f"Basic {secret}"}
     assert server.client.get("/jobs", headers=basic).status_code == 401
-    server.store.revoke_key(key.id)  # the last one: that opens the server to nobody
+    server.store.keys.revoke(key.id)  # the last one: that opens the server to nobody
     assert server.connect(secret).get("/jobs").status_code == 401
     assert server.connect().get("/jobs").status_code == 401
 
@@ -56,7 +56,7 @@ def test_with_keys_everybody_needs_one(server):
 def test_scopes(server):
     secrets = {scope: new_secret() for scope in ("read", "submit", "admin")}
     for scope, secret in secrets.items():
-        server.store.add_key("ann", scope, [scope], digest_of(secret))
+        server.store.keys.add("ann", scope, [scope], digest_of(secret))
     read, submit, admin = (server.connect(secret) for secret in secrets.values())
     assert read.get("/jobs").status_code == 200
     assert code(read.post("/jobs", json={})) == (403, "scope-missing")
@@ -68,7 +68,7 @@ def test_scopes(server):
 
 
 def test_a_key_is_asked_for_before_a_body_is_read(server):
-    server.store.add_key("ann", "key", ["read"], digest_of(new_secret()))
+    server.store.keys.add("ann", "key", ["read"], digest_of(new_secret()))
     json = {"Content-Type": "application/json"}
     assert code(server.client.post("/jobs", content=b"{", headers=json)) == (401, "unauthorized")
     assert code(server.client.get("/nothing")) == (401, "unauthorized")
@@ -76,7 +76,7 @@ def test_a_key_is_asked_for_before_a_body_is_read(server):
 
 @pytest.mark.parametrize("path", ["healthz", "readyz", "version", "openapi.json"])
 def test_what_needs_no_key(server, path):
-    server.store.add_key("ann", "key", ["read"], digest_of(new_secret()))
+    server.store.keys.add("ann", "key", ["read"], digest_of(new_secret()))
     assert server.connect(address="192.0.2.1").get(f"/{path}").status_code == 200
 
 

@@ -65,7 +65,7 @@ def test_the_file_goes_with_its_last_use(server):
     refused = server.client.delete(f"/datasets/{job.dataset_id}")
     assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
 
-    server.store.set_status(job.id, "canceled", only_from=("queued",))
+    server.store.jobs.set_status(job.id, "canceled", only_from=("queued",))
     assert server.client.delete(f"/datasets/{job.dataset_id}").status_code == 204
     assert server.client.get(f"/datasets/{job.dataset_id}").status_code == 404
     assert path.exists(), "the job may be tried again"
@@ -76,7 +76,7 @@ def test_the_file_goes_with_its_last_use(server):
 def test_owners_do_not_see_each_other(server):
     secrets = {owner: new_secret() for owner in ("ann", "bob")}
     for owner, secret in secrets.items():
-        server.store.add_key(owner, "key", ["read", "submit"], digest_of(secret))
+        server.store.keys.add(owner, "key", ["read", "submit"], digest_of(secret))
     ann, bob = (server.connect(secret) for secret in secrets.values())
     hers, his = server.upload(ann).json(), server.upload(bob).json()
     assert hers["sha256"] == his["sha256"]
@@ -95,7 +95,7 @@ def test_owners_do_not_see_each_other(server):
     assert bob.get("/jobs").json()["data"] == []
 
     assert ann.post(f"/jobs/{job['id']}/cancel").status_code == 202
-    server.store.set_status(job["id"], "canceled", only_from=("canceling",))
+    server.store.jobs.set_status(job["id"], "canceled", only_from=("canceling",))
     assert ann.delete(f"/datasets/{hers['id']}").status_code == 204
     assert ann.delete(f"/jobs/{job['id']}").status_code == 204
     assert server.files.path(his["sha256"]).exists(), "it is his, too"

@@ -133,7 +133,7 @@ def test_cancel_retry_and_removal(server):
         answer = server.client.post(f"{path}/cancel")
         assert (answer.status_code, answer.json()["status"]) == (202, "canceling")
     assert server.reconciler.canceled == [job.id, job.id]
-    server.store.set_status(job.id, "canceled", only_from=("canceling",))
+    server.store.jobs.set_status(job.id, "canceled", only_from=("canceling",))
     answer = server.client.post(f"{path}/cancel")
     assert (answer.status_code, answer.json()["status"]) == (200, "canceled")
 

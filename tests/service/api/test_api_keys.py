@@ -42,7 +42,7 @@ def server(tmp_path_factory):
     with running(tmp_path_factory.mktemp("keys")) as server:
         server.secrets = {scope: new_secret() for scope in ALLOWS}
         for scope, secret in server.secrets.items():
-            server.store.add_key("ann", scope, [scope], digest_of(secret))
+            server.store.keys.add("ann", scope, [scope], digest_of(secret))
         yield server
 
 

@@ -140,8 +140,8 @@ def test_better_demonstrations_where_a_gain_was_confirmed(server, explained, cur
         told = Curation.model_validate(
             {**found.model_dump(by_alias=True), "outcome": outcome, "edits": [edit]}
         )
-        server.store.set_status(curated.id, "running", only_from=["succeeded"])
-        server.store.finish(curated.id, told.to_json())
+        server.store.jobs.set_status(curated.id, "running", only_from=["succeeded"])
+        server.store.results.finish(curated.id, told.to_json())
         answer = server.client.get(path)
         if outcome == "no_gain":
             check(answer, 404, "no-such-result")
@@ -151,8 +151,8 @@ def test_better_demonstrations_where_a_gain_was_confirmed(server, explained, cur
     tag = {"If-None-Match": answer.headers["etag"]}
     assert server.client.get(path, headers=tag).status_code == 304
     check(server.client.get(f"/jobs/{explained.id}/curated.npz"), 404, "no-such-result")
-    server.store.set_status(curated.id, "running", only_from=["succeeded"])
-    server.store.finish(curated.id, found.to_json())
+    server.store.jobs.set_status(curated.id, "running", only_from=["succeeded"])
+    server.store.results.finish(curated.id, found.to_json())
 
 
 def test_a_report_has_the_map_and_the_newest_results(server, explained, certified, curated):
@@ -179,7 +179,7 @@ def test_results_of_jobs_that_have_not_succeeded(server, explained):
         answer = server.client.get(f"/jobs/{job}/{name}")
         check(answer, 409, "not-ready")
         assert answer.headers["retry-after"]
-    server.store.set_status(job, "failed", only_from=["queued"])
+    server.store.jobs.set_status(job, "failed", only_from=["queued"])
     for name in ("certificate", "certificate.png", "report"):
         check(server.client.get(f"/jobs/{job}/{name}"), 404, "no-such-result")
 

@@ -113,8 +113,8 @@ def test_wrong_comparisons(server, explained, certified):
 
 def test_jobs_and_comparisons_of_others_are_unknown(server, explained, certified):
     made = server.client.post("/comparisons", json={"a": explained.id, "b": explained.id}).json()
-    assert server.store.comparison("ann", made["id"]) is None
-    assert server.store.comparison("local", made["id"]) is not None
+    assert server.store.comparisons.get("ann", made["id"]) is None
+    assert server.store.comparisons.get("local", made["id"]) is not None
 
 
 def test_the_same_key_gives_the_same_job_whatever_happened_since(tmp_path):

@@ -72,7 +72,7 @@ def test_failed_retrainings_are_apart(server):
     job = server.job()
     good = [record for record in records() if record.status == "ok"]
     failed = [Record.failed(record, "no luck") for record in good[:3]]
-    server.store.add_records(job.id, failed + good[3:10])
+    server.store.records.add(job.id, failed + good[3:10])
     found = scraped(server)
     assert found["r2rise_retrainings", ("status", "failed")] == 3
     assert found["r2rise_retrainings", ("status", "ok")] == 7

@@ -51,7 +51,7 @@ def test_the_description_is_served(tmp_path):
 
 def test_the_page_and_its_files_come_from_this_server_only(tmp_path):
     with running(tmp_path) as server:
-        server.store.add_key("ann", "key", ["read"], "sha256:0")  # none is needed
+        server.store.keys.add("ann", "key", ["read"], "sha256:0")  # none is needed
         assert server.client.get(f"{URL}/docs", follow_redirects=False).headers["location"] == DOCS
         page = server.client.get(f"{URL}/docs")
         assert page.status_code == 200

@@ -13,9 +13,9 @@ import r2rise
 from r2rise import ImportanceMap, importance_map
 from r2rise.ledger.ledger import Ledger, LedgerHeader
 from r2rise.statistics.stopping import ended
+from r2rise_service.api.computed import Once
 from r2rise_service.api.events import News, rendered, stream, thinned
 from r2rise_service.api.importance import accepted
-from r2rise_service.api.maps import Once
 from r2rise_service.api.problems import ProblemError
 from r2rise_service.models import JobEvent
 
@@ -30,7 +30,7 @@ def server(tmp_path_factory):
 def job(server):
     job = server.job()
     server.work(job)
-    return server.store.job("local", job.id)
+    return server.store.jobs.get("local", job.id)
 
 
 def expected(job, estimator=None) -> ImportanceMap:
@@ -124,10 +124,10 @@ def test_a_map_changes_with_baselines_that_come_late(tmp_path):
     with running(tmp_path) as server:
         job = server.job()
         baselines, design = records()[:3], records()[3:]
-        server.store.add_records(job.id, design)
+        server.store.records.add(job.id, design)
         path = f"/jobs/{job.id}/importance"
         assert server.client.get(path).json()["baseline"]["all_frames"] is None
-        server.store.add_records(job.id, baselines)
+        server.store.records.add(job.id, baselines)
         assert server.client.get(path).json()["baseline"]["all_frames"]["n_retrainings"] == 2
 
 

@@ -32,7 +32,7 @@ OPERATIONS = [
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     server = Server(tmp_path_factory.mktemp("schema"))
-    server.store.add_key("ann", "all", ["read", "submit", "admin"], digest_of(SECRET))
+    server.store.keys.add("ann", "all", ["read", "submit", "admin"], digest_of(SECRET))
     server.client = server.connect(SECRET)
     with server.client:
         server.known = stored(server)
@@ -45,7 +45,7 @@ def stored(server) -> dict[str, list]:
     jobs = [server.job() for _ in range(4)]
     server.work(jobs[1], 5)
     server.work(jobs[2])
-    server.store.set_status(jobs[3].id, "canceled", only_from=("queued",))
+    server.store.jobs.set_status(jobs[3].id, "canceled", only_from=("queued",))
     return {
         "job_id": [job.id for job in jobs],
         "dataset_id": [jobs[0].dataset_id],

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from api_helpers import running
 
-from r2rise_service.api import maps
+from r2rise_service.api import computed as api_computed
 from r2rise_service.api.events import Looks
 from r2rise_service.keys import digest_of, new_secret
 
@@ -23,7 +23,7 @@ def server(tmp_path):
 def test_fifty_clients_at_once_cost_one_computation_a_revision(server, monkeypatch):
     job = server.job()
     server.work(job, 20)
-    computed, compute = Counter(), maps.importance_map
+    computed, compute = Counter(), api_computed.importance_map
 
     def counted(ledger, *rest):
         computed[len(ledger.records("design"))] += 1
@@ -32,7 +32,7 @@ def test_fifty_clients_at_once_cost_one_computation_a_revision(server, monkeypat
     def ask(_):
         return server.client.get(f"/jobs/{job.id}/importance.json").content
 
-    monkeypatch.setattr(maps, "importance_map", counted)
+    monkeypatch.setattr(api_computed, "importance_map", counted)
     for n_records in (20, 30):
         server.work(job, n_records)
         with ThreadPoolExecutor(N_CLIENTS) as pool:
@@ -64,7 +64,7 @@ def test_streams_that_know_equally_much_share_a_look(server):
         ]
         while seen[last] < 3:
             await asyncio.sleep(0.001)
-        server.store.set_status(job.id, "canceled", only_from=("queued",))
+        server.store.jobs.set_status(job.id, "canceled", only_from=("queued",))
         return first, await asyncio.gather(*waiting)
 
     first, second = asyncio.run(follow())
@@ -97,7 +97,7 @@ def test_nobody_looks_for_streams_that_were_closed(server):
 def test_a_list_shows_ended_jobs_as_they_are_now(server):
     jobs = [server.job() for _ in range(3)]
     for job in jobs:
-        server.store.set_status(job.id, "canceled", only_from=("queued",))
+        server.store.jobs.set_status(job.id, "canceled", only_from=("queued",))
 
     def listed():
         return {one["id"]: one for one in server.client.get("/jobs").json()["data"]}
@@ -105,7 +105,7 @@ def test_a_list_shows_ended_jobs_as_they_are_now(server):
     first = listed()
     assert listed() == first
     server.client.patch(f"/jobs/{jobs[1].id}", json={"name": "new"})
-    server.store.set_status(jobs[2].id, "queued", only_from=("canceled",))
+    server.store.jobs.set_status(jobs[2].id, "queued", only_from=("canceled",))
     now = listed()
     assert [now[job.id]["name"] for job in jobs] == ["", "new", ""]
     assert [now[job.id]["status"] for job in jobs] == ["canceled", "canceled", "queued"]
@@ -115,8 +115,8 @@ def test_a_list_shows_ended_jobs_as_they_are_now(server):
 
 def test_a_key_that_was_just_used_is_refused_once_it_is_revoked(server):
     secret = new_secret()
-    key = server.store.add_key("ann", "key", ["read"], digest_of(secret))
+    key = server.store.keys.add("ann", "key", ["read"], digest_of(secret))
     ann = server.connect(secret)
     assert ann.get("/jobs").status_code == 200
-    server.store.revoke_key(key.id)
+    server.store.keys.revoke(key.id)
     assert ann.get("/jobs").status_code == 401

@@ -82,11 +82,11 @@ def test_the_map_is_that_of_the_library(cluster):
 def test_a_lost_scheduler_is_no_cancel(cluster):
     bench = cluster.bench
     job = bench.submit(algorithm=slow(0.05), seed=1)
-    while bench.store.job("me", job.id).progress.done < 10:
+    while bench.store.jobs.get("me", job.id).progress.done < 10:
         time.sleep(0.02)
     cluster.scheduler.kill()
     cluster.health("degraded: the Dask scheduler")
-    assert bench.store.job("me", job.id).status == "running"
+    assert bench.store.jobs.get("me", job.id).status == "running"
     cluster.scheduler = SchedulerProcess(cluster.folder, cluster.tls, cluster.scheduler.port)
     done = bench.wait(job, "succeeded", "failed")
     assert (done.progress.done, done.progress.failed) == (68, 0)
@@ -114,10 +114,10 @@ def test_cancel_ends_a_hung_worker_and_leaves_the_other_alone(cluster):
     together = {"algorithm": {"name": "toys:HangsTogether"}, "execution": {"shard_size": 64}}
     hanging = bench.submit(**together)
     other = bench.submit(algorithm=slow(0.1), seed=4)
-    while bench.store.job("me", other.id).progress.done < 8:
+    while bench.store.jobs.get("me", other.id).progress.done < 8:
         time.sleep(0.05)
-    assert bench.store.job("me", hanging.id).progress.done == 4  # its baselines
-    bench.store.set_status(hanging.id, "canceling", only_from=("queued", "running"))
+    assert bench.store.jobs.get("me", hanging.id).progress.done == 4  # its baselines
+    bench.store.jobs.set_status(hanging.id, "canceling", only_from=("queued", "running"))
     asked = time.monotonic()
     bench.reconciler.cancel(hanging.id)
     bench.wait(hanging, "canceled")
@@ -194,7 +194,7 @@ def test_a_worker_that_does_not_see_the_data_says_so(tmp_path, caplog):
         bench.wait(job, "running")
         seen.rename(hidden)
         wait_for_health(bench, f"cannot see {seen}")
-        assert bench.store.job("me", job.id).progress.failed == 0
+        assert bench.store.jobs.get("me", job.id).progress.failed == 0
         hidden.rename(seen)
         done = bench.wait(job, "succeeded", "failed")
         assert (done.status, done.progress.failed) == ("succeeded", 0)

@@ -35,12 +35,12 @@ def explained(bench: Bench, values=WORTH, **settings) -> tuple[JobInfo, Importan
         evaluation={"n_episodes": 1, "max_steps": 2},
         budget={"retrainings": 32, "baseline_retrainings": 2},
     )
-    job, _ = bench.store.add_job(NewJob("me", "explain", bench.dataset.id, study, 35))
-    bench.store.set_status(job.id, "succeeded", only_from=["queued", "running"])
+    job, _ = bench.store.jobs.add(NewJob("me", "explain", bench.dataset.id, study, 35))
+    bench.store.jobs.set_status(job.id, "succeeded", only_from=["queued", "running"])
     with Runner(study, DEMONSTRATIONS) as runner:
-        bench.store.add_records(job.id, runner.run(study_tasks(study, 8)))
+        bench.store.records.add(job.id, runner.run(study_tasks(study, 8)))
         found = r2rise.importance_map(runner.ledger, study)
-    return bench.store.job("me", job.id), found
+    return bench.store.jobs.get("me", job.id), found
 
 
 def submit(bench: Bench, kind, *bases, repetitions=None) -> JobInfo:
@@ -49,7 +49,7 @@ def submit(bench: Bench, kind, *bases, repetitions=None) -> JobInfo:
         for number, (job, found) in enumerate(bases)
     )
     study = bases[0][0].study
-    job, _ = bench.store.add_job(
+    job, _ = bench.store.jobs.add(
         NewJob("me", kind, bench.dataset.id, study, 1, sources=sources, repetitions=repetitions)
     )
     bench.reconciler.wake()
@@ -57,7 +57,7 @@ def submit(bench: Bench, kind, *bases, repetitions=None) -> JobInfo:
 
 
 def result(bench: Bench, job: JobInfo, kind):
-    return worth.without_time(kind.from_json(bench.store.result(job.id)))
+    return worth.without_time(kind.from_json(bench.store.results.get(job.id)))
 
 
 def test_a_certificate_is_that_of_the_library(bench):
@@ -67,8 +67,8 @@ def test_a_certificate_is_that_of_the_library(bench):
     assert result(bench, done, r2rise.Certificate) == worth.without_time(oracle)
     assert done.progress.total == done.progress.done == 3 + oracle.n_retrainings
     assert done.revision == 0
-    ledger = bench.store.ledger(done.id, (40, 40), 8)
-    theirs = bench.store.ledger(job.id, (40, 40), 8)
+    ledger = bench.store.records.ledger(done.id, (40, 40), 8)
+    theirs = bench.store.records.ledger(job.id, (40, 40), 8)
     for kind in ("random_policy", "baseline"):  # copied, not retrained
         assert [r.to_json() for r in ledger.records(kind)] == [
             r.to_json() for r in theirs.records(kind)
@@ -81,7 +81,7 @@ def test_a_curation_asks_for_trials_both_arms_and_random_drops(bench):
     done = bench.wait(submit(bench, "curate", base), "succeeded", "failed")
     assert result(bench, done, r2rise.Curation) == worth.without_time(oracle)
     assert done.progress.done == done.progress.total == oracle.n_retrainings == 16 * 4 + 40 * 3
-    totals = [e.data["total"] for e in bench.store.events(done.id) if e.type == "job.progress"]
+    totals = [e.data["total"] for e in bench.store.jobs.events(done.id) if e.type == "job.progress"]
     assert set(totals) == {16 * 4, 16 * 4 + 40 * 2, 16 * 4 + 40 * 3}
 
 
@@ -111,7 +111,7 @@ def test_a_transfer_of_two_learners(bench):
     oracle = r2rise.transfer(DEMONSTRATIONS, maps, repetitions=2)
     done = bench.wait(submit(bench, "transfer", *bases, repetitions=2), "succeeded", "failed")
     assert result(bench, done, r2rise.Transfer) == worth.without_time(oracle)
-    ledgers = [bench.store.ledger(done.id, (40, 40), 8, part=part) for part in (0, 1)]
+    ledgers = [bench.store.records.ledger(done.id, (40, 40), 8, part=part) for part in (0, 1)]
     assert [ledger.header.design for ledger in ledgers] == [
         found.study.design_part() for found in maps.values()
     ]
@@ -126,7 +126,7 @@ def test_a_question_that_has_no_answer_fails_the_job(bench):
     asked = submit(bench, "certify", (job, hopeless), repetitions=3)
     failed = bench.wait(asked, "succeeded", "failed")
     assert (failed.status, failed.error) == ("failed", str(told.value))
-    assert bench.store.result(failed.id) is None
+    assert bench.store.results.get(failed.id) is None
 
 
 def test_a_study_that_has_no_more_time_ends_after_a_block(bench):
@@ -134,7 +134,7 @@ def test_a_study_that_has_no_more_time_ends_after_a_block(bench):
     asked = bench.submit(budget=512, until={"seconds": 12.0}, algorithm=slow)
     job = bench.wait(asked, "succeeded", "failed")
     assert 32 <= job.revision < 512
-    ledger = bench.store.ledger(job.id, (40, 40), 8)
+    ledger = bench.store.records.ledger(job.id, (40, 40), 8)
     assert r2rise.importance_map(ledger, job.study).stopped.reason == "time"
 
 
@@ -145,11 +145,11 @@ def test_what_a_server_left_in_the_second_stage_is_done_by_the_next_one(tmp_path
     base = explained(first, noise=0.5)
     job = submit(first, "curate", base)
     first.reconciler.start()
-    while first.store.job("me", job.id).progress.done < 16 * 4 + 20:
+    while first.store.jobs.get("me", job.id).progress.done < 16 * 4 + 20:
         time.sleep(0.02)
     first.stop()
     second = Bench(tmp_path)
-    left = second.store.job("me", job.id)
+    left = second.store.jobs.get("me", job.id)
     assert left.status == "running"
     assert 16 * 4 + 20 <= left.progress.done < left.progress.total == 16 * 4 + 40 * 2
     second.reconciler.start()

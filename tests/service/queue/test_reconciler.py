@@ -43,7 +43,7 @@ def test_two_jobs_share_the_workers_and_priority_goes_first(bench):
     bench.wait(low, "running")
     high = bench.submit(algorithm=slow(), priority=5, seed=1)
     bench.wait(high, "succeeded")
-    assert bench.store.job("me", low.id).status == "running"
+    assert bench.store.jobs.get("me", low.id).status == "running"
     assert bench.wait(low, "succeeded").progress.done == 68
 
 
@@ -52,11 +52,11 @@ def test_the_first_job_by_priority_never_waits_for_others_to_end(bench):
     bench.wait(low[0], "running")
     high = bench.submit(priority=5, seed=20)
     bench.wait(high, "succeeded")
-    states = [bench.store.job("me", job.id).status for job in low]
+    states = [bench.store.jobs.get("me", job.id).status for job in low]
     assert "succeeded" not in states
     assert states.count("running") == 8
     for job in low:
-        bench.store.set_status(job.id, "canceling", only_from=("queued", "running"))
+        bench.store.jobs.set_status(job.id, "canceling", only_from=("queued", "running"))
     bench.reconciler.wake()
     for job in low:
         bench.wait(job, "canceled")
@@ -67,7 +67,7 @@ def test_no_job_waits_while_a_worker_is_idle(bench, monkeypatch):
     long = bench.submit(algorithm=slow(0.2), execution={"shard_size": 64}, seed=30)
     bench.wait(long, "running")
     bench.wait(bench.submit(seed=31), "succeeded")
-    assert bench.store.job("me", long.id).status == "running"
+    assert bench.store.jobs.get("me", long.id).status == "running"
     assert bench.wait(long, "succeeded").progress.done == 68
 
 
@@ -76,7 +76,7 @@ def test_cancel_ends_a_black_box_that_hangs_and_leaves_other_jobs_alone(bench):
     bench.wait(hanging, "running")
     time.sleep(4)  # some of its retrainings hang by now
     asked = time.monotonic()
-    bench.store.set_status(hanging.id, "canceling", only_from=("queued", "running"))
+    bench.store.jobs.set_status(hanging.id, "canceling", only_from=("queued", "running"))
     bench.reconciler.cancel(hanging.id)
     other = bench.submit(seed=2)
     bench.wait(hanging, "canceled")
@@ -94,7 +94,7 @@ def test_a_job_whose_retrainings_fail_says_why(bench):
 def test_a_job_whose_demonstrations_are_gone_fails(bench):
     other = toys.demonstrations(3)
     study = study_of().model_copy(update={"demonstrations": other.content_hash})
-    job, _ = bench.store.add_job(NewJob("me", "explain", bench.dataset.id, study, 68))
+    job, _ = bench.store.jobs.add(NewJob("me", "explain", bench.dataset.id, study, 68))
     bench.reconciler.wake()
     assert "There is no file" in bench.wait(job, "failed").error
 
@@ -103,11 +103,11 @@ def test_what_a_server_left_is_done_by_the_next_one(tmp_path):
     first = Bench(tmp_path)
     first.reconciler.start()
     job = first.submit(algorithm=slow(0.05))
-    while first.store.job("me", job.id).progress.done < 20:
+    while first.store.jobs.get("me", job.id).progress.done < 20:
         time.sleep(0.02)
     first.stop()
     second = Bench(tmp_path)
-    left = second.store.job("me", job.id)
+    left = second.store.jobs.get("me", job.id)
     assert left.status == "running"
     assert 20 <= left.progress.done < 68
     second.reconciler.start()
@@ -148,6 +148,6 @@ def test_a_job_whose_training_is_open_is_checked_first_and_gives_the_librarys_ma
     assert done.study == library.study
     assert (done.study.training.curve.chosen, done.study_hash) == (400, library.study_hash)
     assert bench.importance(done) == without_times(library)
-    records = bench.store.ledger(done.id, (40, 40), 8).records("training_check")
+    records = bench.store.records.ledger(done.id, (40, 40), 8).records("training_check")
     assert len(records) == 4 * 5
     bench.stop()

@@ -27,7 +27,7 @@ def test_one_reconciler_of_two_works_and_the_other_takes_over(tmp_path, postgres
     until(lambda: first.reconciler.load().reconciles)
     second.reconciler.start()
     job = second.submit(algorithm=slow(0.05))  # accepted by the one that does not reconcile
-    until(lambda: first.store.job("me", job.id).progress.done > 10)
+    until(lambda: first.store.jobs.get("me", job.id).progress.done > 10)
     assert first.reconciler.load().shards
     assert second.reconciler.load() == (False, 0, 0)
     assert second.reconciler.health() == {"engine": "ok"}

@@ -61,7 +61,7 @@ def test_what_failed_is_tried_once_by_each_server(server):
     server.upload()
     execution = {"max_failed_share": 1.0}
     study = {**STUDY, "demonstrations": cartpole().content_hash, "execution": execution}
-    job = server.store.job("local", server.submit(study=study).json()["id"])
+    job = server.store.jobs.get("local", server.submit(study=study).json()["id"])
     for _ in range(2):
         work = admitted(job, server.store, server.files)
         work.ask()
@@ -69,7 +69,7 @@ def test_what_failed_is_tried_once_by_each_server(server):
         first = next(shard for shard in shards if shard[1].tasks[0].kind == "design")
         for shard in shards:
             came = failed(shard) if shard is first else done(work, shard)
-            server.store.add_records(job.id, came)
+            server.store.records.add(job.id, came)
             work.give_back(shard[1], came)
         work.ask()
         assert work.answered
@@ -91,7 +91,7 @@ def test_a_transfer_asks_all_learners_for_everything_at_once(server):
     b = server.explained(seed=9)
     body = {"kind": "transfer", "based_on": [a.id, b.id], "repetitions": 2}
     job = server.client.post("/jobs", json=body).json()
-    work = admitted(server.store.job("local", job["id"]), server.store, server.files)
+    work = admitted(server.store.jobs.get("local", job["id"]), server.store, server.files)
     work.ask()
     shards = rest(work)
     assert {work.part_of(shard) for _, shard in shards} == {0, 1}

@@ -105,7 +105,7 @@ def test_another_process_reads_while_one_writes(tmp_path):
     store.migrate()
     with closing(sqlite3.connect(path)) as other:
         other.execute("BEGIN IMMEDIATE")
-        assert store.keys() == []
+        assert store.keys.valid() == []
         other.execute("COMMIT")
     store.close()
 
@@ -167,19 +167,19 @@ def test_jobs_and_records_of_version_1_are_kept(url):
     assert store.is_current()
     oracle = Ledger(LedgerHeader(STUDY.design_part(), LENGTHS, N_SEGMENTS), old_records())
     for job in ("job_1", "job_2"):
-        ledger = store.ledger(job, LENGTHS, N_SEGMENTS)
+        ledger = store.records.ledger(job, LENGTHS, N_SEGMENTS)
         for kind in ("design", "baseline", "random_policy"):
             ours, theirs = ledger.records(kind), oracle.records(kind)
             assert [record.to_json() for record in ours] == [record.to_json() for record in theirs]
-        assert len(store.events(job)) == 1
-    assert store.ledger("job_1", LENGTHS, N_SEGMENTS).elapsed == {0: 2.5}
+        assert len(store.jobs.events(job)) == 1
+    assert store.records.ledger("job_1", LENGTHS, N_SEGMENTS).elapsed == {0: 2.5}
 
-    done = store.job("me", "job_1")
+    done = store.jobs.get("me", "job_1")
     assert (done.study, done.based_on, done.repetitions) == (STUDY, (), None)
     assert done.progress.per_second == pytest.approx(0.5)  # 6 in 12 seconds
-    queued = store.add_records("job_2", old_records())  # the same tasks are known
+    queued = store.records.add("job_2", old_records())  # the same tasks are known
     assert (queued.version, queued.progress.done) == (8, 6)  # the one that failed, failed again
-    mended = store.add_records("job_2", design_records([3, 4]))
+    mended = store.records.add("job_2", design_records([3, 4]))
     assert (mended.progress.done, mended.progress.failed, mended.revision) == (7, 0, 5)
-    assert store.remove_job("me", "job_1")
+    assert store.jobs.remove("me", "job_1")
     store.close()

@@ -1,18 +1,22 @@
-"""Jobs of the store, and what happens to them."""
+"""Jobs, and what happens to them."""
 
+import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import bindparam, select
+from sqlalchemy.orm import Session
 
 from r2rise.study.study import Study
+from r2rise_service.kinds import KINDS
 from r2rise_service.models import JobEvent, JobInfo, JobPage, JobStatus
-from r2rise_service.storage import job_queries, result_queries
+from r2rise_service.storage import job_queries
 from r2rise_service.storage.database import Database
-from r2rise_service.storage.known_jobs import KnownJobs
-from r2rise_service.storage.new import NewJob
+from r2rise_service.storage.job_queries import NewJob
 from r2rise_service.storage.pages import page_of
+from r2rise_service.storage.results import store_source
 from r2rise_service.storage.rows import Conflict, event_info, job_info, utc_now
 from r2rise_service.storage.tables import Event, Job
 
@@ -21,14 +25,17 @@ _VERSION = select(Job.id, Job.version).where(
 )
 """Made once, as it is asked with every request about a job."""
 
+_ENDED_KEPT = 2048
+
 
 class JobStore:
     """Jobs and their events."""
 
-    _database: Database
-    _known_jobs: KnownJobs
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._ended = _EndedJobs()
 
-    def add_job(
+    def add(
         self,
         new: NewJob,
         *,
@@ -60,8 +67,9 @@ class JobStore:
                 job_queries.forget_old_keys(session, utc_now())
             job_queries.check_live(session, new.owner, max_live)
             job = job_queries.store_job(session, new, idempotency)
+            own = KINDS[new.kind].takes_baselines
             for part, source in enumerate(new.sources):
-                result_queries.store_source(session, job, part, source)
+                store_source(session, job, part, source, with_baselines=own)
             session.flush()
             return job_info(job), True
 
@@ -75,14 +83,14 @@ class JobStore:
             earlier = job_queries.remembered(session, owner, idempotency)
             return None if earlier is None else job_info(earlier)
 
-    def job(self, owner: str, job_id: str) -> JobInfo | None:
+    def get(self, owner: str, job_id: str) -> JobInfo | None:
         """Return one of the owner's jobs."""
         with self._database.reading() as session:
             rows = session.execute(_VERSION, {"job_id": job_id, "owner": owner})
-            found = self._known_jobs.of(session, [(row.id, row.version) for row in rows])
+            found = self._ended.of(session, [(row.id, row.version) for row in rows])
             return found[0] if found else None
 
-    def jobs(
+    def page(
         self,
         owner: str,
         *,
@@ -106,10 +114,10 @@ class JobStore:
             statement = statement.where(job_queries.has_label(self._database.dialect, *label))
         with self._database.reading() as session:
             shown, following = page_of(session, statement, Job.id, page_size, page_token)
-            jobs = self._known_jobs.of(session, [(row.id, row.version) for row in shown])
+            jobs = self._ended.of(session, [(row.id, row.version) for row in shown])
             return JobPage(data=tuple(jobs), next_page_token=following)
 
-    def change_job(
+    def change(
         self, owner: str, job_id: str, changes: dict[str, Any], *, version: int | None = None
     ) -> JobInfo | None:
         """Change name, labels or priority.
@@ -130,7 +138,7 @@ class JobStore:
             session.flush()
             return job_info(job)
 
-    def remove_job(self, owner: str, job_id: str) -> bool:
+    def remove(self, owner: str, job_id: str) -> bool:
         """Remove an ended job with its records and events; False when there is none.
 
         Raises:
@@ -167,12 +175,12 @@ class JobStore:
         with self._database.reading() as session:
             return job_queries.totals(session)
 
-    def live_jobs(self) -> list[JobInfo]:
+    def live(self) -> list[JobInfo]:
         """Return the live jobs of all owners: higher priority first, then older first."""
         with self._database.reading() as session:
             return [job_info(job) for job in session.scalars(job_queries.live())]
 
-    def start_job(self, job_id: str) -> JobInfo | None:
+    def start(self, job_id: str) -> JobInfo | None:
         """Let a queued job run, or count the work of a running one anew: a server takes it up.
 
         Returns:
@@ -188,7 +196,7 @@ class JobStore:
             session.flush()
             return job_info(job)
 
-    def retry_job(self, owner: str, job_id: str, *, max_live: int | None = None) -> JobInfo | None:
+    def retry(self, owner: str, job_id: str, *, max_live: int | None = None) -> JobInfo | None:
         """Queue an ended job again.
 
         Returns:
@@ -253,3 +261,37 @@ class JobStore:
         with self._database.reading() as session:
             events = session.scalars(own.order_by(Event.id).limit(limit))
             return [event_info(event) for event in events]
+
+
+class _EndedJobs:
+    """Keeps what is shown of ended jobs: lists show the same ones again and again.
+
+    Their rows are read again only at another version.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: OrderedDict[str, JobInfo] = OrderedDict()
+
+    def of(self, session: Session, versions: Sequence[tuple[str, int]]) -> list[JobInfo]:
+        """Return jobs by their ids and present versions, in this order."""
+        with self._lock:
+            found = {
+                job_id: known
+                for job_id, version in versions
+                if (known := self._known.get(job_id)) is not None and known.version == version
+            }
+        missing = [job_id for job_id, _ in versions if job_id not in found]
+        if missing:
+            rows = session.scalars(select(Job).where(Job.id.in_(missing)))
+            read = {row.id: job_info(row) for row in rows}
+            self._keep(read)
+            found |= read
+        return [found[job_id] for job_id, _ in versions if job_id in found]
+
+    def _keep(self, read: dict[str, JobInfo]) -> None:
+        ended = {job_id: info for job_id, info in read.items() if not info.is_live}
+        with self._lock:
+            self._known.update(ended)
+            while len(self._known) > _ENDED_KEPT:
+                self._known.popitem(last=False)

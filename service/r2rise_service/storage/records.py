@@ -1,6 +1,7 @@
-"""Records and marks, within a transaction."""
+"""Records of retrainings, and how long they took."""
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -8,9 +9,10 @@ from sqlalchemy import func, insert, literal, select
 from sqlalchemy.orm import Session
 
 from r2rise.ledger.ledger import Ledger, LedgerHeader, Record
-from r2rise.study.study import Study
-from r2rise_service.storage.job_queries import store_event
-from r2rise_service.storage.rows import progress_of, storable, task_digest
+from r2rise_service.models import JobInfo
+from r2rise_service.storage.database import Database
+from r2rise_service.storage.job_queries import locked, store_event, study_of_part
+from r2rise_service.storage.rows import Conflict, job_info, progress_of, storable, task_digest
 from r2rise_service.storage.tables import Job, Mark, RecordRow
 
 _PLAIN = (
@@ -30,7 +32,63 @@ _ASKED_AT_ONCE = 10_000
 _BASELINES = ("random_policy", "baseline")
 
 
-def store_records(
+class RecordStore:
+    """Records of retrainings, and how long they took."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @cached_property
+    def _write(self) -> Any:
+        return _writing_over_failures(self._database.insert(RecordRow))
+
+    def add(self, job_id: str, records: Iterable[Record], *, part: int = 0) -> JobInfo | None:
+        """Store records and count them, in one transaction, with a `job.progress` event.
+
+        A record of a task that is there already is left as it is, unless that one failed.
+        `revision` becomes the number of design records, with a `job.importance` event when it grew.
+
+        Args:
+            job_id: The job.
+            records: What came.
+            part: Number of the learner within the job; only a transfer has more than one.
+
+        Returns:
+            The job, or None when there is no such job any more.
+        """
+        came = list(records)
+        with self._database.writing() as session:
+            job = locked(session, job_id)
+            if job is None:
+                return None
+            _store_records(session, job, part, came, self._write)
+            return job_info(job)
+
+    def ledger(
+        self, job_id: str, lengths: Sequence[int], n_segments: int, *, part: int = 0
+    ) -> Ledger:
+        """Return the records of a part of a job as a ledger, with the times of its blocks."""
+        with self._database.reading() as session:
+            job = session.get(Job, job_id)
+            if job is None:
+                raise Conflict(f"There is no job {job_id}.")
+            study = study_of_part(session, job, part)
+            header = LedgerHeader(study.design_part(), tuple(lengths), n_segments)
+            return _read_ledger(session, job, part, header)
+
+    def mark(self, job_id: str, block: int, elapsed: float) -> None:
+        """Note when a block was complete, or the work `SO_FAR`; the last word counts."""
+        note = self._database.insert(Mark).values(job_id=job_id, block=block, elapsed=elapsed)
+        with self._database.writing() as session:
+            if locked(session, job_id) is not None:
+                session.execute(
+                    note.on_conflict_do_update(
+                        index_elements=["job_id", "block"], set_={"elapsed": elapsed}
+                    )
+                )
+
+
+def _store_records(
     session: Session, job: Job, part: int, records: Sequence[Record], write: Any
 ) -> None:
     """Store records that are not there or failed, and count what was really stored.
@@ -40,7 +98,7 @@ def store_records(
         job: Whose records they are.
         part: Number of the learner within the job.
         records: What came; of several for one task the first counts, unless it failed.
-        write: `writing_over_failures` of the database.
+        write: `_writing_over_failures` of the database.
     """
     came = _distinct(records)
     held = _held(session, job, part, list(came))
@@ -84,7 +142,7 @@ def _distinct(records: Iterable[Record]) -> dict[str, Record]:
     return kept
 
 
-def writing_over_failures(insert: Any) -> Any:
+def _writing_over_failures(insert: Any) -> Any:
     """Return the statement that writes records, also over those that failed.
 
     Args:
@@ -116,13 +174,9 @@ def copy_baselines(session: Session, job: Job, part: int, source_id: str) -> Non
     job.failed += session.scalar(own.where(RecordRow.status == "failed")) or 0
 
 
-def read_ledger(
-    session: Session, job: Job, part: int, study: Study, lengths: Sequence[int], n_segments: int
-) -> Ledger:
-    """Return the records of a part of a job as a ledger."""
+def _read_ledger(session: Session, job: Job, part: int, header: LedgerHeader) -> Ledger:
     columns = [getattr(RecordRow, name) for name in (*_PLAIN, "returns")]
     own = select(*columns).where(RecordRow.job_id == job.id, RecordRow.part == part)
-    header = LedgerHeader(study.design_part(), tuple(lengths), n_segments)
     ledger = Ledger(header, (_record(row._mapping) for row in session.execute(own)))
     marks = session.scalars(select(Mark).where(Mark.job_id == job.id))
     for mark in marks:
@@ -134,13 +188,3 @@ def _record(fields: Any) -> Record:
     plain = dict(fields)
     returns = np.frombuffer(plain.pop("returns"), dtype="<f8").astype(np.float64)
     return Record(returns=returns, **plain)
-
-
-def store_mark(session: Session, job_id: str, block: int, elapsed: float, insert: Any) -> None:
-    """Store when a block was complete, or the work `SO_FAR`; the last word counts."""
-    statement = insert.values(job_id=job_id, block=block, elapsed=elapsed)
-    session.execute(
-        statement.on_conflict_do_update(
-            index_elements=["job_id", "block"], set_={"elapsed": elapsed}
-        )
-    )

@@ -1,0 +1,84 @@
+"""API keys."""
+
+import logging
+import time
+from collections.abc import Sequence
+
+from sqlalchemy import select
+
+from r2rise_service.keys import KeyInfo
+from r2rise_service.models import Scope
+from r2rise_service.storage.database import Database
+from r2rise_service.storage.rows import key_info, new_id, utc_now
+from r2rise_service.storage.tables import Key
+
+logger = logging.getLogger(__name__)
+KNOWN_SECONDS = 1.0
+"""How long a key that was looked up is known without looking again."""
+
+_VALID = select(Key).where(Key.revoked_at.is_(None)).order_by(Key.id)
+
+
+class KeyStore:
+    """API keys, known by the digests of their secrets."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._known: dict[str, tuple[float, KeyInfo]] = {}
+
+    def add(self, owner: str, name: str, scopes: Sequence[Scope], digest: str) -> KeyInfo:
+        """Store a key by the digest of its secret."""
+        key = Key(
+            id=new_id("key"),
+            owner=owner,
+            name=name,
+            scopes=list(dict.fromkeys(scopes)),
+            digest=digest,
+            created_at=utc_now(),
+        )
+        with self._database.writing() as session:
+            session.add(key)
+        info = key_info(key)
+        logger.info("key made", extra={"key": info.id, "key_owner": owner, "scopes": info.scopes})
+        return info
+
+    def valid(self) -> list[KeyInfo]:
+        """Return the keys that were not revoked, in the order in which they were made."""
+        with self._database.reading() as session:
+            return [key_info(key) for key in session.scalars(_VALID)]
+
+    def any_made(self) -> bool:
+        """Whether a key was ever made: revoking the last one opens the server to nobody."""
+        with self._database.reading() as session:
+            return session.scalars(select(Key.id).limit(1)).first() is not None
+
+    def revoke(self, key_id: str) -> bool:
+        """Revoke a key; False when there is none that is valid."""
+        with self._database.writing() as session:
+            key = session.get(Key, key_id)
+            revoked = key is not None and key.revoked_at is None
+            if key is not None and revoked:
+                key.revoked_at = utc_now()
+        if revoked:
+            logger.info("key revoked", extra={"key": key_id})
+        self._known.clear()
+        return revoked
+
+    def find(self, digest: str) -> KeyInfo | None:
+        """Return the key whose secret has this digest, unless it was revoked."""
+        now = time.monotonic()
+        with self._database.reading() as session:
+            key = session.scalar(_VALID.where(Key.digest == digest))
+        if key is None:
+            return None
+        info = key_info(key)
+        self._known[digest] = now, info
+        return info
+
+    def find_known(self, digest: str) -> KeyInfo | None:
+        """Return what `find` returned a moment ago, without asking the database.
+
+        A key that another server process revoked is known for another second.
+        """
+        asked, key = self._known.get(digest, (0.0, None))
+        return key if key and time.monotonic() - asked < KNOWN_SECONDS else None
