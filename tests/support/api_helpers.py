@@ -16,7 +16,7 @@ from r2rise.run.runner import Runner
 from r2rise_service.api.app import create_app
 from r2rise_service.models import JobInfo, Problem
 from r2rise_service.queue.admission import admitted
-from r2rise_service.queue.load import Load
+from r2rise_service.queue.reconciler import Load
 from r2rise_service.settings import Settings
 from r2rise_service.storage import Store
 from r2rise_service.storage.files import DatasetFiles

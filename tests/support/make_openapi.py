@@ -7,7 +7,7 @@ from pathlib import Path
 from places import ROOT
 
 from r2rise_service.api.app import create_app
-from r2rise_service.api.context import Reconciles
+from r2rise_service.queue.reconciler import Reconciler
 from r2rise_service.settings import Settings
 from r2rise_service.storage import Store
 from r2rise_service.storage.files import DatasetFiles
@@ -15,7 +15,7 @@ from r2rise_service.storage.files import DatasetFiles
 PATH = ROOT / "docs" / "openapi.json"
 
 
-def openapi(folder: Path, reconciler: Reconciles) -> str:
+def openapi(folder: Path, reconciler: Reconciler) -> str:
     """Return the description of the REST API."""
     settings = Settings(data=folder)
     store = Store(settings.database_url)

@@ -22,23 +22,22 @@ from r2rise_service.api import (
 )
 from r2rise_service.api.access import PREFIX, Gate, needed_scope
 from r2rise_service.api.computed import Maps, Outcomes
-from r2rise_service.api.context import Context, Reconciles
+from r2rise_service.api.context import Context
 from r2rise_service.api.metrics import Metrics
 from r2rise_service.api.problems import ANY_PROBLEM, add_problems, describe_problems
 from r2rise_service.api.watch import Watch
 from r2rise_service.models import Problem
+from r2rise_service.queue.reconciler import Reconciler
 from r2rise_service.settings import Settings
 from r2rise_service.storage import Store
 from r2rise_service.storage.files import DatasetFiles
-
-__all__ = ["Reconciles", "create_app"]
 
 
 def create_app(
     settings: Settings,
     store: Store,
     files: DatasetFiles,
-    reconciler: Reconciles,
+    reconciler: Reconciler,
     *,
     operator_token: str | None = None,
 ) -> FastAPI:

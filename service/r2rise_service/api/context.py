@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Protocol, TypeVar
+from typing import Annotated, TypeVar
 
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
@@ -13,28 +13,12 @@ from r2rise_service.api.access import Caller
 from r2rise_service.api.computed import Maps, Once, Outcomes
 from r2rise_service.api.metrics import Metrics
 from r2rise_service.api.problems import ProblemError
-from r2rise_service.queue.load import Load
+from r2rise_service.queue.reconciler import Reconciler
 from r2rise_service.settings import Settings
 from r2rise_service.storage import Store
 from r2rise_service.storage.files import DatasetFiles
 
 Answered = TypeVar("Answered")
-
-
-class Reconciles(Protocol):
-    """What moves jobs on."""
-
-    def wake(self) -> None:
-        """Look for new and changed jobs."""
-
-    def cancel(self, job_id: str) -> None:
-        """Give up what is in flight of a job."""
-
-    def health(self) -> dict[str, str]:
-        """Return `engine`: `ok`, or `degraded: why`."""
-
-    def load(self) -> Load:
-        """Return what it has to do with, and to do."""
 
 
 QUICK = 2
@@ -68,7 +52,7 @@ class Context:
     settings: Settings
     store: Store
     files: DatasetFiles
-    reconciler: Reconciles
+    reconciler: Reconciler
     maps: Maps
     outcomes: Outcomes
     metrics: Metrics

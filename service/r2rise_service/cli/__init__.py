@@ -7,25 +7,21 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from r2rise_service.cli import (
-    certifying,
-    checking,
-    comparing,
-    converting,
-    curating,
-    explaining,
-    keeping,
-    listing,
-    planning,
-    recording,
-    remote,
-    remote_jobs,
-    reporting,
-    serving,
-    showing,
-    transferring,
-    working,
+from r2rise_service.cli import server
+from r2rise_service.cli.local import (
+    certify,
+    check_training,
+    compare,
+    convert,
+    curate,
+    explain,
+    plan,
+    record,
+    show,
+    transfer,
 )
+from r2rise_service.cli.remote.datasets import datasets
+from r2rise_service.cli.remote.jobs import jobs
 from r2rise_service.kinds import KINDS
 
 _STOPPED = {
@@ -81,26 +77,26 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command("train-expert")(recording.train_expert)
-app.command("record")(recording.record)
-app.command("check-training")(checking.check_training)
-app.command("plan")(planning.plan)
-app.command("explain")(explaining.explain)
-app.command("show")(showing.show)
-app.command("certify")(certifying.certify)
-app.command("curate")(curating.curate)
-app.command("compare")(comparing.compare)
-app.command("transfer")(transferring.transfer)
-app.command("convert")(converting.convert)
-app.command("report")(reporting.report)
-app.command("algorithms")(listing.algorithms)
-app.command("environments")(listing.environments)
-app.command("serve")(serving.serve)
-app.command("worker")(working.worker)
-app.add_typer(keeping.keys, name="keys")
-app.add_typer(keeping.db, name="db")
-app.add_typer(remote.datasets, name="datasets")
-app.add_typer(remote_jobs.jobs, name="jobs")
+app.command("train-expert")(record.train_expert)
+app.command("record")(record.record)
+app.command("check-training")(check_training.check_training)
+app.command("plan")(plan.plan)
+app.command("explain")(explain.explain)
+app.command("show")(show.show)
+app.command("certify")(certify.certify)
+app.command("curate")(curate.curate)
+app.command("compare")(compare.compare)
+app.command("transfer")(transfer.transfer)
+app.command("convert")(convert.convert)
+app.command("report")(show.report)
+app.command("algorithms")(show.algorithms)
+app.command("environments")(show.environments)
+app.command("serve")(server.serve)
+app.command("worker")(server.worker)
+app.add_typer(server.keys, name="keys")
+app.add_typer(server.db, name="db")
+app.add_typer(datasets, name="datasets")
+app.add_typer(jobs, name="jobs")
 
 
 def main() -> None:

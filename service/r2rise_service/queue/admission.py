@@ -7,14 +7,13 @@ from r2rise.run.engines.shards import Work
 from r2rise.statistics.stopping import StoppingRule
 from r2rise.study.study import Study
 from r2rise_service.models import JobInfo
-from r2rise_service.queue.ending import Ending
 from r2rise_service.queue.questions import (
     map_question,
     question_about_maps,
     training_question,
 )
 from r2rise_service.queue.stored import StoredRunner
-from r2rise_service.queue.work import JobWork
+from r2rise_service.queue.work import Ending, JobWork
 from r2rise_service.storage import Store
 from r2rise_service.storage.files import DatasetFiles
 

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
+from typing import NamedTuple
 
 from r2rise.errors import NotReady, R2RiseError, StudyFailed
 from r2rise.results.training_check import TrainingCheck
@@ -18,7 +19,7 @@ from r2rise.run.engines.submitted import Done
 from r2rise_service.models import JobInfo
 from r2rise_service.queue.admission import admitted
 from r2rise_service.queue.expiry import remove_expired
-from r2rise_service.queue.load import Load
+from r2rise_service.queue.scheduling import next_to_submit, rank_at_workers, to_take_up
 from r2rise_service.queue.work import JobWork, clear_flags
 from r2rise_service.storage import Store
 from r2rise_service.storage.files import DatasetFiles
@@ -39,6 +40,20 @@ _EXPIRY_SECONDS = 300.0
 _LOOK_SECONDS = 0.2
 _JOBS_AT_ONCE = 8
 """Jobs whose demonstrations are held open; the others wait their turn, or for idle workers."""
+
+
+class Load(NamedTuple):
+    """What a reconciler has in hand.
+
+    Attributes:
+        reconciles: Whether it moves jobs on; of several processes, one does.
+        workers: Worker processes that it reaches.
+        shards: Shards that they have.
+    """
+
+    reconciles: bool
+    workers: int
+    shards: int
 
 
 class Reconciler:
@@ -154,7 +169,7 @@ class Reconciler:
                 self._news.wait(_LOOK_SECONDS)
 
     def _look_at_jobs(self, pool: DaskPool) -> None:
-        for rank, job in enumerate(self._store.jobs.live()):
+        for rank, job in enumerate(to_take_up(self._store.jobs.live())):
             work = self._works.get(job.id)
             if job.status == "canceling":
                 self._cancel(pool, job, work)
@@ -186,14 +201,13 @@ class Reconciler:
             pool.cancel(job.id)
 
     def _fill(self, pool: DaskPool) -> None:
-        """Submit shards: higher priority first, and among equals the one with fewest in flight."""
+        """Submit shards, as many as are worth having submitted."""
         while pool.n_in_flight < pool.window:
-            ready = [work for work in self._works.values() if work.has_more]
-            if not ready:
+            work = next_to_submit(self._works.values())
+            if work is None:
                 return
-            work = min(ready, key=lambda work: (-work.priority, work.in_flight))
             own, shard = work.take_shard()
-            pool.submit(work.id, own, shard, priority=work.priority)
+            pool.submit(work.id, own, shard, priority=rank_at_workers(work))
             logger.debug("shard submitted", extra={"job": work.id, "shard": shard.name})
 
     def _take_in(self, pool: DaskPool, done: Done) -> None:

@@ -231,8 +231,8 @@ def remove_ended(session: Session, before: datetime, at_most: int) -> dict[str, 
 
 
 def live() -> Select[Job]:
-    """Return the query for live jobs, higher priority first, then older first."""
-    return select(Job).where(Job.status.in_(LIVE)).order_by(Job.priority.desc(), Job.id)
+    """Return the query for live jobs, older first."""
+    return select(Job).where(Job.status.in_(LIVE)).order_by(Job.id)
 
 
 def count_live(session: Session, owner: str) -> int:

@@ -176,7 +176,7 @@ class JobStore:
             return job_queries.totals(session)
 
     def live(self) -> list[JobInfo]:
-        """Return the live jobs of all owners: higher priority first, then older first."""
+        """Return the live jobs of all owners, older first."""
         with self._database.reading() as session:
             return [job_info(job) for job in session.scalars(job_queries.live())]
 

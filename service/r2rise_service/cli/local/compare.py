@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from r2rise_service.cli.common import Force, check_files
+from r2rise_service.cli.options import Force
+from r2rise_service.cli.ready import check_files
 
 if TYPE_CHECKING:
     from r2rise import Comparison, ImportanceMap
@@ -39,7 +40,7 @@ def compare(
         check_files(out, force=force)
     first, second = ImportanceMap.load(a), ImportanceMap.load(b)
     found = compare_maps(first, second, k=top, names=names_of(a, b))
-    tell(found, first, second, out=out, json=json)
+    present(found, first, second, out=out, json=json)
 
 
 def names_of(a: Path, b: Path) -> tuple[str, str]:
@@ -53,7 +54,7 @@ def _name_of(path: Path) -> str:
     return whole.parent.name if whole.name == "map.json" else whole.stem
 
 
-def tell(
+def present(
     found: "Comparison",
     first: "ImportanceMap",
     second: "ImportanceMap",
@@ -86,7 +87,7 @@ def _save(found: "Comparison", first: "ImportanceMap", second: "ImportanceMap", 
 
 def _print(found: "Comparison", first: "ImportanceMap") -> None:
     from r2rise.statistics.wording import counted
-    from r2rise_service.cli.printing import say
+    from r2rise_service.cli.output import say
 
     constant = "unknown, a map is constant"
     names = " and ".join(found.labels)
@@ -117,7 +118,7 @@ def _overlap(found: "Overlap") -> str:
 
 
 def _print_differences(found: "Difference", first: "ImportanceMap", names: tuple[str, str]) -> None:
-    from r2rise_service.cli.printing import say, say_table
+    from r2rise_service.cli.output import say, say_table
 
     rows = list(_largest(found, first, names[0]))
     say(
@@ -135,7 +136,7 @@ def _largest(found: "Difference", first: "ImportanceMap", name: str) -> Iterator
     import numpy as np
 
     from r2rise.statistics.wording import decimals, signed
-    from r2rise_service.cli.printing import number, place
+    from r2rise_service.cli.output import number, place
 
     known = np.flatnonzero(np.isfinite(found.difference))
     order = known[np.argsort(-np.abs(found.difference[known]), kind="stable")]

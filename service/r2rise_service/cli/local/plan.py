@@ -5,34 +5,38 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from r2rise_service.cli import asking
-from r2rise_service.cli.common import Workers, get_ready
+from r2rise_service.cli.options import (
+    Base,
+    Demos,
+    Frames,
+    Goals,
+    Learner,
+    Maps,
+    Workers,
+    flat,
+    study_of,
+)
+from r2rise_service.cli.ready import get_ready
 
 if TYPE_CHECKING:
     from r2rise import Plan
 
 
+@flat
 def plan(
-    demonstrations: asking.Demos,
+    *,
+    demonstrations: Demos,
     out: Annotated[
         Path, typer.Option(help="Directory for plan.json, plan.yaml and the pilot's ledger.")
     ],
-    env: asking.Env = None,
-    algorithm: asking.Algorithm = None,
-    until: asking.Goals = None,
-    max_time: asking.MaxTime = None,
+    learner: Learner,
+    goals: Goals,
     max_retrainings: Annotated[
         int | None, typer.Option(min=1, help="Retrainings that may be spent.")
     ] = None,
-    maps: Annotated[
-        bool, typer.Option("--maps", help="Also see whether the map depends on training.")
-    ] = False,
-    segment_length: asking.SegmentLength = None,
-    segments: asking.OwnSegments = None,
-    frame_stack: asking.FrameStack = None,
-    obs_keys: asking.ObsKeys = None,
-    study: asking.StudyFile = None,
-    seed: asking.Seed = None,
+    maps: Maps = False,
+    frames: Frames,
+    base: Base,
     workers: Workers = 0,
     json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
 ) -> None:
@@ -46,16 +50,7 @@ def plan(
     from r2rise_service.cli.progress import progress_bar
 
     get_ready()
-    question = asking.study_of(
-        study,
-        {
-            "environment": asking.environment_fields(env, obs_keys),
-            "algorithm": {"name": algorithm},
-            "masking": asking.masking_fields(segment_length, segments, frame_stack),
-            "until": asking.until_fields(until or (), max_time),
-            "seed": seed,
-        },
-    )
+    question = study_of(base, learner, frames, goals)
     loaded = read_demonstrations(demonstrations, obs_keys=question.environment.obs_keys)
     with progress_bar("Pilot") as on_progress:
         found = r2rise.plan(
@@ -83,8 +78,7 @@ def plan(
 def _print(found: "Plan") -> None:
     from r2rise.results.training_check import training_words
     from r2rise.statistics.wording import counted, per_cents, share_of_one
-    from r2rise_service.cli.printing import number, say, say_table
-    from r2rise_service.cli.summary import say_curve
+    from r2rise_service.cli.output import number, say, say_curve, say_table
 
     names = {
         "masks": "which frames are kept",

@@ -1,24 +1,15 @@
-"""What several commands share: options, and what is done before anything is spent."""
+"""What a command does before anything is spent: it gets ready, and looks where it may write."""
 
 import logging
 import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from r2rise.ask.directory import OutputDirectory
     from r2rise.errors import InputError
-
-Directory = Annotated[
-    Path, typer.Argument(metavar="DIR", help="Directory that `r2rise explain --out` wrote.")
-]
-Repetitions = Annotated[int, typer.Option(min=2, help="Training seeds to compare.")]
-Workers = Annotated[int, typer.Option(min=0, help="Worker processes; 0: this one.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace files that are already there.")]
 
 _OF_A_STUDY = ("study.yaml", "demonstrations.npz", "ledger.npz", "pilot.npz", "map.json")
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from r2rise_service.cli import asking
-from r2rise_service.cli.common import Force, check_files
+from r2rise_service.cli.options import Force, Format, ObsKeys, listed
+from r2rise_service.cli.ready import check_files
 
 if TYPE_CHECKING:
     from r2rise import Curation, Demonstrations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def convert(
     source: Annotated[Path, typer.Argument(metavar="IN", help="File or folder to read.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="File or folder to write.")],
-    format: asking.Format = None,  # noqa: A002
+    format: Format = None,  # noqa: A002
     to: Annotated[
         str | None,
         typer.Option(
@@ -23,7 +23,7 @@ def convert(
             "minari, imitation, lerobot-weights or lerobot-trims."
         ),
     ] = None,
-    obs_keys: asking.ObsKeys = None,
+    obs_keys: ObsKeys = None,
     map: Annotated[  # noqa: A002
         Path | None,
         typer.Option(
@@ -43,7 +43,7 @@ def convert(
     name = to or format_to_write(target)
     importance = None if map is None else ImportanceMap.load(map)
     curation = None if map is None else _curation_beside(map)
-    found = read_demonstrations(source, format=format, obs_keys=asking.listed(obs_keys) or ())
+    found = read_demonstrations(source, format=format, obs_keys=listed(obs_keys) or ())
     notes = write_demonstrations(
         found, target, format=name, importance=importance, curation=curation
     )

@@ -6,23 +6,32 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from r2rise_service.cli import remote_submit, remote_watch
-from r2rise_service.cli.common import Force, check_files
-from r2rise_service.cli.remote import JobId, Json, Url, connect, label_of, print_json
-from r2rise_service.cli.remote_results import print_job
+from r2rise_service.cli.options import Force
+from r2rise_service.cli.ready import check_files
+from r2rise_service.cli.remote import (
+    JobId,
+    Json,
+    Url,
+    connect,
+    label_of,
+    print_json,
+    submit,
+    watch,
+)
+from r2rise_service.cli.remote.watch import print_job
 
 if TYPE_CHECKING:
     from r2rise_service.models import JobInfo, JobStatus
 
 jobs = typer.Typer(help="Jobs on a server.", no_args_is_help=True)
 
-jobs.command("submit")(remote_submit.submit)
-jobs.command("certify")(remote_submit.certify)
-jobs.command("curate")(remote_submit.curate)
-jobs.command("transfer")(remote_submit.transfer)
-jobs.command("compare")(remote_submit.compare)
-jobs.command("watch")(remote_watch.watch)
-jobs.command("wait")(remote_watch.wait)
+jobs.command("submit")(submit.submit)
+jobs.command("certify")(submit.certify)
+jobs.command("curate")(submit.curate)
+jobs.command("transfer")(submit.transfer)
+jobs.command("compare")(submit.compare)
+jobs.command("watch")(watch.watch)
+jobs.command("wait")(watch.wait)
 
 
 @jobs.command("list")
@@ -46,7 +55,7 @@ def list_jobs(
     if json:
         print_json([info.model_dump(mode="json") for info in infos])
         return
-    from r2rise_service.cli.printing import say_table
+    from r2rise_service.cli.output import say_table
 
     say_table("Jobs", ["id", "kind", "status", "retrainings", "name", "created"], map(_row, infos))
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from r2rise_service.cli import asking
-from r2rise_service.cli.common import Force, check_files, get_ready
+from r2rise_service.cli.options import Force, ObsKeys, environment_fields
+from r2rise_service.cli.ready import check_files, get_ready
 
 if TYPE_CHECKING:
     from r2rise import Demonstrations
@@ -48,7 +48,7 @@ def record(
     worse_epsilon: Annotated[
         float, typer.Option(min=0, max=1, help="Share of random actions in these.")
     ] = 0.5,
-    obs_keys: asking.ObsKeys = None,
+    obs_keys: ObsKeys = None,
     force: Force = False,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
@@ -90,7 +90,7 @@ def train_expert(
         int | None, typer.Option(min=1, help="Environments side by side; by its kind.")
     ] = None,
     seed: AnySeed = 0,
-    obs_keys: asking.ObsKeys = None,
+    obs_keys: ObsKeys = None,
     force: Force = False,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
@@ -124,7 +124,7 @@ def _check_out(out: Path, ending: str, *, force: bool) -> None:
 def _environment(env: str, obs_keys: str | None) -> "Environment":
     from r2rise.ask.record import environment_of
 
-    fields = asking.environment_fields(env, obs_keys)
+    fields = environment_fields(env, obs_keys)
     return environment_of({name: value for name, value in fields.items() if value is not None})
 
 
@@ -135,7 +135,7 @@ def _tell_recorded(found: "Demonstrations", *, json: bool) -> None:
 
     from r2rise.statistics.intervals import mean_interval
     from r2rise.statistics.wording import counted
-    from r2rise_service.cli.printing import say
+    from r2rise_service.cli.output import say
 
     returns, epsilon = np.array(found.meta["returns"]), np.array(found.meta["epsilon"])
     worse = (epsilon > 0) & (epsilon < 1)
@@ -161,7 +161,7 @@ def _tell_recorded(found: "Demonstrations", *, json: bool) -> None:
 
 
 def _tell_expert(expert: "Expert") -> None:
-    from r2rise_service.cli.printing import say
+    from r2rise_service.cli.output import say
 
     say(
         f"{expert.total_steps} steps in {expert.seconds:.0f} s; the best was found at step "

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from r2rise_service.cli.common import Force, Repetitions, Workers, check_files, get_ready
+from r2rise_service.cli.options import Force, Repetitions, Workers
+from r2rise_service.cli.ready import check_files, get_ready
 from r2rise_service.kinds import REPETITIONS, TRANSFER
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def _by_name(files: Sequence["OutputDirectory"]) -> dict[str, "OutputDirectory"]
 
 def print_transfer(found: "Transfer") -> None:
     """Print the matrix: a row for each algorithm that was retrained, a column for each map."""
-    from r2rise_service.cli.printing import say_table
+    from r2rise_service.cli.output import say_table
 
     say_table(
         "Top above bottom of each map, as a share of what all frames gain",

@@ -5,32 +5,36 @@ from typing import Annotated
 
 import typer
 
-from r2rise_service.cli import asking
-from r2rise_service.cli.common import Workers, get_ready
+from r2rise_service.cli.options import (
+    Base,
+    Demos,
+    Frames,
+    Learner,
+    Maps,
+    Workers,
+    flat,
+    study_of,
+)
+from r2rise_service.cli.ready import get_ready
 
 
+@flat
 def check_training(
-    demonstrations: asking.Demos,
+    *,
+    demonstrations: Demos,
     out: Annotated[
         Path, typer.Option(help="Directory for training_check.json, its picture and study.yaml.")
     ],
-    env: asking.Env = None,
-    algorithm: asking.Algorithm = None,
+    learner: Learner,
     seeds: Annotated[
         int | None, typer.Option(min=2, help="Training seeds; 16, or 4 for slow learners.")
     ] = None,
     doublings: Annotated[
         int | None, typer.Option(min=2, help="How often the least amount is doubled; 6 or 4.")
     ] = None,
-    maps: Annotated[
-        bool, typer.Option("--maps", help="Also see whether the map depends on training.")
-    ] = False,
-    segment_length: asking.SegmentLength = None,
-    segments: asking.OwnSegments = None,
-    frame_stack: asking.FrameStack = None,
-    obs_keys: asking.ObsKeys = None,
-    study: asking.StudyFile = None,
-    seed: asking.Seed = None,
+    maps: Maps = False,
+    frames: Frames,
+    base: Base,
     workers: Workers = 0,
     json: Annotated[bool, typer.Option("--json", help="Print the check as JSON.")] = False,
 ) -> None:
@@ -41,21 +45,12 @@ def check_training(
     import r2rise
     from r2rise.ask.directory import OutputDirectory
     from r2rise.formats import read_demonstrations
-    from r2rise_service.cli.printing import say
+    from r2rise_service.cli.output import say, say_curve
     from r2rise_service.cli.progress import progress_bar
-    from r2rise_service.cli.summary import say_curve
 
     get_ready()
-    question = asking.study_of(
-        study,
-        {
-            "environment": asking.environment_fields(env, obs_keys),
-            "algorithm": {"name": algorithm},
-            "masking": asking.masking_fields(segment_length, segments, frame_stack),
-            "training": {"check_seeds": seeds, "check_doublings": doublings},
-            "seed": seed,
-        },
-    )
+    training = {"check_seeds": seeds, "check_doublings": doublings}
+    question = study_of(base, learner, frames, others={"training": training})
     directory = OutputDirectory(out)
     directory.check()
     directory.check_own(*directory.files_of(r2rise.TrainingCheck))

@@ -1,70 +1,25 @@
-"""`r2rise datasets`, and what the commands that ask a server share."""
+"""`r2rise datasets`."""
 
-import json as json_
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from r2rise_service.cli import asking
+from r2rise_service.cli.options import Demos, Format, ObsKeys, listed
+from r2rise_service.cli.remote import Json, Url, connect, print_json
 
 if TYPE_CHECKING:
-    from r2rise.study.notices import Notice
-    from r2rise_service.client import Client
     from r2rise_service.models import DatasetInfo
 
-Url = Annotated[
-    str | None, typer.Option(help="The server; else R2RISE_URL, else http://127.0.0.1:8000.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-JobId = Annotated[str, typer.Argument(metavar="JOB", help="Id of a job, job_...")]
 DatasetId = Annotated[str, typer.Argument(metavar="DATASET", help="Id of a dataset, ds_...")]
 
 datasets = typer.Typer(help="Demonstrations on a server.", no_args_is_help=True)
 
 
-def connect(url: str | None) -> "Client":
-    """Return a client of the server that was named."""
-    from r2rise_service.client import Client
-
-    return Client(url=url)
-
-
-def print_json(value: Any) -> None:
-    """Print JSON."""
-    typer.echo(json_.dumps(value, indent=2))
-
-
-def warn(notices: "Iterable[Notice]") -> None:
-    """Say what was noticed about a study."""
-    for notice in notices:
-        typer.echo(f"Warning ({notice.code}): {notice.detail}", err=True)
-
-
-def label_of(text: str) -> tuple[str, str]:
-    """Return name and value of a label.
-
-    Raises:
-        InputError: When it is no name=value.
-    """
-    from r2rise.errors import InputError
-
-    name, separator, value = text.partition("=")
-    if not name or not separator:
-        raise InputError(f"--label should be name=value, got {text!r}.")
-    return name, value
-
-
-def labels_of(texts: Iterable[str] | None) -> dict[str, str]:
-    """Return all labels that were given."""
-    return dict(map(label_of, texts or ()))
-
-
 @datasets.command("upload")
 def upload(
-    demonstrations: asking.Demos,
-    obs_keys: asking.ObsKeys = None,
-    format: asking.Format = None,  # noqa: A002
+    demonstrations: Demos,
+    obs_keys: ObsKeys = None,
+    format: Format = None,  # noqa: A002
     url: Url = None,
     json: Json = False,
 ) -> None:
@@ -73,7 +28,7 @@ def upload(
     Example: r2rise datasets upload demos.npz
     """
     with connect(url) as client:
-        keys = asking.listed(obs_keys) or ()
+        keys = listed(obs_keys) or ()
         found = client.datasets.upload(demonstrations, obs_keys=keys, format=format)
     _print_dataset(found, json=json)
 
@@ -89,7 +44,7 @@ def list_datasets(url: Url = None, json: Json = False) -> None:
     if json:
         print_json([info.model_dump(mode="json") for info in found])
         return
-    from r2rise_service.cli.printing import say_table
+    from r2rise_service.cli.output import say_table
 
     say_table(
         "Datasets",

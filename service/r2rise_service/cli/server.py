@@ -1,6 +1,7 @@
-"""`r2rise keys` and `r2rise db`: for whoever runs the server."""
+"""`r2rise serve`, `worker`, `keys` and `db`: for whoever runs a server."""
 
 import json as json_
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,9 +16,112 @@ Database = Annotated[
     typer.Option(metavar="URL", help="postgresql://...", show_default="SQLite in --data"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+TlsCa = Annotated[Path | None, typer.Option(help="Certificate of the signer.")]
+TlsKey = Annotated[Path | None, typer.Option(help="Its private key.")]
 
 keys = typer.Typer(help="API keys of a server: who may use it.", no_args_is_help=True)
 db = typer.Typer(help="The database of a server.", no_args_is_help=True)
+
+
+def serve(
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder of database and demonstrations.", show_default="r2rise-data"),
+    ] = None,
+    database: Database = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(help="Another name by which clients call this server; repeatable."),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Port; 0: any free.", show_default="8000"),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Worker processes.", show_default="2")
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Dask scheduler, instead of own worker processes."),
+    ] = None,
+    tls_ca: TlsCa = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="Certificate of this server.")] = None,
+    tls_key: TlsKey = None,
+    keep_days: Annotated[
+        float | None, typer.Option(help="Remove ended jobs after so many days.")
+    ] = None,
+) -> None:
+    """Run a server: jobs over HTTP, kept in a folder, going on after a crash.
+
+    Every setting can come from the environment instead: R2RISE_PORT is --port. See
+    docs/service.md for all.
+
+    Example: r2rise serve --data r2rise-data --workers 2
+    """
+    from r2rise_service.installed import check_installed
+
+    check_installed("The server")
+    from r2rise_service import server
+    from r2rise_service.logs import configure
+    from r2rise_service.opening import key_command
+    from r2rise_service.settings import Settings, unknown_variables
+
+    settings = Settings.read(
+        data=data,
+        database=database,
+        host=host,
+        hosts=allow_host,
+        port=port,
+        workers=workers,
+        scheduler=scheduler,
+        tls_ca=tls_ca,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        keep_days=keep_days,
+    )
+
+    def ready(url: str) -> None:
+        typer.echo(
+            f"R2RISE answers at {url} (Ctrl-C stops it).\n"
+            f"Data: {settings.data.resolve()}\n"
+            f"Keys: {key_command(settings)}"
+        )
+
+    configure(settings.log_level)
+    for warning in unknown_variables():
+        logging.getLogger(__name__).warning(warning)
+    server.serve(settings, ready=ready)
+
+
+def worker(
+    scheduler: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Dask scheduler, tls://HOST:PORT.")
+    ],
+    tls_ca: TlsCa = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="Certificate of this worker.")] = None,
+    tls_key: TlsKey = None,
+    workers: Annotated[int, typer.Option(min=1, help="Worker processes, of one thread each.")] = 1,
+) -> None:
+    """Retrain for the servers that use a Dask scheduler.
+
+    Waits for the scheduler when it is not there. The data folder of the server must be mounted at
+    the same path as there. Ctrl-C stops it.
+
+    Example: r2rise worker --scheduler tcp://127.0.0.1:8786 --workers 2
+    """
+    from r2rise_service.installed import check_installed
+
+    check_installed("A worker")
+    from r2rise_service.logs import configure
+
+    configure("info")
+    from r2rise.run.engines.cluster import Scheduler
+    from r2rise_service.worker import run
+
+    run(Scheduler(scheduler, tls_ca, tls_cert, tls_key), workers)
 
 
 @keys.command("create")
@@ -59,7 +163,7 @@ def list_(data: Data = None, database: Database = None, json: Json = False) -> N
     Example: r2rise keys list --data r2rise-data
     """
     settings = _existing(data, database)
-    from r2rise_service.cli.printing import say_table
+    from r2rise_service.cli.output import say_table
     from r2rise_service.keyring import keyring
 
     with keyring(settings) as ring:

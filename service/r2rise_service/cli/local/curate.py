@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from r2rise_service.cli.common import Directory, Force, Workers, check_files, get_ready
+from r2rise_service.cli.options import Directory, Force, Workers
+from r2rise_service.cli.ready import check_files, get_ready
 from r2rise_service.kinds import CURATE
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def _write(
 def print_curation(found: "Curation") -> None:
     """Print what was tried, what fresh seeds confirmed, and what follows."""
     from r2rise.statistics.wording import left_out
-    from r2rise_service.cli.printing import say, say_table
+    from r2rise_service.cli.output import say, say_table
 
     if found.trials:
         say_table(

@@ -1,12 +1,47 @@
-"""An importance map in words and tables."""
+"""What commands print: lines and tables, and an importance map in both."""
 
-from r2rise import ImportanceMap
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from r2rise import ImportanceMap, Segment
 from r2rise.results.map_words import Judged, why_no_verdicts
 from r2rise.results.training_check import training_words
-from r2rise.statistics.wording import SIGNIFICANCE, counted, duration
+from r2rise.statistics.wording import SIGNIFICANCE, counted, duration, in_digits
 from r2rise.study.notices import Notice
 from r2rise.study.training import TrainingCurve
-from r2rise_service.cli.printing import number, place, say, say_table
+
+WIDTH = 100
+
+
+def say(*lines: str) -> None:
+    """Print lines."""
+    console = Console(width=WIDTH, highlight=False)
+    for line in lines:
+        console.print(line, markup=False)
+
+
+def say_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table."""
+    table = Table(title=Text(title, style="table.title"), title_justify="left")
+    for column in columns:
+        whole = column == "id"  # to be copied from here
+        table.add_column(Text(column), justify="right", no_wrap=whole, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    Console(width=WIDTH, highlight=False).print(table)
+
+
+def number(value: float | None) -> str:
+    """Return three digits, or a dash where there is no number."""
+    return in_digits(value, 3)
+
+
+def place(segment: Segment) -> tuple[str, str]:
+    """Return the demonstration and the frames of a segment."""
+    return str(segment.demonstration), f"{segment.start}-{segment.stop - 1}"
 
 
 def print_map(importance: ImportanceMap, k: int = 10) -> None:

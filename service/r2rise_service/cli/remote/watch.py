@@ -1,4 +1,4 @@
-"""`r2rise jobs watch` and `wait`: until a job has ended."""
+"""`r2rise jobs watch` and `wait`: until a job has ended; and what came of it."""
 
 import sys
 from collections.abc import Iterator
@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from r2rise_service.cli.remote import JobId, Json, Url, connect
-from r2rise_service.cli.remote_results import print_job
+from r2rise_service.cli.local.certify import print_certificate
+from r2rise_service.cli.local.curate import print_curation
+from r2rise_service.cli.local.transfer import print_transfer
+from r2rise_service.cli.remote import JobId, Json, Url, connect, print_json
 from r2rise_service.kinds import EXPLAIN, KINDS
 
 if TYPE_CHECKING:
@@ -50,11 +52,43 @@ def wait(
 
     Example: r2rise jobs wait job_123 --timeout 1h
     """
-    from r2rise_service.cli.durations import seconds
+    from r2rise_service.cli.options import seconds
 
     limit = None if timeout is None else seconds(timeout, "--timeout")
     with connect(url) as client, _going_on(job):
         print_job(client.jobs.get(job).wait(timeout=limit), json=json)
+
+
+def print_job(job: "Job", *, json: bool) -> None:
+    """Print how a job is and, when it has succeeded, what came of it; as JSON only the former."""
+    if json:
+        print_json(job.info.model_dump(mode="json"))
+        return
+    info, progress = job.info, job.progress
+    typer.echo(f"{info.id} {info.status}")
+    failed = f", {progress.failed} failed" if progress.failed else ""
+    typer.echo(f"{progress.done} of {progress.total} retrainings done{failed}")
+    if info.based_on:
+        typer.echo(f"Based on {', '.join(info.based_on)}")
+    for text in (info.status_reason, info.error):
+        if text:
+            typer.echo(text)
+    if info.status == "succeeded":
+        _print_result(job)
+
+
+def _print_result(job: "Job") -> None:
+    from r2rise_service.cli.output import print_map
+
+    match job.kind:
+        case "explain":
+            print_map(job.importance())
+        case "certify":
+            print_certificate(job.certificate())
+        case "curate":
+            print_curation(job.curation())
+        case "transfer":
+            print_transfer(job.transfer())
 
 
 @contextmanager

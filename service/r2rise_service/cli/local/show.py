@@ -1,11 +1,48 @@
-"""`r2rise algorithms` and `r2rise environments`."""
+"""`r2rise show`, `report`, `algorithms` and `environments`: what is there already."""
 
 import json as json_module
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from r2rise_service.cli.options import Directory, Force
+from r2rise_service.cli.ready import check_files
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
+
+
+def show(
+    path: Annotated[
+        Path, typer.Argument(metavar="MAP", help="map.json, map.npz or the directory it is in.")
+    ],
+    top: Annotated[int, typer.Option(min=1, help="Segments in each table.")] = 10,
+    json: Annotated[bool, typer.Option("--json", help="Print the map as JSON.")] = False,
+) -> None:
+    """Print what a saved importance map says.
+
+    Example: r2rise show out/ --top 5
+    """
+    from r2rise import ImportanceMap
+    from r2rise_service.cli.output import print_map
+
+    importance = ImportanceMap.load(path)
+    if json:
+        typer.echo(importance.to_json(), nl=False)
+    else:
+        print_map(importance, top)
+
+
+def report(directory: Directory, force: Force = False) -> None:
+    """Write everything that is known of a study as one page, report.html.
+
+    Example: r2rise report out/
+    """
+    from r2rise.ask.directory import OutputDirectory
+    from r2rise.report.report import FILE_NAME, write_report
+
+    check_files(force=force, study=OutputDirectory(directory), usual=[directory / FILE_NAME])
+    typer.echo(f"Written: {write_report(directory)}.")
 
 
 def algorithms(json: AsJson = False) -> None:

@@ -4,9 +4,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from r2rise_service.cli import asking
-from r2rise_service.cli.common import Force, Repetitions, check_files
-from r2rise_service.cli.comparing import ComparisonFile, tell
+from r2rise_service.cli.local.compare import ComparisonFile, present
+from r2rise_service.cli.options import (
+    Base,
+    Demos,
+    Force,
+    Frames,
+    Goals,
+    Learner,
+    Repetitions,
+    Retrainings,
+    flat,
+    study_of,
+)
+from r2rise_service.cli.ready import check_files
 from r2rise_service.cli.remote import JobId, Json, Url, connect, labels_of, print_json, warn
 from r2rise_service.kinds import REPETITIONS
 
@@ -25,19 +36,15 @@ JobIds = Annotated[
 ]
 
 
+@flat
 def submit(
-    demonstrations: asking.Demos,
-    env: asking.Env = None,
-    algorithm: asking.Algorithm = None,
-    retrainings: Annotated[int | None, typer.Option(help="Masks to retrain on.")] = None,
-    until: asking.Goals = None,
-    max_time: asking.MaxTime = None,
-    segment_length: asking.SegmentLength = None,
-    segments: asking.OwnSegments = None,
-    frame_stack: asking.FrameStack = None,
-    obs_keys: asking.ObsKeys = None,
-    study: asking.StudyFile = None,
-    seed: asking.Seed = None,
+    *,
+    demonstrations: Demos,
+    learner: Learner,
+    retrainings: Retrainings = None,
+    goals: Goals,
+    frames: Frames,
+    base: Base,
     name: Name = "",
     label: Labels = None,
     priority: Priority = 0,
@@ -51,17 +58,8 @@ def submit(
 
     Example: r2rise jobs submit demos.npz --env CartPole-v1 --retrainings 384
     """
-    question = asking.study_of(
-        study,
-        {
-            "environment": asking.environment_fields(env, obs_keys),
-            "algorithm": {"name": algorithm},
-            "masking": asking.masking_fields(segment_length, segments, frame_stack),
-            "budget": {"retrainings": retrainings},
-            "until": asking.until_fields(until or (), max_time),
-            "seed": seed,
-        },
-    )
+    budget = {"retrainings": retrainings}
+    question = study_of(base, learner, frames, goals, {"budget": budget})
     labels = labels_of(label)
     with connect(url) as client:
         keys = question.environment.obs_keys
@@ -156,7 +154,7 @@ def compare(
     with connect(url) as client:
         found = client.comparisons.create(a, b).comparison
         first, second = (client.jobs.get(job).importance() for job in (a, b))
-    tell(found, first, second, out=out, json=json)
+    present(found, first, second, out=out, json=json)
 
 
 def _print_submitted(job: "Job", *, json: bool) -> None:

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from r2rise_service.cli.common import Directory, Repetitions, Workers, get_ready
+from r2rise_service.cli.options import Directory, Repetitions, Workers
+from r2rise_service.cli.ready import get_ready
 from r2rise_service.kinds import CERTIFY, REPETITIONS
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def certify(
 def print_certificate(found: "Certificate") -> None:
     """Print the returns of every arm, and what they say about the map."""
     from r2rise.statistics.wording import left_out
-    from r2rise_service.cli.printing import say, say_table
+    from r2rise_service.cli.output import say, say_table
 
     say_table(
         f"Return of {found.algorithm} after training on some of the segments",
