@@ -37,7 +37,7 @@ def study_of_part(session: Session, job: Job, part: int) -> Study:
     source = session.get(BasedOn, (job.id, part))
     if source is None:
         raise Conflict(f"Job {job.id} has no part {part}.")
-    return Study.model_validate(json.loads(source.map)["study"])
+    return Study.resolved(json.loads(source.map)["study"])
 
 
 def store_result(session: Session, job_id: str, result: str, insert: Any) -> None:
