@@ -32,7 +32,7 @@ from r2rise.run.resolve import SHARD_SIZE, resolve
 from r2rise.run.runner import Runner, RunsTasks, make_engine
 from r2rise.statistics.intervals import mean_returns
 from r2rise.statistics.training_rule import choose_amount
-from r2rise.study.parts import AlgorithmSpec, Masking
+from r2rise.study.parts import Masking
 from r2rise.study.study import Study
 from r2rise.study.training import TrainingCurve
 
@@ -157,12 +157,13 @@ def _chosen_before(study: Study, earlier: Study | None, ledger: Path | None) -> 
     if earlier is not None:
         amount = amount_of(earlier.algorithm)
         chosen = _at(study, amount).model_copy(update={"training": earlier.training})
-        if amount is not None and chosen.design_part() == earlier.design_part():
+        if amount is not None and chosen.design_hash == earlier.design_hash:
             return chosen
     held = None if ledger is None else read_header(ledger)
     if ledger is None or held is None:
         return None
-    chosen = _at(study, amount_of(AlgorithmSpec.model_validate(held.design["algorithm"])))
+    begun = study.algorithm.model_copy(update={"settings": held.design["algorithm"]["settings"]})
+    chosen = _at(study, amount_of(begun))
     check_same_design(ledger, held, replace(held, design=chosen.design_part()))
     return chosen
 

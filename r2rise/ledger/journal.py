@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from r2rise.errors import LedgerError
 from r2rise.ledger.ledger import Ledger, LedgerHeader, Record, journal_path, read_journal
+from r2rise.study.hashing import completed
 
 
 class LedgerFile:
@@ -116,15 +117,22 @@ def check_same_design(path: Path, held: LedgerHeader, asked: LedgerHeader) -> No
     if held.design_hash == asked.design_hash:
         return
     differences = "\n".join(
-        f"  {name.removesuffix('.identity')}: its code, or what it holds, is not the ledger's"
-        if name.endswith(".identity")
-        else f"  {name}: the ledger has {ours!r}, asked for {theirs!r}"
-        for name, ours, theirs in _differences(held.design, asked.design)
+        f"  {_difference(name, ours, theirs)}"
+        for name, ours, theirs in _differences(completed(held.design), completed(asked.design))
     )
     raise LedgerError(
         f"The ledger {path} is of another design:\n{differences}\n"
         f"Ask for the ledger's own values to extend it, or choose another --out."
     )
+
+
+def _difference(name: str, ours: Any, theirs: Any) -> str:
+    part, _, field = name.rpartition(".")
+    if field != "identity":
+        return f"{name}: the ledger has {ours!r}, asked for {theirs!r}"
+    if ours is None:
+        return f"{part}: the ledger does not say with what code of yours it was made"
+    return f"{part}: its code, or what it holds, is not the ledger's"
 
 
 def _differences(

@@ -13,9 +13,9 @@ from r2rise.design.seeds import Kind
 from r2rise.design.tasks import Key, Task
 from r2rise.errors import LedgerError
 from r2rise.files import atomic_file
-from r2rise.study.study import json_hash
+from r2rise.ledger.format import FORMAT, check_format
+from r2rise.study.hashing import HASH_VERSION, hashed, json_hash
 
-FORMAT = "r2rise.ledger.ledger/1"
 EMPTY_MASK = "empty_mask"
 
 SO_FAR = -1
@@ -99,22 +99,28 @@ class LedgerHeader:
 
     @property
     def design_hash(self) -> str:
-        """Hash of the design part."""
-        return json_hash(self.design)
+        """Hash of the design part, as `Study.design_hash`."""
+        return json_hash(hashed(self.design))
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
         return {
             "format": FORMAT,
+            "hash_version": HASH_VERSION,
             "design_hash": self.design_hash,
-            "design": self.design,
+            "design": hashed(self.design),
             "lengths": list(self.lengths),
             "n_segments": self.n_segments,
         }
 
     @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> "LedgerHeader":
-        """Return the header that `to_json` wrote."""
+    def from_json(cls, fields: dict[str, Any], path: Path) -> "LedgerHeader":
+        """Return the header that `to_json` wrote to a file.
+
+        Raises:
+            LedgerError: When the file is something else, or of a newer version.
+        """
+        check_format(fields, path)
         return cls(fields["design"], tuple(fields["lengths"]), fields["n_segments"])
 
 
@@ -192,26 +198,14 @@ class Ledger:
         """Read a ledger: its `.npz` file and the journal beside it, where there is one.
 
         Raises:
-            LedgerError: When there is no ledger, or it is damaged.
+            LedgerError: When there is no ledger, it is damaged, or of a newer version.
         """
         path = Path(path)
-        stored = _read_npz(path) if path.exists() else None
-        lines = read_journal(journal_path(path))
-        if stored is None and not lines:
+        header = read_header(path)
+        if header is None:
             raise LedgerError(f"There is no ledger at {path}.")
-        try:
-            header = stored.header if stored is not None else LedgerHeader.from_json(lines[0])
-            if lines and LedgerHeader.from_json(lines[0]).design_hash != header.design_hash:
-                raise LedgerError(
-                    f"{path} and its journal are of different designs: move one of them away."
-                )
-            ledger = stored if stored is not None else cls(header)
-            ledger.add(Record.from_json(fields) for fields in lines[1:] if "kind" in fields)
-            for fields in lines[1:]:
-                if "block" in fields:
-                    ledger.mark(fields["block"], fields["elapsed"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise LedgerError(f"The journal of {path} is damaged: {error!r}.") from None
+        ledger = _read_npz(path, header) if path.exists() else cls(header)
+        _add_journal(ledger, path)
         return ledger
 
 
@@ -219,15 +213,16 @@ def read_header(path: str | Path) -> LedgerHeader | None:
     """Return what the records of a ledger file have in common, or None when there is no ledger.
 
     Raises:
-        LedgerError: When it is damaged.
+        LedgerError: When it is damaged, or of a newer version.
     """
     path = Path(path)
     try:
         if path.exists():
             with np.load(path, allow_pickle=False) as arrays:
-                return LedgerHeader.from_json(json.loads(str(arrays["meta"])))
-        lines = read_journal(journal_path(path))
-        return LedgerHeader.from_json(lines[0]) if lines else None
+                return LedgerHeader.from_json(json.loads(str(arrays["meta"])), path)
+        journal = journal_path(path)
+        lines = read_journal(journal)
+        return LedgerHeader.from_json(lines[0], journal) if lines else None
     except LedgerError:
         raise
     except Exception as error:  # zipfile, zlib, NumPy and JSON each raise their own
@@ -257,10 +252,9 @@ def journal_path(path: Path) -> Path:
     return path.with_name(path.name + ".journal")
 
 
-def _read_npz(path: Path) -> Ledger:
+def _read_npz(path: Path, header: LedgerHeader) -> Ledger:
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            header = LedgerHeader.from_json(json.loads(str(arrays["meta"])))
             names = [name for name in _COLUMNS if name in arrays or name not in _ADDED]
             columns = {name: arrays[name].tolist() for name in names}
             masks = [row.tobytes() for row in arrays["mask"]]
@@ -275,6 +269,26 @@ def _read_npz(path: Path) -> Ledger:
     for block, seconds in marks:
         ledger.mark(int(block), seconds)
     return ledger
+
+
+def _add_journal(ledger: Ledger, path: Path) -> None:
+    """Take in what the journal beside a ledger file holds, where there is one."""
+    journal = journal_path(path)
+    lines = read_journal(journal)
+    if not lines:
+        return
+    try:
+        header = LedgerHeader.from_json(lines[0], journal)
+        if header.design_hash != ledger.header.design_hash:
+            raise LedgerError(
+                f"{path} and its journal are of different designs: move one of them away."
+            )
+        ledger.add(Record.from_json(fields) for fields in lines[1:] if "kind" in fields)
+        for fields in lines[1:]:
+            if "block" in fields:
+                ledger.mark(fields["block"], fields["elapsed"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise LedgerError(f"The journal of {path} is damaged: {error!r}.") from None
 
 
 def read_journal(path: Path) -> list[dict[str, Any]]:

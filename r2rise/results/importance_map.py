@@ -30,7 +30,7 @@ from r2rise.statistics.summaries import (
 from r2rise.study.notices import Notice
 from r2rise.study.study import Study
 
-SCHEMA_VERSION = "1.3"
+SCHEMA_VERSION = "1.4"
 CSV_COLUMNS = (
     "demonstration", "start", "stop", "importance", "std_error", "n_kept", "n_masked",
     "lower", "upper", "verdict", "interval_holds_for",

@@ -60,7 +60,7 @@ class Plan(Result):
     figure: ClassVar[str] = "plan:draw_plan"
 
     schema_: Literal["r2rise.plan"] = Field(default="r2rise.plan", alias="schema")
-    schema_version: str = "1.2"
+    schema_version: str = "1.3"
     created_at: datetime
     outcome: Outcome
     study: Study

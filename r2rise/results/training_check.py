@@ -41,7 +41,7 @@ class TrainingCheck(Result):
     schema_: Literal["r2rise.training_check"] = Field(
         default="r2rise.training_check", alias="schema"
     )
-    schema_version: str = "1.0"
+    schema_version: str = "1.1"
     created_at: datetime
     study: Study
     n_retrainings: int

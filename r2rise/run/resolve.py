@@ -31,6 +31,7 @@ from r2rise.evaluation.reuse import check_reuse
 from r2rise.ledger.ledger import LedgerHeader
 from r2rise.results.training_check import training_notices
 from r2rise.statistics.power import Power
+from r2rise.study.hashing import completed
 from r2rise.study.identity import Unidentified
 from r2rise.study.notices import Notice
 from r2rise.study.parts import (
@@ -114,10 +115,11 @@ def going_on(study: Study, held: LedgerHeader) -> Study:
     What `auto` means depends on the budget; a ledger is extended whatever the budget is. Where
     environments were not used again they never are.
     """
-    if not held.design["evaluation"].get("reuse_environments", True):
+    design = completed(held.design)
+    if not design["evaluation"]["reuse_environments"]:
         apart = study.evaluation.model_copy(update={"reuse_environments": False})
         study = study.model_copy(update={"evaluation": apart})
-    asked, begun = study.masking, held.design["masking"]
+    asked, begun = study.masking, design["masking"]
     open_fields: dict[str, Any] = {}
     if asked.segment_length == "auto":
         open_fields["segment_length"] = begun["segment_length"]

@@ -54,10 +54,6 @@ def _given(thing: object, role: str, name: str) -> dict[str, Any]:
     return {name: _label(thing), role: thing, "identity": identity}
 
 
-def _identity() -> Any:
-    return Field(default=None, exclude_if=lambda identity: identity is None)
-
-
 class EnvironmentSpec(StudyPart):
     """Where policies are evaluated.
 
@@ -74,7 +70,7 @@ class EnvironmentSpec(StudyPart):
     kwargs: dict[str, JsonValue] = {}
     obs_keys: tuple[str, ...] = ()
     factory: Callable[..., Any] | None = Field(default=None, exclude=True, repr=False)
-    identity: str | None = _identity()
+    identity: str | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -102,7 +98,7 @@ class AlgorithmSpec(StudyPart):
     name: str = Field(default="bc", min_length=1)
     settings: dict[str, JsonValue] = {}
     implementation: Any = Field(default=None, exclude=True, repr=False)
-    identity: str | None = _identity()
+    identity: str | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -142,10 +138,8 @@ class Masking(StudyPart):
     design: DesignChoice = "auto"
     keep_probability: float = Field(default=0.5, gt=0, lt=1)
     block_size: int | None = Field(default=None, ge=1)
-    training_seeds: TrainingSeeds = Field(
-        default="block", exclude_if=lambda seeds: seeds == "block"
-    )
-    frame_stack: int = Field(default=1, ge=1, exclude_if=lambda frames: frames == 1)
+    training_seeds: TrainingSeeds = "block"
+    frame_stack: int = Field(default=1, ge=1)
 
     @property
     def shares_seeds(self) -> bool:
@@ -198,7 +192,7 @@ class Evaluation(StudyPart):
     max_steps: int | None = Field(default=None, ge=1)
     score: str = Field(default="return", pattern=r"^(return|info:.+)$")
     backend: BackendChoice = "auto"
-    reuse_environments: bool = Field(default=True, exclude_if=lambda reuse: reuse)
+    reuse_environments: bool = True
 
     @property
     def unit(self) -> str:

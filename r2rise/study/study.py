@@ -3,8 +3,6 @@
 The same object in Python, in YAML, over REST and inside every saved importance map.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from r2rise.errors import StudyError, suggestion
 from r2rise.files import atomic_file
+from r2rise.study.hashing import completed, hashed, json_hash
 from r2rise.study.parts import (
     AlgorithmSpec,
     Budget,
@@ -135,13 +134,16 @@ class Study(StudyPart):
 
     @property
     def design_hash(self) -> str:
-        """Hash of `design_part()`; ledgers of equal hash can be extended and merged."""
-        return json_hash(self.design_part())
+        """Hash of `design_part()`; ledgers of equal hash can be extended and merged.
+
+        What counts is said in `r2rise.study.hashing`.
+        """
+        return json_hash(hashed(self.design_part()))
 
     @property
     def study_hash(self) -> str:
-        """Hash of the whole study."""
-        return json_hash(self.model_dump(mode="json", exclude={"preset"}))
+        """Hash of the whole study, by the same rule."""
+        return json_hash(hashed(self.model_dump(mode="json", exclude={"preset"})))
 
     @classmethod
     def parse(cls, fields: Mapping[str, Any]) -> "Study":
@@ -154,6 +156,11 @@ class Study(StudyPart):
             return cls.model_validate(fields)
         except ValidationError as error:
             raise StudyError(f"This study cannot be used:\n{describe(error, cls)}") from None
+
+    @classmethod
+    def resolved(cls, fields: Mapping[str, Any]) -> "Study":
+        """Return a resolved study that was saved, perhaps before some fields were added."""
+        return cls.model_validate(completed(fields))
 
     @classmethod
     def load(cls, path: str | Path) -> "Study":
@@ -210,12 +217,6 @@ def _without_other_algorithm(preset: dict[str, Any], given: Mapping[str, Any]) -
     if own and "n_updates" not in (algorithm.get("settings") or {}):
         return preset
     return {name: part for name, part in preset.items() if name != "algorithm"}
-
-
-def json_hash(value: Any) -> str:
-    """Return `sha256:<hex>` of a JSON value, whatever the order of its keys."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -98,6 +98,7 @@ def write_files(folder: Path) -> None:
     (folder / "file").write_text("in the way")
     with zipfile.ZipFile(folder / "hello.zip", "w") as archive:
         archive.writestr("hello.txt", "hello")
+    np.savez(folder / "newer.npz", meta=np.array('{"format": "r2rise.ledger/2"}'))
     (folder / "empty").mkdir()
     (folder / "taken.edits.json").write_text("[]")
     (folder / "own" / "plans").mkdir(parents=True)
@@ -229,6 +230,10 @@ TABLE = [
     Wrong("a goal out of reach", f"{EXPLAIN} {CARTPOLE} --until reliability=90", "less than 1"),
     Wrong("a time that is none", f"{EXPLAIN} {CARTPOLE} --max-time soon", "90, 90s, 5m or 2h"),
     Wrong("no time", f"{EXPLAIN} {CARTPOLE} --max-time 0m", "90, 90s, 5m or 2h, got '0m'"),
+    Wrong(
+        "a ledger of a newer r2rise",
+        f"{EXPLAIN} {CARTPOLE} --ledger newer.npz", "'r2rise.ledger/2'. A newer r2rise wrote it", 1,
+    ),
     Wrong("a folder that explain did not write", "certify empty", "demonstrations.npz is missing"),
     Wrong("a folder without a map", "certify nomap", "Cannot read the importance map nomap/map.js"),
     Wrong("one repetition", "certify done --repetitions 1", "greater than or equal to 2"),

@@ -6,7 +6,7 @@ from typing import Annotated, Any, NoReturn
 
 from fastapi import APIRouter, Header, Query, Response
 
-from r2rise.study.study import json_hash
+from r2rise.study.hashing import json_hash
 from r2rise_service.api.accept import accept, check_fields
 from r2rise_service.api.access import PREFIX
 from r2rise_service.api.context import JSON_ONLY, Context, InContext, Owner

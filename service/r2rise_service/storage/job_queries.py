@@ -71,7 +71,7 @@ def study_of_part(session: Session, job: Job, part: int) -> Study:
     source = session.get(BasedOn, (job.id, part))
     if source is None:
         raise Conflict(f"Job {job.id} has no part {part}.")
-    return Study.model_validate(json.loads(source.map)["study"])
+    return Study.resolved(json.loads(source.map)["study"])
 
 
 def store_event(session: Session, job_id: str, type_: EventType, data: dict[str, Any]) -> Event:

@@ -108,7 +108,7 @@ def study_of(job: Job) -> Study:
 
 @functools.lru_cache(maxsize=256)
 def _parsed(study: str) -> Study:
-    return Study.model_validate_json(study)
+    return Study.resolved(json.loads(study))
 
 
 def progress_of(job: Job) -> JobProgress:
