@@ -23,7 +23,7 @@ import r2rise
 from r2rise import Demonstrations, Segment, Study
 from r2rise.design.tasks import Task, baseline_tasks
 from r2rise.errors import EnvironmentMismatch
-from r2rise.ledger.ledger import Record
+from r2rise.ledger.record import Record
 from r2rise.run.resolve import resolve
 from r2rise.run.retraining import Retrainer, keep_going
 from r2rise_envs.planted import planted

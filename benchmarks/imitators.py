@@ -26,7 +26,8 @@ from r2rise.design.seeds import seeded_globals
 from r2rise.environments import Environment
 from r2rise.evaluation import evaluate
 from r2rise.run.retraining import keep_going
-from r2rise.study.parts import AlgorithmSpec, EnvironmentSpec, Evaluation
+from r2rise.study.parts import Evaluation
+from r2rise.study.specs import AlgorithmSpec, EnvironmentSpec
 
 DATA = Path(__file__).parent / "data"
 

@@ -16,7 +16,8 @@ import r2rise
 from r2rise.algorithms import Policy, make_algorithm
 from r2rise.environments import Environment
 from r2rise.evaluation.loop import evaluate_many
-from r2rise.study.parts import AlgorithmSpec, EnvironmentSpec, Evaluation
+from r2rise.study.parts import Evaluation
+from r2rise.study.specs import AlgorithmSpec, EnvironmentSpec
 
 GAME = "Breakout"
 MASKS = {"bc": 700, "gail": 100, "bco": 100}

@@ -27,7 +27,7 @@ import psutil
 
 from r2rise import Demonstrations, Study, explain
 from r2rise.design.tasks import study_tasks
-from r2rise.ledger.ledger import Record
+from r2rise.ledger.record import Record
 from r2rise.results.result import versions
 from r2rise.run.resolve import resolve
 from r2rise_service import Client

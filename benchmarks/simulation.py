@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from r2rise import Demonstrations, Study
 from r2rise.design.tasks import Task
-from r2rise.ledger.ledger import Record
+from r2rise.ledger.record import Record
 from r2rise.run.shards import Shard
 
 Floats = NDArray[np.float64]

@@ -22,7 +22,7 @@ from r2rise.errors import (
     suggestion,
 )
 from r2rise.study.identity import identity_of
-from r2rise.study.parts import EnvironmentSpec
+from r2rise.study.specs import EnvironmentSpec
 
 DEFAULT_MAX_STEPS = 10_000
 """Steps after which an episode is cut where neither study nor environment say so."""

@@ -21,7 +21,7 @@ from r2rise.data.transitions import Transitions
 from r2rise.environments import Environment, import_object
 from r2rise.errors import MissingExtra, R2RiseError, StudyError, UnknownName, suggestion
 from r2rise.study.identity import identity_of
-from r2rise.study.parts import AlgorithmSpec
+from r2rise.study.specs import AlgorithmSpec
 from r2rise.study.validation import describe
 
 GROUP = "r2rise.algorithms"

@@ -22,7 +22,8 @@ from r2rise.design.masks import BALANCED_BLOCK_SIZE
 from r2rise.design.tasks import Task, baseline_tasks, path_tasks
 from r2rise.errors import NotReady
 from r2rise.ledger.journal import check_same_design
-from r2rise.ledger.ledger import Record, read_header
+from r2rise.ledger.ledger import read_header
+from r2rise.ledger.record import Record
 from r2rise.results.result import now, versions
 from r2rise.results.training_check import TrainingCheck, training_words
 from r2rise.run.clock import Clock

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from r2rise.ask.map_notices import about_estimate, about_missed_goal, about_unfinished_block
 from r2rise.data.segments import Segments
 from r2rise.errors import NotReady
-from r2rise.ledger.ledger import Ledger, Record
+from r2rise.ledger.ledger import Ledger
+from r2rise.ledger.record import Record
 from r2rise.results.importance_map import ImportanceMap
 from r2rise.results.result import now, versions
 from r2rise.results.training_check import training_notices

@@ -4,7 +4,8 @@ import math
 from collections.abc import Sequence
 
 from r2rise.design.masks import masks_for_intervals
-from r2rise.ledger.ledger import EMPTY_MASK, Ledger, Record
+from r2rise.ledger.ledger import Ledger
+from r2rise.ledger.record import EMPTY_MASK, Record
 from r2rise.statistics.estimators import ESTIMATORS, Estimate, MaskedReturns
 from r2rise.statistics.estimators.sample import Outliers
 from r2rise.statistics.failures import failures_by_segment, failures_follow_frames_kept

@@ -17,7 +17,7 @@ from r2rise.data.segments import FEWEST_SEGMENTS
 from r2rise.design.seeds import mask_generator
 from r2rise.design.tasks import baseline_tasks, crossed_tasks
 from r2rise.errors import NotReady
-from r2rise.ledger.ledger import Record
+from r2rise.ledger.record import Record
 from r2rise.run.runner import Runner
 from r2rise.statistics.summaries import VarianceSplit
 

@@ -18,7 +18,8 @@ from r2rise.errors import EnvironmentMismatch, InputError, StudyError
 from r2rise.evaluation.actions import Chance, checked_actions
 from r2rise.evaluation.rollout import max_steps
 from r2rise.run.progress import OnProgress, Progress
-from r2rise.study.parts import EnvironmentSpec, Evaluation, StudyPart
+from r2rise.study.parts import Evaluation, StudyPart
+from r2rise.study.specs import EnvironmentSpec
 from r2rise.study.validation import describe
 
 MOST_DEMONSTRATIONS = 100_000

@@ -10,7 +10,7 @@ from r2rise.data.segments import Segments
 from r2rise.design.masks import make_design, stacked
 from r2rise.design.tasks import Task, path_tasks
 from r2rise.errors import NotReady
-from r2rise.ledger.ledger import Record
+from r2rise.ledger.record import Record
 from r2rise.run.runner import RunsTasks
 from r2rise.statistics.estimators import Estimate, MaskedReturns, estimate
 from r2rise.statistics.reliability import reliability

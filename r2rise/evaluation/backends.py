@@ -12,7 +12,8 @@ from r2rise.errors import StudyError, require
 from r2rise.evaluation import pendulum
 from r2rise.evaluation.dynamics import DYNAMICS, PENDULUM, Dynamics
 from r2rise.evaluation.steps import Episodes, Step, info_number
-from r2rise.study.parts import Backend, EnvironmentSpec, Evaluation
+from r2rise.study.parts import Backend, Evaluation
+from r2rise.study.specs import EnvironmentSpec
 
 
 def resolve_backend(evaluation: Evaluation, environment: EnvironmentSpec) -> Backend:

@@ -9,9 +9,6 @@ from r2rise.study.hashing import HASH_VERSION
 FORMAT = "r2rise.ledger/1"
 """A new column or field of the ledger or its journal raises the number."""
 
-_READABLE = (FORMAT, "r2rise.ledger.ledger/1")
-"""The second is the first by another name, which it had for some days before the first release."""
-
 
 def check_format(header: Any, path: Path) -> None:
     """Check that this version can read a ledger or a journal.
@@ -24,7 +21,7 @@ def check_format(header: Any, path: Path) -> None:
         LedgerError: When it is something else, or of a newer version.
     """
     found = header.get("format") if isinstance(header, dict) else None
-    if found not in _READABLE:
+    if found != FORMAT:
         raise LedgerError(
             f"{path} cannot be read: expected a ledger of format {FORMAT!r}, got {found!r}. "
             + (_NEWER if _is_newer(found) else "It is no ledger, or damaged: choose another file.")

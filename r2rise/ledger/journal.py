@@ -15,7 +15,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from r2rise.errors import LedgerError
-from r2rise.ledger.ledger import Ledger, LedgerHeader, Record, journal_path, read_journal
+from r2rise.ledger.ledger import Ledger, LedgerHeader, journal_path, read_journal
+from r2rise.ledger.record import Record
 from r2rise.study.hashing import completed
 
 

@@ -1,86 +1,23 @@
 """The ledger: the record of every retraining, and the one source of truth."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from r2rise.design.seeds import Kind
 from r2rise.design.tasks import Key, Task
 from r2rise.errors import LedgerError
 from r2rise.files import atomic_file
 from r2rise.ledger.format import FORMAT, check_format
+from r2rise.ledger.record import ADDED, Record, packed_masks
 from r2rise.study.hashing import HASH_VERSION, hashed, json_hash
-
-EMPTY_MASK = "empty_mask"
 
 SO_FAR = -1
 """In place of a block's number: seconds of work until now."""
-
-Status = Literal["ok", "failed"]
-
-
-@dataclass(frozen=True, eq=False)
-class Record(Task):
-    """What came of one retraining.
-
-    Attributes:
-        returns: (n_episodes,) float64; empty when it failed.
-        status: `ok` or `failed`.
-        reason: Why it failed, else empty.
-        seconds: How long it took.
-        attempts: How often it was tried.
-        evaluation_seconds: How much of `seconds` the evaluation took.
-    """
-
-    returns: NDArray[np.float64]
-    status: Status = "ok"
-    reason: str = ""
-    seconds: float = 0.0
-    attempts: int = 1
-    evaluation_seconds: float = 0.0
-
-    @classmethod
-    def failed(cls, task: Task, reason: str, attempts: int = 1) -> "Record":
-        """Return the record of a task that failed."""
-        return cls(*task.key, np.zeros(0), "failed", reason, attempts=attempts)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain data; the mask as hexadecimal digits, floats to the last bit."""
-        return {
-            "kind": self.kind,
-            "index": self.index,
-            "mask": self.packed_mask.hex(),
-            "training_seed": self.training_seed,
-            "evaluation_seed": self.evaluation_seed,
-            "amount": self.amount,
-            "returns": self.returns.tolist(),
-            "status": self.status,
-            "reason": self.reason,
-            "seconds": self.seconds,
-            "attempts": self.attempts,
-            "evaluation_seconds": self.evaluation_seconds,
-        }
-
-    @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> "Record":
-        """Return the record that `to_json` wrote."""
-        plain = _ADDED | fields
-        return cls(
-            packed_mask=bytes.fromhex(plain.pop("mask")),
-            returns=np.array(plain.pop("returns"), dtype=np.float64),
-            **plain,
-        )
-
-
-def packed_masks(records: Sequence[Task], n_segments: int) -> NDArray[np.uint8]:
-    """Return the masks of records, (n_records, ceil(n_segments / 8)) uint8."""
-    packed = np.frombuffer(b"".join(record.packed_mask for record in records), dtype=np.uint8)
-    return packed.reshape(len(records), -(-n_segments // 8))
 
 
 @dataclass(frozen=True)
@@ -243,10 +180,6 @@ _COLUMNS: dict[str, str] = {
 }
 
 
-_ADDED: dict[str, Any] = {"amount": 0}
-"""Columns that ledgers of before this version lack, and what they mean there."""
-
-
 def journal_path(path: Path) -> Path:
     """Return where the journal of a ledger file lies."""
     return path.with_name(path.name + ".journal")
@@ -255,7 +188,7 @@ def journal_path(path: Path) -> Path:
 def _read_npz(path: Path, header: LedgerHeader) -> Ledger:
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            names = [name for name in _COLUMNS if name in arrays or name not in _ADDED]
+            names = [name for name in _COLUMNS if name in arrays or name not in ADDED]
             columns = {name: arrays[name].tolist() for name in names}
             masks = [row.tobytes() for row in arrays["mask"]]
             returns = np.split(arrays["returns"], np.cumsum(arrays["n_returns"])[:-1])
@@ -264,7 +197,7 @@ def _read_npz(path: Path, header: LedgerHeader) -> Ledger:
         raise LedgerError(f"{path} is not a ledger, or is damaged: {error!r}.") from None
     rows = zip(*columns.values(), masks, returns, strict=True) if masks else ()
     names = [*columns, "packed_mask", "returns"]
-    fields = (_ADDED | dict(zip(names, row, strict=True)) for row in rows)
+    fields = (ADDED | dict(zip(names, row, strict=True)) for row in rows)
     ledger = Ledger(header, (Record(**own) for own in fields))
     for block, seconds in marks:
         ledger.mark(int(block), seconds)

@@ -14,7 +14,7 @@ from multiprocessing.connection import Pipe
 
 from r2rise.algorithms import ProgressCallback
 from r2rise.errors import Canceled
-from r2rise.ledger.ledger import Record
+from r2rise.ledger.record import Record
 from r2rise.run.retraining import Retrainer
 from r2rise.run.shards import Shard
 

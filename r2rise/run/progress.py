@@ -9,7 +9,8 @@ import numpy as np
 from r2rise.design.seeds import Kind
 from r2rise.design.tasks import Key, Task
 from r2rise.errors import StudyFailed
-from r2rise.ledger.ledger import Ledger, Record
+from r2rise.ledger.ledger import Ledger
+from r2rise.ledger.record import Record
 from r2rise.run.shards import to_retry
 from r2rise.statistics.failures import failing_segments_words
 from r2rise.study.study import Study

@@ -34,13 +34,8 @@ from r2rise.statistics.power import Power
 from r2rise.study.hashing import completed
 from r2rise.study.identity import Unidentified
 from r2rise.study.notices import Notice
-from r2rise.study.parts import (
-    AlgorithmSpec,
-    DemonstratedReturn,
-    EnvironmentSpec,
-    EstimatorName,
-    Evaluation,
-)
+from r2rise.study.parts import DemonstratedReturn, EstimatorName, Evaluation
+from r2rise.study.specs import AlgorithmSpec, EnvironmentSpec
 from r2rise.study.study import Study
 
 logger = logging.getLogger(__name__)

@@ -36,7 +36,7 @@ from r2rise.environments import Environment
 from r2rise.errors import Canceled, Diverged
 from r2rise.evaluation import Returns, evaluate, evaluate_many
 from r2rise.evaluation.backends import KeptEnvironments
-from r2rise.ledger.ledger import EMPTY_MASK, Record
+from r2rise.ledger.record import EMPTY_MASK, Record
 from r2rise.run.shards import Shard
 from r2rise.study.study import Study
 

@@ -12,7 +12,8 @@ from r2rise.data.demonstrations import Demonstrations
 from r2rise.data.segments import Segments
 from r2rise.design.tasks import Task
 from r2rise.ledger.journal import open_ledger
-from r2rise.ledger.ledger import SO_FAR, Ledger, LedgerHeader, Record
+from r2rise.ledger.ledger import SO_FAR, Ledger, LedgerHeader
+from r2rise.ledger.record import Record
 from r2rise.run.clock import Clock
 from r2rise.run.engines import Engine, InlineEngine
 from r2rise.run.progress import OnProgress, Tally

@@ -7,7 +7,8 @@ from itertools import groupby
 import numpy as np
 
 from r2rise.design.tasks import Task
-from r2rise.ledger.ledger import EMPTY_MASK, Ledger, Record
+from r2rise.ledger.ledger import Ledger
+from r2rise.ledger.record import EMPTY_MASK, Record
 from r2rise.study.study import Study
 
 

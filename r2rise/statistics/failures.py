@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from r2rise.ledger.ledger import EMPTY_MASK, Record, packed_masks
+from r2rise.ledger.record import EMPTY_MASK, Record, packed_masks
 from r2rise.statistics.significance import holm
 
 _LEVEL = 0.01

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from r2rise.ledger.ledger import Record
+from r2rise.ledger.record import Record
 from r2rise.statistics.significance import quantile
 from r2rise.statistics.summaries import MapPart
 from r2rise.statistics.wording import in_digits

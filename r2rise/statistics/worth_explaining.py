@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from r2rise.ledger.ledger import Record
+from r2rise.ledger.record import Record
 from r2rise.statistics.estimators.sample import ROUNDING
 from r2rise.statistics.summaries import Baseline
 from r2rise.statistics.wording import in_digits

@@ -1,20 +1,14 @@
 """The parts of a study: frozen, validated, each with its defaults."""
 
-import functools
-import reprlib
-from collections.abc import Callable, Mapping
 from typing import Any, Literal, Self
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    JsonValue,
     field_validator,
     model_validator,
 )
-
-from r2rise.study.identity import Unidentified, identity_of, name_of
 
 EstimatorName = Literal["difference", "ridge", "rise", "rise_normalized"]
 EstimatorChoice = Literal["auto", EstimatorName]
@@ -29,89 +23,6 @@ class StudyPart(BaseModel):
     """A frozen part of a study; unknown fields are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-def _label(thing: object) -> str:
-    """Return the `module:name` of a function, class or instance; a partial's with its arguments."""
-    if not isinstance(thing, functools.partial):
-        return name_of(thing)
-    given = [*map(_shown, thing.args)]
-    given += [f"{name}={_shown(value)}" for name, value in thing.keywords.items()]
-    return f"{_label(thing.func)}({', '.join(given)})"
-
-
-def _shown(value: object) -> str:
-    is_plain = value is None or isinstance(value, bool | int | float | str)
-    return reprlib.repr(value) if is_plain else f"<{type(value).__name__}>"
-
-
-def _given(thing: object, role: str, name: str) -> dict[str, Any]:
-    """Return the fields of a part that is given as an object."""
-    try:
-        identity = identity_of(thing)
-    except Unidentified:  # told when a ledger on disk is opened
-        identity = None
-    return {name: _label(thing), role: thing, "identity": identity}
-
-
-class EnvironmentSpec(StudyPart):
-    """Where policies are evaluated.
-
-    Attributes:
-        id: A gymnasium id, `module:Env-v0`, or `module:factory`. A function that makes an
-            environment may be given instead of the whole part; its `module:name` becomes the id.
-        kwargs: Keyword arguments of the environment.
-        obs_keys: Keys of a dict observation to concatenate, in this order.
-        factory: The function itself, where one was given; neither saved nor hashed.
-        identity: Hash of a factory of the user's own program, of all that `identity_of` sees.
-    """
-
-    id: str = Field(min_length=1)
-    kwargs: dict[str, JsonValue] = {}
-    obs_keys: tuple[str, ...] = ()
-    factory: Callable[..., Any] | None = Field(default=None, exclude=True, repr=False)
-    identity: str | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_name_or_factory(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return {"id": value}
-        if callable(value):
-            return _given(value, "factory", "id")
-        if isinstance(value, Mapping) and callable(value.get("factory")):
-            return _given(value["factory"], "factory", "id") | dict(value)
-        return value
-
-
-class AlgorithmSpec(StudyPart):
-    """What is retrained.
-
-    Attributes:
-        name: An installed algorithm, or `module:object`. A class, instance or function may be
-            given instead of the whole part; its `module:name` becomes the name.
-        settings: The algorithm's own settings, checked by its settings model.
-        implementation: The object itself, where one was given; neither saved nor hashed.
-        identity: Hash of an algorithm of the user's own program, of all that `identity_of` sees.
-    """
-
-    name: str = Field(default="bc", min_length=1)
-    settings: dict[str, JsonValue] = {}
-    implementation: Any = Field(default=None, exclude=True, repr=False)
-    identity: str | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_name_or_object(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return {"name": value}
-        if isinstance(value, AlgorithmSpec):
-            return value
-        if not isinstance(value, Mapping):
-            return _given(value, "implementation", "name")
-        if value.get("implementation") is not None:
-            return _given(value["implementation"], "implementation", "name") | dict(value)
-        return value
 
 
 class Masking(StudyPart):

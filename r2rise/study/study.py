@@ -14,10 +14,8 @@ from r2rise.errors import StudyError, suggestion
 from r2rise.files import atomic_file
 from r2rise.study.hashing import completed, hashed, json_hash
 from r2rise.study.parts import (
-    AlgorithmSpec,
     Budget,
     DemonstratedReturn,
-    EnvironmentSpec,
     EstimatorChoice,
     Evaluation,
     Execution,
@@ -27,6 +25,7 @@ from r2rise.study.parts import (
     Until,
     VerdictRule,
 )
+from r2rise.study.specs import AlgorithmSpec, EnvironmentSpec
 from r2rise.study.training import Training
 from r2rise.study.validation import describe
 

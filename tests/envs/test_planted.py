@@ -14,7 +14,8 @@ from r2rise.errors import EnvironmentMismatch, UnknownName
 from r2rise.evaluation import evaluate
 from r2rise.evaluation.fit import check_demonstrations
 from r2rise.run.retraining import keep_going
-from r2rise.study.parts import EnvironmentSpec, Evaluation
+from r2rise.study.parts import Evaluation
+from r2rise.study.specs import EnvironmentSpec
 from r2rise_envs.planted import IDS, Table, expert, planted, truth
 from r2rise_envs.planted.measuring import measure, play
 

@@ -17,7 +17,8 @@ from r2rise.algorithms.bc.network import image_shape
 from r2rise.environments import Environment, environment_ids
 from r2rise.errors import MissingExtra, StudyError
 from r2rise.evaluation.backends import resolve_backend
-from r2rise.study.parts import EnvironmentSpec, Evaluation
+from r2rise.study.parts import Evaluation
+from r2rise.study.specs import EnvironmentSpec
 from r2rise_envs import needed_extra
 from r2rise_envs.presets import PRESETS, make
 from r2rise_service.api.studies import is_allowed

@@ -9,7 +9,7 @@ from r2rise import Demonstrations
 from r2rise.environments import Environment, environment_ids
 from r2rise.errors import EnvironmentMismatch, UnknownName
 from r2rise.evaluation.fit import check_demonstrations
-from r2rise.study.parts import EnvironmentSpec
+from r2rise.study.specs import EnvironmentSpec
 from r2rise_envs.junctions import Junctions, correct_turn
 
 

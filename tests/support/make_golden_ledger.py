@@ -13,7 +13,8 @@ from places import DATA
 
 from r2rise import Demonstrations, Ledger, Study, explain
 from r2rise.ledger.format import FORMAT
-from r2rise.ledger.ledger import Record, journal_path
+from r2rise.ledger.ledger import journal_path
+from r2rise.ledger.record import Record
 
 GOLDEN = DATA / f"ledger-{FORMAT.rpartition('/')[2]}"
 DEMONSTRATIONS = DATA / "old" / "demonstrations.npz"

@@ -8,7 +8,7 @@ from r2rise.algorithms import check_algorithm, make_algorithm
 from r2rise.design.seeds import seeded_globals
 from r2rise.environments import Environment
 from r2rise.run.retraining import keep_going
-from r2rise.study.parts import AlgorithmSpec
+from r2rise.study.specs import AlgorithmSpec
 
 ADVERSARIAL = {
     "total_steps": 64,

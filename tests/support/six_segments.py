@@ -5,7 +5,8 @@ import worth
 
 from r2rise import Ledger, Study
 from r2rise.design.tasks import study_tasks
-from r2rise.ledger.ledger import LedgerHeader, Record
+from r2rise.ledger.ledger import LedgerHeader
+from r2rise.ledger.record import Record
 from r2rise.run.resolve import resolve
 
 WORTH = (5.0, -3.0, 1.0, 2.0, 6.0, -1.0)

@@ -6,7 +6,7 @@ from sqlalchemy import create_engine, text
 
 from r2rise import Study
 from r2rise.design.tasks import design_tasks
-from r2rise.ledger.ledger import Record
+from r2rise.ledger.record import Record
 from r2rise_service.storage import NewDataset, NewJob, Store
 
 CONTENT = "sha256:" + "ab" * 32

@@ -6,7 +6,7 @@ from gymnasium import spaces
 
 from r2rise import Demonstrations
 from r2rise.environments import Environment
-from r2rise.study.parts import EnvironmentSpec
+from r2rise.study.specs import EnvironmentSpec
 
 SEED, LENGTH, N_DEMOS = 5, 20, 6
 STEPS = np.array([[1, 0], [-1, 0], [0, 1], [0, -1]])

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2rise.environments import Environment, GymEnv
-from r2rise.study.parts import EnvironmentSpec
+from r2rise.study.specs import EnvironmentSpec
 from r2rise_envs.planted.learner import Table
 from r2rise_envs.planted.takes import Planted, planted
 from r2rise_envs.planted.truth import IDS, Lesson, Truth, Worth, path

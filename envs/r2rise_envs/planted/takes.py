@@ -9,7 +9,7 @@ import numpy as np
 from r2rise.data.demonstrations import Demonstrations
 from r2rise.environments import Environment
 from r2rise.errors import UnknownName, suggestion
-from r2rise.study.parts import EnvironmentSpec
+from r2rise.study.specs import EnvironmentSpec
 from r2rise_envs.planted.experts import expert
 from r2rise_envs.planted.mazes import MOVES
 

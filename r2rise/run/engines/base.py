@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from r2rise.data.demonstrations import Demonstrations
-from r2rise.ledger.ledger import Record
+from r2rise.ledger.record import Record
 from r2rise.run.shards import Shard
 from r2rise.study.study import Study
 

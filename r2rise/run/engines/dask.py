@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from r2rise.data.demonstrations import Demonstrations
 from r2rise.files import cache_folder
-from r2rise.ledger.ledger import Record
+from r2rise.ledger.record import Record
 from r2rise.run.engines.pool import DaskPool
 from r2rise.run.engines.shards import Work
 from r2rise.run.shards import Shard

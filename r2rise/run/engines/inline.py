@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from r2rise.data.demonstrations import Demonstrations
 from r2rise.files import cache_folder
-from r2rise.ledger.ledger import Record
+from r2rise.ledger.record import Record
 from r2rise.run.isolation import IsolatedRetrainer
 from r2rise.run.retraining import Retrainer, keep_going, pack
 from r2rise.run.shards import Shard

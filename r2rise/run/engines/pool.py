@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from r2rise.errors import Canceled, require
-from r2rise.ledger.ledger import Record
+from r2rise.ledger.record import Record
 from r2rise.run.engines.cluster import Scheduler, SchedulerLost, connect, start_local
 from r2rise.run.engines.shards import Call, FolderNotSeen, Work, run_call
 from r2rise.run.engines.submitted import Done, Submitted

@@ -10,7 +10,7 @@ from socket import gethostname
 from r2rise.algorithms import ProgressCallback, TrainsMany, make_algorithm
 from r2rise.data.demonstrations import Demonstrations
 from r2rise.errors import Canceled, R2RiseError
-from r2rise.ledger.ledger import Record
+from r2rise.ledger.record import Record
 from r2rise.run.isolation import IsolatedRetrainer
 from r2rise.run.retraining import Retrains, pack, unpack_retrainer
 from r2rise.run.shards import Shard

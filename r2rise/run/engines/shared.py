@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import Self
 
 from r2rise.data.demonstrations import Demonstrations
-from r2rise.ledger.ledger import Record
+from r2rise.ledger.record import Record
 from r2rise.run.engines.base import Engine
 from r2rise.run.shards import Shard
 from r2rise.study.study import Study

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from r2rise.ledger.ledger import Record
+from r2rise.ledger.record import Record
 from r2rise.run.engines.shards import Work
 from r2rise.run.shards import Shard
 

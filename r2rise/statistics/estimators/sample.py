@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2rise.data.segments import Segments
-from r2rise.ledger.ledger import Record, packed_masks
+from r2rise.ledger.record import Record, packed_masks
 from r2rise.study.parts import Masking
 
 Floats = NDArray[np.float64]

@@ -8,7 +8,7 @@ from r2rise.algorithms import algorithm_names
 from r2rise.algorithms.registry import load_implementation, needed_extra, settings_model
 from r2rise.environments import environment_ids
 from r2rise.errors import suggestion
-from r2rise.study.parts import AlgorithmSpec
+from r2rise.study.specs import AlgorithmSpec
 from r2rise_service.api.context import InContext
 from r2rise_service.api.problems import ProblemError
 from r2rise_service.api.studies import is_allowed

@@ -7,7 +7,7 @@ from r2rise import Certificate, Curation, ImportanceMap, Transfer
 from r2rise.design.seeds import Kind
 from r2rise.errors import InputError
 from r2rise.files import atomic_file
-from r2rise.ledger.ledger import Record
+from r2rise.ledger.record import Record
 from r2rise_service.client.transport import Transport
 from r2rise_service.kinds import CERTIFY, CURATE, EXPLAIN, KINDS, TRANSFER
 from r2rise_service.models import JobInfo

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from r2rise.data.segments import Segments
 from r2rise.design.tasks import Key, Task
-from r2rise.ledger.ledger import Ledger, Record
+from r2rise.ledger.ledger import Ledger
+from r2rise.ledger.record import Record
 from r2rise.run.shards import to_retry
 from r2rise.study.study import Study
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from r2rise.design.tasks import Key
-from r2rise.ledger.ledger import SO_FAR, Ledger, Record
+from r2rise.ledger.ledger import SO_FAR, Ledger
+from r2rise.ledger.record import Record
 from r2rise.results.result import Result
 from r2rise.run.clock import Clock
 from r2rise.run.engines.shards import Work

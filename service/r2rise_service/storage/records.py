@@ -8,7 +8,8 @@ import numpy as np
 from sqlalchemy import func, insert, literal, select
 from sqlalchemy.orm import Session
 
-from r2rise.ledger.ledger import Ledger, LedgerHeader, Record
+from r2rise.ledger.ledger import Ledger, LedgerHeader
+from r2rise.ledger.record import Record
 from r2rise_service.models import JobInfo
 from r2rise_service.storage.database import Database
 from r2rise_service.storage.job_queries import locked, store_event, study_of_part

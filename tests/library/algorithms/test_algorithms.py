@@ -22,11 +22,11 @@ from r2rise.design.seeds import seeded_globals
 from r2rise.design.tasks import pack_mask
 from r2rise.environments import Environment
 from r2rise.errors import Canceled, StudyError, UnknownName
-from r2rise.ledger.ledger import EMPTY_MASK
+from r2rise.ledger.record import EMPTY_MASK
 from r2rise.run.resolve import resolve
 from r2rise.run.retraining import Retrainer, keep_going
 from r2rise.run.shards import Shard
-from r2rise.study.parts import EnvironmentSpec
+from r2rise.study.specs import EnvironmentSpec
 
 
 @pytest.fixture(scope="module")

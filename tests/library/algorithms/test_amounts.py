@@ -31,7 +31,7 @@ from r2rise.algorithms.bco.settings import BCOSettings
 from r2rise.design.seeds import seeded_globals
 from r2rise.errors import StudyError
 from r2rise.run.retraining import keep_going
-from r2rise.study.parts import AlgorithmSpec
+from r2rise.study.specs import AlgorithmSpec
 
 SEED = 5
 CLONERS = ["bc", "bco", pytest.param("imitation-bc", marks=pytest.mark.imitation)]

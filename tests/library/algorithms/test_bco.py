@@ -18,7 +18,7 @@ from r2rise.environments import Environment
 from r2rise.errors import Canceled, EnvironmentMismatch
 from r2rise.run.resolve import resolve
 from r2rise.run.retraining import Retrainer, keep_going
-from r2rise.study.parts import EnvironmentSpec
+from r2rise.study.specs import EnvironmentSpec
 
 PENDULUM = ROOT / "benchmarks" / "data" / "pendulum.npz"
 ALPHA = QUICK | {"alpha_iterations": 2, "alpha_interactions": 60, "inverse_epochs": 5}

@@ -21,7 +21,8 @@ from r2rise.errors import Diverged, EnvironmentMismatch, InputError, StudyFailed
 from r2rise.evaluation import evaluate, evaluate_many
 from r2rise.run.resolve import resolve
 from r2rise.run.retraining import Retrainer, keep_going
-from r2rise.study.parts import EnvironmentSpec, Evaluation
+from r2rise.study.parts import Evaluation
+from r2rise.study.specs import EnvironmentSpec
 
 N, BAD = 32, 11
 DIVERGED = "training diverged: {} of {} parameters are NaN, infinite or beyond 1e+19"

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from r2rise.algorithms import algorithm_names, make_algorithm
 from r2rise.algorithms.registry import needed_extra
 from r2rise.errors import MissingExtra
-from r2rise.study.parts import AlgorithmSpec
+from r2rise.study.specs import AlgorithmSpec
 from r2rise_service.cli import app
 
 LINE = 'pip install "r2rise[imitation]"'

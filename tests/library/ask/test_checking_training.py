@@ -11,12 +11,12 @@ from r2rise import Demonstrations, Ledger, Plan, Study, TrainingCheck
 from r2rise.algorithms import amount_of
 from r2rise.design.tasks import Task
 from r2rise.errors import LedgerError, NotReady, StudyError
-from r2rise.ledger.ledger import Record
+from r2rise.ledger.record import Record
 from r2rise.run.engines import InlineEngine
 from r2rise.run.resolve import resolve
 from r2rise.run.retraining import Retrainer, keep_going
 from r2rise.run.shards import Shard
-from r2rise.study.parts import AlgorithmSpec
+from r2rise.study.specs import AlgorithmSpec
 
 CARTPOLE = Demonstrations.load(places.CARTPOLE)
 DEMOS = worth.demonstrations(8)

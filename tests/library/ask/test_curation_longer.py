@@ -15,7 +15,7 @@ from r2rise.ask.curate import (
     most_judged,
 )
 from r2rise.errors import NotReady
-from r2rise.study.parts import AlgorithmSpec
+from r2rise.study.specs import AlgorithmSpec
 
 DEMOS = worth.demonstrations(8)
 N_FRAMES = DEMOS.n_frames

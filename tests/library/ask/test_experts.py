@@ -11,7 +11,7 @@ import r2rise
 from r2rise.ask.experts import recipe_for, train_expert
 from r2rise.environments import Environment
 from r2rise.errors import EnvironmentMismatch, InputError, MissingExtra
-from r2rise.study.parts import EnvironmentSpec
+from r2rise.study.specs import EnvironmentSpec
 from r2rise_service.cli import app
 
 CARTPOLE = Environment(EnvironmentSpec(id="CartPole-v1"))

@@ -15,7 +15,7 @@ import r2rise
 from r2rise import ImportanceMap, Ledger, Study
 from r2rise.design.tasks import study_tasks
 from r2rise.errors import LedgerError, StudyFailed
-from r2rise.ledger.ledger import EMPTY_MASK
+from r2rise.ledger.record import EMPTY_MASK
 from r2rise.run.shards import missing_shards
 
 

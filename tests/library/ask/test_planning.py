@@ -14,7 +14,8 @@ from r2rise import Plan, Study
 from r2rise.ask.pilot import N_PAIRS, N_SEEDS, Cost, measure
 from r2rise.ask.proposal import best_episodes
 from r2rise.errors import NotReady, StudyError
-from r2rise.ledger.ledger import Ledger, Record
+from r2rise.ledger.ledger import Ledger
+from r2rise.ledger.record import Record
 from r2rise.statistics.prediction import expected_reliability, masks_for
 
 N_EPISODES = 5

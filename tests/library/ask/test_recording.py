@@ -12,7 +12,8 @@ from r2rise.environments import Environment
 from r2rise.errors import EnvironmentMismatch, InputError, UnknownName
 from r2rise.evaluation.loop import evaluate
 from r2rise.run.retraining import keep_going
-from r2rise.study.parts import EnvironmentSpec, Evaluation
+from r2rise.study.parts import Evaluation
+from r2rise.study.specs import EnvironmentSpec
 
 CARTPOLE = "CartPole-v1"
 

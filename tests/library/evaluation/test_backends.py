@@ -18,7 +18,8 @@ from r2rise.evaluation import equations, evaluate, evaluate_many, resolve_backen
 from r2rise.evaluation.backends import open_episodes
 from r2rise.evaluation.dynamics import DYNAMICS
 from r2rise.run.retraining import keep_going
-from r2rise.study.parts import EnvironmentSpec, Evaluation
+from r2rise.study.parts import Evaluation
+from r2rise.study.specs import EnvironmentSpec
 
 BACKENDS = ("gymnasium", "batched")
 

@@ -8,7 +8,8 @@ from r2rise.environments import Environment
 from r2rise.errors import Canceled, EnvironmentMismatch
 from r2rise.evaluation import evaluate, evaluate_many
 from r2rise.run.retraining import keep_going
-from r2rise.study.parts import EnvironmentSpec, Evaluation
+from r2rise.study.parts import Evaluation
+from r2rise.study.specs import EnvironmentSpec
 
 
 def environment(spec) -> Environment:

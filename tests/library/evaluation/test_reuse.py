@@ -19,7 +19,8 @@ from r2rise.ledger.ledger import Ledger
 from r2rise.run.resolve import going_on, resolve
 from r2rise.run.retraining import Retrainer, keep_going
 from r2rise.study.hashing import hashed
-from r2rise.study.parts import EnvironmentSpec, Evaluation
+from r2rise.study.parts import Evaluation
+from r2rise.study.specs import EnvironmentSpec
 
 N_SEGMENTS, LENGTH = 6, 10
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from r2rise.design.tasks import pack_mask
 from r2rise.errors import LedgerError
 from r2rise.ledger.journal import open_ledger
-from r2rise.ledger.ledger import Ledger, LedgerHeader, Record, journal_path
+from r2rise.ledger.ledger import Ledger, LedgerHeader, journal_path
+from r2rise.ledger.record import Record
 
 N_SEGMENTS = 11
 HEADER = LedgerHeader(

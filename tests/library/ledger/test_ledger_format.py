@@ -14,7 +14,8 @@ from r2rise import Demonstrations, Ledger, Study
 from r2rise.errors import LedgerError
 from r2rise.ledger.format import FORMAT
 from r2rise.ledger.journal import open_ledger
-from r2rise.ledger.ledger import LedgerHeader, Record, journal_path, read_header
+from r2rise.ledger.ledger import LedgerHeader, journal_path, read_header
+from r2rise.ledger.record import Record
 from r2rise.study.hashing import HASH_VERSION, json_hash
 from r2rise_service.cli import app
 

@@ -12,7 +12,7 @@ from r2rise.design.seeds import seeded_globals
 from r2rise.design.tasks import design_tasks
 from r2rise.errors import Canceled
 from r2rise.files import cache_folder
-from r2rise.ledger.ledger import EMPTY_MASK
+from r2rise.ledger.record import EMPTY_MASK
 from r2rise.run.engines import InlineEngine
 from r2rise.run.resolve import resolve
 from r2rise.run.retraining import Retrainer, keep_going, pack, unpack_retrainer

@@ -12,7 +12,8 @@ import r2rise
 from r2rise import Ledger
 from r2rise.design.tasks import Task, baseline_tasks, crossed_tasks, study_tasks
 from r2rise.errors import StudyFailed
-from r2rise.ledger.ledger import EMPTY_MASK, LedgerHeader, Record
+from r2rise.ledger.ledger import LedgerHeader
+from r2rise.ledger.record import EMPTY_MASK, Record
 from r2rise.run.engines import InlineEngine
 from r2rise.run.resolve import resolve
 from r2rise.run.runner import Runner, make_engine

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from by_hand import check
 
-from r2rise.ledger.ledger import Record
+from r2rise.ledger.record import Record
 from r2rise.statistics.intervals import mean_interval, paired_returns
 
 

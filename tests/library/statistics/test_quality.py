@@ -4,7 +4,7 @@ from samples import drawn, sample_of
 from scipy.stats import spearmanr
 
 from r2rise.design.tasks import pack_mask
-from r2rise.ledger.ledger import Record
+from r2rise.ledger.record import Record
 from r2rise.statistics.equal_importance import equal_importance_p
 from r2rise.statistics.estimators import Estimate, estimate
 from r2rise.statistics.failures import failures_follow_frames_kept

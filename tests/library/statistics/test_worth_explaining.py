@@ -9,7 +9,7 @@ from learning import study as learning_study
 import r2rise
 from r2rise import Demonstrations
 from r2rise.design.tasks import Task
-from r2rise.ledger.ledger import Record
+from r2rise.ledger.record import Record
 from r2rise.run.resolve import resolve
 from r2rise.statistics.summaries import AllFrames, Baseline, RandomPolicy
 from r2rise.statistics.worth_explaining import is_weak, worth_notices

@@ -21,7 +21,7 @@ from r2rise.study.hashing import (
     hashed,
     json_hash,
 )
-from r2rise.study.parts import AlgorithmSpec
+from r2rise.study.specs import AlgorithmSpec
 
 PINNED = json.loads((DATA / "hash-version-1.json").read_text())
 """The fields of version 1, and the first defaults of those added since: what was released stays."""

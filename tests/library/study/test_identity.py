@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 import r2rise
 from r2rise.errors import LedgerError, StudyError
 from r2rise.study.identity import Unidentified, identity_of
-from r2rise.study.parts import AlgorithmSpec, EnvironmentSpec
+from r2rise.study.specs import AlgorithmSpec, EnvironmentSpec
 from r2rise_service.cli import app
 
 DEMONSTRATIONS = toys.demonstrations()

@@ -4,7 +4,7 @@ import pytest
 from api_helpers import cartpole, records, running
 from prometheus_client.parser import text_string_to_metric_families
 
-from r2rise.ledger.ledger import Record
+from r2rise.ledger.record import Record
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from api_helpers import STUDY, cartpole, running
 
 import r2rise
 from r2rise.errors import StudyFailed
-from r2rise.ledger.ledger import Record
+from r2rise.ledger.record import Record
 from r2rise.run.retraining import unpack_retrainer
 from r2rise_service.queue.admission import admitted
 

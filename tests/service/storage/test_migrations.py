@@ -13,7 +13,8 @@ from sqlalchemy.exc import OperationalError
 from stores import LENGTHS, N_SEGMENTS, STUDY, design_records, execute, failures
 
 from r2rise.design.tasks import baseline_tasks
-from r2rise.ledger.ledger import Ledger, LedgerHeader, Record
+from r2rise.ledger.ledger import Ledger, LedgerHeader
+from r2rise.ledger.record import Record
 from r2rise_service.storage import Store
 from r2rise_service.storage.database import Database, alembic_config
 

@@ -11,7 +11,7 @@ from stores import CONTENT, LENGTHS, N_SEGMENTS, STUDY, design_records, submit
 
 from r2rise import compare
 from r2rise.design.tasks import baseline_tasks, crossed_tasks
-from r2rise.ledger.ledger import Record
+from r2rise.ledger.record import Record
 from r2rise_service.storage import (
     Conflict,
     KeyReused,

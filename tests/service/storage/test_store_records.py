@@ -24,7 +24,8 @@ from stores import (
 )
 
 from r2rise.design.tasks import baseline_tasks
-from r2rise.ledger.ledger import Ledger, LedgerHeader, Record
+from r2rise.ledger.ledger import Ledger, LedgerHeader
+from r2rise.ledger.record import Record
 from r2rise_service.models import LIVE
 from r2rise_service.storage import NewDataset
 

@@ -52,7 +52,7 @@ def algorithms(json: AsJson = False) -> None:
     """
     from r2rise.algorithms import algorithm_names
     from r2rise.algorithms.registry import load_implementation, needed_extra, settings_model
-    from r2rise.study.parts import AlgorithmSpec
+    from r2rise.study.specs import AlgorithmSpec
 
     schemas: dict[str, dict[str, Any]] = {}
     for name in algorithm_names():
