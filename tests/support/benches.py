@@ -57,6 +57,14 @@ class Bench:
             time.sleep(0.05)
         return found
 
+    def wait_for_records(self, job: JobInfo, n: int) -> JobInfo:
+        """Wait until so many retrainings of a job are done."""
+        deadline = time.monotonic() + 90
+        while (found := self.store.jobs.get("me", job.id)).progress.done < n:
+            assert time.monotonic() < deadline, found
+            time.sleep(0.02)
+        return found
+
     def importance(self, job: JobInfo) -> dict:
         ledger = self.store.records.ledger(job.id, (40, 40), 8)
         return without_times(r2rise.importance_map(ledger, job.study))

@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -161,6 +162,23 @@ def hangs_without_first_frame(transitions, environment, seed, *, progress):
     if transitions.frame[0] != 0:
         time.sleep(60)
     return Constant(float(len(transitions)))
+
+
+class Hangs:
+    """Makes a file and hangs where the first frame is masked."""
+
+    class Settings(BaseModel):
+        model_config = ConfigDict(extra="forbid")
+        file: str
+
+    def __init__(self, settings: Settings):
+        self.settings = settings
+
+    def train(self, transitions, environment, seed, *, progress):
+        if transitions.frame[0] != 0:
+            Path(self.settings.file).touch()
+            time.sleep(60)
+        return Constant(float(len(transitions)))
 
 
 class Together:

@@ -60,7 +60,7 @@ class Sided(gym.Env):
 
 def sides(channels_last: bool = True) -> tuple[Environment, Transitions]:
     """The environment, and what someone did in it who knows."""
-    name = {"id": "test_rl_algorithms:Sided", "kwargs": {"channels_last": channels_last}}
+    name = {"id": f"{__name__}:Sided", "kwargs": {"channels_last": channels_last}}
     environment = Environment(EnvironmentSpec.model_validate(name))
     env = environment.make(0)
     obs, acts = [env.reset(seed=0)[0]], []

@@ -24,7 +24,7 @@ def finished(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("finished")
     toys.demonstrations().save(folder / "demos.npz")
     (folder / "study.yaml").write_text(STUDY)
-    (folder / "double.yaml").write_text(STUDY.replace("toys:Additive", "test_cli_answers:Double"))
+    (folder / "double.yaml").write_text(STUDY.replace("toys:Additive", "small_studies:Double"))
     for name, study in (("a", "study.yaml"), ("b", "double.yaml")):
         run(f"explain {folder}/demos.npz --study {folder}/{study} --out {folder}/{name}")
     return folder
@@ -129,7 +129,7 @@ def test_nothing_is_written_without_a_gain(folder):
 
 def test_what_was_not_confirmed_is_written_when_asked_for(folder):
     """With this seed a drop looks good to the seeds that choose it, and to no others."""
-    Path("fickle.yaml").write_text(STUDY.replace("toys:Additive", "test_cli_answers:Fickle"))
+    Path("fickle.yaml").write_text(STUDY.replace("toys:Additive", "small_studies:Fickle"))
     run("explain demos.npz --study fickle.yaml --seed 1 --out fickle")
     out, _ = run("curate fickle --out better.npz")
     found = Curation.load("fickle")
@@ -198,7 +198,7 @@ def test_compare_says_what_cannot_be_told(folder):
     run("explain demos.npz --study study.yaml --estimator rise --out a")
     out, _ = run("compare a b")
     assert "none are given, since the maps have no unit in common" in out
-    Path("same.yaml").write_text(STUDY.replace("toys:Additive", "test_cli_answers:Same"))
+    Path("same.yaml").write_text(STUDY.replace("toys:Additive", "small_studies:Same"))
     run("explain demos.npz --study same.yaml --out same")
     out, _ = run("compare b same")
     assert "Spearman: unknown, a map is constant" in out

@@ -82,8 +82,7 @@ def test_the_map_is_that_of_the_library(cluster):
 def test_a_lost_scheduler_is_no_cancel(cluster):
     bench = cluster.bench
     job = bench.submit(algorithm=slow(0.05), seed=1)
-    while bench.store.jobs.get("me", job.id).progress.done < 10:
-        time.sleep(0.02)
+    bench.wait_for_records(job, 10)
     cluster.scheduler.kill()
     cluster.health("degraded: the Dask scheduler")
     assert bench.store.jobs.get("me", job.id).status == "running"
@@ -114,8 +113,7 @@ def test_cancel_ends_a_hung_worker_and_leaves_the_other_alone(cluster):
     together = {"algorithm": {"name": "toys:HangsTogether"}, "execution": {"shard_size": 64}}
     hanging = bench.submit(**together)
     other = bench.submit(algorithm=slow(0.1), seed=4)
-    while bench.store.jobs.get("me", other.id).progress.done < 8:
-        time.sleep(0.05)
+    bench.wait_for_records(other, 8)
     assert bench.store.jobs.get("me", hanging.id).progress.done == 4  # its baselines
     bench.store.jobs.set_status(hanging.id, "canceling", only_from=("queued", "running"))
     asked = time.monotonic()
@@ -133,7 +131,8 @@ def test_a_killed_worker_comes_back_and_costs_nothing(cluster):
     bench = cluster.bench
     job = bench.submit(algorithm=slow(0.1), seed=5)
     for _ in range(2):
-        time.sleep(1)
+        done = bench.store.jobs.get("me", job.id).progress.done
+        assert bench.wait_for_records(job, done + 1).status == "running"
         cluster.worker_processes()[0].kill()
     done = bench.wait(job, "succeeded", "failed")
     assert bench.importance(done) == library(done)

@@ -1,6 +1,5 @@
 """Jobs that are based on maps, on real workers: the same results as without a service."""
 
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -145,8 +144,7 @@ def test_what_a_server_left_in_the_second_stage_is_done_by_the_next_one(tmp_path
     base = explained(first, noise=0.5)
     job = submit(first, "curate", base)
     first.reconciler.start()
-    while first.store.jobs.get("me", job.id).progress.done < 16 * 4 + 20:
-        time.sleep(0.02)
+    first.wait_for_records(job, 16 * 4 + 20)
     first.stop()
     second = Bench(tmp_path)
     left = second.store.jobs.get("me", job.id)

@@ -71,10 +71,13 @@ def test_no_job_waits_while_a_worker_is_idle(bench, monkeypatch):
     assert bench.wait(long, "succeeded").progress.done == 68
 
 
-def test_cancel_ends_a_black_box_that_hangs_and_leaves_other_jobs_alone(bench):
-    hanging = bench.submit(algorithm={"name": "toys:hangs_without_first_frame"})
+def test_cancel_ends_a_black_box_that_hangs_and_leaves_other_jobs_alone(bench, tmp_path):
+    hangs = tmp_path / "hangs"
+    hanging = bench.submit(algorithm={"name": "toys:Hangs", "settings": {"file": str(hangs)}})
     bench.wait(hanging, "running")
-    time.sleep(4)  # some of its retrainings hang by now
+    while not hangs.exists():
+        assert bench.store.jobs.get("me", hanging.id).status == "running"
+        time.sleep(0.05)
     asked = time.monotonic()
     bench.store.jobs.set_status(hanging.id, "canceling", only_from=("queued", "running"))
     bench.reconciler.cancel(hanging.id)
@@ -103,8 +106,7 @@ def test_what_a_server_left_is_done_by_the_next_one(tmp_path):
     first = Bench(tmp_path)
     first.reconciler.start()
     job = first.submit(algorithm=slow(0.05))
-    while first.store.jobs.get("me", job.id).progress.done < 20:
-        time.sleep(0.02)
+    first.wait_for_records(job, 20)
     first.stop()
     second = Bench(tmp_path)
     left = second.store.jobs.get("me", job.id)
