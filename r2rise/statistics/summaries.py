@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
 
+from r2rise.study.parts import EstimatorName
+
 
 def _to_floats(value: Any) -> Any:
     if not isinstance(value, list | tuple | np.ndarray):
@@ -73,7 +75,7 @@ class EstimatorInfo(MapPart):
         sign: `positive_helps`, or `order_only` for the two rise estimators.
     """
 
-    name: Literal["difference", "ridge", "rise", "rise_normalized"]
+    name: EstimatorName
     unit: str
     sign: Literal["positive_helps", "order_only"]
 
