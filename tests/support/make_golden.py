@@ -42,6 +42,9 @@ DEMONSTRATIONS = toys.demonstrations(n_demos=3, length=25)
 WORTH = (5.0, -3.0, 0.2, 2.5, -6.0, 1.0, 0.0, 4.0)
 OTHER_WORTH = (4.0, 1.0, -2.0, 3.0, -5.0, 2.0, 0.0, -1.0)
 
+NAMED_BY_USERS = ("settings", "kwargs", "versions")
+"""Objects whose fields are no fields of a schema."""
+
 
 def study(values: tuple[float, ...], budget: int) -> Study:
     """Return a study of ragged segments whose learner and noise are known."""

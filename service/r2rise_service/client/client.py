@@ -10,6 +10,7 @@ from r2rise_service.client.comparisons import Comparisons
 from r2rise_service.client.datasets import Datasets
 from r2rise_service.client.jobs import Jobs
 from r2rise_service.client.keys import Keys
+from r2rise_service.client.reading import Listed, read
 from r2rise_service.client.transport import Transport
 from r2rise_service.models import AlgorithmInfo, EnvironmentInfo
 
@@ -58,13 +59,13 @@ class Client:
 
     def environments(self) -> list[EnvironmentInfo]:
         """Return the environments that jobs may use."""
-        found = self._transport.request("GET", "/environments").json()
-        return [EnvironmentInfo.model_validate(item) for item in found["data"]]
+        found = self._transport.request("GET", "/environments")
+        return [*read(Listed[EnvironmentInfo], found.content).data]
 
     def algorithms(self) -> list[AlgorithmInfo]:
         """Return the algorithms that the server has, with the JSON Schema of their settings."""
-        found = self._transport.request("GET", "/algorithms").json()
-        return [AlgorithmInfo.model_validate(item) for item in found["data"]]
+        found = self._transport.request("GET", "/algorithms")
+        return [*read(Listed[AlgorithmInfo], found.content).data]
 
     def close(self) -> None:
         """Close all connections."""

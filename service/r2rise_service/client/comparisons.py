@@ -3,6 +3,7 @@
 from urllib.parse import quote
 
 from r2rise_service.client.job import Job
+from r2rise_service.client.reading import read
 from r2rise_service.client.transport import Transport
 from r2rise_service.models import ComparisonInfo
 
@@ -28,7 +29,7 @@ class Comparisons:
         response = self._transport.request(
             "POST", "/comparisons", repeatable=True, json={"a": first, "b": second}
         )
-        return ComparisonInfo.model_validate_json(response.content)
+        return read(ComparisonInfo, response.content)
 
     def get(self, comparison_id: str) -> ComparisonInfo:
         """Return a comparison that was made before.
@@ -37,4 +38,4 @@ class Comparisons:
             NotFound: When there is none of this id.
         """
         path = f"/comparisons/{quote(comparison_id, safe='')}"
-        return ComparisonInfo.model_validate_json(self._transport.request("GET", path).content)
+        return read(ComparisonInfo, self._transport.request("GET", path).content)

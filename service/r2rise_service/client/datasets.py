@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from r2rise.data.demonstrations import Demonstrations
 from r2rise.formats import read_demonstrations, recognise
+from r2rise_service.client.reading import read
 from r2rise_service.client.transport import Transport
 from r2rise_service.models import DatasetInfo, DatasetPage
 
@@ -62,7 +63,7 @@ class Datasets:
             NotFound: When there is none of this id.
         """
         response = self._transport.request("GET", f"/datasets/{quote(dataset_id, safe='')}")
-        return DatasetInfo.model_validate_json(response.content)
+        return read(DatasetInfo, response.content)
 
     def list(self) -> Sequence[DatasetInfo]:
         """Return all your datasets, newest first."""
@@ -102,7 +103,7 @@ class Datasets:
                 files={"file": (path.name, file, "application/octet-stream")},
                 data={"metadata": json.dumps(dict(metadata))} if metadata else {},
             )
-        return DatasetInfo.model_validate_json(response.content)
+        return read(DatasetInfo, response.content)
 
 
 def _has_one_array(path: Path) -> bool:

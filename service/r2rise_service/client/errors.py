@@ -4,7 +4,7 @@
 R2RiseError
 └── ServiceError
     ├── CannotReach          no server answers
-    ├── ApiError             the server answered with a problem
+    ├── ApiError             the server answered with a problem, or with what cannot be read
     │   ├── NotAllowed       401, 403: the key
     │   ├── NotFound         404: no such thing, or another owner's (an InputError, too)
     │   ├── Conflict         409, 412: its state does not allow that
@@ -28,7 +28,7 @@ class CannotReach(ServiceError):
 
 
 class ApiError(ServiceError):
-    """The server answered with a problem.
+    """The server answered with a problem, or with what cannot be read (`code` is `unreadable`).
 
     Attributes:
         problem: The whole problem.

@@ -8,6 +8,7 @@ from typing import Any, Self
 import httpx2
 
 from r2rise_service.client.errors import Conflict, JobCanceled, JobFailed, WaitTimeout
+from r2rise_service.client.reading import read, read_event, read_events
 from r2rise_service.client.results import Results
 from r2rise_service.kinds import JobKind
 from r2rise_service.models import JobEvent, JobInfo, JobProgress, JobStatus, Labels
@@ -167,7 +168,7 @@ class Job(Results):
         )
 
     def _take(self, response: httpx2.Response) -> Self:
-        self.info = JobInfo.model_validate_json(response.content)
+        self.info = read(JobInfo, response.content)
         return self
 
     def _listen(self, until: float) -> bool:
@@ -194,7 +195,7 @@ class Job(Results):
         with self._transport.events(f"{self._path}/events", after=after) as response:
             for event in httpx2.EventSource(response):
                 if event.data:
-                    yield JobEvent.model_validate_json(event.data)
+                    yield read_event(event.data)
 
     def _polled(self, after: int) -> Iterator[JobEvent]:
         response = self._transport.request(
@@ -203,8 +204,7 @@ class Job(Results):
             params={"after": after},
             headers={"Accept": "application/json", "Last-Event-ID": str(after)},
         )
-        for item in response.json()["data"]:
-            yield JobEvent.model_validate(item)
+        yield from read_events(response.content)
 
 
 def _written(info: JobInfo) -> tuple[str, Labels, int]:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from r2rise.study.parts import Until
 from r2rise.study.study import Study, long_form, merged
 from r2rise_service.client.job import Job
+from r2rise_service.client.reading import read
 from r2rise_service.client.transport import Transport
 from r2rise_service.kinds import CERTIFY, CURATE, EXPLAIN, REPETITIONS, TRANSFER
 from r2rise_service.models import DatasetInfo, DryRun, JobInfo, JobPage, JobStatus
@@ -90,7 +91,7 @@ class Jobs:
             params={"dry_run": True},
             json={"kind": EXPLAIN.name, "study": asked},
         )
-        return DryRun.model_validate_json(response.content)
+        return read(DryRun, response.content)
 
     def certify(
         self,
@@ -166,7 +167,7 @@ class Jobs:
             NotFound: When there is none of this id.
         """
         response = self._transport.request("GET", f"/jobs/{quote(job_id, safe='')}")
-        return Job(self._transport, JobInfo.model_validate_json(response.content))
+        return Job(self._transport, read(JobInfo, response.content))
 
     def list(
         self,
@@ -203,7 +204,7 @@ class Jobs:
     ) -> dict[str, Any]:
         if isinstance(dataset, str):
             found = self._transport.request("GET", f"/datasets/{quote(dataset, safe='')}")
-            dataset = DatasetInfo.model_validate_json(found.content)
+            dataset = read(DatasetInfo, found.content)
         return _study_fields(study, demonstrations=dataset.sha256, **given)
 
     def _create(
@@ -219,7 +220,7 @@ class Jobs:
             json={**asked, "name": name, "labels": dict(labels or {}), "priority": priority},
             headers={"Idempotency-Key": str(uuid.uuid4())},
         )
-        return Job(self._transport, JobInfo.model_validate_json(response.content))
+        return Job(self._transport, read(JobInfo, response.content))
 
 
 def _id(job: Job | str) -> str:

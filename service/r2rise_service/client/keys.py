@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from urllib.parse import quote
 
+from r2rise_service.client.reading import Listed, read
 from r2rise_service.client.transport import Transport
 from r2rise_service.keys import KeyInfo, NewKey
 from r2rise_service.models import Scope
@@ -29,14 +30,12 @@ class Keys:
             Refused: When an argument cannot be used.
         """
         asked = {"owner": owner, "name": name, "scopes": list(scopes)}
-        return NewKey.model_validate_json(
-            self._transport.request("POST", "/keys", json=asked).content
-        )
+        return read(NewKey, self._transport.request("POST", "/keys", json=asked).content)
 
     def list(self) -> Sequence[KeyInfo]:
         """Return all keys, without their secrets."""
-        found = self._transport.request("GET", "/keys").json()
-        return [KeyInfo.model_validate(item) for item in found["data"]]
+        found = self._transport.request("GET", "/keys")
+        return read(Listed[KeyInfo], found.content).data
 
     def revoke(self, key_id: str) -> None:
         """Make a key useless.

@@ -8,6 +8,7 @@ from r2rise.design.seeds import Kind
 from r2rise.errors import InputError
 from r2rise.files import atomic_file
 from r2rise.ledger.record import Record
+from r2rise_service.client.reading import read_record, read_result
 from r2rise_service.client.transport import Transport
 from r2rise_service.kinds import CERTIFY, CURATE, EXPLAIN, KINDS, TRANSFER
 from r2rise_service.models import JobInfo
@@ -43,7 +44,7 @@ class Results:
             Conflict: Before the first usable retraining (`code` is `not-ready`).
         """
         params = {"estimator": estimator} if estimator else {}
-        return ImportanceMap.from_json(self._text(EXPLAIN.file_name(".json"), params))
+        return read_result(ImportanceMap, self._text(EXPLAIN.file_name(".json"), params))
 
     def certificate(self) -> Certificate:
         """Return what a job of the kind `certify` found.
@@ -52,18 +53,18 @@ class Results:
             NotFound: When the job is of another kind.
             Conflict: While it is live (`code` is `not-ready`).
         """
-        return Certificate.from_json(self._text(CERTIFY.file_name(".json")))
+        return read_result(Certificate, self._text(CERTIFY.file_name(".json")))
 
     def curation(self) -> Curation:
         """Return what a job of the kind `curate` found; see `certificate` for errors.
 
         `download` with a name that ends in .npz gives the better demonstrations.
         """
-        return Curation.from_json(self._text(CURATE.file_name(".json")))
+        return read_result(Curation, self._text(CURATE.file_name(".json")))
 
     def transfer(self) -> Transfer:
         """Return what a job of the kind `transfer` found; see `certificate` for errors."""
-        return Transfer.from_json(self._text(TRANSFER.file_name(".json")))
+        return read_result(Transfer, self._text(TRANSFER.file_name(".json")))
 
     def retrainings(self, *, kind: Kind | None = None, part: int = 0) -> Iterator[Record]:
         """Yield the job's records by index, asking for further pages when they are needed.
@@ -80,7 +81,7 @@ class Results:
         }
         for page in self._transport.pages(f"{self._path}/retrainings", RetrainingPage, params):
             for retraining in page.data:
-                yield Record.from_json(retraining.model_dump())
+                yield read_record(retraining)
 
     def ledger(self, path: str | Path, *, part: int = 0) -> Path:
         """Write all records to a file that `r2rise.Ledger.load` reads, and return its path.

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from r2rise.errors import InputError
 from r2rise_service.client.errors import ApiError, CannotReach, error_of
+from r2rise_service.client.reading import read
 from r2rise_service.models import DatasetPage, JobPage, Problem
 from r2rise_service.records import RetrainingPage
 
@@ -107,7 +108,7 @@ class Transport:
         """
         asked = dict(params)
         while True:
-            page = model.model_validate_json(self.request("GET", path, params=asked).content)
+            page = read(model, self.request("GET", path, params=asked).content)
             yield page
             if page.next_page_token is None:
                 return

@@ -7,7 +7,7 @@ import pkgutil
 import jsonschema
 import numpy as np
 import pytest
-from make_golden import RESULTS, golden_path, name_of, schema_path
+from make_golden import NAMED_BY_USERS, RESULTS, golden_path, name_of, schema_path
 from pydantic import Field, ValidationError
 
 import r2rise
@@ -81,10 +81,6 @@ def test_a_map_of_an_older_minor_version_still_loads():
     }
     study = completed(old["study"])
     assert {name: again["study"][name] for name in study} == study
-
-
-NAMED_BY_USERS = ("settings", "kwargs", "versions")
-"""Objects whose fields are no fields of a schema."""
 
 
 def with_later_fields(value):
