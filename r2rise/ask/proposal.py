@@ -113,7 +113,7 @@ class Proposer:
     def _option(self, masking: Masking) -> Option:
         n = len(self._demonstrations.segments(masking))
         exact = max(masks_for(self._goal, n, self.blur), self._for_verdicts)
-        blocks = self._blocks(n, exact)
+        blocks = self._blocks(n)
         wanted = blocks.at_least(exact) if math.isfinite(exact) else None
         allowed = blocks.at_most(self._most)
         spent = min(wanted or allowed, allowed)
@@ -126,16 +126,14 @@ class Proposer:
             reliability=float(expected_reliability(spent, n, self.blur)),
         )
 
-    def _blocks(self, n_segments: int, exact: float) -> Blocks:
-        """Choose a training seed for each pair where that makes one block do instead of two.
+    def _blocks(self, n_segments: int) -> Blocks:
+        """Choose a training seed for each pair where the limits allow one block and no second.
 
         Otherwise one for each block, which ranks better for the same number of masks.
         """
         shared, paired = Blocks.of("block", n_segments), Blocks.of("pair", n_segments)
-        if self._study.masking.training_seeds == "pair":
-            return paired
-        enough, all_there_is = exact <= paired.size, paired.size <= self._most < shared.least
-        return paired if paired.size < shared.least and (enough or all_there_is) else shared
+        only_one = paired.size <= self._most < shared.least
+        return paired if only_one or self._study.masking.training_seeds == "pair" else shared
 
     def choose(self, options: list[Option]) -> tuple[Outcome, Option]:
         """Return the shortest segments that reach the goal, else those that can be ranked."""

@@ -20,8 +20,8 @@ class Option(MapPart):
     Attributes:
         segment_length: Frames, `all`, or null for the user's own segments.
         n_segments: How many there are.
-        training_seeds: One for each `block`; one for each `pair` of complements where a single
-            block is enough or all that the limits allow.
+        training_seeds: One for each `block`; one for each `pair` of complements where the limits
+            allow one block and no second.
         retrainings: That the goals take; null where no number would do.
         seconds: What these take with one worker; null likewise.
         reliability: Of as many of these as the limits allow; 0 where they allow too few to show

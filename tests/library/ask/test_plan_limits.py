@@ -10,7 +10,7 @@ from scipy.stats import f as f_distribution
 from scipy.stats import norm
 from simulation import N_SEGMENTS, SimulatedEngine, World, demonstrations, mixed_effects
 
-from r2rise import Budget, Plan, explain
+from r2rise import Plan, explain
 from r2rise.ask.pilot import N_SEEDS, Cost
 from r2rise.ask.proposal import Proposer
 from r2rise.statistics.prediction import expected_reliability, masks_for
@@ -38,9 +38,9 @@ def test_no_more_is_proposed_than_may_be_spent(world, most):
         paired = option.training_seeds == "pair"
         spent = min(option.retrainings, most // block * block)
         spent = spent if spent >= (block if paired else 2 * block) else 0
-        if paired:  # 8 degrees of freedom and more; one block is enough, or all there is room for
+        if paired:  # 8 degrees of freedom and more, and no room for a second block
             assert block / 2 - option.n_segments >= 8
-            assert option.retrainings == block or block <= most < 2 * block
+            assert block <= most < 2 * block
         want = expected_reliability(spent, option.n_segments, found.blur)
         assert option.reliability == pytest.approx(float(want))
     if found.outcome == "refused":
@@ -58,29 +58,22 @@ def test_too_little_for_what_compares_seeds_is_refused(world):
     assert plan(world, max_retrainings=32).outcome in ("coarser", "short")
 
 
-def test_one_block_of_pairs_is_proposed_where_it_is_enough_or_all_there_is_room_for(world):
+def test_one_block_of_pairs_is_proposed_where_there_is_room_for_no_second(world):
     """20 segments: blocks of 64 masks, whose 32 pairs leave 12 degrees of freedom."""
     quiet = replace(world, seed_effects=0.1, training_noise=0.5, episode_noise=0.5)
-    enough = plan(quiet)
-    assert (enough.outcome, enough.study.masking.training_seeds) == ("as_asked", "pair")
-    assert enough.study.prediction.retrainings == BLOCK
+    few = plan(quiet, max_retrainings=100)
+    assert (few.outcome, few.study.masking.training_seeds) == ("as_asked", "pair")
+    assert few.study.prediction.retrainings == BLOCK
     assert "64 retrainings of segments of 10 frames (one block, with a training seed" in (
-        enough.in_words()
+        few.in_words()
     )
-    few = plan(world, max_retrainings=100)
-    assert table(few)[10].training_seeds == "pair"
-    many = plan(world)
-    assert many.study.masking.training_seeds == "block"
-    assert table(many)[10].retrainings >= 2 * BLOCK
-
-
-def test_a_proposed_block_of_pairs_gives_intervals_and_verdicts(world):
-    quiet = replace(world, seed_effects=0.1, training_noise=0.5, episode_noise=0.5)
-    proposed = plan(quiet).study.model_copy(update={"budget": Budget(retrainings=BLOCK)})
-    found = explain(demonstrations(), proposed, engine=SimulatedEngine(quiet))
+    found = explain(demonstrations(), few.study, engine=SimulatedEngine(quiet))
     assert found.study.masking.block_size == BLOCK
     assert found.verdicts.covers == "training_seeds"
     assert np.isfinite(found.std_error).all()
+    enough = plan(quiet)
+    assert enough.study.masking.training_seeds == "block"
+    assert table(enough)[10].retrainings == 2 * BLOCK
 
 
 def test_a_study_that_asks_for_pairs_is_planned_with_pairs(world):

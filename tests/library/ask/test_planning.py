@@ -205,10 +205,10 @@ def test_the_directory_holds_plan_proposal_and_pilot(tmp_path, demonstrations, s
     assert importance.study.prediction == found.study.prediction
 
 
-def test_without_noise_one_block_of_pairs_is_enough(demonstrations, study):
+def test_without_noise_two_blocks_are_enough(demonstrations, study):
     found = r2rise.plan(demonstrations, study)
     assert found.outcome == "as_asked"
-    assert found.study.prediction.retrainings == 32
+    assert found.study.prediction.retrainings == 64
     assert found.study.prediction.reliability == pytest.approx(1.0)
 
 
