@@ -66,13 +66,11 @@ class Maps:
 
     def __init__(self, store: Store, files: DatasetFiles) -> None:
         self._store, self._files = store, files
-        self._maps, self._drawn, self._lengths = Once(), Once(), Once()
+        self._maps, self._drawn = Once(), Once()
 
     def ledger(self, job: JobInfo, part: int = 0) -> Ledger:
         """Return the records of a job, or of one learner of a transfer."""
-        sha256 = job.study.demonstrations or ""
-        keys = job.study.environment.obs_keys
-        lengths = self._lengths.get((sha256, keys), lambda: self._load(sha256, keys))
+        lengths = self._store.datasets.lengths_of_job(job.id) or self._read_lengths(job)
         n_segments = len(Segments.of(np.array(lengths, dtype=np.int64), job.study.masking))
         return self._store.records.ledger(job.id, lengths, n_segments, part=part)
 
@@ -100,9 +98,10 @@ class Maps:
         key = job.id, state_of(job), estimator or job.study.estimator, ending
         return self._drawn.get(key, lambda: _as_file(self.map(job, estimator), ending))
 
-    def _load(self, sha256: str, obs_keys: tuple[str, ...]) -> tuple[int, ...]:
-        """Return the frames of each demonstration; the dataset itself may have been deleted."""
-        demonstrations = Demonstrations.load(self._files.path(sha256), obs_keys=obs_keys)
+    def _read_lengths(self, job: JobInfo) -> tuple[int, ...]:
+        """Return the frames of each demonstration, for a job of which they were never kept."""
+        path = self._files.path(job.study.demonstrations or "")
+        demonstrations = Demonstrations.load(path, obs_keys=job.study.environment.obs_keys)
         return tuple(demonstrations.lengths.tolist())
 
 

@@ -52,7 +52,7 @@ def create(
     once = (idempotency_key, json_hash(asked.model_dump(mode="json"))) if idempotency_key else None
     earlier = context.store.jobs.replayed(owner, once) if once and not dry_run else None
     if earlier is not None:
-        return told(earlier, response)
+        return respond_with(earlier, response)
     new, cost, check = accept(context, owner, asked)
     if dry_run:
         study = new.study
@@ -68,7 +68,7 @@ def create(
     job, is_new = context.store.jobs.add(new, idempotency=once, max_live=most)
     if is_new:
         context.reconciler.wake()
-    return told(job, response)
+    return respond_with(job, response)
 
 
 @router.get("/jobs", response_model=JobPage)
@@ -143,7 +143,7 @@ def change(
     except Conflict as error:
         raise ProblemError(412, "precondition-failed", f"{error} Get it again.") from None
     context.reconciler.wake()
-    return told(changed or _unknown(job_id), response)
+    return respond_with(changed or _unknown(job_id), response)
 
 
 @router.delete("/jobs/{job_id}", status_code=204, responses=problems(409))
@@ -174,7 +174,7 @@ def cancel(job_id: str, response: Response, context: InContext, owner: Owner) ->
         context.reconciler.cancel(job_id)
     else:
         response.status_code = 200
-    return told(found, response)
+    return respond_with(found, response)
 
 
 @router.post("/jobs/{job_id}/retry", status_code=202, responses=problems(409, 429))
@@ -183,7 +183,7 @@ def retry(job_id: str, response: Response, context: InContext, owner: Owner) -> 
     most = context.settings.max_live_jobs
     found = context.store.jobs.retry(owner, job_id, max_live=most) or _unknown(job_id)
     context.reconciler.wake()
-    return told(found, response)
+    return respond_with(found, response)
 
 
 def known_job(context: Context, owner: str, job_id: str) -> JobInfo:
@@ -195,7 +195,7 @@ def known_job(context: Context, owner: str, job_id: str) -> JobInfo:
     return context.store.jobs.get(owner, job_id) or _unknown(job_id)
 
 
-def told(job: JobInfo, response: Response) -> JobInfo:
+def respond_with(job: JobInfo, response: Response) -> JobInfo:
     """Return a job as it is answered, with the headers that belong to it."""
     _add_headers(job, response)
     return with_links(job)

@@ -1,6 +1,5 @@
 """Requests to the server: the key, what is tried again, and what a problem becomes."""
 
-import ipaddress
 import logging
 import random
 import time
@@ -12,6 +11,7 @@ import httpx2
 from pydantic import ValidationError
 
 from r2rise.errors import InputError
+from r2rise_service.addresses import is_loopback
 from r2rise_service.client.errors import ApiError, CannotReach, error_of
 from r2rise_service.client.reading import read
 from r2rise_service.models import DatasetPage, JobPage, Problem
@@ -60,7 +60,8 @@ class Transport:
             headers=headers,
             timeout=timeout,
             transport=transport,
-            trust_env=not _is_loopback(self.url),  # a proxy does not know our own machine
+            # a proxy does not know our own machine
+            trust_env=not is_loopback(httpx2.URL(self.url).host),
         )
         self._has_answered = False
 
@@ -221,13 +222,6 @@ def _checked_key(api_key: str) -> str:
     raise InputError(
         "The API key has characters that no key has. Copy it again from `r2rise keys create`."
     )
-
-
-def _is_loopback(url: str) -> bool:
-    host = httpx2.URL(url).host
-    with suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost"
 
 
 def _delay(attempt: int, retry_after: str | None = None) -> float:

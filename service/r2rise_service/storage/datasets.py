@@ -8,8 +8,7 @@ from sqlalchemy.orm import Session
 
 from r2rise_service.models import LIVE, DatasetInfo, DatasetPage
 from r2rise_service.storage.database import Database
-from r2rise_service.storage.pages import page_of
-from r2rise_service.storage.rows import Conflict, dataset_info, new_id, utc_now
+from r2rise_service.storage.rows import Conflict, dataset_info, new_id, page_of, utc_now
 from r2rise_service.storage.tables import Dataset, Job
 
 
@@ -108,6 +107,15 @@ class DatasetStore:
                 )
             session.delete(dataset)
             return dataset_info(dataset)
+
+    def lengths_of_job(self, job_id: str) -> tuple[int, ...] | None:
+        """Return the frames of each demonstration that a job is about, where they were kept.
+
+        They are there also when the dataset is not any more.
+        """
+        with self._database.reading() as session:
+            lengths = session.scalar(select(Job.lengths).where(Job.id == job_id))
+            return None if lengths is None else tuple(lengths)
 
     def content_is_used(self, sha256: str) -> bool:
         """Whether any owner has a dataset, or any job is about, this content."""

@@ -112,10 +112,7 @@ def store_job(session: Session, new: NewJob, idempotency: tuple[str, str] | None
         Conflict: When its dataset is not there any more. A job that is based on others needs
             none: their demonstrations are kept.
     """
-    dataset = select(Dataset.id).where(Dataset.id == new.dataset_id, Dataset.owner == new.owner)
-    if not new.sources and session.scalar(dataset.with_for_update()) is None:
-        raise Conflict(f"There is no dataset {new.dataset_id}: upload it again.")
-    now = utc_now()
+    lengths, now = _lengths(session, new), utc_now()
     job = Job(
         id=new_id("job"),
         owner=new.owner,
@@ -128,6 +125,7 @@ def store_job(session: Session, new: NewJob, idempotency: tuple[str, str] | None
         priority=new.priority,
         dataset_id=new.dataset_id,
         sha256=new.study.demonstrations,
+        lengths=lengths,
         study=new.study.model_dump(mode="json"),
         study_hash=new.study.study_hash,
         based_on=[source.job_id for source in new.sources],
@@ -148,6 +146,23 @@ def store_job(session: Session, new: NewJob, idempotency: tuple[str, str] | None
         )
     store_event(session, job.id, "job.status", {"status": "queued", "status_reason": ""})
     return job
+
+
+def _lengths(session: Session, new: NewJob) -> list[int] | None:
+    """Return the lengths of the demonstrations of a new job, where they are known.
+
+    Raises:
+        Conflict: When its dataset is not there any more, and it is based on no other job.
+    """
+    if new.sources:
+        source = new.sources[0].job_id
+        theirs = select(Job.lengths).where(Job.id == source, Job.owner == new.owner)
+        return session.scalar(theirs)
+    own = select(Dataset.lengths).where(Dataset.id == new.dataset_id, Dataset.owner == new.owner)
+    lengths = session.scalar(own.with_for_update())
+    if lengths is None:
+        raise Conflict(f"There is no dataset {new.dataset_id}: upload it again.")
+    return lengths
 
 
 def has_label(dialect: str, key: str, value: str) -> Any:

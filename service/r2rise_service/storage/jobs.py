@@ -15,9 +15,8 @@ from r2rise_service.models import JobEvent, JobInfo, JobPage, JobStatus
 from r2rise_service.storage import job_queries
 from r2rise_service.storage.database import Database
 from r2rise_service.storage.job_queries import NewJob
-from r2rise_service.storage.pages import page_of
 from r2rise_service.storage.results import store_source
-from r2rise_service.storage.rows import Conflict, event_info, job_info, utc_now
+from r2rise_service.storage.rows import Conflict, event_info, job_info, page_of, utc_now
 from r2rise_service.storage.tables import Event, Job
 
 _VERSION = select(Job.id, Job.version).where(

@@ -1,11 +1,17 @@
-"""From rows to what is shown of them."""
+"""What queries share: ids, errors, pages, and from rows to what is shown of them."""
 
 import functools
 import hashlib
 import json
+import re
 import secrets
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Row, Select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from r2rise.design.tasks import Task
 from r2rise.results.comparison import Comparison
@@ -47,6 +53,40 @@ def utc_now() -> datetime:
 def storable(text: str) -> str:
     """Return a text that any database takes: what an algorithm says can hold anything."""
     return text.encode(errors="replace").decode().replace("\0", "?")
+
+
+def page_of(
+    session: Session,
+    statement: Select[*tuple[Any, ...]],
+    ids: InstrumentedAttribute[str],
+    size: int,
+    token: str | None,
+) -> tuple[Sequence[Row[*tuple[Any, ...]]], str | None]:
+    """Return the rows of a page, newest first, and the token of the next where there is more.
+
+    The token of the next page is the id of the last row before it.
+
+    Args:
+        session: An open transaction.
+        statement: What is listed; its first column are the ids.
+        ids: The column that orders the list.
+        size: Rows of a page.
+        token: What the page before gave; None for the first one.
+
+    Raises:
+        ValueError: When the token is none that a page gave.
+    """
+    if token is not None:
+        prefix = {"datasets": "ds", "jobs": "job"}[str(ids.class_.__tablename__)]
+        if not re.fullmatch(rf"{prefix}_[0-9a-f]{{32}}", token):
+            raise ValueError(
+                f"Expected the next_page_token of an earlier page, got {token[:80]!r}: "
+                f"leave it out to start with the first page."
+            )
+        statement = statement.where(ids < token)
+    rows = session.execute(statement.order_by(ids.desc()).limit(size + 1)).all()
+    shown = rows[:size]
+    return shown, shown[-1][0] if len(rows) > size else None
 
 
 def comparison_info(row: ComparisonRow) -> ComparisonInfo:

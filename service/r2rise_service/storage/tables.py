@@ -97,7 +97,9 @@ class Dataset(Table):
 class Job(Table):
     """A job with its counters; `version` grows with every change of the row.
 
-    `resumed_at` is when it was started last, and `done_since` what was retrained since.
+    `lengths` are those of its demonstrations, also when their dataset is gone; of jobs older than
+    this column they may be missing. `resumed_at` is when it was started last, and `done_since`
+    what was retrained since.
     """
 
     __tablename__ = "jobs"
@@ -119,6 +121,7 @@ class Job(Table):
     priority: Mapped[int]
     dataset_id: Mapped[str] = mapped_column(_Id)  # outlives the dataset, so no foreign key
     sha256: Mapped[str | None]
+    lengths: Mapped[list[int] | None] = mapped_column(deferred=True)  # not with every look
     study: Mapped[dict[str, Any]]
     study_hash: Mapped[str]
     based_on: Mapped[list[str]]

@@ -127,6 +127,10 @@ INSERT INTO records (job_id, kind, "index", packed_mask, training_seed, evaluati
 VALUES (:job, :kind, :index, :mask, :training_seed, :evaluation_seed, :returns, :status, :reason,
     :seconds, :attempts, :evaluation_seconds)
 """
+OLD_DATASET = """
+INSERT INTO datasets (id, owner, sha256, lengths, obs_shape, act_shape, metadata, created_at)
+VALUES ('ds_1', 'you', :sha256, '[40, 40]', '[4]', '[]', '{}', '2026-01-01 00:00:00.000000')
+"""
 OLD_EVENT = """
 INSERT INTO events (job_id, type, data, created_at)
 VALUES (:id, 'job.status', '{"status": "queued"}', '2026-01-01 00:00:00.000000')
@@ -184,3 +188,13 @@ def test_jobs_and_records_of_version_1_are_kept(url):
     assert (mended.progress.done, mended.progress.failed, mended.revision) == (7, 0, 5)
     assert store.jobs.remove("me", "job_1")
     store.close()
+
+
+def test_jobs_of_older_versions_learn_the_lengths_of_their_demonstrations(url):
+    make_old(url)
+    execute(url, "UPDATE jobs SET sha256 = 'sha256:gone' WHERE id = 'job_2'")
+    execute(url, OLD_DATASET, sha256=STUDY.demonstrations)
+    with closing(Store(url)) as store:
+        store.migrate()
+        assert store.datasets.lengths_of_job("job_1") == LENGTHS
+        assert store.datasets.lengths_of_job("job_2") is None
