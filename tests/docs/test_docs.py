@@ -28,14 +28,22 @@ def test_the_readmes_program_runs_when_pasted_and_prints_what_it_says(tmp_path):
     assert (tmp_path / "better.npz").exists()
 
 
-def marks(program: str) -> list[pytest.MarkDecorator]:
-    """What a program needs to run: the algorithms that it names."""
+SLOW = {
+    "algorithms.md-0", "algorithms.md-1", "algorithms.md-3", "demonstrations.md-1",
+    "environments.md-0", "importance-map.md-0", "planted.md-0",
+}  # fmt: skip
+"""Programs that take more than 5 s."""
+
+
+def marks(name: str, program: str) -> list[pytest.MarkDecorator]:
+    """Whether a program takes long, and what it needs to run: the algorithms that it names."""
     named = set(re.findall(r'"([\w-]+)"', program))
-    return [pytest.mark.imitation] if named & {*NEED_IMITATION} else []
+    needs = [pytest.mark.imitation] if named & {*NEED_IMITATION} else []
+    return [*needs, pytest.mark.slow] if name in SLOW else needs
 
 
 PROGRAMS = [
-    pytest.param(program, id=f"{name}-{i}", marks=marks(program))
+    pytest.param(program, id=f"{name}-{i}", marks=marks(f"{name}-{i}", program))
     for name, text in PAGES.items()
     if name != "README.md"
     for i, program in enumerate(blocks(text, "python"))
@@ -49,6 +57,10 @@ def test_programs_in_the_docs_run(program, tmp_path):
     subprocess.run(
         [sys.executable, "program.py"], cwd=tmp_path, capture_output=True, text=True, check=True
     )
+
+
+def test_the_slow_programs_are_there():
+    assert {program.id for program in PROGRAMS} >= SLOW
 
 
 COMMANDS = sorted(

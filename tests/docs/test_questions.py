@@ -48,6 +48,7 @@ def without_verdict(line: str) -> str:
 LINES = [line for block in blocks(PAGE, "text") for line in block.splitlines()]
 
 
+@pytest.mark.slow
 def test_the_page_shows_what_the_commands_print(printed):
     known = bare(printed)
     missing = [line for line in LINES if without_verdict(bare(line)) not in known]

@@ -32,6 +32,7 @@ def verdicts(importance: ImportanceMap) -> list[str]:
     return own[importance.segments.demonstration == BAD].tolist()
 
 
+@pytest.mark.slow
 def test_by_defaults_the_bad_demonstration_hurts(reaching):
     importance = explained(reaching)
     assert importance.study.training.curve.finding == "settled"

@@ -207,6 +207,7 @@ def check_found(name: str, importance) -> None:
     assert (importance[known.are("harmful")] < 0).all()
 
 
+@pytest.mark.slow
 def test_the_defaults_find_what_is_planted():
     found = r2rise.explain(planted(ROUNDS).demonstrations, r2rise.Study(environment=ROUNDS))
     check_found(ROUNDS, found.importance)

@@ -11,7 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx2
 import pytest
 from places import CARTPOLE
-from servers import Server, run
+from served import SMALL
+from servers import ONE, Server, run
 from typer.testing import CliRunner
 
 from r2rise_service import Client
@@ -48,7 +49,7 @@ def made_key(*options: str) -> dict:
 def test_keys_are_made_and_revoked_while_the_server_runs(tmp_path):
     data = tmp_path / "data"
     path, where = data / "operator.json", ("--data", str(data))
-    with Server(data) as server:
+    with Server(data, *ONE) as server:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         token = json.loads(path.read_text())["token"]
         first = made_key(*where, "--owner", "anna", "--scope", "read", "--scope", "submit")
@@ -74,7 +75,7 @@ def test_keys_are_made_and_revoked_while_the_server_runs(tmp_path):
     assert path.exists()  # nobody could remove it
     assert len(json.loads(command("keys", "list", *where, "--json")[0])) == 1  # the file was stale
     assert not path.exists()
-    with Server(data):
+    with Server(data, *ONE):
         assert json.loads(path.read_text())["token"] != token
     assert not path.exists()
 
@@ -101,7 +102,7 @@ def test_the_first_key_comes_from_a_file(tmp_path, monkeypatch):
     assert "at least 32 characters, without spaces. It has 8 characters. Make one with" in err
     assert "changeme" not in err
     path.write_text(f"{secret}\n")
-    with Server(tmp_path / "data", "--host", "0.0.0.0") as server:
+    with Server(tmp_path / "data", *ONE, "--host", "0.0.0.0") as server:
         url = f"http://127.0.0.1:{server.port}"
         with Client(url=url, api_key=secret) as client:
             (key,) = client.keys.list()
@@ -122,7 +123,7 @@ def test_a_server_on_postgresql(tmp_path, postgres_url, monkeypatch):
     assert "Upgraded from nothing to" in command("db", "upgrade", *where)[0]
     assert "newest schema" in command("db", "upgrade", *where)[0]
     assert "newest schema" in command("db", "check", *where)[0]
-    with Server(tmp_path / "data", *where) as server:
+    with Server(tmp_path / "data", *ONE, *where) as server:
         assert f"Keys: r2rise keys create --database {postgres_url}" in server.said
         key = made_key(*where, "--owner", "anna")
         with Client(url=server.url, api_key=key["secret"]) as client:
@@ -131,7 +132,7 @@ def test_a_server_on_postgresql(tmp_path, postgres_url, monkeypatch):
         assert json.loads(command("keys", "list", *where, "--json")[0]) == []
         assert not (tmp_path / "data" / "operator.json").exists()
         key = made_key(*where, "--scope", "read")
-        with Server(tmp_path / "data", *where) as other:
+        with Server(tmp_path / "data", *ONE, *where) as other:
             both, secret = (server, other), key["secret"]
             while sum(metric(one, "r2rise_reconciles", secret) for one in both) == 0:
                 time.sleep(0.1)
@@ -166,7 +167,7 @@ def test_log_lines(tmp_path, monkeypatch):
     monkeypatch.setenv("R2RISE_FIRST_KEY_FILE", str(tmp_path / "key"))
     with Server(tmp_path / "data") as server, Client(url=server.url, api_key=secret) as client:
         dataset = client.datasets.upload(CARTPOLE)
-        job = client.jobs.create(dataset, environment="CartPole-v1", retrainings=32)
+        job = client.jobs.create(dataset, study=SMALL)
         job.wait(timeout=120)
         headers = {"X-Request-Id": "mine", "Authorization": f"Bearer {secret}"}
         httpx2.get(f"{server.url}/api/v1/jobs/a%0Ab?token={secret}", headers=headers)
@@ -196,7 +197,7 @@ def test_log_lines(tmp_path, monkeypatch):
 
 
 def test_a_client_that_goes_away_is_no_failure_of_the_server(tmp_path):
-    with Server(tmp_path / "data") as server:
+    with Server(tmp_path / "data", *ONE) as server:
         with socket.create_connection(("127.0.0.1", server.port)) as half:
             half.sendall(
                 b"POST /api/v1/datasets HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n"

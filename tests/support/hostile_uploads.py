@@ -18,7 +18,7 @@ import httpx2
 import numpy as np
 import psutil
 from places import ROOT
-from servers import Server
+from servers import ONE, Server
 
 PAGE = ROOT / "docs" / "uploads.md"
 MEBIBYTE = 2**20
@@ -240,7 +240,7 @@ class Site:
 
 
 def started(folder: Path) -> Server:
-    return Server(folder / "data", "--workers", "1")
+    return Server(folder / "data", *ONE)
 
 
 def as_page(site: Site) -> str:

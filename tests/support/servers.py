@@ -13,6 +13,8 @@ from ports import free_port
 from r2rise_service import Client
 
 R2RISE = Path(sys.executable).with_name("r2rise")
+ONE = ("--workers", "1")
+"""For servers that have nothing to retrain."""
 
 
 class Server:
@@ -72,14 +74,14 @@ def run(*command: str, status: int = 0, **env: str) -> tuple[str, str]:
     return found.stdout, found.stderr
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    """A running server, for all tests of a file."""
+    """A running server, for all tests that leave it as it was but for datasets and jobs."""
     with Server(tmp_path_factory.mktemp("server") / "data", port=0) as found:
         yield found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def client(server):
     with Client(url=server.url) as found:
         yield found

@@ -224,6 +224,7 @@ def test_a_plan_chooses_the_amount_that_its_study_names(tmp_path):
     assert explained.study.training.curve == found.study.training.curve
 
 
+@pytest.mark.slow
 def test_workers_choose_the_same(tmp_path):
     found = r2rise.explain(DEMOS, study(), workers=2)
     assert found.study == r2rise.explain(DEMOS, study()).study

@@ -140,13 +140,11 @@ def test_another_design_is_refused(demonstrations, study, tmp_path):
         r2rise.explain(demonstrations, other, out=tmp_path)
 
 
-def test_the_same_map_whatever_the_number_of_workers(demonstrations, study, tmp_path):
-    for workers in (0, 1, 2):
-        r2rise.explain(demonstrations, study, out=tmp_path / str(workers), workers=workers)
-    maps = {without_time(ImportanceMap.load(tmp_path / str(workers))) for workers in (0, 1, 2)}
-    assert len(maps) == 1
-    ledgers = [returns(tmp_path / str(workers) / "ledger.npz") for workers in (0, 1, 2)]
-    assert ledgers[0] == ledgers[1] == ledgers[2]
+@pytest.mark.parametrize("workers", [2, pytest.param(1, marks=pytest.mark.slow)])
+def test_the_same_map_whatever_the_number_of_workers(demonstrations, study, tmp_path, workers):
+    for name, n in (("none", 0), ("some", workers)):
+        r2rise.explain(demonstrations, study, out=tmp_path / name, workers=n)
+    assert same_map_and_ledger(tmp_path, "none", "some")
 
 
 SLOW_STUDY = """

@@ -3,11 +3,12 @@ from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 
+import learning
 import numpy as np
 import pytest
+import worth
 import yaml
 from drawings import A_MAP
-from places import CARTPOLE
 from typer.testing import CliRunner
 
 import r2rise
@@ -126,22 +127,24 @@ def page_with(folder: Path, found: ImportanceMap, *others: Result) -> Page:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """A real study with every result beside it."""
+    """A study of 50 segments with every result beside it."""
     path = tmp_path_factory.mktemp("out")
     output = OutputDirectory(path)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("R2RISE_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-        demonstrations = r2rise.Demonstrations.load(CARTPOLE)
-        proposed = plan(demonstrations, Study(environment="CartPole-v1"), out=path)
-        found = r2rise.explain(demonstrations, proposed.study, out=path)
-        other = r2rise.explain(
-            demonstrations, Study(environment="CartPole-v1", seed=1, budget=256)
-        )  # fmt: skip
-        output.write(r2rise.certify(demonstrations, found, repetitions=5, ledger=output.ledger))
-        output.write(r2rise.curate(demonstrations, found, ledger=output.ledger))
-        output.write(r2rise.compare(found, other))
-        maps = {"ours": found, "other seed": other}
-        output.write(r2rise.transfer(demonstrations, maps, repetitions=3))
+    demonstrations = worth.demonstrations(50, n_demos=5)
+    shares = np.random.default_rng(0).normal(0, 0.15, 50)
+    study = worth.changed(
+        learning.study(worth=(shares - shares.mean() + 1 / 50).tolist()),
+        environment={"id": "worth:Known", "kwargs": {"reward_noise": 30.0}},
+        budget={"retrainings": 1024, "baseline_retrainings": 10},
+    )
+    proposed = plan(demonstrations, study, out=path)
+    found = r2rise.explain(demonstrations, proposed.study, out=path)
+    other = r2rise.explain(demonstrations, worth.changed(study, seed=1, budget=256))
+    output.write(r2rise.certify(demonstrations, found, repetitions=5, ledger=output.ledger))
+    output.write(r2rise.curate(demonstrations, found, ledger=output.ledger))
+    output.write(r2rise.compare(found, other))
+    maps = {"ours": found, "other seed": other}
+    output.write(r2rise.transfer(demonstrations, maps, repetitions=3))
     return path
 
 

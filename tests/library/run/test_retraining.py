@@ -232,7 +232,7 @@ class TestTimeLimit:
     )
     def test_only_the_retraining_that_hangs_or_dies_fails(self, algorithm, reason):
         started = time.monotonic()
-        found = self.records(algorithm)
+        found = self.records(algorithm, indices=range(4))
         kept_first = [bool(record.packed_mask[0] & 0x80) for record in found]
         assert [record.status == "ok" for record in found] == kept_first
         assert {record.reason.partition(";")[0] for record in found} == {"", reason}

@@ -61,13 +61,14 @@ def test_a_smaller_budget_before_changes_nothing(undisturbed, tmp_path):
     assert found.stopped.seconds == times[-1]
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [2, pytest.param(1, marks=pytest.mark.slow)])
 def test_workers_change_nothing(undisturbed, tmp_path, workers):
     found = r2rise.explain(DEMONSTRATIONS, asked(NOISE, until=UNTIL), out=tmp_path, workers=workers)
     assert worth.without_time(found) == worth.without_time(undisturbed)
 
 
-@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 2])
 def test_a_run_killed_twice_ends_at_the_same_block(undisturbed, tmp_path, workers, monkeypatch):
     monkeypatch.setenv("WORTH_SECONDS", "0.03")
     DEMONSTRATIONS.save(tmp_path / "demos.npz")

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import worth
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from six_segments import SEGMENTS, SIZE, D, by_hand, resolved
 
@@ -161,8 +161,7 @@ def test_records_beyond_the_budget_are_not_looked_at():
     assert StoppingRule(smaller, SEGMENTS).decide(ledger) is None
 
 
-@given(st.permutations(range(12)), st.sampled_from([0.3, 0.7, 0.9]), st.integers(1, 5))
-def test_the_decision_is_the_same_in_whatever_order_records_come(order, goal, at_a_time):
+def check_order(order, goal, at_a_time):
     """Decided after every few shards, or once from a ledger that holds more than needed."""
     study = resolved(until={"reliability": goal, "seconds": 1e9})
     whole = by_hand(study, noise=6.0, n_blocks=6)
@@ -181,6 +180,21 @@ def test_the_decision_is_the_same_in_whatever_order_records_come(order, goal, at
     assert stop == StoppingRule(study, SEGMENTS).decide(growing)
     assert marks == list(range(len(marks)))
     assert len(marks) == (stop.n_retrainings // SIZE if stop else 6)
+
+
+orders = given(st.permutations(range(12)), st.sampled_from([0.3, 0.7, 0.9]), st.integers(1, 5))
+
+
+@orders
+@settings(max_examples=20)
+def test_the_decision_is_the_same_in_whatever_order_records_come(order, goal, at_a_time):
+    check_order(order, goal, at_a_time)
+
+
+@pytest.mark.slow
+@orders
+def test_the_decision_is_the_same_in_many_orders(order, goal, at_a_time):
+    check_order(order, goal, at_a_time)
 
 
 def test_marks_survive_the_file_and_the_journal(tmp_path):

@@ -10,6 +10,8 @@ from places import CARTPOLE
 
 from r2rise import Certificate, Comparison, Curation, Demonstrations, ImportanceMap, Study, Transfer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def explained(tmp_path_factory) -> tuple[Path, str]:

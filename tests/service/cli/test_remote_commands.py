@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from places import CARTPOLE
 from served import LONG, SMALL
-from servers import R2RISE, Server, run
+from servers import ONE, R2RISE, Server, run
 from terminals import terminal
 
 import r2rise
@@ -94,8 +94,8 @@ def test_records_are_the_ledgers(done, tmp_path):
 
 def test_words_about_a_job_are_changed(client, done):
     other = client.jobs.get(done.id)
-    assert done.update(labels={"robot": "arm"}, priority=4).info.labels == {"robot": "arm"}
-    assert [job.id for job in client.jobs.list(label=("robot", "arm"))] == [done.id]
+    assert done.update(labels={"robot": "hand"}, priority=4).info.labels == {"robot": "hand"}
+    assert [job.id for job in client.jobs.list(label=("robot", "hand"))] == [done.id]
     with pytest.raises(r2rise.R2RiseError, match=r"version"):
         other.update(name="mine")
     assert other.update(name="mine").info.priority == 4
@@ -227,7 +227,7 @@ def test_a_job_that_is_gone_is_told(client, dataset):
 def test_an_administrator_makes_and_revokes_keys(tmp_path):
     data = tmp_path / "data"
     secret = run("keys", "create", "--data", str(data), "--scope", "admin")[0].strip()
-    with Server(data) as server, Client(url=server.url, api_key=secret) as admin:
+    with Server(data, *ONE) as server, Client(url=server.url, api_key=secret) as admin:
         made = admin.keys.create(owner="anna", name="laptop", scopes=["read"])
         assert (made.owner, made.name, made.scopes) == ("anna", "laptop", ("read",))
         assert made.id in [key.id for key in admin.keys.list()]

@@ -98,7 +98,7 @@ def test_a_map_of_the_server_is_the_librarys(client, dataset, tmp_path):
 
     assert job.id in [one.id for one in client.jobs.list(status="succeeded", dataset=dataset)]
     assert [one.id for one in client.jobs.list(label=("robot", "pole"), page_size=1)] == [job.id]
-    assert list(client.jobs.list(label=("robot", "arm"))) == []
+    assert list(client.jobs.list(label=("robot", "none"))) == []
     job.delete()
     with pytest.raises(NotFound):
         client.jobs.get(job.id)
@@ -232,6 +232,7 @@ def test_a_port_in_use_and_an_open_address_without_keys_are_refused(server, tmp_
     assert "needs API keys" in err
 
 
+@pytest.mark.slow
 def test_keys_open_their_owners_things_only(tmp_path, caplog):
     data = tmp_path / "data"
     secrets = {}
@@ -287,7 +288,8 @@ def larger() -> tuple[r2rise.Study, r2rise.ImportanceMap]:
     return study, r2rise.explain(CARTPOLE, study)
 
 
-@pytest.mark.parametrize("end", [Server.kill, pytest.param(Server.stop, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("end", [Server.kill, Server.stop])
 def test_a_job_goes_on_after_the_server_was_killed_or_stopped(tmp_path, larger, end):
     study, want = larger
     server = Server(tmp_path / "data")
@@ -319,16 +321,28 @@ def test_a_failed_job_is_told(client, tmp_path, dataset):
         job.wait(timeout=120)
 
 
+SLOW = {"client.md-0", "client.md-1", "client.md-2", "rest.md"}
+"""Programs and scripts that take more than 5 s."""
+
+
+def param(text: str, name: str):
+    return pytest.param(text, id=name, marks=pytest.mark.slow if name in SLOW else ())
+
+
 PROGRAMS = [
-    pytest.param(program, id=f"{name}-{i}")
+    param(program, f"{name}-{i}")
     for name, text in PAGES.items()
     for i, program in enumerate(blocks(text, "py"))
 ]
 SCRIPTS = [  # a page's lines go on with what those before them have set
-    pytest.param("".join(own), id=name)
+    param("".join(own), name)
     for name, text in PAGES.items()
     if (own := [block for block in blocks(text, "sh") if "curl" in block])
 ]
+
+
+def test_the_slow_programs_are_there():
+    assert {one.id for one in PROGRAMS + SCRIPTS} >= SLOW
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

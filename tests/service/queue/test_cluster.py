@@ -79,6 +79,7 @@ def test_the_map_is_that_of_the_library(cluster):
     assert [worker.nice() for worker in cluster.worker_processes()] == [10, 10]
 
 
+@pytest.mark.slow
 def test_a_lost_scheduler_is_no_cancel(cluster):
     bench = cluster.bench
     job = bench.submit(algorithm=slow(0.05), seed=1)
@@ -93,6 +94,7 @@ def test_a_lost_scheduler_is_no_cancel(cluster):
     cluster.health("ok")
 
 
+@pytest.mark.slow
 def test_without_workers_nothing_fails(cluster):
     bench = cluster.bench
     cluster.health("ok")
@@ -159,6 +161,7 @@ def test_a_certificate_of_someone_else_is_refused(cluster, tmp_path):
         DaskPool(Scheduler(cluster.scheduler.address.replace("tls:", "tcp:")))
 
 
+@pytest.mark.slow
 def test_workers_wait_for_their_scheduler_and_end_when_told(tmp_path, tls):
     with SchedulerProcess(tmp_path, tls) as scheduler:
         address, port = scheduler.address, scheduler.port

@@ -137,10 +137,8 @@ def test_workers_that_do_not_come_back_are_started_anew(tmp_path, monkeypatch):
     bench.stop()
 
 
-def test_a_job_whose_training_is_open_is_checked_first_and_gives_the_librarys_map(tmp_path):
+def test_a_job_whose_training_is_open_is_checked_first_and_gives_the_librarys_map(bench):
     """What is chosen is stored with the job; a server that takes over reads it from there."""
-    bench = Bench(tmp_path)
-    bench.reconciler.start()
     asked = learning.study(budget=32).model_dump(mode="json")
     job = bench.submit(**{name: asked[name] for name in ("environment", "algorithm", "evaluation")},
                        budget=32)  # fmt: skip
@@ -152,4 +150,3 @@ def test_a_job_whose_training_is_open_is_checked_first_and_gives_the_librarys_ma
     assert bench.importance(done) == without_times(library)
     records = bench.store.records.ledger(done.id, (40, 40), 8).records("training_check")
     assert len(records) == 4 * 5
-    bench.stop()
