@@ -95,7 +95,7 @@ def explain(
             rule = StoppingRule(asked, resolved.segments)
             runner.run(
                 study_tasks(asked, len(resolved.segments)),
-                enough=lambda: rule.decide(runner.ledger, runner.mark) is not None,
+                enough=lambda: rule.decide(runner.ledger) is not None,
             )
     try:
         result = importance_map(runner.ledger, asked, resolved.notices)

@@ -21,7 +21,6 @@ from r2rise.statistics.reliability import reliability
 from r2rise.statistics.stopping import (
     Stop,
     StoppingRule,
-    block_size,
     check_time_sufficed,
     estimator_name,
 )
@@ -133,7 +132,7 @@ def _stopped(stop: Stop | None, ledger: Ledger, study: Study) -> Stopped | None:
         return None
     if stop.within_block:
         return Stopped(reason=stop.reason, seconds=ledger.worked)
-    last_block = stop.n_retrainings // block_size(study) - 1
+    last_block = stop.n_retrainings // study.masking.masks_between_looks - 1
     return Stopped(reason=stop.reason, seconds=ledger.elapsed.get(last_block))
 
 

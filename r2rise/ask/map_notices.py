@@ -11,7 +11,6 @@ from r2rise.statistics.estimators.sample import Outliers
 from r2rise.statistics.failures import failures_by_segment, failures_follow_frames_kept
 from r2rise.statistics.stopping import (
     Stop,
-    block_size,
     estimator_name,
 )
 from r2rise.statistics.summaries import (
@@ -102,8 +101,8 @@ def about_unfinished_block(stop: Stop | None, ledger: Ledger, study: Study) -> l
     else:
         what = f"the map is of the {n_done} retrainings there are"
     detail = (
-        f"Time ended within a block of {block_size(study)}: {what}. They are in the ledger, and "
-        f"the same study goes on from there with more time."
+        f"Time ended within a block of {study.masking.masks_between_looks}: {what}. They are in "
+        f"the ledger, and the same study goes on from there with more time."
     )
     return [Notice(code="unfinished_block", detail=detail)]
 

@@ -3,7 +3,6 @@
 from r2rise.algorithms import TrainsMany, counts_training, least_amount_of, make_algorithm
 from r2rise.ask.turnover import LONGER
 from r2rise.errors import StudyError
-from r2rise.statistics.stopping import block_size
 from r2rise.study.study import Study
 
 _TOGETHER, _ONE_BY_ONE = (16, 6), (4, 4)
@@ -45,8 +44,8 @@ def price_words(study: Study, n_frames: int, *, maps: bool = False) -> str:
 
 def _price_of_maps(study: Study) -> str:
     return (
-        f" Then {block_size(study)} masks, each for {LONGER} times the amount that is chosen and "
-        f"evaluated at both."
+        f" Then {study.masking.masks_between_looks} masks, each for {LONGER} times the amount that "
+        f"is chosen and evaluated at both."
     )
 
 

@@ -14,7 +14,7 @@ from r2rise.ledger.record import Record
 from r2rise.run.runner import RunsTasks
 from r2rise.statistics.estimators import Estimate, MaskedReturns, estimate
 from r2rise.statistics.reliability import reliability
-from r2rise.statistics.stopping import block_size, estimator_name
+from r2rise.statistics.stopping import estimator_name
 from r2rise.study.study import Study
 from r2rise.study.training import MapTurnover
 
@@ -56,13 +56,15 @@ def map_turnover(runner: RunsTasks, amount: int) -> MapTurnover:
 
 def turnover_tasks(study: Study, n_segments: int, amount: int) -> list[Task]:
     """Return the masks of the design's first block at both amounts."""
-    masks = stacked(make_design(study.masking, n_segments, study.seed), range(block_size(study)))
+    masks = stacked(
+        make_design(study.masking, n_segments, study.seed), range(study.masking.masks_between_looks)
+    )
     return path_tasks("training_maps", study, [list(masks)], (amount, LONGER * amount))
 
 
 def _map(records: Sequence[Record], study: Study, segments: Segments) -> Estimate:
     masking = study.masking.model_copy(
-        update={"block_size": block_size(study), "training_seeds": "block"}
+        update={"block_size": study.masking.masks_between_looks, "training_seeds": "block"}
     )
     own = [replace(record, index=number) for number, record in enumerate(records)]
     sample = MaskedReturns.of(own, segments, masking)

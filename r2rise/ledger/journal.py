@@ -30,20 +30,19 @@ class LedgerFile:
         self._journal = journal_path(path).open("ab")
         self._write(ledger.header.to_json())
 
-    def append(self, records: Iterable[Record]) -> None:
-        """Take in records; they are on disk when this returns."""
+    def append(self, records: Iterable[Record], *, worked: float | None = None) -> None:
+        """Take in records, as `Ledger.add`; they are on disk when this returns.
+
+        Times come first: should the end be cut off, a time without its block does no harm, since
+        it is noted again when the block is complete, but a complete block would never get one.
+        """
         records = list(records)
-        self.ledger.add(records)
+        for block, elapsed in self.ledger.add(records, worked=worked).items():
+            self._write({"block": block, "elapsed": elapsed})
         for record in records:
             self._write(record.to_json())
         self._journal.flush()
         os.fsync(self._journal.fileno())
-
-    def mark(self, block: int, elapsed: float) -> None:
-        """Note seconds of work, as `Ledger.mark`."""
-        self.ledger.mark(block, elapsed)
-        self._write({"block": block, "elapsed": elapsed})
-        self._journal.flush()
 
     def _write(self, fields: dict[str, Any]) -> None:
         self._journal.write(json.dumps(fields).encode() + b"\n")
@@ -100,13 +99,9 @@ class MemoryLedger:
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
 
-    def append(self, records: Iterable[Record]) -> None:
-        """Take in records."""
-        self.ledger.add(records)
-
-    def mark(self, block: int, elapsed: float) -> None:
-        """Note seconds of work, as `Ledger.mark`."""
-        self.ledger.mark(block, elapsed)
+    def append(self, records: Iterable[Record], *, worked: float | None = None) -> None:
+        """Take in records, as `Ledger.add`."""
+        self.ledger.add(records, worked=worked)
 
 
 def check_same_design(path: Path, held: LedgerHeader, asked: LedgerHeader) -> None:

@@ -1,8 +1,9 @@
 """The ledger: the record of every retraining, and the one source of truth."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from r2rise.files import atomic_file
 from r2rise.ledger.format import FORMAT, check_format
 from r2rise.ledger.record import ADDED, Record, packed_masks
 from r2rise.study.hashing import HASH_VERSION, hashed, json_hash
+from r2rise.study.parts import Masking
 
 SO_FAR = -1
 """In place of a block's number: seconds of work until now."""
@@ -38,6 +40,11 @@ class LedgerHeader:
     def design_hash(self) -> str:
         """Hash of the design part, as `Study.design_hash`."""
         return json_hash(hashed(self.design))
+
+    @cached_property
+    def masks_between_looks(self) -> int:
+        """Masks of a block whose time is noted, as `Masking.masks_between_looks`."""
+        return Masking.model_validate(self.design["masking"]).masks_between_looks
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
@@ -74,21 +81,45 @@ class Ledger:
         self.header = header
         self.elapsed: dict[int, float] = {}
         self.worked = 0.0
+        self._n_complete = 0
         self._records: dict[Key, Record] = {}
         self._indices: dict[Kind, set[int]] = {}
         self.add(records)
 
-    def add(self, records: Iterable[Record]) -> None:
-        """Take in records."""
+    def add(self, records: Iterable[Record], *, worked: float | None = None) -> dict[int, float]:
+        """Take in records.
+
+        Args:
+            records: What was retrained.
+            worked: Seconds of work until they came, over all runs; None leaves the times alone.
+
+        Returns:
+            The times that were noted, for whoever keeps this ledger: `SO_FAR`, and the blocks that
+            these records made complete. A block counts when all before it are complete, too.
+        """
+        complete_before = 0 if worked is None else self._count_complete_blocks()
         for record in records:
             self._records[record.key] = record
             self._indices.setdefault(record.kind, set()).add(record.index)
+        if worked is None:
+            return {}
+        blocks = range(complete_before, self._count_complete_blocks())
+        times = {SO_FAR: worked, **dict.fromkeys(blocks, worked)}
+        self.note_times(times)
+        return times
 
-    def mark(self, block: int, seconds: float) -> None:
-        """Note after how many seconds of work a block was complete, or how many it is `SO_FAR`."""
-        if block != SO_FAR:
-            self.elapsed[block] = seconds
-        self.worked = max(self.worked, seconds)
+    def _count_complete_blocks(self) -> int:
+        size = self.header.masks_between_looks
+        while self.holds("design", range(self._n_complete * size, (self._n_complete + 1) * size)):
+            self._n_complete += 1
+        return self._n_complete
+
+    def note_times(self, times: Mapping[int, float]) -> None:
+        """Take in times that `add` returned: the same records have to be here, too."""
+        for block, seconds in times.items():
+            if block != SO_FAR:
+                self.elapsed[block] = seconds
+            self.worked = max(self.worked, seconds)
 
     def get(self, task: Task) -> Record | None:
         """Return the record of a task, or None when there is none yet."""
@@ -192,15 +223,14 @@ def _read_npz(path: Path, header: LedgerHeader) -> Ledger:
             columns = {name: arrays[name].tolist() for name in names}
             masks = [row.tobytes() for row in arrays["mask"]]
             returns = np.split(arrays["returns"], np.cumsum(arrays["n_returns"])[:-1])
-            marks = arrays["elapsed"].tolist()
+            times = {int(block): seconds for block, seconds in arrays["elapsed"].tolist()}
     except Exception as error:  # zipfile, zlib, NumPy and JSON each raise their own
         raise LedgerError(f"{path} is not a ledger, or is damaged: {error!r}.") from None
     rows = zip(*columns.values(), masks, returns, strict=True) if masks else ()
     names = [*columns, "packed_mask", "returns"]
     fields = (ADDED | dict(zip(names, row, strict=True)) for row in rows)
     ledger = Ledger(header, (Record(**own) for own in fields))
-    for block, seconds in marks:
-        ledger.mark(int(block), seconds)
+    ledger.note_times(times)
     return ledger
 
 
@@ -219,7 +249,7 @@ def _add_journal(ledger: Ledger, path: Path) -> None:
         ledger.add(Record.from_json(fields) for fields in lines[1:] if "kind" in fields)
         for fields in lines[1:]:
             if "block" in fields:
-                ledger.mark(fields["block"], fields["elapsed"])
+                ledger.note_times({fields["block"]: fields["elapsed"]})
     except (KeyError, TypeError, ValueError) as error:
         raise LedgerError(f"The journal of {path} is damaged: {error!r}.") from None
 

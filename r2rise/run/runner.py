@@ -12,7 +12,7 @@ from r2rise.data.demonstrations import Demonstrations
 from r2rise.data.segments import Segments
 from r2rise.design.tasks import Task
 from r2rise.ledger.journal import open_ledger
-from r2rise.ledger.ledger import SO_FAR, Ledger, LedgerHeader
+from r2rise.ledger.ledger import Ledger, LedgerHeader
 from r2rise.ledger.record import Record
 from r2rise.run.clock import Clock
 from r2rise.run.engines import Engine, InlineEngine
@@ -107,21 +107,19 @@ class Runner:
         """All records so far."""
         return self._book.ledger
 
-    def mark(self, block: int = SO_FAR) -> None:
-        """Note in the ledger how long it was worked until a block was complete, or until now."""
-        if self._clock is not None:
-            self._book.mark(block, self._clock.worked)
+    def _take_in(self, records: Sequence[Record] = ()) -> None:
+        """Keep records and how long it was worked until now; at its limit time stands still."""
+        clock = None if self._time_is_up else self._clock
+        self._book.append(records, worked=None if clock is None else clock.worked)
+
+    @property
+    def _time_is_up(self) -> bool:
+        """By the ledger, not the clock: whoever reads it later has to come to the same end."""
+        limit = self._clock.limit if self._clock is not None else None
+        return limit is not None and self.ledger.worked >= limit
 
     def _is_over(self, enough: Callable[[], bool]) -> bool:
-        time_is_up = self._time_is_up()
-        return enough() or time_is_up
-
-    def _time_is_up(self) -> bool:
-        """Say what the ledger says: whoever reads it later has to come to the same end."""
-        limit = self._clock.limit if self._clock is not None else None
-        if limit is None or self.ledger.worked < limit:
-            self.mark()
-        return limit is not None and self.ledger.worked >= limit
+        return enough() or self._time_is_up
 
     def run(
         self, tasks: Sequence[Task], *, enough: Callable[[], bool] = lambda: False
@@ -141,6 +139,7 @@ class Runner:
         tally = Tally(self.study, tasks, self.ledger)
         shards = missing_shards(self.ledger, self.study, tasks)
         first = next(shards, None)
+        self._take_in()
         if first is not None and not self._is_over(enough):
             self._run_shards(chain([first], shards), tally, enough)
         return [record for task in tasks if (record := self.ledger.get(task)) is not None]
@@ -152,7 +151,7 @@ class Runner:
         for shard in islice(waiting, engine.window):
             engine.submit(shard)
         for records in engine.results():
-            self._book.append(records)
+            self._take_in(records)
             tally.add(records)
             self._on_progress(replace(tally.progress(), seconds_left=self._seconds_left()))
             tally.check_failures()

@@ -1,6 +1,5 @@
 """When a study has enough: a pure function of its ledger, block by block."""
 
-from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -15,9 +14,6 @@ from r2rise.statistics.verdicts import judge
 from r2rise.statistics.wording import duration
 from r2rise.study.parts import Budget, EstimatorName, Until
 from r2rise.study.study import Study
-
-INDEPENDENT_MASKS_A_STEP = 64
-"""Masks between two looks where every mask has its own training seed."""
 
 _FEWEST = 4
 """Successful masks of one block that a map can be made of."""
@@ -46,22 +42,13 @@ class StoppingRule:
 
     def __init__(self, study: Study, segments: Segments) -> None:
         self._study, self._segments = study, segments
-        self._size = block_size(study)
+        self._size = study.masking.masks_between_looks
         self._next_block = 0
         self._stop: Stop | None = None
 
-    def decide(
-        self, ledger: Ledger, mark: Callable[[int], None] = lambda _block: None
-    ) -> Stop | None:
-        """Return where the study ends, or None while it goes on.
-
-        Args:
-            ledger: What was retrained so far.
-            mark: Told of each block that is complete and has no time in the ledger yet.
-        """
+    def decide(self, ledger: Ledger) -> Stop | None:
+        """Return where the study ends, or None while it goes on."""
         while self._stop is None and self._is_complete(self._next_block, ledger):
-            if self._next_block not in ledger.elapsed:
-                mark(self._next_block)
             self._stop = self._look(self._next_block, ledger)
             self._next_block += 1
         return self._stop or self._out_of_time(ledger)
@@ -152,12 +139,6 @@ def ended(study: Study, ledger: Ledger) -> Study:
         return study
     budget = study.budget.model_copy(update={"retrainings": stop.n_retrainings})
     return study.model_copy(update={"until": Until(), "budget": budget})
-
-
-def block_size(study: Study) -> int:
-    """Return the design retrainings between two looks at a resolved study."""
-    size = study.masking.block_size or 1
-    return size if size > 1 else INDEPENDENT_MASKS_A_STEP
 
 
 def design_sample(ledger: Ledger, study: Study, segments: Segments, n: int) -> MaskedReturns:

@@ -18,6 +18,9 @@ Backend = Literal["gymnasium", "batched", "envpool"]
 BackendChoice = Literal["auto", Backend]
 TrainingSeeds = Literal["block", "pair"]
 
+_INDEPENDENT_MASKS_BETWEEN_LOOKS = 64
+"""Where every mask has its own training seed."""
+
 
 class StudyPart(BaseModel):
     """A frozen part of a study; unknown fields are refused."""
@@ -56,6 +59,12 @@ class Masking(StudyPart):
     def shares_seeds(self) -> bool:
         """Whether the masks of a block share a training seed; in a resolved study."""
         return (self.block_size or 1) > 1 and self.training_seeds == "block"
+
+    @property
+    def masks_between_looks(self) -> int:
+        """Masks after which the stopping rule looks again: a block; in a resolved study."""
+        size = self.block_size or 1
+        return size if size > 1 else _INDEPENDENT_MASKS_BETWEEN_LOOKS
 
     @field_validator("segment_length")
     @classmethod

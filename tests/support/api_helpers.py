@@ -114,8 +114,8 @@ class Server:
             while work.has_more:
                 own, shard = work.take_shard()
                 found = unpack_retrainer(own.packed).run(shard, lambda _: None)
-                self.store.records.add(job_id, found, part=work.part_of(shard))
-                work.give_back(shard, found)
+                part, times = work.part_of(shard), work.take_in(shard, found)
+                self.store.records.add(job_id, found, part=part, times=times)
         self.store.results.finish(job_id, work.result.to_json() if work.result else None)
         return self.store.jobs.get("local", job_id)
 

@@ -48,7 +48,7 @@ if __name__ == "__main__":
     whole = Ledger.load(path)
     records = [*records_of(whole)]
     saved = Ledger(whole.header, records[:N_SAVED])
-    saved.mark(0, 2.5)
+    saved.note_times({0: 2.5})
     saved.save(path)
     lines = [whole.header.to_json(), *(record.to_json() for record in records[N_SAVED:])]
     lines.append({"block": 0, "elapsed": 7.5})

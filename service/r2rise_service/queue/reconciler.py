@@ -216,23 +216,18 @@ class Reconciler:
         work = self._works.get(done.name)
         if work is None:
             return  # removed meanwhile
-        part = work.part_of(done.shard)
-        if done.records and self._store.records.add(work.id, done.records, part=part) is None:
+        part, records = work.part_of(done.shard), done.records
+        times = work.take_in(done.shard, records)
+        if self._store.records.add(work.id, records, part=part, times=times) is None:
             work.cancel()  # the job is gone
         try:
-            work.give_back(done.shard, done.records)
-            if not work.canceled and work.has_enough:
+            if not work.canceled and work.may_stop():
                 work.cancel()
         except (StudyFailed, NotReady) as error:
             work.cancel()
             self._fail(work.id, str(error))
-        self._keep_times(work)
         if work.canceled:
             pool.cancel(work.id)
-
-    def _keep_times(self, work: JobWork) -> None:
-        for block, elapsed in work.new_marks():
-            self._store.records.mark(work.id, block, elapsed)
 
     def _ask_idle(self) -> None:
         """Let jobs of which nothing is left to do ask on; those that need no more end."""
@@ -253,7 +248,6 @@ class Reconciler:
             self._fail(work.id, f"internal error: {type(error).__name__}")
         if work.total > total:
             self._store.jobs.grow_total(work.id, work.total)
-        self._keep_times(work)
 
     def _end(self, work: JobWork) -> None:
         del self._works[work.id]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from r2rise.design.tasks import Key
-from r2rise.ledger.ledger import SO_FAR, Ledger
+from r2rise.ledger.ledger import Ledger
 from r2rise.ledger.record import Record
 from r2rise.results.result import Result
 from r2rise.run.clock import Clock
@@ -23,8 +23,6 @@ from r2rise.study.study import Study
 from r2rise_service.models import JobInfo
 from r2rise_service.queue.questions import Question
 from r2rise_service.queue.stored import Missing, StoredRunner, Wanted
-
-_SECONDS_BETWEEN_MARKS = 1.0
 
 
 class _Submitted(NamedTuple):
@@ -67,6 +65,7 @@ class JobWork:
         self._flag, self._ending = flag, ending
         self._flag.unlink(missing_ok=True)
         self._in_flight: dict[Shard, _Submitted] = {}
+        self._tallies: set[Tally] = set()
         self._stage: Iterator[tuple[Shard, _Submitted]] = iter(())
         self._next: tuple[Shard, _Submitted] | None = None
         self.answered = self.canceled = False
@@ -83,6 +82,7 @@ class JobWork:
             self.answered = True
         except Missing as missing:
             self._stage = _shards(missing.wanted)
+            self._tallies.clear()
             self._next = next(self._stage, None)
             self.total = max(self.total, sum(len(runner.asked) for runner in self._runners))
 
@@ -114,26 +114,27 @@ class JobWork:
         """Return the number of the learner that a shard in flight belongs to."""
         return self._in_flight[shard].runner.part
 
-    def give_back(self, shard: Shard, records: list[Record]) -> None:
+    def take_in(self, shard: Shard, records: list[Record]) -> dict[int, float]:
         """Take in what came of a shard; nothing did where it was canceled or lost.
+
+        Returns:
+            The times to be stored with the records, as `Ledger.add`.
+        """
+        runner, tally = self._in_flight.pop(shard)
+        tally.add(records)
+        self._tallies.add(tally)
+        return runner.add(records, worked=self._ending.worked if self._ending else None)
+
+    def may_stop(self) -> bool:
+        """Say whether the study has enough before its budget is spent.
 
         Raises:
             StudyFailed: When more retrainings failed than the study allows.
+            NotReady: When time is up, and there is not enough for a map.
         """
-        runner, tally = self._in_flight.pop(shard)
-        runner.add(records)
-        tally.add(records)
-        if not self.canceled:
+        for tally in self._tallies:
             tally.check_failures()
-
-    @property
-    def has_enough(self) -> bool:
-        """Whether the study may stop before its budget; raises `NotReady` as `Ending` does."""
         return self._ending is not None and self._ending.has_enough()
-
-    def new_marks(self) -> list[tuple[int, float]]:
-        """Return the blocks of the design that got complete, with their seconds of work."""
-        return self._ending.new_marks() if self._ending else []
 
     def cancel(self) -> None:
         """Let running shards end at their next look at the flag."""
@@ -147,23 +148,28 @@ class JobWork:
 
 
 class Ending:
-    """Looks at a ledger that grows, and notes when each block of the design is complete.
-
-    Where the study has a limit, the work until now is noted, too, so that it counts over restarts
-    and whoever reads the ledger comes to the same end.
+    """When a study has enough, and how long it was worked on, over all servers.
 
     Args:
         study: The resolved study.
         rule: When it has enough.
-        ledger: Its records; the times of its blocks are written into it.
+        ledger: Its records.
     """
 
     def __init__(self, study: Study, rule: StoppingRule, ledger: Ledger) -> None:
         self._study, self._rule, self._ledger = study, rule, ledger
         self._clock = Clock(study.until.seconds)
         self._clock.go_on_from(ledger.worked)
-        self._stored = ledger.worked
-        self._marks: list[tuple[int, float]] = []
+
+    @property
+    def worked(self) -> float | None:
+        """Seconds of work until now; None once the limit is reached, where time stands still.
+
+        It stands still because whoever reads the ledger later has to come to the same end.
+        """
+        limit = self._clock.limit
+        is_up = limit is not None and self._ledger.worked >= limit
+        return None if is_up else self._clock.worked
 
     def has_enough(self) -> bool:
         """Say whether the study may stop before its budget.
@@ -171,28 +177,9 @@ class Ending:
         Raises:
             NotReady: When it has to, as time is up, and has not enough for a map.
         """
-        self._mark_limited_work()
-        stop = self._rule.decide(self._ledger, self._mark)
+        stop = self._rule.decide(self._ledger)
         check_time_sufficed(stop, self._study, self._ledger)
         return stop is not None
-
-    def _mark_limited_work(self) -> None:
-        limit = self._clock.limit
-        if limit is None or self._ledger.worked >= limit:
-            return
-        worked = self._clock.worked
-        if worked >= min(limit, self._stored + _SECONDS_BETWEEN_MARKS):
-            self._mark(SO_FAR)
-
-    def _mark(self, block: int) -> None:
-        self._stored = self._clock.worked
-        self._ledger.mark(block, self._stored)  # the rule looks at it next
-        self._marks.append((block, self._stored))
-
-    def new_marks(self) -> list[tuple[int, float]]:
-        """Return the blocks that got complete since the last call, with their seconds of work."""
-        marks, self._marks = self._marks, []
-        return marks
 
 
 def _shards(wanted: Sequence[Wanted]) -> Iterator[tuple[Shard, _Submitted]]:

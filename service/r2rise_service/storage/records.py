@@ -1,6 +1,6 @@
 """Records of retrainings, and how long they took."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +14,7 @@ from r2rise_service.models import JobInfo
 from r2rise_service.storage.database import Database
 from r2rise_service.storage.job_queries import locked, store_event, study_of_part
 from r2rise_service.storage.rows import Conflict, job_info, progress_of, storable, task_digest
-from r2rise_service.storage.tables import Job, Mark, RecordRow
+from r2rise_service.storage.tables import BlockTime, Job, RecordRow
 
 _PLAIN = (
     "kind",
@@ -43,7 +43,14 @@ class RecordStore:
     def _write(self) -> Any:
         return _writing_over_failures(self._database.insert(RecordRow))
 
-    def add(self, job_id: str, records: Iterable[Record], *, part: int = 0) -> JobInfo | None:
+    def add(
+        self,
+        job_id: str,
+        records: Iterable[Record],
+        *,
+        part: int = 0,
+        times: Mapping[int, float] | None = None,
+    ) -> JobInfo | None:
         """Store records and count them, in one transaction, with a `job.progress` event.
 
         A record of a task that is there already is left as it is, unless that one failed.
@@ -53,6 +60,7 @@ class RecordStore:
             job_id: The job.
             records: What came.
             part: Number of the learner within the job; only a transfer has more than one.
+            times: What `Ledger.add` noted of them; the last word counts.
 
         Returns:
             The job, or None when there is no such job any more.
@@ -62,6 +70,7 @@ class RecordStore:
             job = locked(session, job_id)
             if job is None:
                 return None
+            self._store_times(session, job_id, times or {})
             _store_records(session, job, part, came, self._write)
             return job_info(job)
 
@@ -77,16 +86,18 @@ class RecordStore:
             header = LedgerHeader(study.design_part(), tuple(lengths), n_segments)
             return _read_ledger(session, job, part, header)
 
-    def mark(self, job_id: str, block: int, elapsed: float) -> None:
-        """Note when a block was complete, or the work `SO_FAR`; the last word counts."""
-        note = self._database.insert(Mark).values(job_id=job_id, block=block, elapsed=elapsed)
-        with self._database.writing() as session:
-            if locked(session, job_id) is not None:
-                session.execute(
-                    note.on_conflict_do_update(
-                        index_elements=["job_id", "block"], set_={"elapsed": elapsed}
-                    )
+    def _store_times(self, session: Session, job_id: str, times: Mapping[int, float]) -> None:
+        rows = [
+            {"job_id": job_id, "block": block, "elapsed": elapsed}
+            for block, elapsed in times.items()
+        ]
+        if rows:
+            new = self._database.insert(BlockTime).values(rows)
+            session.execute(
+                new.on_conflict_do_update(
+                    index_elements=["job_id", "block"], set_={"elapsed": new.excluded.elapsed}
                 )
+            )
 
 
 def _store_records(
@@ -179,9 +190,8 @@ def _read_ledger(session: Session, job: Job, part: int, header: LedgerHeader) ->
     columns = [getattr(RecordRow, name) for name in (*_PLAIN, "returns")]
     own = select(*columns).where(RecordRow.job_id == job.id, RecordRow.part == part)
     ledger = Ledger(header, (_record(row._mapping) for row in session.execute(own)))
-    marks = session.scalars(select(Mark).where(Mark.job_id == job.id))
-    for mark in marks:
-        ledger.mark(mark.block, mark.elapsed)
+    times = session.scalars(select(BlockTime).where(BlockTime.job_id == job.id))
+    ledger.note_times({time.block: time.elapsed for time in times})
     return ledger
 
 

@@ -206,7 +206,7 @@ class RecordRow(Table):
     evaluation_seconds: Mapped[float]
 
 
-class Mark(Table):
+class BlockTime(Table):
     """Seconds of work until a block of the design was complete, or `ledger.SO_FAR`."""
 
     __tablename__ = "marks"

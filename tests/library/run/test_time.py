@@ -31,7 +31,7 @@ def cut(study: Study, n_design: int, worked: float, n_baselines: int = 2) -> Led
     whole = by_hand(study)
     found = Ledger(whole.header, whole.records("design", n_design))
     found.add([*whole.records("random_policy"), *whole.records("baseline", n_baselines)])
-    found.mark(SO_FAR, worked)
+    found.note_times({SO_FAR: worked})
     return found
 
 
@@ -96,18 +96,18 @@ def test_too_little_for_a_map_says_what_there_is(n_design, n_baselines):
 
 def done_so_far(path, study: Study, n: int, worked: float) -> None:
     """Do the first n tasks of a study, and say that it took so long."""
-    with Runner(study, DEMONSTRATIONS, ledger=path) as runner:
-        runner.run(study_tasks(study, D)[:n])
-    with open_ledger(path, Ledger.load(path).header) as book:
-        book.mark(SO_FAR, worked)
+    with Runner(study, DEMONSTRATIONS) as runner:
+        records = runner.run(study_tasks(study, D)[:n])
+    with open_ledger(path, runner.ledger.header) as book:
+        book.append(records, worked=worked)
 
 
 def test_the_same_call_finds_the_same_end_and_more_time_goes_on(tmp_path):
     path = tmp_path / "ledger.npz"
     study = asked(noise=4.0, budget=3 * SIZE, until=LIMIT)
-    done_so_far(path, resolve(study, DEMONSTRATIONS).study, 3 + SIZE + 6, 61.5)
-    with open_ledger(path, Ledger.load(path).header) as book:
-        book.mark(0, 25.0)
+    planned = resolve(study, DEMONSTRATIONS).study
+    done_so_far(path, planned, 3 + SIZE, 25.0)
+    done_so_far(path, planned, 3 + SIZE + 6, 61.5)
     told = []
     maps = [
         r2rise.explain(DEMONSTRATIONS, study, ledger=path, on_progress=told.append)
@@ -220,8 +220,7 @@ def submitted(server, n_records: int):
     server.upload()
     study = {**STUDY, "demonstrations": cartpole().content_hash, "until": LIMIT}
     job = server.store.jobs.get("local", server.submit(study=study).json()["id"])
-    server.store.records.add(job.id, records()[:n_records])
-    server.store.records.mark(job.id, SO_FAR, 61.5)
+    server.store.records.add(job.id, records()[:n_records], times={SO_FAR: 61.5})
     return job
 
 

@@ -10,10 +10,10 @@ from six_segments import SEGMENTS, SIZE, D, by_hand, resolved
 
 import r2rise
 from r2rise import Ledger, Study
-from r2rise.ledger.journal import open_ledger
+from r2rise.ledger.ledger import SO_FAR
 from r2rise.statistics.estimators import estimate
 from r2rise.statistics.reliability import reliability
-from r2rise.statistics.stopping import Stop, StoppingRule, block_size, design_sample, estimator_name
+from r2rise.statistics.stopping import Stop, StoppingRule, design_sample, estimator_name
 
 
 def first_to_satisfy(study: Study, ledger: Ledger, satisfied) -> int | None:
@@ -58,7 +58,7 @@ def test_masks_with_seeds_of_their_own_are_looked_at_every_64():
     study = resolved(
         until={"reliability": 0.01}, masking={"design": "bernoulli", "block_size": 1}, budget=150
     )
-    assert block_size(study) == 64
+    assert study.masking.masks_between_looks == 64
     ledger = by_hand(study)
     assert StoppingRule(study, SEGMENTS).decide(ledger) == Stop(64, "goal")
     # the last 22 of 150 are no whole step
@@ -66,9 +66,10 @@ def test_masks_with_seeds_of_their_own_are_looked_at_every_64():
         until={"reliability": 0.999999}, masking={"design": "bernoulli", "block_size": 1},
         budget=150,
     )  # fmt: skip
-    marked = []
-    assert StoppingRule(never, SEGMENTS).decide(by_hand(never), marked.append) is None
-    assert marked == [0, 1]
+    assert StoppingRule(never, SEGMENTS).decide(by_hand(never)) is None
+    assert Ledger(ledger.header).add(by_hand(never).records("design"), worked=2.0) == {
+        SO_FAR: 2.0, 0: 2.0, 1: 2.0,
+    }  # fmt: skip
 
 
 def verdicts_open(study: Study, ledger: Ledger, n: int) -> int:
@@ -168,18 +169,16 @@ def check_order(order, goal, at_a_time):
     baselines = [*whole.records("random_policy"), *whole.records("baseline")]
     design = whole.records("design")
     shards = [design[i * 8 : i * 8 + 8] for i in order]
-    growing, rule, marks = Ledger(whole.header, baselines), StoppingRule(study, SEGMENTS), []
+    growing, rule = Ledger(whole.header, baselines), StoppingRule(study, SEGMENTS)
     stop = None
     for start in range(0, len(shards), at_a_time):
         for shard in shards[start : start + at_a_time]:
             growing.add(shard)
-        stop = rule.decide(growing, marks.append)
+        stop = rule.decide(growing)
         if stop:
             break
     assert stop == StoppingRule(study, SEGMENTS).decide(whole)
     assert stop == StoppingRule(study, SEGMENTS).decide(growing)
-    assert marks == list(range(len(marks)))
-    assert len(marks) == (stop.n_retrainings // SIZE if stop else 6)
 
 
 orders = given(st.permutations(range(12)), st.sampled_from([0.3, 0.7, 0.9]), st.integers(1, 5))
@@ -195,24 +194,3 @@ def test_the_decision_is_the_same_in_whatever_order_records_come(order, goal, at
 @orders
 def test_the_decision_is_the_same_in_many_orders(order, goal, at_a_time):
     check_order(order, goal, at_a_time)
-
-
-def test_marks_survive_the_file_and_the_journal(tmp_path):
-    path, study = tmp_path / "ledger.npz", resolved()
-    ledger = by_hand(study, n_blocks=1)
-    with open_ledger(path, ledger.header) as book:
-        book.append(ledger.records("design"))
-        book.mark(0, 1.5)
-        book.mark(1, 0.1 + 0.2)
-        assert Ledger.load(path).elapsed == {0: 1.5, 1: 0.1 + 0.2}
-        assert (tmp_path / "ledger.npz.journal").read_bytes().count(b"elapsed") == 2
-    assert not (tmp_path / "ledger.npz.journal").exists()
-    assert Ledger.load(path).elapsed == {0: 1.5, 1: 0.1 + 0.2}
-    with open_ledger(path, ledger.header) as book:
-        book.mark(1, 7.0)
-        book.mark(2, 8.0)
-    again = Ledger.load(path)
-    assert again.elapsed == {0: 1.5, 1: 7.0, 2: 8.0}
-    again.save(tmp_path / "copy.npz")
-    assert Ledger.load(tmp_path / "copy.npz").elapsed == again.elapsed
-    assert len(again.records("design")) == SIZE

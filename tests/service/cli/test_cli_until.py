@@ -51,7 +51,7 @@ def test_until_stops_at_the_first_block_that_satisfies():
 def test_max_time_stops_where_another_block_would_not_end_in_time():
     run("explain demos.npz --study study.yaml --retrainings 32 --out out")
     ledger = Ledger.load("out/ledger.npz")
-    ledger.mark(0, 1.0)
+    ledger.note_times({0: 1.0})
     ledger.save(Path("out/ledger.npz"))
     out, _ = run("explain demos.npz --study study.yaml --max-time 1.5s --out out")
     found = ImportanceMap.load("out")

@@ -227,8 +227,7 @@ def test_name_labels_and_priority_can_be_changed(store, job):
 
 
 def test_only_ended_jobs_are_removed_with_all_they_have(store, job, url):
-    store.records.add(job.id, design_records(range(3)))
-    store.records.mark(job.id, 0, 1.0)
+    store.records.add(job.id, design_records(range(3)), times={0: 1.0})
     with pytest.raises(Conflict, match=f"Job {job.id} is queued"):
         store.jobs.remove("me", job.id)
     last = store.jobs.events(job.id)[-1].id
@@ -237,8 +236,7 @@ def test_only_ended_jobs_are_removed_with_all_they_have(store, job, url):
     assert store.jobs.remove("me", job.id)
     assert not store.jobs.remove("me", job.id)
     assert store.jobs.events(job.id) == []
-    assert store.records.add(job.id, design_records(range(3))) is None
-    store.records.mark(job.id, 0, 2.0)
+    assert store.records.add(job.id, design_records(range(3)), times={0: 2.0}) is None
     with pytest.raises(Conflict, match="There is no job"):
         store.records.ledger(job.id, LENGTHS, N_SEGMENTS)
     engine = create_engine(url)
