@@ -18,7 +18,7 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from r2rise.statistics.curation_rule import Curves, Judgement, Outcome, judge_curation
+from r2rise.statistics.curation_rule import CurationOutcome, Curves, Judgement, judge_curation
 from r2rise.statistics.significance import quantile
 
 Floats = NDArray[np.float64]
@@ -51,7 +51,7 @@ class World:
     all_frames: Sequence[float]
     curated: Sequence[float]
     random_drop: Sequence[float]
-    right: frozenset[Outcome] = field(default=frozenset())
+    right: frozenset[CurationOutcome] = field(default=frozenset())
     sd: float = 50.0
     rho: float = 0.5
     failures: float = 0.0
@@ -83,7 +83,7 @@ def judge(world: World, seed: int, n_choosing: int = 8, n_reporting: int = 16) -
     return judge_curation(AMOUNTS, chosen, reported, at_random, RANDOM_POLICY)
 
 
-def outcomes(world: World, repetitions: int, *seeds: int) -> Counter[Outcome]:
+def outcomes(world: World, repetitions: int, *seeds: int) -> Counter[CurationOutcome]:
     """Return how often each outcome is said; `seeds` are the numbers that choose and report."""
     return Counter(judge(world, seed, *seeds).outcome for seed in range(repetitions))
 
@@ -94,19 +94,19 @@ def above(curve: Sequence[float], share: float) -> list[float]:
     return [value + (best - RANDOM_POLICY) * share / (1 - share) for value in curve]
 
 
-def _with_gain(share: float, right: Outcome = "gain") -> World:
+def _with_gain(share: float, right: CurationOutcome = "gain") -> World:
     return World(PLATEAU, above(PLATEAU, share), PLATEAU, frozenset({right}))
 
 
-def _sooner(doublings: int, right: Outcome = "trains_faster") -> World:
+def _sooner(doublings: int, right: CurationOutcome = "trains_faster") -> World:
     curated = SLOW[doublings:] + SLOW[-1:] * doublings
     return World(SLOW, curated, SLOW, frozenset({right}))
 
 
 def worlds() -> dict[str, World]:
-    nothing: frozenset[Outcome] = frozenset({"no_gain"})
-    rising: frozenset[Outcome] = frozenset({"undecided", "trains_faster"})
-    fewer: frozenset[Outcome] = frozenset({"fewer_frames_do"})
+    nothing: frozenset[CurationOutcome] = frozenset({"no_gain"})
+    rising: frozenset[CurationOutcome] = frozenset({"undecided", "trains_faster"})
+    fewer: frozenset[CurationOutcome] = frozenset({"fewer_frames_do"})
     gain, sooner = _with_gain(0.2), _sooner(3)
     peak_and_flat = World(PEAK, (250, *[380] * 7), PEAK, frozenset({"trains_faster"}))
     return {
@@ -160,7 +160,7 @@ def missed_peak(repetitions: int) -> str:
 
 
 def print_outcomes(chosen: dict[str, World], repetitions: int, *seeds: int) -> None:
-    names = get_args(Outcome)
+    names = get_args(CurationOutcome)
     print("| truth | " + " | ".join(f"`{name}`" for name in names) + " |")
     print("|---" * (len(names) + 1) + "|")
     for name, world in chosen.items():

@@ -12,7 +12,7 @@ from r2rise.data.segments import Segments
 from r2rise.design.seeds import mask_generator
 from r2rise.design.tasks import Task, baseline_tasks, crossed_tasks
 from r2rise.errors import NotReady
-from r2rise.results.certificate import Certificate, KeepLevel, Outcome
+from r2rise.results.certificate import Certificate, CertificateOutcome, KeepLevel
 from r2rise.results.importance_map import ImportanceMap
 from r2rise.results.result import now, versions
 from r2rise.results.selection import Mask, Ranking, matched_random
@@ -232,7 +232,7 @@ def _directions(
 
 def _outcome(
     bottom: Direction, top: Direction, areas: _Areas, luck: float | None, baseline: Baseline
-) -> Outcome:
+) -> CertificateOutcome:
     upper, gain = areas.area_top_bottom.upper, baseline.gain
     if upper is not None and upper < 0:
         return "fail"

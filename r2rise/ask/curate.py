@@ -25,9 +25,9 @@ from r2rise.run.engines import Engine
 from r2rise.run.progress import OnProgress
 from r2rise.run.runner import Runner, RunsTasks
 from r2rise.statistics.curation_rule import (
+    CurationOutcome,
     Curves,
     Judgement,
-    Outcome,
     amounts_for_random_drops,
     judge_curation,
 )
@@ -148,7 +148,7 @@ class _Curator:
             for arm, k in enumerate(sizes, start=1)
         )
 
-    def _judge(self, k: int) -> tuple[Outcome, Confirmation, LongerTraining]:
+    def _judge(self, k: int) -> tuple[CurationOutcome, Confirmation, LongerTraining]:
         """Train both arms for longer and longer, and judge what is left of the gain."""
         study, segments = self._runner.study, self._runner.segments
         amounts = amounts_looked_at(study, int((segments.stop - segments.start).sum()))

@@ -7,7 +7,7 @@ from r2rise.ask.pilot import Pilot
 from r2rise.data.demonstrations import Demonstrations
 from r2rise.data.segments import FEWEST_SEGMENTS, with_longer_segments
 from r2rise.design.masks import foldover_block_size, masks_for_intervals, paired_block_size
-from r2rise.results.plan import Option, Outcome
+from r2rise.results.plan import Option, PlanOutcome
 from r2rise.statistics.prediction import expected_reliability, masks_for
 from r2rise.statistics.significance import quantile
 from r2rise.study.parts import Masking, Prediction, TrainingSeeds
@@ -135,7 +135,7 @@ class Proposer:
         only_one = paired.size <= self._most < shared.least
         return paired if only_one or self._study.masking.training_seeds == "pair" else shared
 
-    def choose(self, options: list[Option]) -> tuple[Outcome, Option]:
+    def choose(self, options: list[Option]) -> tuple[PlanOutcome, Option]:
         """Return the shortest segments that reach the goal, else those that can be ranked."""
         usable = [o for o in options if o.retrainings and o.n_segments >= FEWEST_SEGMENTS]
         for option in usable:

@@ -10,7 +10,7 @@ from r2rise.design.masks import make_design, stacked
 from r2rise.design.seeds import Kind, Seeds, pair_seeds, retraining_seeds
 from r2rise.study.study import Study
 
-Key = tuple[Kind, int, bytes, int, int, int]
+TaskKey = tuple[Kind, int, bytes, int, int, int]
 
 _MASKS_AT_ONCE = 256
 
@@ -36,7 +36,7 @@ class Task:
     amount: int
 
     @property
-    def key(self) -> Key:
+    def key(self) -> TaskKey:
         """All that its result depends on, and what it is for."""
         return (
             self.kind,

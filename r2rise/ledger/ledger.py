@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from r2rise.design.seeds import Kind
-from r2rise.design.tasks import Key, Task
+from r2rise.design.tasks import Task, TaskKey
 from r2rise.errors import LedgerError
 from r2rise.files import atomic_file
 from r2rise.ledger.format import FORMAT, check_format
@@ -82,7 +82,7 @@ class Ledger:
         self.elapsed: dict[int, float] = {}
         self.worked = 0.0
         self._n_complete = 0
-        self._records: dict[Key, Record] = {}
+        self._records: dict[TaskKey, Record] = {}
         self._indices: dict[Kind, set[int]] = {}
         self.add(records)
 

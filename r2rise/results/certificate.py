@@ -13,9 +13,9 @@ from r2rise.statistics.summaries import Baseline, MapPart
 FEWEST_FOR_LUCK = 8
 """Segments whose halves have enough orders, 4! = 24, that chance can be ruled out."""
 
-Outcome = Literal["pass", "right_at_bottom", "right_at_top", "fail", "undecided"]
+CertificateOutcome = Literal["pass", "right_at_bottom", "right_at_top", "fail", "undecided"]
 
-OUTCOME_WORDS: dict[Outcome, str] = {
+OUTCOME_WORDS: dict[CertificateOutcome, str] = {
     "pass": "pass",
     "right_at_bottom": "right at the bottom",
     "right_at_top": "right at the top",
@@ -96,7 +96,7 @@ class Certificate(Result):
     schema_: Literal["r2rise.certificate"] = Field(default="r2rise.certificate", alias="schema")
     schema_version: str = "1.2"
     created_at: datetime
-    outcome: Outcome
+    outcome: CertificateOutcome
     algorithm: str
     map_algorithm: str
     map_revision: int

@@ -9,7 +9,7 @@ from r2rise.data.demonstrations import Demonstrations
 from r2rise.data.segments import Segment
 from r2rise.errors import DemonstrationsError, NotReady
 from r2rise.results.result import WITH_FIGURE, Result
-from r2rise.statistics.curation_rule import Outcome, Speed
+from r2rise.statistics.curation_rule import CurationOutcome, Speed
 from r2rise.statistics.intervals import MeanInterval
 from r2rise.statistics.summaries import MapPart
 from r2rise.statistics.wording import counted
@@ -107,7 +107,7 @@ class Curation(Result):
     schema_: Literal["r2rise.curation"] = Field(default="r2rise.curation", alias="schema")
     schema_version: str = "1.1"
     created_at: datetime
-    outcome: Outcome
+    outcome: CurationOutcome
     algorithm: str
     dataset: str
     map_revision: int

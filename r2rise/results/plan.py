@@ -11,7 +11,7 @@ from r2rise.statistics.wording import duration, share_of_one
 from r2rise.study.parts import TrainingSeeds
 from r2rise.study.study import Study
 
-Outcome = Literal["as_asked", "coarser", "short", "refused"]
+PlanOutcome = Literal["as_asked", "coarser", "short", "refused"]
 
 
 class Option(MapPart):
@@ -62,7 +62,7 @@ class Plan(Result):
     schema_: Literal["r2rise.plan"] = Field(default="r2rise.plan", alias="schema")
     schema_version: str = "1.3"
     created_at: datetime
-    outcome: Outcome
+    outcome: PlanOutcome
     study: Study
     goal: float
     variance: VarianceSplit

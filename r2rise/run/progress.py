@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from r2rise.design.seeds import Kind
-from r2rise.design.tasks import Key, Task
+from r2rise.design.tasks import Task, TaskKey
 from r2rise.errors import StudyFailed
 from r2rise.ledger.ledger import Ledger
 from r2rise.ledger.record import Record
@@ -44,9 +44,9 @@ class Tally:
     def __init__(self, study: Study, tasks: Sequence[Task], ledger: Ledger) -> None:
         self._allowed = study.execution.max_failed_share
         self._counts = Counter(task.kind for task in tasks)
-        self._done: set[Key] = set()
-        self._failed: set[Key] = set()
-        self._reasons: dict[Key, str] = {}
+        self._done: set[TaskKey] = set()
+        self._failed: set[TaskKey] = set()
+        self._reasons: dict[TaskKey, str] = {}
         self.add([record for task in tasks if (record := ledger.get(task)) is not None])
         self._reasons.clear()  # failures of earlier runs are tried again
         self._resumed = len(self._done)

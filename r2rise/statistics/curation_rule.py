@@ -13,7 +13,7 @@ from r2rise.statistics.significance import quantile
 from r2rise.statistics.summaries import MapPart
 
 Floats = NDArray[np.float64]
-Outcome = Literal["fewer_frames_do", "gain", "trains_faster", "no_gain", "undecided"]
+CurationOutcome = Literal["fewer_frames_do", "gain", "trains_faster", "no_gain", "undecided"]
 
 LEAST_GAIN = 0.05
 """A gain is at least this share of what the better arm gains over random actions."""
@@ -81,7 +81,7 @@ class Judgement(MapPart):
         still_rising: Whether all frames still rise at the last amount.
     """
 
-    outcome: Outcome
+    outcome: CurationOutcome
     all_frames_amount: int
     curated_amount: int
     compared_amount: int
@@ -152,7 +152,7 @@ def judge_curation(
     timed = len(amounts) > 1
     speed = _speed(amounts, reported, best_all, random_policy) if timed else None
 
-    outcome: Outcome = "undecided" if rising else "no_gain"
+    outcome: CurationOutcome = "undecided" if rising else "no_gain"
     compared, before = best, all_frames
     if beaten and best_gain and not rising:
         outcome = "gain"

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pydantic import Field
 
-from r2rise_service.models import Answer, Question, Scope, example
+from r2rise_service.models import Answer, RequestBody, Scope, example
 
 PREFIX = "r2k_"
 
@@ -35,7 +35,7 @@ class KeyInfo(Answer):
     created_at: datetime
 
 
-class KeyRequest(Question):
+class KeyRequest(RequestBody):
     """A key to be made.
 
     Attributes:

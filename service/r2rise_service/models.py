@@ -28,14 +28,14 @@ class Answer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Question(BaseModel):
+class RequestBody(BaseModel):
     """What a client sends; unknown fields are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def example(body: dict[str, JsonValue]) -> ConfigDict:
-    """Return the configuration of a question that shows how it looks."""
+    """Return the configuration of a request body with an example."""
     return ConfigDict(json_schema_extra={"examples": [body]})
 
 
@@ -74,7 +74,7 @@ def _listed(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
-class JobRequest(Question):
+class JobRequest(RequestBody):
     """A job to be done.
 
     Attributes:
@@ -109,7 +109,7 @@ class JobRequest(Question):
     priority: int = Field(default=0, ge=-100, le=100)
 
 
-class JobChange(Question):
+class JobChange(RequestBody):
     """What may be changed of a job."""
 
     model_config = example({"labels": {"robot": "arm"}, "priority": 10})
@@ -201,7 +201,7 @@ class JobEvent(Answer):
         return JobProgress.model_validate(self.data) if self.type == "job.progress" else None
 
 
-class ComparisonRequest(Question):
+class ComparisonRequest(RequestBody):
     """Two jobs of the kind `explain` whose maps are to be compared."""
 
     model_config = example({"a": "job_1", "b": "job_2"})

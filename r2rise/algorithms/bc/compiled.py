@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from r2rise.algorithms.base import ProgressCallback
 from r2rise.algorithms.bc.activations import activate, add_biases, jit
-from r2rise.algorithms.bc.calls import Calls
 from r2rise.algorithms.bc.network import Network
 from r2rise.algorithms.bc.schedule import Schedule, TrainingData
 from r2rise.algorithms.bc.settings import BCSettings
+from r2rise.algorithms.bc.threaded_updates import ThreadedUpdates
 
 CATEGORICAL, GAUSSIAN = 0, 1
 MASKS_AT_ONCE = 16
@@ -76,7 +76,7 @@ def train(
     size = min(MASKS_AT_ONCE, len(parameters))
     operations = 6 * size * int(schedule.batch_size.max()) * network.n_products
     moments = np.zeros((2, parameters.shape[1]), dtype)
-    calls = Calls(update, moments, MASKS_AT_ONCE, max(1, CALL_OPERATIONS // operations))
+    calls = ThreadedUpdates(update, moments, MASKS_AT_ONCE, max(1, CALL_OPERATIONS // operations))
     calls.run(schedule.n_updates, threads, progress)
     return found
 

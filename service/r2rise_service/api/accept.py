@@ -7,7 +7,7 @@ import numpy as np
 from r2rise.algorithms import leaves_amount_open
 from r2rise.ask.training_amounts import price_words
 from r2rise.data.segments import Segments
-from r2rise.design.tasks import Key
+from r2rise.design.tasks import TaskKey
 from r2rise.errors import MapError, R2RiseError
 from r2rise.ledger.ledger import Ledger
 from r2rise.results.importance_map import ImportanceMap
@@ -197,7 +197,7 @@ def _cost(
     Raises:
         ProblemError: When the maps do not allow what is asked.
     """
-    lacking = {runner.part: set[Key]() for runner in runners}
+    lacking = {runner.part: set[TaskKey]() for runner in runners}
     try:
         question_about_maps(asked.kind, runners, maps, repetitions)()
     except Missing as missing:

@@ -57,7 +57,7 @@ def needed_scope(method: str, path: str) -> Permission | None:
     return "read" if method in _SAFE else "submit"
 
 
-class Gate:
+class AccessControl:
     """Middleware: hosts, origins, keys, scopes and sizes.
 
     Args:

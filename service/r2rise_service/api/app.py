@@ -20,12 +20,12 @@ from r2rise_service.api import (
     pictures,
     results,
 )
-from r2rise_service.api.access import PREFIX, Gate, needed_scope
+from r2rise_service.api.access import PREFIX, AccessControl, needed_scope
 from r2rise_service.api.computed import Maps, Outcomes
 from r2rise_service.api.context import Context
 from r2rise_service.api.metrics import Metrics
+from r2rise_service.api.observability import Observability
 from r2rise_service.api.problems import ANY_PROBLEM, add_problems, describe_problems
-from r2rise_service.api.watch import Watch
 from r2rise_service.models import Problem
 from r2rise_service.queue.reconciler import Reconciler
 from r2rise_service.settings import Settings
@@ -75,7 +75,7 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.context = context
-    app.state.looks = events.Looks(store, context.stopping.is_set)
+    app.state.looks = events.EventPoller(store, context.stopping.is_set)
     for module in (  # what is asked most is found first
         jobs, events, importance, results, datasets, pictures, catalogue, comparisons, health, keys,
     ):  # fmt: skip
@@ -85,8 +85,8 @@ def create_app(
     add_problems(app)
     _describe(app)
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=4)
-    app.add_middleware(Gate, settings=settings, store=store, operator_token=operator_token)
-    app.add_middleware(Watch, metrics=metrics)
+    app.add_middleware(AccessControl, settings=settings, store=store, operator_token=operator_token)
+    app.add_middleware(Observability, metrics=metrics)
     return app
 
 

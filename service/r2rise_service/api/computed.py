@@ -29,7 +29,7 @@ _KEPT = 64
 """Results that are kept: maps, and maps in a format."""
 
 
-class Once:
+class SingleFlight:
     """Keeps what was computed last; who asks meanwhile waits instead of computing it again."""
 
     def __init__(self, size: int = _KEPT) -> None:
@@ -66,7 +66,7 @@ class Maps:
 
     def __init__(self, store: Store, files: DatasetFiles) -> None:
         self._store, self._files = store, files
-        self._maps, self._drawn = Once(), Once()
+        self._maps, self._drawn = SingleFlight(), SingleFlight()
 
     def ledger(self, job: JobInfo, part: int = 0) -> Ledger:
         """Return the records of a job, or of one learner of a transfer."""
@@ -124,7 +124,7 @@ class Outcomes:
 
     def __init__(self, store: Store, files: DatasetFiles, maps: Maps) -> None:
         self._store, self._files, self._maps = store, files, maps
-        self._drawn = Once()
+        self._drawn = SingleFlight()
 
     def drawn(self, job: JobInfo, ending: str) -> bytes:
         """Return the result of a job as JSON, or its figure.

@@ -10,7 +10,7 @@ from anyio.to_thread import run_sync
 from fastapi import Depends, Request
 
 from r2rise_service.api.access import Caller
-from r2rise_service.api.computed import Maps, Once, Outcomes
+from r2rise_service.api.computed import Maps, Outcomes, SingleFlight
 from r2rise_service.api.metrics import Metrics
 from r2rise_service.api.problems import ProblemError
 from r2rise_service.queue.reconciler import Reconciler
@@ -58,7 +58,7 @@ class Context:
     metrics: Metrics
     stopping: threading.Event = field(default_factory=threading.Event)
     quick: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(QUICK))
-    ended: Once = field(default_factory=lambda: Once(ENDED_KEPT))
+    ended: SingleFlight = field(default_factory=lambda: SingleFlight(ENDED_KEPT))
     inspections: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(INSPECTIONS))
 
     async def quickly(self, ask: Callable[[], Answered]) -> Answered:

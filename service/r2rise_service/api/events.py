@@ -31,7 +31,7 @@ class EventList(Answer):
     data: tuple[JobEvent, ...]
 
 
-class News(NamedTuple):
+class NewEvents(NamedTuple):
     """What happened to a job since an event.
 
     Attributes:
@@ -45,7 +45,7 @@ class News(NamedTuple):
     has_ended: bool
 
 
-Wait = Callable[[int, bool], Awaitable[News]]
+Wait = Callable[[int, bool], Awaitable[NewEvents]]
 """From the last event known, and whether to look at once, to what is new."""
 
 
@@ -68,7 +68,7 @@ async def events(
     if "text/event-stream" not in request.headers.get("accept", ""):
         found = await run_in_threadpool(context.store.jobs.events, job_id, after=last)
         return EventList(data=tuple(found))
-    looks: Looks = request.app.state.looks
+    looks: EventPoller = request.app.state.looks
 
     lines = stream(partial(looks.news, owner, job_id), last)
     counted = _counted(lines, context.metrics.streams)
@@ -122,8 +122,8 @@ def rendered(events: Sequence[JobEvent]) -> bytes:
     ).encode()
 
 
-class Looks:
-    """Looks into the store for all streams: those that know equally much wait for one task.
+class EventPoller:
+    """EventPoller into the store for all streams: those that know equally much wait for one task.
 
     A stream that waits costs nothing: the task looks, and renders what is new once for all.
 
@@ -137,10 +137,10 @@ class Looks:
         self, store: Store, is_stopping: Callable[[], bool], every: float = LOOK_SECONDS
     ) -> None:
         self._store, self._is_stopping, self._every = store, is_stopping, every
-        self._tasks: dict[tuple[str, str, int, bool], asyncio.Task[News]] = {}
+        self._tasks: dict[tuple[str, str, int, bool], asyncio.Task[NewEvents]] = {}
         self._waiting: Counter[tuple[str, str, int, bool]] = Counter()
 
-    async def news(self, owner: str, job_id: str, last: int, at_once: bool) -> News:
+    async def news(self, owner: str, job_id: str, last: int, at_once: bool) -> NewEvents:
         """Wait for what happens to a job after the last event known.
 
         Args:
@@ -162,7 +162,7 @@ class Looks:
                 del self._waiting[key], self._tasks[key]
                 task.cancel()  # nobody waits for it any more
 
-    async def _found(self, owner: str, job_id: str, last: int, at_once: bool) -> News:
+    async def _found(self, owner: str, job_id: str, last: int, at_once: bool) -> NewEvents:
         if not at_once:
             await asyncio.sleep(self._every)
         while not self._is_stopping():
@@ -170,9 +170,9 @@ class Looks:
             if news.text or news.has_ended:
                 return news
             await asyncio.sleep(self._every)
-        return News(b"", last, has_ended=True)
+        return NewEvents(b"", last, has_ended=True)
 
-    def _look(self, owner: str, job_id: str, last: int) -> News:
+    def _look(self, owner: str, job_id: str, last: int) -> NewEvents:
         # The job first: when it had ended by then, no event can follow those found now.
         job = self._store.jobs.get(owner, job_id)
         has_ended = job is None or not job.is_live
@@ -181,4 +181,4 @@ class Looks:
             new, last = thinned([*new, *page]), page[-1].id
             if len(page) < PAGE:
                 break
-        return News(rendered(new), last, has_ended)
+        return NewEvents(rendered(new), last, has_ended)

@@ -21,7 +21,7 @@ from r2rise_service.models import (
     JobRequest,
     JobStatus,
 )
-from r2rise_service.storage import Conflict
+from r2rise_service.storage import StoreConflict
 
 router = APIRouter(tags=["jobs"])
 IfMatch = Annotated[str | None, Header()]
@@ -137,10 +137,10 @@ def change(
     version = found.version if if_match not in (None, "*") else None
     try:
         if not unchanged:
-            raise Conflict(f"The job is at version {found.version}, not at {if_match}.")
+            raise StoreConflict(f"The job is at version {found.version}, not at {if_match}.")
         changes = asked.model_dump(exclude_none=True)
         changed = context.store.jobs.change(owner, job_id, changes, version=version)
-    except Conflict as error:
+    except StoreConflict as error:
         raise ProblemError(412, "precondition-failed", f"{error} Get it again.") from None
     context.reconciler.wake()
     return respond_with(changed or _unknown(job_id), response)

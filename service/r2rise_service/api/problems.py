@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 from r2rise.errors import InputError, MissingExtra, NotReady, R2RiseError
 from r2rise_service.models import Problem, ProblemPart
-from r2rise_service.storage import Conflict, KeyReused, TooManyLive
+from r2rise_service.storage import IdempotencyKeyReused, StoreConflict, TooManyLive
 from r2rise_service.storage.files import TooLarge
 from r2rise_service.storage.inspect_upload import BadUpload
 
@@ -34,9 +34,9 @@ _ANSWERS: dict[type[Exception], tuple[int, str]] = {
     TooLarge: (413, "too-large"),
     BadUpload: (422, "bad-demonstrations"),
     NotReady: (409, "not-ready"),
-    KeyReused: (422, "idempotency-key-reused"),
+    IdempotencyKeyReused: (422, "idempotency-key-reused"),
     TooManyLive: (429, "too-many-jobs"),
-    Conflict: (409, "conflict"),
+    StoreConflict: (409, "conflict"),
     InputError: (422, "refused"),
     MissingExtra: (422, "not-installed"),
 }
@@ -101,7 +101,7 @@ def problem_response(error: ProblemError, instance: str, request_id: str) -> Res
 def add_problems(app: FastAPI) -> None:
     """Answer every error that a request can meet with a problem."""
     for kind in (
-        HTTPException, RequestValidationError, R2RiseError, Conflict, TooLarge, BadUpload,
+        HTTPException, RequestValidationError, R2RiseError, StoreConflict, TooLarge, BadUpload,
     ):  # fmt: skip
         app.add_exception_handler(kind, _answer)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from r2rise.data.segments import Segments
-from r2rise.design.tasks import Key, Task
+from r2rise.design.tasks import Task, TaskKey
 from r2rise.ledger.ledger import Ledger
 from r2rise.ledger.record import Record
 from r2rise.run.shards import to_retry
@@ -42,8 +42,8 @@ class StoredRunner:
 
     def __init__(self, part: int, study: Study, segments: Segments, ledger: Ledger) -> None:
         self.part, self.study, self.segments, self.ledger = part, study, segments, ledger
-        self.asked: set[Key] = set()
-        self.tried: set[Key] = set()
+        self.asked: set[TaskKey] = set()
+        self.tried: set[TaskKey] = set()
 
     def run(self, tasks: Sequence[Task]) -> list[Record]:
         """Return the records of tasks.

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from r2rise.design.tasks import Key
+from r2rise.design.tasks import TaskKey
 from r2rise.ledger.ledger import Ledger
 from r2rise.ledger.record import Record
 from r2rise.results.result import Result
@@ -184,7 +184,7 @@ class Ending:
 
 def _shards(wanted: Sequence[Wanted]) -> Iterator[tuple[Shard, _Submitted]]:
     """Yield the shards of a stage, each task's once; whole ones, as the library makes them."""
-    begun: set[tuple[int, Key]] = set()
+    begun: set[tuple[int, TaskKey]] = set()
     for runner, tasks in wanted:
         tally = Tally(runner.study, tasks, runner.ledger)
         tried = (runner.ledger.get(task) for task in tasks if task.key in runner.tried)

@@ -2,7 +2,15 @@
 
 from r2rise_service.storage.datasets import NewDataset
 from r2rise_service.storage.job_queries import NewJob, Source
-from r2rise_service.storage.rows import Conflict, KeyReused, TooManyLive
+from r2rise_service.storage.rows import IdempotencyKeyReused, StoreConflict, TooManyLive
 from r2rise_service.storage.store import Store
 
-__all__ = ["Conflict", "KeyReused", "NewDataset", "NewJob", "Source", "Store", "TooManyLive"]
+__all__ = [
+    "IdempotencyKeyReused",
+    "NewDataset",
+    "NewJob",
+    "Source",
+    "Store",
+    "StoreConflict",
+    "TooManyLive",
+]

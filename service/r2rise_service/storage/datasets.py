@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from r2rise_service.models import LIVE, DatasetInfo, DatasetPage
 from r2rise_service.storage.database import Database
-from r2rise_service.storage.rows import Conflict, dataset_info, new_id, page_of, utc_now
+from r2rise_service.storage.rows import StoreConflict, dataset_info, new_id, page_of, utc_now
 from r2rise_service.storage.tables import Dataset, Job
 
 
@@ -91,7 +91,7 @@ class DatasetStore:
         """Remove one of the owner's datasets.
 
         Raises:
-            Conflict: While a live job uses it.
+            StoreConflict: While a live job uses it.
         """
         own = select(Dataset).where(Dataset.id == dataset_id, Dataset.owner == owner)
         users = select(Job.id).where(Job.dataset_id == dataset_id, Job.status.in_(LIVE))
@@ -101,7 +101,7 @@ class DatasetStore:
                 return None
             user = session.scalar(users.limit(1))
             if user is not None:
-                raise Conflict(
+                raise StoreConflict(
                     f"Dataset {dataset_id} is used by job {user}: cancel it and wait for its end "
                     "first."
                 )

@@ -14,8 +14,8 @@ from r2rise.study.study import Study
 from r2rise_service.kinds import JobKind
 from r2rise_service.models import ENDED, LIVE, EventType, JobStatus, Labels
 from r2rise_service.storage.rows import (
-    Conflict,
-    KeyReused,
+    IdempotencyKeyReused,
+    StoreConflict,
     TooManyLive,
     new_id,
     storable,
@@ -70,7 +70,7 @@ def study_of_part(session: Session, job: Job, part: int) -> Study:
         return study_of(job)
     source = session.get(BasedOn, (job.id, part))
     if source is None:
-        raise Conflict(f"Job {job.id} has no part {part}.")
+        raise StoreConflict(f"Job {job.id} has no part {part}.")
     return Study.resolved(json.loads(source.map)["study"])
 
 
@@ -86,14 +86,14 @@ def remembered(session: Session, owner: str, idempotency: tuple[str, str]) -> Jo
     """Return the job that an Idempotency-Key made in the last 24 hours.
 
     Raises:
-        KeyReused: When the key was used with another body.
+        IdempotencyKeyReused: When the key was used with another body.
     """
     key, digest = idempotency
     earlier = session.get(Idempotency, (owner, key))
     if earlier is None or earlier.created_at < utc_now() - REMEMBERED:
         return None
     if earlier.digest != digest:
-        raise KeyReused(
+        raise IdempotencyKeyReused(
             f"The Idempotency-Key {key!r} was used with another request body in the last "
             f"24 hours: send the same body, or another key."
         )
@@ -109,7 +109,7 @@ def store_job(session: Session, new: NewJob, idempotency: tuple[str, str] | None
     """Store a job as `queued`, with its first event.
 
     Raises:
-        Conflict: When its dataset is not there any more. A job that is based on others needs
+        StoreConflict: When its dataset is not there any more. A job that is based on others needs
             none: their demonstrations are kept.
     """
     lengths, now = _lengths(session, new), utc_now()
@@ -152,7 +152,7 @@ def _lengths(session: Session, new: NewJob) -> list[int] | None:
     """Return the lengths of the demonstrations of a new job, where they are known.
 
     Raises:
-        Conflict: When its dataset is not there any more, and it is based on no other job.
+        StoreConflict: When its dataset is not there any more, and it is based on no other job.
     """
     if new.sources:
         source = new.sources[0].job_id
@@ -161,7 +161,7 @@ def _lengths(session: Session, new: NewJob) -> list[int] | None:
     own = select(Dataset.lengths).where(Dataset.id == new.dataset_id, Dataset.owner == new.owner)
     lengths = session.scalar(own.with_for_update())
     if lengths is None:
-        raise Conflict(f"There is no dataset {new.dataset_id}: upload it again.")
+        raise StoreConflict(f"There is no dataset {new.dataset_id}: upload it again.")
     return lengths
 
 
@@ -230,10 +230,10 @@ def check_ended(job: Job) -> None:
     """Check that a job is not live.
 
     Raises:
-        Conflict: While it is.
+        StoreConflict: While it is.
     """
     if job.status in LIVE:
-        raise Conflict(f"Job {job.id} is {job.status}: cancel it and wait for its end first.")
+        raise StoreConflict(f"Job {job.id} is {job.status}: cancel it and wait for its end first.")
 
 
 def remove_ended(session: Session, before: datetime, at_most: int) -> dict[str, str | None]:

@@ -16,7 +16,7 @@ from r2rise_service.storage import job_queries
 from r2rise_service.storage.database import Database
 from r2rise_service.storage.job_queries import NewJob
 from r2rise_service.storage.results import store_source
-from r2rise_service.storage.rows import Conflict, event_info, job_info, page_of, utc_now
+from r2rise_service.storage.rows import StoreConflict, event_info, job_info, page_of, utc_now
 from r2rise_service.storage.tables import Event, Job
 
 _VERSION = select(Job.id, Job.version).where(
@@ -53,9 +53,9 @@ class JobStore:
             The job, and whether it is new.
 
         Raises:
-            KeyReused: When the key was used with another body.
+            IdempotencyKeyReused: When the key was used with another body.
             TooManyLive: When the owner has as many live jobs already.
-            Conflict: When its dataset, or a job that it is based on, is not there any more.
+            StoreConflict: When its dataset, or a job that it is based on, is not there any more.
         """
         with self._database.writing() as session:
             self._database.lock_owner(session, new.owner)
@@ -76,7 +76,7 @@ class JobStore:
         """Return the job that an Idempotency-Key made in the last 24 hours.
 
         Raises:
-            KeyReused: When the key was used with another body.
+            IdempotencyKeyReused: When the key was used with another body.
         """
         with self._database.reading() as session:
             earlier = job_queries.remembered(session, owner, idempotency)
@@ -122,14 +122,14 @@ class JobStore:
         """Change name, labels or priority.
 
         Raises:
-            Conflict: When a version is given and the job's is another.
+            StoreConflict: When a version is given and the job's is another.
         """
         with self._database.writing() as session:
             job = job_queries.locked(session, job_id, owner)
             if job is None:
                 return None
             if version is not None and version != job.version:
-                raise Conflict(
+                raise StoreConflict(
                     f"Job {job_id} was changed meanwhile: expected version {version}, it has "
                     f"{job.version}. Read it again and decide anew."
                 )
@@ -141,7 +141,7 @@ class JobStore:
         """Remove an ended job with its records and events; False when there is none.
 
         Raises:
-            Conflict: While it is live.
+            StoreConflict: While it is live.
         """
         with self._database.writing() as session:
             job = job_queries.locked(session, job_id, owner)
@@ -202,7 +202,7 @@ class JobStore:
             The job, or None when there is none.
 
         Raises:
-            Conflict: While it is live.
+            StoreConflict: While it is live.
             TooManyLive: When the owner has as many live jobs already.
         """
         with self._database.writing() as session:

@@ -10,13 +10,13 @@ from r2rise_service.keys import KeyInfo
 from r2rise_service.models import Scope
 from r2rise_service.storage.database import Database
 from r2rise_service.storage.rows import key_info, new_id, utc_now
-from r2rise_service.storage.tables import Key
+from r2rise_service.storage.tables import ApiKey
 
 logger = logging.getLogger(__name__)
 KNOWN_SECONDS = 1.0
 """How long a key that was looked up is known without looking again."""
 
-_VALID = select(Key).where(Key.revoked_at.is_(None)).order_by(Key.id)
+_VALID = select(ApiKey).where(ApiKey.revoked_at.is_(None)).order_by(ApiKey.id)
 
 
 class KeyStore:
@@ -28,7 +28,7 @@ class KeyStore:
 
     def add(self, owner: str, name: str, scopes: Sequence[Scope], digest: str) -> KeyInfo:
         """Store a key by the digest of its secret."""
-        key = Key(
+        key = ApiKey(
             id=new_id("key"),
             owner=owner,
             name=name,
@@ -50,12 +50,12 @@ class KeyStore:
     def any_made(self) -> bool:
         """Whether a key was ever made: revoking the last one opens the server to nobody."""
         with self._database.reading() as session:
-            return session.scalars(select(Key.id).limit(1)).first() is not None
+            return session.scalars(select(ApiKey.id).limit(1)).first() is not None
 
     def revoke(self, key_id: str) -> bool:
         """Revoke a key; False when there is none that is valid."""
         with self._database.writing() as session:
-            key = session.get(Key, key_id)
+            key = session.get(ApiKey, key_id)
             revoked = key is not None and key.revoked_at is None
             if key is not None and revoked:
                 key.revoked_at = utc_now()
@@ -68,7 +68,7 @@ class KeyStore:
         """Return the key whose secret has this digest, unless it was revoked."""
         now = time.monotonic()
         with self._database.reading() as session:
-            key = session.scalar(_VALID.where(Key.digest == digest))
+            key = session.scalar(_VALID.where(ApiKey.digest == digest))
         if key is None:
             return None
         info = key_info(key)

@@ -13,7 +13,7 @@ from r2rise.ledger.record import Record
 from r2rise_service.models import JobInfo
 from r2rise_service.storage.database import Database
 from r2rise_service.storage.job_queries import locked, store_event, study_of_part
-from r2rise_service.storage.rows import Conflict, job_info, progress_of, storable, task_digest
+from r2rise_service.storage.rows import StoreConflict, job_info, progress_of, storable, task_digest
 from r2rise_service.storage.tables import BlockTime, Job, RecordRow
 
 _PLAIN = (
@@ -81,7 +81,7 @@ class RecordStore:
         with self._database.reading() as session:
             job = session.get(Job, job_id)
             if job is None:
-                raise Conflict(f"There is no job {job_id}.")
+                raise StoreConflict(f"There is no job {job_id}.")
             study = study_of_part(session, job, part)
             header = LedgerHeader(study.design_part(), tuple(lengths), n_segments)
             return _read_ledger(session, job, part, header)

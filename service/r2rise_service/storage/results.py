@@ -9,7 +9,7 @@ from r2rise_service.models import ComparisonInfo, JobInfo
 from r2rise_service.storage.database import Database
 from r2rise_service.storage.job_queries import Source, locked, move_on
 from r2rise_service.storage.records import copy_baselines
-from r2rise_service.storage.rows import Conflict, comparison_info, job_info, new_id, utc_now
+from r2rise_service.storage.rows import StoreConflict, comparison_info, job_info, new_id, utc_now
 from r2rise_service.storage.tables import BasedOn, ComparisonRow, Job, JobResult
 
 
@@ -101,11 +101,13 @@ def store_source(
     """Store a map that a new job is based on, and copy the baselines of where it comes from.
 
     Raises:
-        Conflict: When that job was removed or started again meanwhile.
+        StoreConflict: When that job was removed or started again meanwhile.
     """
     theirs = select(Job.status).where(Job.id == source.job_id, Job.owner == job.owner)
     if session.scalar(theirs.with_for_update()) != "succeeded":
-        raise Conflict(f"Job {source.job_id} was removed or tried again meanwhile: look at it.")
+        raise StoreConflict(
+            f"Job {source.job_id} was removed or tried again meanwhile: look at it."
+        )
     session.add(
         BasedOn(job_id=job.id, part=part, source_id=source.job_id, name=source.name, map=source.map)
     )

@@ -25,18 +25,18 @@ from r2rise_service.models import (
     JobInfo,
     JobProgress,
 )
-from r2rise_service.storage.tables import ComparisonRow, Dataset, Event, Job, Key
+from r2rise_service.storage.tables import ApiKey, ComparisonRow, Dataset, Event, Job
 
 
-class Conflict(Exception):
+class StoreConflict(Exception):
     """The state of something does not allow what was asked; the text says why."""
 
 
-class KeyReused(Conflict):
+class IdempotencyKeyReused(StoreConflict):
     """An Idempotency-Key was used with another request."""
 
 
-class TooManyLive(Conflict):
+class TooManyLive(StoreConflict):
     """An owner has as many live jobs as allowed."""
 
 
@@ -109,7 +109,7 @@ def task_digest(task: Task) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def key_info(key: Key) -> KeyInfo:
+def key_info(key: ApiKey) -> KeyInfo:
     """Return what is shown of a key."""
     return KeyInfo.model_validate(key, from_attributes=True)
 

@@ -64,7 +64,7 @@ class Table(DeclarativeBase):
     }
 
 
-class Key(Table):
+class ApiKey(Table):
     """An API key, known by the digest of its secret."""
 
     __tablename__ = "keys"

@@ -13,8 +13,8 @@ import r2rise
 from r2rise import ImportanceMap, importance_map
 from r2rise.ledger.ledger import Ledger, LedgerHeader
 from r2rise.statistics.stopping import ended
-from r2rise_service.api.computed import Once
-from r2rise_service.api.events import News, rendered, stream, thinned
+from r2rise_service.api.computed import SingleFlight
+from r2rise_service.api.events import NewEvents, rendered, stream, thinned
 from r2rise_service.api.importance import accepted
 from r2rise_service.api.problems import ProblemError
 from r2rise_service.models import JobEvent
@@ -205,7 +205,7 @@ def test_a_silent_stream_shows_that_it_lives():
         waits.append((last, at_once))
         if len(waits) == 2:
             await asyncio.sleep(100)
-        return News(rendered([event(1, "job.status")]), 1, has_ended=len(waits) == 3)
+        return NewEvents(rendered([event(1, "job.status")]), 1, has_ended=len(waits) == 3)
 
     async def all_lines():
         return [line async for line in stream(wait, 0, heartbeat=0.003)]
@@ -244,7 +244,7 @@ def test_what_nobody_can_give():
 
 
 def test_what_failed_is_computed_again():
-    once, calls = Once(2), []
+    once, calls = SingleFlight(2), []
 
     def compute():
         calls.append(1)

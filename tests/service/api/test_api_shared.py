@@ -8,7 +8,7 @@ import pytest
 from api_helpers import running
 
 from r2rise_service.api import computed as api_computed
-from r2rise_service.api.events import Looks
+from r2rise_service.api.events import EventPoller
 from r2rise_service.keys import digest_of, new_secret
 
 N_CLIENTS = 50
@@ -45,7 +45,7 @@ def test_fifty_clients_at_once_cost_one_computation_a_revision(server, monkeypat
 
 def test_streams_that_know_equally_much_share_a_look(server):
     job = server.job()
-    looks, seen = Looks(server.store, lambda: False, every=0.001), Counter()
+    looks, seen = EventPoller(server.store, lambda: False, every=0.001), Counter()
     look = looks._look
 
     def counted(owner, job_id, last):
@@ -79,7 +79,7 @@ def test_streams_that_know_equally_much_share_a_look(server):
 
 def test_nobody_looks_for_streams_that_were_closed(server):
     job = server.job()
-    looks = Looks(server.store, lambda: False, every=0.001)
+    looks = EventPoller(server.store, lambda: False, every=0.001)
 
     async def follow():
         waiting = asyncio.create_task(looks.news("local", job.id, 10**6, False))

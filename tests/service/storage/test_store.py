@@ -18,7 +18,7 @@ from stores import (
 )
 
 from r2rise_service.queue.scheduling import to_take_up
-from r2rise_service.storage import Conflict, NewDataset, NewJob
+from r2rise_service.storage import NewDataset, NewJob, StoreConflict
 
 # keys
 
@@ -72,7 +72,7 @@ def test_datasets_are_listed_newest_first(store, dataset):
 
 def test_a_dataset_is_removed_unless_a_live_job_uses_it(store, dataset, job):
     assert store.datasets.remove("you", dataset.id) is None
-    with pytest.raises(Conflict, match=f"is used by job {job.id}"):
+    with pytest.raises(StoreConflict, match=f"is used by job {job.id}"):
         store.datasets.remove("me", dataset.id)
     store.jobs.set_status(job.id, "succeeded", only_from=["queued"])
     assert store.datasets.remove("me", dataset.id) == dataset
@@ -115,7 +115,7 @@ def test_a_new_job_is_queued(store, dataset):
 
 
 def test_a_job_needs_a_dataset_of_its_owner(store, dataset):
-    with pytest.raises(Conflict, match="There is no dataset"):
+    with pytest.raises(StoreConflict, match="There is no dataset"):
         submit(store, dataset, owner="you")
     assert store.jobs.page("you").data == ()
 
@@ -125,7 +125,7 @@ def test_an_idempotency_key_makes_one_job(store, dataset, url):
     job, is_new = store.jobs.add(new, idempotency=("key", "body"))
     assert is_new
     assert store.jobs.add(new, idempotency=("key", "body")) == (job, False)
-    with pytest.raises(Conflict, match="'key' was used with another request body"):
+    with pytest.raises(StoreConflict, match="'key' was used with another request body"):
         store.jobs.add(new, idempotency=("key", "another body"))
     assert store.jobs.add(new, idempotency=("other key", "body"))[1]
     assert store.jobs.add(new)[1]
@@ -217,7 +217,7 @@ def test_name_labels_and_priority_can_be_changed(store, job):
     assert (changed.name, changed.labels, changed.priority) == ("new", {"a": "b"}, -5)
     assert changed.version == 2
     assert store.jobs.get("me", job.id) == changed
-    with pytest.raises(Conflict, match="expected version 1, it has 2"):
+    with pytest.raises(StoreConflict, match="expected version 1, it has 2"):
         store.jobs.change("me", job.id, {"name": "late"}, version=1)
     assert store.jobs.change("me", job.id, {"name": None}) == changed
     assert store.jobs.change("you", job.id, {"name": "mine"}) is None
@@ -228,7 +228,7 @@ def test_name_labels_and_priority_can_be_changed(store, job):
 
 def test_only_ended_jobs_are_removed_with_all_they_have(store, job, url):
     store.records.add(job.id, design_records(range(3)), times={0: 1.0})
-    with pytest.raises(Conflict, match=f"Job {job.id} is queued"):
+    with pytest.raises(StoreConflict, match=f"Job {job.id} is queued"):
         store.jobs.remove("me", job.id)
     last = store.jobs.events(job.id)[-1].id
     store.jobs.set_status(job.id, "succeeded", only_from=["queued"])
@@ -237,7 +237,7 @@ def test_only_ended_jobs_are_removed_with_all_they_have(store, job, url):
     assert not store.jobs.remove("me", job.id)
     assert store.jobs.events(job.id) == []
     assert store.records.add(job.id, design_records(range(3)), times={0: 2.0}) is None
-    with pytest.raises(Conflict, match="There is no job"):
+    with pytest.raises(StoreConflict, match="There is no job"):
         store.records.ledger(job.id, LENGTHS, N_SEGMENTS)
     engine = create_engine(url)
     with engine.connect() as connection:

@@ -13,12 +13,12 @@ from r2rise import compare
 from r2rise.design.tasks import baseline_tasks, crossed_tasks
 from r2rise.ledger.record import Record
 from r2rise_service.storage import (
-    Conflict,
-    KeyReused,
+    IdempotencyKeyReused,
     NewDataset,
     NewJob,
     Source,
     Store,
+    StoreConflict,
     TooManyLive,
 )
 
@@ -57,7 +57,7 @@ def test_a_job_keeps_what_it_is_based_on(store, dataset, source):
     assert store.jobs.remove("me", source.id)
     assert store.results.maps_of(job.id) == [(f"of {source.id}", MAP)]
     curate = new(dataset, "curate", job)
-    with pytest.raises(Conflict, match="was removed or tried again meanwhile"):
+    with pytest.raises(StoreConflict, match="was removed or tried again meanwhile"):
         store.jobs.add(curate)  # it has not succeeded
     assert len(store.jobs.page("me").data) == 1
 
@@ -91,7 +91,7 @@ def test_parts_have_ledgers_and_studies_of_their_own(store, dataset, source):
     assert [r.returns[0] for r in first.records("certify")] == [0.5] * 2
     assert [r.returns[0] for r in second.records("certify")] == [1.5] * 4
     assert (first.header.design["seed"], second.header.design["seed"]) == (STUDY.seed, 5)
-    with pytest.raises(Conflict, match="has no part 2"):
+    with pytest.raises(StoreConflict, match="has no part 2"):
         store.records.ledger(job.id, LENGTHS, N_SEGMENTS, part=2)
 
 
@@ -150,17 +150,17 @@ def test_what_was_asked_before_is_found_first(store, dataset, url):
     assert store.jobs.replayed("me", ("key", "body")) == job
     assert store.jobs.replayed("me", ("other", "body")) is None
     assert store.jobs.replayed("you", ("key", "body")) is None
-    with pytest.raises(KeyReused):
+    with pytest.raises(IdempotencyKeyReused):
         store.jobs.replayed("me", ("key", "other"))
     with pytest.raises(TooManyLive, match="You have 1 live jobs; 1 are allowed"):
         store.jobs.add(asked, max_live=1)
-    with pytest.raises(KeyReused):
+    with pytest.raises(IdempotencyKeyReused):
         store.jobs.add(asked, idempotency=("key", "other"), max_live=1)
 
 
 def test_trying_again_counts_as_live(store, dataset):
     ended = submit(store, dataset)
-    with pytest.raises(Conflict, match=f"Job {ended.id} is queued"):
+    with pytest.raises(StoreConflict, match=f"Job {ended.id} is queued"):
         store.jobs.retry("me", ended.id, max_live=1)
     store.jobs.set_status(ended.id, "failed", only_from=["queued"])
     other = submit(store, dataset)

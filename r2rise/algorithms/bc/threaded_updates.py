@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from r2rise.algorithms.base import ProgressCallback
 
 
-class Calls:
-    """Calls of the compiled loop, each of which does some updates of some masks.
+class ThreadedUpdates:
+    """ThreadedUpdates of the compiled loop, each of which does some updates of some masks.
 
     Args:
         update: Does a mask's updates from one number to another; gets the mask, its moments

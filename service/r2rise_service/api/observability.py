@@ -30,7 +30,7 @@ _HEADERS = {
 }
 
 
-class Watch:
+class Observability:
     """The outermost middleware."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
