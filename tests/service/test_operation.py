@@ -46,6 +46,7 @@ def made_key(*options: str) -> dict:
     return json.loads(command("keys", "create", "--json", *options)[0])
 
 
+@pytest.mark.slow
 def test_keys_are_made_and_revoked_while_the_server_runs(tmp_path):
     data = tmp_path / "data"
     path, where = data / "operator.json", ("--data", str(data))
@@ -93,6 +94,7 @@ def test_a_server_that_just_starts_or_stops_has_no_way_in(tmp_path):
     assert "newest schema" in command("db", "check", "--data", str(tmp_path))[0]
 
 
+@pytest.mark.slow
 def test_the_first_key_comes_from_a_file(tmp_path, monkeypatch):
     secret = "0123456789abcdef" * 2  # as `openssl rand -hex 16` makes one
     path = tmp_path / "first-key"
@@ -215,6 +217,7 @@ def job_events(server: Server, job_id: str):
     return httpx2.stream("GET", url, headers=headers, timeout=100)
 
 
+@pytest.mark.slow
 def test_open_event_streams_do_not_hold_up_the_end(tmp_path, monkeypatch):
     monkeypatch.setenv("R2RISE_GRACE_SECONDS", "60")
     with Server(tmp_path / "data") as server, Client(url=server.url) as client:

@@ -202,6 +202,7 @@ def test_some_failures_are_counted_shown_and_left_out(demonstrations, study, tmp
     assert {shard.attempts for shard in shards} == {1}
 
 
+@pytest.mark.slow
 def test_only_the_retrainings_that_kill_their_worker_fail(demonstrations, study, tmp_path):
     asked = Study.parse(
         study.model_dump() | {

@@ -61,7 +61,8 @@ def test_a_smaller_budget_before_changes_nothing(undisturbed, tmp_path):
     assert found.stopped.seconds == times[-1]
 
 
-@pytest.mark.parametrize("workers", [2, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
 def test_workers_change_nothing(undisturbed, tmp_path, workers):
     found = r2rise.explain(DEMONSTRATIONS, asked(NOISE, until=UNTIL), out=tmp_path, workers=workers)
     assert worth.without_time(found) == worth.without_time(undisturbed)

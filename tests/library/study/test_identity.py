@@ -480,6 +480,7 @@ def test_another_algorithm_over_a_saved_study(tmp_path, monkeypatch):
     assert "is not the one" not in result.output
 
 
+@pytest.mark.slow
 def test_a_study_of_the_program_itself(tmp_path):
     """As in a notebook: functions and classes of `__main__`, the same in the next process."""
     DEMONSTRATIONS.save(tmp_path / "demos.npz")

@@ -210,7 +210,7 @@ def interrupted(command: str) -> str:
     return err
 
 
-@pytest.mark.parametrize("workers", ["0", "2"])
+@pytest.mark.parametrize("workers", ["0", pytest.param("2", marks=pytest.mark.slow)])
 def test_ctrl_c_keeps_what_was_retrained(folder, workers):
     Path("slow.yaml").write_text(SLOW)
     err = interrupted(f"{EXPLAIN} --workers {workers}")

@@ -157,6 +157,7 @@ def test_labels_from_the_command_line(server, client, tmp_path):
     assert job in run("jobs", "list", "--label", "robot=leg", "--url", server.url)[0]
 
 
+@pytest.mark.slow
 def test_watching_shows_a_bar_on_a_terminal(server, client, dataset):
     study = LONG.model_copy(update={"budget": r2rise.Budget(retrainings=12_288), "seed": 5})
     job = client.jobs.create(dataset, study=study)
@@ -167,6 +168,7 @@ def test_watching_shows_a_bar_on_a_terminal(server, client, dataset):
     assert "Most helpful: " in shown
 
 
+@pytest.mark.slow
 def test_watching_and_waiting_end_with_1_when_the_job_did_not_succeed(server, client, dataset):
     failed = client.jobs.create(dataset, study=NO_SCORE)
     for command in ("watch", "wait"):
@@ -224,6 +226,7 @@ def test_a_job_that_is_gone_is_told(client, dataset):
         job.delete()
 
 
+@pytest.mark.slow
 def test_an_administrator_makes_and_revokes_keys(tmp_path):
     data = tmp_path / "data"
     secret = run("keys", "create", "--data", str(data), "--scope", "admin")[0].strip()

@@ -129,6 +129,7 @@ def test_cancel_ends_a_hung_worker_and_leaves_the_other_alone(cluster):
     assert len(before - now) == 1
 
 
+@pytest.mark.slow
 def test_a_killed_worker_comes_back_and_costs_nothing(cluster):
     bench = cluster.bench
     job = bench.submit(algorithm=slow(0.1), seed=5)

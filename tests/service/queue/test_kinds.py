@@ -74,6 +74,7 @@ def test_a_certificate_is_that_of_the_library(bench):
         ]
 
 
+@pytest.mark.slow
 def test_a_curation_asks_for_trials_both_arms_and_random_drops(bench):
     base = explained(bench, noise=0.5)
     oracle = r2rise.curate(DEMONSTRATIONS, base[1])
@@ -104,6 +105,7 @@ def test_a_curation_with_nothing_to_try_retrains_nothing(bench):
     assert done.progress.done == 0
 
 
+@pytest.mark.slow
 def test_a_transfer_of_two_learners(bench):
     bases = explained(bench, noise=1.0), explained(bench, OTHER)
     maps = {"map 0": bases[0][1], "map 1": bases[1][1]}
@@ -128,6 +130,7 @@ def test_a_question_that_has_no_answer_fails_the_job(bench):
     assert bench.store.results.get(failed.id) is None
 
 
+@pytest.mark.slow
 def test_a_study_that_has_no_more_time_ends_after_a_block(bench):
     slow = {"name": "toys:Additive", "settings": {"seed_noise": 1.0, "seconds": 0.1}}
     asked = bench.submit(budget=512, until={"seconds": 12.0}, algorithm=slow)

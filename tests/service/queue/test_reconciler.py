@@ -47,6 +47,7 @@ def test_two_jobs_share_the_workers_and_priority_goes_first(bench):
     assert bench.wait(low, "succeeded").progress.done == 68
 
 
+@pytest.mark.slow
 def test_the_first_job_by_priority_never_waits_for_others_to_end(bench):
     low = [bench.submit(algorithm=slow(), seed=seed) for seed in range(10, 20)]
     bench.wait(low[0], "running")
@@ -62,6 +63,7 @@ def test_the_first_job_by_priority_never_waits_for_others_to_end(bench):
         bench.wait(job, "canceled")
 
 
+@pytest.mark.slow
 def test_no_job_waits_while_a_worker_is_idle(bench, monkeypatch):
     monkeypatch.setattr(reconciler, "_JOBS_AT_ONCE", 1)
     long = bench.submit(algorithm=slow(0.2), execution={"shard_size": 64}, seed=30)
@@ -102,6 +104,7 @@ def test_a_job_whose_demonstrations_are_gone_fails(bench):
     assert "There is no file" in bench.wait(job, "failed").error
 
 
+@pytest.mark.slow
 def test_what_a_server_left_is_done_by_the_next_one(tmp_path):
     first = Bench(tmp_path)
     first.reconciler.start()
@@ -118,6 +121,7 @@ def test_what_a_server_left_is_done_by_the_next_one(tmp_path):
     second.stop()
 
 
+@pytest.mark.slow
 def test_workers_that_do_not_come_back_are_started_anew(tmp_path, monkeypatch):
     monkeypatch.setattr("r2rise.run.engines.pool._RESTART_SECONDS", 2.0)
     pools = []
@@ -137,6 +141,7 @@ def test_workers_that_do_not_come_back_are_started_anew(tmp_path, monkeypatch):
     bench.stop()
 
 
+@pytest.mark.slow
 def test_a_job_whose_training_is_open_is_checked_first_and_gives_the_librarys_map(bench):
     """What is chosen is stored with the job; a server that takes over reads it from there."""
     asked = learning.study(budget=32).model_dump(mode="json")

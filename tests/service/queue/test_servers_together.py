@@ -21,6 +21,7 @@ def until(condition):
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_one_reconciler_of_two_works_and_the_other_takes_over(tmp_path, postgres_url):
     first, second = Bench(tmp_path, url=postgres_url), Bench(tmp_path, url=postgres_url)
     first.reconciler.start()

@@ -138,6 +138,7 @@ def test_facts_are_those_of_the_library(files, folder, tmp_path):
     assert everything(folder) == [kept.name]
 
 
+@pytest.mark.slow
 def test_large_arrays_are_unpacked_and_leave_nothing(files, folder):
     n = 300 * MEBIBYTE // 8  # more than the library keeps in memory
     path = stored(

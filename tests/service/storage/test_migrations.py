@@ -68,6 +68,7 @@ def open_new_databases(together, folder):
         database.close()
 
 
+@pytest.mark.slow
 def test_several_processes_may_open_a_new_database_at_once(tmp_path):
     spawn = multiprocessing.get_context("spawn")
     arguments = (spawn.Barrier(4), tmp_path)
