@@ -1,12 +1,10 @@
 """Identity of an object from the user's program: a hash of its code and its values.
 
-The hash is computed from the running code, not from the source file, which may have changed since.
-Comments, blank lines and docstrings do not affect it. It is the same in every process of one
-Python version.
+It is computed from the running code, not from the file, which may have changed since. Comments,
+blank lines and docstrings do not affect it. Every process of one Python version gets the same hash.
 
-It covers code, defaults, closures, arguments of partials, attributes, and the global variables
-that are used: their values, and functions and classes of the same file. Whatever is imported is
-identified by its name alone.
+The hash covers code, defaults, closures, arguments of partials, attributes and global variables in
+use: their values, and functions and classes of the same file. Imports are hashed by name only.
 """
 
 import copyreg
@@ -49,9 +47,8 @@ class Unidentified(StudyError):
 def identity_of(thing: Any) -> str | None:
     """Return `sha256:<hex>` of an object from the user's program, or None for an installed one.
 
-    A string or integer attribute `version` of a function, class, partial or instance stands for its
-    code and all its values. The `version` of a class stands for the class only, not for the values
-    of its instances.
+    An attribute `version`, a string or integer, of a function, class, partial or instance replaces
+    its code and its values in the hash; that of a class does not replace its instances' values.
 
     Raises:
         Unidentified: When a part cannot be hashed; the error names it.
@@ -204,18 +201,17 @@ def _code_parts(code: CodeType) -> Iterable[_Part]:
 def _class_parts(kind: type) -> list[_Part]:
     if _is_installed(kind.__module__):
         return [_Part(name_of(kind))]
-    attributes = {
+    members = {
         name: value
         for name, value in vars(kind).items()
         if name not in ("version", "_abc_impl")
         and (not name.startswith("__") or isinstance(value, _CODE_TYPES))
     }
     if issubclass(kind, BaseModel):
-        attributes["fields"] = {
-            name: (field.default, field.default_factory) for name, field in kind.model_fields.items()
-        }
+        fields = kind.model_fields.items()
+        members["fields"] = {name: (field.default, field.default_factory) for name, field in fields}
     bases = _all((*kind.__bases__, type(kind)))
-    return [*_named(attributes, f"attribute {{}} of {kind.__qualname__}"), *bases]
+    return [*_named(members, f"attribute {{}} of {kind.__qualname__}"), *bases]
 
 
 def _instance_parts(thing: Any) -> Iterable[_Part]:
