@@ -235,7 +235,7 @@ def _resolve_evaluation(
     if backend != "gymnasium":
         return found, notices
     reuse = check_reuse(environment, found, demonstrations.acts[: demonstrations.lengths[0]])
-    if not reuse.harmless:
+    if not reuse.is_safe:
         found = found.model_copy(update={"reuse_environments": False})
         logger.warning(reuse.cost(found.n_episodes))
     return found, notices + reuse.notices(environment)
