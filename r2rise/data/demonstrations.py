@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from r2rise.data.checks import ARRAY_KEYS, check_arrays, read_only, row_chunks
 from r2rise.data.npz import open_npz, write_npz
-from r2rise.data.segments import FINEST_SEGMENTS, Segment, Segments
+from r2rise.data.segments import FINEST_SEGMENT_LENGTH, Segment, Segments
 from r2rise.data.transitions import Transitions
 from r2rise.errors import DemonstrationsError
 from r2rise.files import NO_SPACE, cache_folder, move_folder
@@ -129,7 +129,7 @@ class Demonstrations:
 
     def segments(self, masking: Masking | None = None) -> Segments:
         """Cut the demonstrations into segments, by default of 10 frames."""
-        return Segments.of(self.lengths, masking or Masking(segment_length=FINEST_SEGMENTS))
+        return Segments.of(self.lengths, masking or Masking(segment_length=FINEST_SEGMENT_LENGTH))
 
     def trainable(
         self, kept: NDArray[np.bool_], *, frame_stack: int = 1, next_obs: bool = False

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from r2rise.errors import DemonstrationsError, suggestion
 
 
-def chosen_keys(path: Path, available: Iterable[str], obs_keys: tuple[str, ...]) -> list[str]:
+def select_keys(path: Path, available: Iterable[str], obs_keys: tuple[str, ...]) -> list[str]:
     """Return the keys of a dict observation to concatenate; a single one is selected by default.
 
     Raises:
@@ -33,7 +33,7 @@ def chosen_keys(path: Path, available: Iterable[str], obs_keys: tuple[str, ...])
     return list(obs_keys)
 
 
-def concatenated(parts: list[NDArray[Any]]) -> NDArray[Any]:
+def concatenate_parts(parts: list[NDArray[Any]]) -> NDArray[Any]:
     """Return the observations of several keys as one array, (n_rows, n_values).
 
     A single array is returned unchanged, whatever its shape.

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2rise.data.checks import ARRAY_KEYS
-from r2rise.data.keys import chosen_keys, concatenated
+from r2rise.data.keys import concatenate_parts, select_keys
 from r2rise.errors import DemonstrationsError
 from r2rise.files import atomic_file
 
@@ -68,7 +68,9 @@ class NpzFile:
         }
         meta = _parse_meta(self._path, parts.pop("meta", None))
         try:
-            return {key: concatenated(arrays) for key, arrays in parts.items()} | {"meta": meta}
+            return {key: concatenate_parts(arrays) for key, arrays in parts.items()} | {
+                "meta": meta
+            }
         except DemonstrationsError as error:
             raise DemonstrationsError(f"{self._path}: {error}") from None
 
@@ -157,7 +159,7 @@ def _array_names(
     dict_keys = [name.removeprefix(_DICT_PREFIX) for name in headers if _is_dict_part(name)]
     names = {key: [key] for key in (*ARRAY_KEYS, "meta") if key in headers}
     if "obs" not in headers and dict_keys:
-        names["obs"] = [_DICT_PREFIX + key for key in chosen_keys(path, dict_keys, obs_keys)]
+        names["obs"] = [_DICT_PREFIX + key for key in select_keys(path, dict_keys, obs_keys)]
     missing = [key for key in _REQUIRED if key not in names]
     if missing:
         raise DemonstrationsError(

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from r2rise.errors import StudyError
 from r2rise.study.parts import Masking
 
-FINEST_SEGMENTS = 10
+FINEST_SEGMENT_LENGTH = 10
 """Length in frames of the shortest segments that `auto` chooses (the paper's grid cell)."""
 
-FEWEST_SEGMENTS = 4
+MIN_SEGMENTS = 4
 """Least number of segments that a pilot needs; `auto` does not go below it if it can."""
 
 

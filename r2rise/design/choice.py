@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator
 
 from r2rise.data.demonstrations import Demonstrations
-from r2rise.data.segments import FEWEST_SEGMENTS, FINEST_SEGMENTS, with_longer_segments
+from r2rise.data.segments import FINEST_SEGMENT_LENGTH, MIN_SEGMENTS, with_longer_segments
 from r2rise.design.masks import DESIGNS, foldover_block_size, masks_for_intervals
 from r2rise.errors import StudyError
 from r2rise.study.notices import Notice
@@ -57,10 +57,10 @@ def _segment_lengths(
 
     Lengths that give fewer than 4 segments are left out, except the shortest length.
     """
-    finest = masking.model_copy(update={"segment_length": FINEST_SEGMENTS})
+    finest = masking.model_copy(update={"segment_length": FINEST_SEGMENT_LENGTH})
     for option in with_longer_segments(finest, demonstrations.lengths):
         n_segments = len(demonstrations.segments(option))
-        if option == finest or n_segments >= FEWEST_SEGMENTS:
+        if option == finest or n_segments >= MIN_SEGMENTS:
             yield option, n_segments
 
 

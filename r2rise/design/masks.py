@@ -261,6 +261,6 @@ def masks_for_intervals(n_segments: int, training_seeds: TrainingSeeds = "block"
     return 2 * foldover_block_size(n_segments)
 
 
-def stacked(design: Design, indices: Iterable[int]) -> NDArray[np.bool_]:
+def mask_matrix(design: Design, indices: Iterable[int]) -> NDArray[np.bool_]:
     """Return the masks of `indices`, (n_masks, n_segments) bool."""
     return design.masks(np.fromiter(indices, dtype=np.int64))

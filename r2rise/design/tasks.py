@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from r2rise.design.masks import make_design, stacked
+from r2rise.design.masks import make_design, mask_matrix
 from r2rise.design.seeds import Kind, Seeds, pair_seeds, retraining_seeds
 from r2rise.study.study import Study
 
@@ -95,7 +95,7 @@ def design_tasks(study: Study, n_segments: int, indices: Iterable[int]) -> list[
     all_indices, tasks = list(indices), []
     for start in range(0, len(all_indices), _CHUNK_SIZE):
         chunk = all_indices[start : start + _CHUNK_SIZE]
-        packed_masks = np.packbits(stacked(design, chunk), axis=1)
+        packed_masks = np.packbits(mask_matrix(design, chunk), axis=1)
         for index, packed_mask in zip(chunk, packed_masks, strict=True):
             seeds = (
                 pair_seeds(study.seed, index // 2)

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from r2rise.errors import LedgerError
 from r2rise.ledger.ledger import Ledger, LedgerHeader, journal_path, read_journal
 from r2rise.ledger.record import Record
-from r2rise.study.hashing import completed
+from r2rise.study.hashing import with_first_defaults
 
 
 class LedgerFile:
@@ -30,7 +30,7 @@ class LedgerFile:
         self._journal = journal_path(path).open("ab")
         self._write(ledger.header.to_json())
 
-    def append(self, records: Iterable[Record], *, worked: float | None = None) -> None:
+    def append(self, records: Iterable[Record], *, work_seconds: float | None = None) -> None:
         """Add records as `Ledger.add` does, and sync them to disk.
 
         Times are written before records. If a crash cuts off the end, a time without its complete
@@ -38,7 +38,7 @@ class LedgerFile:
         without its time would never get one.
         """
         records = list(records)
-        for block, elapsed in self.ledger.add(records, worked=worked).items():
+        for block, elapsed in self.ledger.add(records, work_seconds=work_seconds).items():
             self._write({"block": block, "elapsed": elapsed})
         for record in records:
             self._write(record.to_json())
@@ -100,9 +100,9 @@ class MemoryLedger:
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
 
-    def append(self, records: Iterable[Record], *, worked: float | None = None) -> None:
+    def append(self, records: Iterable[Record], *, work_seconds: float | None = None) -> None:
         """Add records as `Ledger.add` does."""
-        self.ledger.add(records, worked=worked)
+        self.ledger.add(records, work_seconds=work_seconds)
 
 
 def check_same_design(path: Path, existing: LedgerHeader, requested: LedgerHeader) -> None:
@@ -118,7 +118,10 @@ def check_same_design(path: Path, existing: LedgerHeader, requested: LedgerHeade
     """
     if existing.design_hash == requested.design_hash:
         return
-    existing_design, requested_design = completed(existing.design), completed(requested.design)
+    existing_design, requested_design = (
+        with_first_defaults(existing.design),
+        with_first_defaults(requested.design),
+    )
     differences = "\n".join(
         f"  {_describe_difference(*difference)}"
         for difference in _find_differences(existing_design, requested_design)

@@ -14,11 +14,11 @@ from r2rise.design.tasks import Task, TaskKey
 from r2rise.errors import LedgerError
 from r2rise.files import atomic_file
 from r2rise.ledger.format import FORMAT, check_format
-from r2rise.ledger.record import ADDED, Record, packed_masks
-from r2rise.study.hashing import HASH_VERSION, hashed, json_hash
+from r2rise.ledger.record import ADDED_COLUMNS, Record, packed_masks
+from r2rise.study.hashing import HASH_VERSION, json_hash, without_first_defaults
 from r2rise.study.parts import Masking
 
-SO_FAR = -1
+WORK_SO_FAR = -1
 """Key, in place of a block's index, of the seconds of work so far."""
 
 
@@ -39,7 +39,7 @@ class LedgerHeader:
     @property
     def design_hash(self) -> str:
         """Hash of the design part, equal to `Study.design_hash`."""
-        return json_hash(hashed(self.design))
+        return json_hash(without_first_defaults(self.design))
 
     @cached_property
     def masks_between_looks(self) -> int:
@@ -52,7 +52,7 @@ class LedgerHeader:
             "format": FORMAT,
             "hash_version": HASH_VERSION,
             "design_hash": self.design_hash,
-            "design": hashed(self.design),
+            "design": without_first_defaults(self.design),
             "lengths": list(self.lengths),
             "n_segments": self.n_segments,
         }
@@ -74,37 +74,39 @@ class Ledger:
     Attributes:
         header: The properties that all records share.
         elapsed: Seconds of work, over all runs, until each block of the design was complete.
-        worked: Seconds of work so far, over all runs, including an incomplete block.
+        work_seconds: Seconds of work so far, over all runs, including an incomplete block.
     """
 
     def __init__(self, header: LedgerHeader, records: Iterable[Record] = ()) -> None:
         self.header = header
         self.elapsed: dict[int, float] = {}
-        self.worked = 0.0
+        self.work_seconds = 0.0
         self._n_complete = 0
         self._records: dict[TaskKey, Record] = {}
         self._indices: dict[Kind, set[int]] = {}
         self.add(records)
 
-    def add(self, records: Iterable[Record], *, worked: float | None = None) -> dict[int, float]:
+    def add(
+        self, records: Iterable[Record], *, work_seconds: float | None = None
+    ) -> dict[int, float]:
         """Add records.
 
         Args:
             records: Records of finished retrainings.
-            worked: Seconds of work so far, over all runs; None leaves the times unchanged.
+            work_seconds: Seconds of work so far, over all runs; None leaves the times unchanged.
 
         Returns:
-            The times that were recorded, to be stored by the caller: `SO_FAR`, and the blocks that
-            these records completed. A block is complete only when all blocks before it are.
+            The times that were recorded, to be stored by the caller: `WORK_SO_FAR`, and the blocks
+            that these records completed. A block is complete only when all blocks before it are.
         """
-        complete_before = 0 if worked is None else self._count_complete_blocks()
+        complete_before = 0 if work_seconds is None else self._count_complete_blocks()
         for record in records:
             self._records[record.key] = record
             self._indices.setdefault(record.kind, set()).add(record.index)
-        if worked is None:
+        if work_seconds is None:
             return {}
         blocks = range(complete_before, self._count_complete_blocks())
-        times = {SO_FAR: worked, **dict.fromkeys(blocks, worked)}
+        times = {WORK_SO_FAR: work_seconds, **dict.fromkeys(blocks, work_seconds)}
         self.note_times(times)
         return times
 
@@ -117,9 +119,9 @@ class Ledger:
     def note_times(self, times: Mapping[int, float]) -> None:
         """Record times that `add` returned; the records of that call must be added as well."""
         for block, seconds in times.items():
-            if block != SO_FAR:
+            if block != WORK_SO_FAR:
                 self.elapsed[block] = seconds
-            self.worked = max(self.worked, seconds)
+            self.work_seconds = max(self.work_seconds, seconds)
 
     def get(self, task: Task) -> Record | None:
         """Return the record of a task, or None."""
@@ -157,7 +159,9 @@ class Ledger:
                 mask=packed_masks(records, self.header.n_segments),
                 n_returns=n_returns,
                 returns=np.concatenate([np.zeros(0), *(record.returns for record in records)]),
-                elapsed=np.array([*self.elapsed.items(), (SO_FAR, self.worked)], dtype=np.float64),
+                elapsed=np.array(
+                    [*self.elapsed.items(), (WORK_SO_FAR, self.work_seconds)], dtype=np.float64
+                ),
                 **columns,
             )
 
@@ -219,7 +223,7 @@ def journal_path(path: Path) -> Path:
 def _read_npz(path: Path, header: LedgerHeader) -> Ledger:
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            names = [name for name in _COLUMN_DTYPES if name in arrays or name not in ADDED]
+            names = [name for name in _COLUMN_DTYPES if name in arrays or name not in ADDED_COLUMNS]
             columns = {name: arrays[name].tolist() for name in names}
             masks = [row.tobytes() for row in arrays["mask"]]
             returns = np.split(arrays["returns"], np.cumsum(arrays["n_returns"])[:-1])
@@ -228,7 +232,7 @@ def _read_npz(path: Path, header: LedgerHeader) -> Ledger:
         raise LedgerError(f"{path} is not a ledger, or is damaged: {error!r}.") from None
     rows = zip(*columns.values(), masks, returns, strict=True) if masks else ()
     names = [*columns, "packed_mask", "returns"]
-    fields = (ADDED | dict(zip(names, row, strict=True)) for row in rows)
+    fields = (ADDED_COLUMNS | dict(zip(names, row, strict=True)) for row in rows)
     ledger = Ledger(header, (Record(**record_fields) for record_fields in fields))
     ledger.note_times(times)
     return ledger

@@ -11,7 +11,7 @@ from r2rise.design.tasks import Task
 
 EMPTY_MASK = "empty_mask"
 
-ADDED: dict[str, Any] = {"amount": 0}
+ADDED_COLUMNS: dict[str, Any] = {"amount": 0}
 """Columns that ledgers of older versions lack, and the value that they stand for there."""
 
 Status = Literal["ok", "failed"]
@@ -62,7 +62,7 @@ class Record(Task):
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "Record":
         """Build a record from the output of `to_json`, perhaps of an older version."""
-        remaining = ADDED | fields
+        remaining = ADDED_COLUMNS | fields
         return cls(
             packed_mask=bytes.fromhex(remaining.pop("mask")),
             returns=np.array(remaining.pop("returns"), dtype=np.float64),

@@ -39,7 +39,7 @@ They are listed here because a study is also hashed where the algorithm is not i
 of third-party algorithms are always hashed."""
 
 
-def hashed(fields: Mapping[str, Any]) -> dict[str, Any]:
+def without_first_defaults(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return a deep copy of the fields to hash: without added fields at their first default.
 
     Args:
@@ -52,7 +52,7 @@ def hashed(fields: Mapping[str, Any]) -> dict[str, Any]:
     return remaining
 
 
-def completed(fields: Mapping[str, Any]) -> dict[str, Any]:
+def with_first_defaults(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return a deep copy of the fields in which missing added fields have their first default.
 
     Args:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from r2rise.errors import StudyError, suggestion
 from r2rise.files import atomic_file
-from r2rise.study.hashing import completed, hashed, json_hash
+from r2rise.study.hashing import json_hash, with_first_defaults, without_first_defaults
 from r2rise.study.parts import (
     Budget,
     DemonstratedReturn,
@@ -29,7 +29,7 @@ from r2rise.study.specs import AlgorithmSpec, EnvironmentSpec
 from r2rise.study.training import Training
 from r2rise.study.validation import describe
 
-MOST_RETRAININGS = 20_000
+MAX_RETRAININGS = 20_000
 """Budget of a study that has a stopping rule but names no budget."""
 
 _LONG_NAMES = {"environment": "id", "algorithm": "name", "budget": "retrainings"}
@@ -105,7 +105,7 @@ class Study(StudyPart):
         if not until.may_end_early or "retrainings" in budget.model_fields_set:
             return value
         budget_fields = budget.model_dump(exclude_unset=True)
-        return {**value, "budget": {**budget_fields, "retrainings": MOST_RETRAININGS}}
+        return {**value, "budget": {**budget_fields, "retrainings": MAX_RETRAININGS}}
 
     @model_validator(mode="before")
     @classmethod
@@ -137,12 +137,12 @@ class Study(StudyPart):
 
         `r2rise.study.hashing` defines which fields are hashed.
         """
-        return json_hash(hashed(self.design_part()))
+        return json_hash(without_first_defaults(self.design_part()))
 
     @property
     def study_hash(self) -> str:
         """Hash of the whole study except `preset`, by the same rule as `design_hash`."""
-        return json_hash(hashed(self.model_dump(mode="json", exclude={"preset"})))
+        return json_hash(without_first_defaults(self.model_dump(mode="json", exclude={"preset"})))
 
     @classmethod
     def parse(cls, fields: Mapping[str, Any]) -> "Study":
@@ -159,7 +159,7 @@ class Study(StudyPart):
     @classmethod
     def resolved(cls, fields: Mapping[str, Any]) -> "Study":
         """Build a resolved study from its saved fields, perhaps of a version with fewer fields."""
-        return cls.model_validate(completed(fields))
+        return cls.model_validate(with_first_defaults(fields))
 
     @classmethod
     def load(cls, path: str | Path) -> "Study":
