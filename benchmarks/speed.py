@@ -29,7 +29,7 @@ from threadpoolctl import threadpool_limits
 from r2rise import Demonstrations, Masking, Study
 from r2rise.algorithms.bc import BC
 from r2rise.algorithms.bc.settings import BCSettings
-from r2rise.design.masks import make_design, stacked
+from r2rise.design.masks import make_design, mask_matrix
 from r2rise.design.seeds import seeded_globals
 from r2rise.design.tasks import design_tasks
 from r2rise.environments import Environment
@@ -112,7 +112,7 @@ def kept_frames(name: str, n: int) -> NDArray[np.bool_]:
     """Return the frames that the first n masks keep, (n, n_frames)."""
     segments = demonstrations(name).segments()
     design = make_design(Masking(design="balanced", block_size=64), len(segments), 0)
-    return np.repeat(stacked(design, range(n)), segments.n_frames, axis=1)
+    return np.repeat(mask_matrix(design, range(n)), segments.n_frames, axis=1)
 
 
 @cache

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from scipy.stats import t as student_t
 
-from r2rise.design.masks import make_design, stacked
+from r2rise.design.masks import make_design, mask_matrix
 from r2rise.statistics.equal_importance import equal_importance_p
 from r2rise.statistics.estimators import MaskedReturns, estimate
 from r2rise.statistics.reliability import reliability
@@ -90,7 +90,7 @@ def draw_sample(case: Case, truth: Truth, seed: int) -> MaskedReturns:
         design=case.design, keep_probability=case.keep_probability, block_size=BLOCK_SIZE
     )
     n = case.n_blocks * BLOCK_SIZE
-    masks = stacked(make_design(masking, N_SEGMENTS, seed), range(n)).astype(float)
+    masks = mask_matrix(make_design(masking, N_SEGMENTS, seed), range(n)).astype(float)
     generator = np.random.default_rng([seed, 1])
     block = np.arange(n) // BLOCK_SIZE
     shape = (case.n_blocks, N_SEGMENTS)

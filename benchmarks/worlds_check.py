@@ -21,7 +21,7 @@ from scipy.special import expit
 from scipy.stats import spearmanr
 
 from r2rise import Study
-from r2rise.design.masks import foldover_block_size, make_design, stacked
+from r2rise.design.masks import foldover_block_size, make_design, mask_matrix
 from r2rise.statistics.estimators import Estimate, MaskedReturns, estimate
 from r2rise.statistics.reliability import reliability
 from r2rise.statistics.verdicts import judge
@@ -73,7 +73,7 @@ class World:
             keep_probability=p,
             block_size=size,
         )
-        masks = stacked(make_design(masking, d, seed), range(n_blocks * size))
+        masks = mask_matrix(make_design(masking, d, seed), range(n_blocks * size))
         generator = np.random.default_rng([seed, 1])
         blocks = masks.astype(float).reshape(n_blocks, size, d)
         returns = np.concatenate([self.returns(Block(own, generator)) for own in blocks])

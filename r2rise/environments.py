@@ -1,4 +1,4 @@
-"""The environment as algorithms and evaluation see it."""
+"""Environments for algorithms and evaluation: creation, spaces and identity."""
 
 import functools
 import importlib
@@ -25,9 +25,9 @@ from r2rise.study.identity import identity_of
 from r2rise.study.specs import EnvironmentSpec
 
 DEFAULT_MAX_STEPS = 10_000
-"""Steps after which an episode is cut where neither study nor environment say so."""
+"""Step limit of episodes where neither study nor environment have one."""
 
-_LONGEST_REASON = 300
+_MAX_REASON_LENGTH = 300
 
 _ARRAY_SPACES = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
@@ -35,17 +35,17 @@ GymEnv = gym.Env[Any, Any]
 
 
 class Environment:
-    """Makes environments of one kind and knows their spaces.
+    """Creates environments of one spec and holds their spaces.
 
     Attributes:
         spec: The part of the study that names the environment.
-        observation_space: Space of what policies see (after `obs_keys`).
+        observation_space: Space of the observations that policies get, `obs_keys` concatenated.
         action_space: Space of the actions.
-        max_episode_steps: The environment's own step limit, or None.
+        max_episode_steps: Step limit of the environment itself, or None.
 
     Raises:
         UnknownName: When no environment has this name.
-        EnvironmentMismatch: When it cannot be made, or its spaces are of an unsupported kind.
+        EnvironmentMismatch: When it cannot be created, or its spaces have an unsupported type.
         MissingExtra: When an optional package that it needs is not installed.
     """
 
@@ -68,7 +68,7 @@ class Environment:
                 )
 
     def make(self, seed: int) -> GymEnv:
-        """Return a new environment, its generators seeded."""
+        """Return a new environment whose generators are seeded."""
         env = self._make()
         begin_episode(env, seed)
         return env
@@ -87,7 +87,7 @@ class Environment:
 
 
 class _ConcatenateKeys(gym.ObservationWrapper[Any, Any, Any]):
-    """Shows the named parts of a dict observation as one vector."""
+    """Concatenates the `obs_keys` of a dict observation into one vector."""
 
     def __init__(self, env: GymEnv, spec: EnvironmentSpec) -> None:
         super().__init__(env)
@@ -106,14 +106,14 @@ class _ConcatenateKeys(gym.ObservationWrapper[Any, Any, Any]):
                 )
         self._keys = spec.obs_keys
         self._parts = parts
-        flat = [spaces.flatten_space(parts[key]) for key in spec.obs_keys]
-        if not all(isinstance(space, spaces.Box) for space in flat):
+        flat_spaces = [spaces.flatten_space(parts[key]) for key in spec.obs_keys]
+        if not all(isinstance(space, spaces.Box) for space in flat_spaces):
             raise EnvironmentMismatch(
                 f"The observations {', '.join(spec.obs_keys)} of environment {spec.id!r} cannot "
                 f"be concatenated into one vector.",
                 field="environment.obs_keys",
             )
-        boxes = [cast("spaces.Box", space) for space in flat]
+        boxes = [cast("spaces.Box", space) for space in flat_spaces]
         dtype = np.result_type(*(box.dtype for box in boxes))
         self.observation_space = spaces.Box(
             np.concatenate([box.low for box in boxes]).astype(dtype),
@@ -122,17 +122,17 @@ class _ConcatenateKeys(gym.ObservationWrapper[Any, Any, Any]):
         )
 
     def observation(self, observation: dict[str, Any]) -> NDArray[Any]:
-        flat = [spaces.flatten(self._parts[key], observation[key]) for key in self._keys]
+        vectors = [spaces.flatten(self._parts[key], observation[key]) for key in self._keys]
         dtype = self.observation_space.dtype
-        return np.concatenate(cast("list[NDArray[Any]]", flat)).astype(dtype)
+        return np.concatenate(cast("list[NDArray[Any]]", vectors)).astype(dtype)
 
 
 @contextmanager
 def failures_of(environment: Environment) -> Iterator[None]:
-    """Name the environment where its own code, or a policy's, raises.
+    """Turn exceptions from environment or policy code into an error that names the environment.
 
     Raises:
-        EnvironmentMismatch: When it does.
+        EnvironmentMismatch: For any exception but an `R2RiseError`, which passes unchanged.
     """
     try:
         yield
@@ -141,15 +141,18 @@ def failures_of(environment: Environment) -> Iterator[None]:
     except Exception as error:
         raise EnvironmentMismatch(
             f"Environment {environment.spec.id!r} failed: {type(error).__name__}: "
-            f"{textwrap.shorten(str(error), _LONGEST_REASON)}",
+            f"{textwrap.shorten(str(error), _MAX_REASON_LENGTH)}",
             field="environment.id",
         ) from error
 
 
 def begin_episode(env: GymEnv, seed: int) -> tuple[Any, dict[str, Any]]:
-    """Reset an environment so that what follows depends on the seed, and on nothing before.
+    """Reset an environment so that the episode depends on the seed alone.
 
-    Some draw from their action space.
+    The action space is seeded too, since some environments draw from it.
+
+    Returns:
+        The first observation and `info`.
     """
     env.action_space.seed(seed)
     return env.reset(seed=seed)
@@ -157,19 +160,19 @@ def begin_episode(env: GymEnv, seed: int) -> tuple[Any, dict[str, Any]]:
 
 @functools.cache
 def register_environments() -> None:
-    """Call every function of the entry-point group `r2rise.environments`, once a process."""
+    """Call every function of the entry-point group `r2rise.environments`, once per process."""
     for entry in entry_points(group="r2rise.environments"):
         entry.load()()
 
 
 def environment_ids() -> list[str]:
-    """Return all ids that gymnasium knows, those of installed plug-ins included."""
+    """Return all ids in gymnasium's registry, including those of installed plug-ins."""
     register_environments()
     return sorted(gym.registry)
 
 
 def import_object(name: str, role: str) -> Any:
-    """Return what `module:object` names.
+    """Return the object that `module:object` names.
 
     Raises:
         UnknownName: When the module or the object does not exist, or the module fails to import.
@@ -178,8 +181,9 @@ def import_object(name: str, role: str) -> Any:
     target: Any = import_module_of(name, role)
     for part in attribute.split("."):
         if not hasattr(target, part):
-            known = [known for known in dir(target) if not known.startswith("_")]
-            raise UnknownName(f"{module_name!r} has no {attribute!r}. {suggestion(part, known)}")
+            public_names = [name for name in dir(target) if not name.startswith("_")]
+            hint = suggestion(part, public_names)
+            raise UnknownName(f"{module_name!r} has no {attribute!r}. {hint}")
         target = getattr(target, part)
     return target
 
@@ -203,10 +207,10 @@ def import_module_of(name: str, role: str) -> ModuleType:
 
 def _make_gym(spec: EnvironmentSpec) -> GymEnv:
     register_environments()
-    maker = spec.factory or _factory_or_none(spec.id)
+    factory = spec.factory or _import_factory(spec.id)
     try:
-        if maker is not None:
-            env = maker(**spec.kwargs)
+        if factory is not None:
+            env = factory(**spec.kwargs)
         else:
             env = gym.make(spec.id, disable_env_checker=True, **cast("dict[str, Any]", spec.kwargs))
     except MissingExtra:
@@ -228,8 +232,14 @@ def _make_gym(spec: EnvironmentSpec) -> GymEnv:
     return env
 
 
-def _factory_or_none(name: str) -> Any:
-    """Return the function that `module:factory` names; `module:Env-v0` is left to gymnasium."""
+def _import_factory(name: str) -> Any:
+    """Return the function that `module:factory` names, or None for a gymnasium id.
+
+    The module of `module:Env-v0` is imported, so that gymnasium can find the id.
+
+    Raises:
+        UnknownName: When the module or the function cannot be imported.
+    """
     _, separator, attribute = name.partition(":")
     if not separator:
         return None
@@ -240,31 +250,34 @@ def _factory_or_none(name: str) -> Any:
 
 
 def environment_identity(spec: EnvironmentSpec) -> str | None:
-    """Return what the user's own factory, or environment that gymnasium knows, is known by.
+    """Return the identity of a factory or registered environment from the user's program.
+
+    None stands for an installed one.
 
     Raises:
         UnknownName: When it cannot be imported.
-        Unidentified: When it cannot be told from a changed one.
+        Unidentified: When it cannot be hashed.
     """
-    maker = spec.factory or _factory_or_none(spec.id)
-    if maker is not None:
-        return identity_of(maker)
+    factory = spec.factory or _import_factory(spec.id)
+    if factory is not None:
+        return identity_of(factory)
     register_environments()
-    known = gym.registry.get(spec.id.rpartition(":")[2])
-    if known is None or known.entry_point is None:
+    registered = gym.registry.get(spec.id.rpartition(":")[2])
+    if registered is None or registered.entry_point is None:
         return None
-    creator = known.entry_point
+    creator = registered.entry_point
     if isinstance(creator, str):
         creator = import_object(creator, "environment")
-    is_own = identity_of(creator) is not None
-    return identity_of(functools.partial(creator, **known.kwargs)) if is_own else None
+    if identity_of(creator) is None:
+        return None
+    return identity_of(functools.partial(creator, **registered.kwargs))
 
 
 def discrete_bounds(space: spaces.Space[Any]) -> tuple[Any, Any]:
-    """Return the lowest and the highest values of a space of choices."""
+    """Return the lowest and the highest values of a discrete space, scalars or arrays."""
     if isinstance(space, spaces.Discrete):
         return space.start, space.start + space.n - 1
     if isinstance(space, spaces.MultiDiscrete):
-        start = getattr(space, "start", np.zeros_like(space.nvec))  # of gymnasium 1.x
+        start = getattr(space, "start", np.zeros_like(space.nvec))  # since gymnasium 1.0
         return start, start + space.nvec - 1
     return 0, 1

@@ -1,23 +1,23 @@
-"""Every error that R2RISE raises on purpose.
+"""The errors that R2RISE raises deliberately.
 
 ```
 R2RiseError
-├── InputError (ValueError)      what was given cannot be used
-│   ├── DemonstrationsError      a demonstrations file or its arrays
-│   ├── StudyError               a study, its fields or how they go together
-│   ├── EnvironmentMismatch      demonstrations and environment do not fit
-│   ├── UnknownName              no environment or algorithm of that name
-│   ├── MapError                 a saved importance map, or two that cannot be compared
-│   └── ResultError              another saved result, or an output directory that lacks one
+├── InputError (ValueError)      the input cannot be used
+│   ├── DemonstrationsError      a demonstrations file or its arrays cannot be used
+│   ├── StudyError               a study has wrong or incompatible fields
+│   ├── EnvironmentMismatch      demonstrations, environment and algorithm do not fit
+│   ├── UnknownName              no environment or algorithm has this name
+│   ├── MapError                 a saved map cannot be read, or two cannot be compared
+│   └── ResultError              another saved result cannot be read or is missing
 ├── MissingExtra (ImportError)   an optional package is not installed
-├── LedgerError                  a ledger that cannot be read, is in use, or is of another design
-├── NotReady                     too few retrainings for the number asked
+├── LedgerError                  a ledger cannot be read, is in use, or has another design
+├── NotReady                     too few retrainings for the requested estimate
 ├── StudyFailed                  more retrainings failed than the study allows
-├── Diverged                     a training or a policy whose numbers are not finite
-└── Canceled                     the work was told to stop
+├── Diverged                     parameters or outputs of a policy are not finite
+└── Canceled                     the work was canceled
 ```
 
-Each text says what was expected, what came, and what to do.
+Each message names the expected and the actual input and suggests a fix.
 """
 
 import difflib
@@ -26,15 +26,15 @@ from collections.abc import Iterable
 
 
 class R2RiseError(Exception):
-    """Base of all errors that R2RISE raises on purpose."""
+    """Base of all errors that R2RISE raises deliberately."""
 
 
 class InputError(R2RiseError, ValueError):
-    """What was given cannot be used.
+    """The input cannot be used.
 
     Attributes:
-        field: The field of a study that it is about, such as `masking.block_size`; empty where it
-            is about something else.
+        field: Path of the study field at fault, such as `masking.block_size`; empty where the
+            error does not concern a field.
     """
 
     def __init__(self, text: str = "", *, field: str = "") -> None:
@@ -47,7 +47,7 @@ class DemonstrationsError(InputError):
 
 
 class StudyError(InputError):
-    """A study has wrong fields, or fields that do not go together."""
+    """A study has wrong fields, or fields that are incompatible."""
 
 
 class EnvironmentMismatch(InputError):
@@ -63,14 +63,14 @@ class MapError(InputError):
 
 
 class ResultError(InputError):
-    """A saved result cannot be read, or an output directory lacks what is asked for."""
+    """A saved result cannot be read, or an output directory lacks the requested one."""
 
 
 class MissingExtra(R2RiseError, ImportError):
     """An optional package is not installed.
 
     Attributes:
-        purpose: What needs it.
+        purpose: The feature that needs it.
         extra: The extra of R2RISE that installs it.
     """
 
@@ -79,16 +79,16 @@ class MissingExtra(R2RiseError, ImportError):
         self.purpose, self.extra = purpose, extra
 
     def __reduce__(self) -> tuple[type["MissingExtra"], tuple[str, str]]:
-        """Pickle what it was made from: it may come from a worker process."""
+        """Pickle the constructor's arguments, since the error may cross processes."""
         return MissingExtra, (self.purpose, self.extra)
 
 
 class LedgerError(R2RiseError):
-    """A ledger cannot be read, is in use, or belongs to another design."""
+    """A ledger cannot be read, is in use, or has another design."""
 
 
 class NotReady(R2RiseError):
-    """Too few successful retrainings for what was asked."""
+    """Too few successful retrainings for the requested estimate."""
 
 
 class StudyFailed(R2RiseError):
@@ -100,12 +100,12 @@ class Diverged(R2RiseError):
 
 
 class Canceled(R2RiseError):
-    """The work was told to stop."""
+    """The work was canceled."""
 
 
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """Return `Did you mean ...?` where a known name is close, else the known names."""
-    names = sorted(known)
+def suggestion(name: str, valid_names: Iterable[str]) -> str:
+    """Return `Did you mean ...?` where a valid name is close, else the list of valid names."""
+    names = sorted(valid_names)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     if close:
         return f"Did you mean {close[0]!r}?"
@@ -116,7 +116,7 @@ def require(module: str, purpose: str, extra: str) -> None:
     """Check that an optional package is installed.
 
     Raises:
-        MissingExtra: With the line that installs it.
+        MissingExtra: When it is not; the message has the command that installs it.
     """
     if importlib.util.find_spec(module) is None:
         raise MissingExtra(purpose, extra)

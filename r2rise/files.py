@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Files and folders that appear complete or not at all."""
 
 import errno
 import os
@@ -11,12 +11,12 @@ from typing import IO
 from r2rise.errors import InputError
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
-"""What a full disk, or the user's full share of it, is called."""
+"""Error numbers of a full disk and of an exhausted quota."""
 
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[IO[bytes]]:
-    """Open a binary file that takes the place of `path` only when the block ends well."""
+    """Open a binary file that replaces `path` only when the block ends without an exception."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(
         dir=path.parent, prefix=f".{path.name}.", delete=False
@@ -33,7 +33,7 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
 
 
 def move_folder(source: Path, target: Path) -> None:
-    """Move a finished folder into place; an equal one that another process put there stays."""
+    """Move a finished folder into place, unless another process has already put one there."""
     try:
         source.rename(target)
     except OSError:
@@ -43,10 +43,10 @@ def move_folder(source: Path, target: Path) -> None:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Make a folder that is at `path` only when the block ends well.
+    """Make a folder that appears at `path` only when the block ends without an exception.
 
     Raises:
-        InputError: When something is there already.
+        InputError: When `path` already exists.
     """
     if path.exists():
         raise InputError(f"{path} is there already: choose another name, or remove it.")
@@ -59,7 +59,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def cache_folder() -> Path:
-    """Return where demonstrations are unpacked: `R2RISE_CACHE`, else in the user's cache."""
-    own = os.environ.get("R2RISE_CACHE")
+    """Return the folder for unpacked demonstrations: `R2RISE_CACHE`, else in the user's cache."""
+    override = os.environ.get("R2RISE_CACHE")
     base = os.environ.get("XDG_CACHE_HOME", "~/.cache")
-    return Path(own) if own else Path(base).expanduser() / "r2rise"
+    return Path(override) if override else Path(base).expanduser() / "r2rise"

@@ -1,4 +1,4 @@
-"""A corridor of junctions: the smallest task whose important frames are known."""
+"""A corridor of junctions: the smallest task with known important frames."""
 
 from typing import Any
 
@@ -9,18 +9,18 @@ from numpy.typing import NDArray
 
 
 class Junctions(gym.Env[NDArray[np.float32], np.int64]):
-    """Walk past a row of junctions and turn the right way at each.
+    """Walk past a row of junctions and make the correct turn at each.
 
     ## Description
-    The agent moves on by one junction a step, whatever it does. A policy that has learned from a
-    frame of a junction turns the right way there.
+    The agent advances by one junction per step, whatever its action. A policy that was trained on
+    the frame of a junction makes the correct turn there.
 
     ## Action Space
     `Discrete(2)`: 0 left, 1 right. Right is correct at even junctions, left at odd ones.
 
     ## Observation Space
-    `Box(0, 1, (n_junctions,), float32)`: 1 at the junction where the agent stands, else 0. All
-    zeros at the end.
+    `Box(0, 1, (n_junctions,), float32)`: 1 at the agent's junction, else 0. All zeros at the
+    end.
 
     ## Rewards
     `weights[i]` for the correct turn at junction i, else 0.
@@ -35,7 +35,7 @@ class Junctions(gym.Env[NDArray[np.float32], np.int64]):
     * `weights`: reward of each junction; by default 1, 2, ..., 8.
     """
 
-    metadata = {"render_modes": []}  # noqa: RUF012  (gymnasium's own form)
+    metadata = {"render_modes": []}  # noqa: RUF012  (gymnasium's form)
 
     def __init__(self, weights: tuple[float, ...] = (1, 2, 3, 4, 5, 6, 7, 8)) -> None:
         self.weights = tuple(float(weight) for weight in weights)
@@ -47,7 +47,7 @@ class Junctions(gym.Env[NDArray[np.float32], np.int64]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Go back to junction 0."""
+        """Return to junction 0."""
         super().reset(seed=seed, options=options)
         self._junction = 0
         return self._observation(), {}
@@ -55,7 +55,7 @@ class Junctions(gym.Env[NDArray[np.float32], np.int64]):
     def step(
         self, action: np.int64
     ) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
-        """Turn, and walk on to the next junction."""
+        """Turn, then advance to the next junction."""
         correct = int(action) == correct_turn(self._junction)
         reward = self.weights[self._junction] if correct else 0.0
         self._junction += 1
@@ -63,12 +63,12 @@ class Junctions(gym.Env[NDArray[np.float32], np.int64]):
         return self._observation(), reward, ended, False, {"correct": correct}
 
     def _observation(self) -> NDArray[np.float32]:
-        here = np.zeros(len(self.weights), dtype=np.float32)
+        observation = np.zeros(len(self.weights), dtype=np.float32)
         if self._junction < len(self.weights):
-            here[self._junction] = 1.0
-        return here
+            observation[self._junction] = 1.0
+        return observation
 
 
 def correct_turn(junction: int) -> int:
-    """Return the correct action at a junction."""
+    """Return the correct action at a junction: 1 at even, 0 at odd ones."""
     return 1 - junction % 2

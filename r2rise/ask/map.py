@@ -131,7 +131,7 @@ def _stopped(stop: Stop | None, ledger: Ledger, study: Study) -> Stopped | None:
     if stop is None:
         return None
     if stop.within_block:
-        return Stopped(reason=stop.reason, seconds=ledger.worked)
+        return Stopped(reason=stop.reason, seconds=ledger.work_seconds)
     last_block = stop.n_retrainings // study.masking.masks_between_looks - 1
     return Stopped(reason=stop.reason, seconds=ledger.elapsed.get(last_block))
 

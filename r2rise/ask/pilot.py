@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from r2rise.data.segments import FEWEST_SEGMENTS
+from r2rise.data.segments import MIN_SEGMENTS
 from r2rise.design.seeds import mask_generator
 from r2rise.design.tasks import baseline_tasks, crossed_tasks
 from r2rise.errors import NotReady
@@ -106,9 +106,9 @@ def run_pilot(runner: Runner) -> Pilot:
         StudyFailed: When more retrainings fail than the study allows.
     """
     study, n_segments = runner.study, len(runner.segments)
-    if n_segments < FEWEST_SEGMENTS:
+    if n_segments < MIN_SEGMENTS:
         raise NotReady(
-            f"A pilot needs at least {FEWEST_SEGMENTS} segments, there are {n_segments}: use a "
+            f"A pilot needs at least {MIN_SEGMENTS} segments, there are {n_segments}: use a "
             f"smaller --segment-length, or explain without a plan."
         )
     masks = _paired_masks(n_segments, mask_generator(study.seed, 0, "pilot"))

@@ -9,7 +9,7 @@ from r2rise.ask.directory import OutputDirectory
 from r2rise.ask.pilot import Pilot, run_pilot
 from r2rise.ask.proposal import RANKED, Proposer
 from r2rise.data.demonstrations import Demonstrations
-from r2rise.data.segments import FINEST_SEGMENTS
+from r2rise.data.segments import FINEST_SEGMENT_LENGTH
 from r2rise.errors import StudyError
 from r2rise.results.plan import Plan
 from r2rise.results.result import now, versions
@@ -21,7 +21,7 @@ from r2rise.statistics.baselines import measured_baseline
 from r2rise.statistics.summaries import Baseline
 from r2rise.statistics.wording import duration
 from r2rise.study.parts import Masking
-from r2rise.study.study import MOST_RETRAININGS, Study
+from r2rise.study.study import MAX_RETRAININGS, Study
 
 GOAL = 0.9
 """Reliability that is planned for where the study names none."""
@@ -37,7 +37,7 @@ def plan(
     study: Study,
     *,
     maps: bool = False,
-    max_retrainings: int = MOST_RETRAININGS,
+    max_retrainings: int = MAX_RETRAININGS,
     out: str | Path | None = None,
     workers: int = 0,
     engine: Engine | None = None,
@@ -120,7 +120,7 @@ def _with_finest_segments(study: Study) -> Study:
     """Begin with the shortest segments where the length is left open: longer ones are options."""
     if study.masking.segment_length != "auto":
         return study
-    masking = study.masking.model_copy(update={"segment_length": FINEST_SEGMENTS})
+    masking = study.masking.model_copy(update={"segment_length": FINEST_SEGMENT_LENGTH})
     return study.model_copy(update={"masking": masking})
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from r2rise.ask.pilot import Pilot
 from r2rise.data.demonstrations import Demonstrations
-from r2rise.data.segments import FEWEST_SEGMENTS, with_longer_segments
+from r2rise.data.segments import MIN_SEGMENTS, with_longer_segments
 from r2rise.design.masks import foldover_block_size, masks_for_intervals, paired_block_size
 from r2rise.results.plan import Option, PlanOutcome
 from r2rise.statistics.prediction import expected_reliability, masks_for
@@ -137,7 +137,7 @@ class Proposer:
 
     def choose(self, options: list[Option]) -> tuple[PlanOutcome, Option]:
         """Return the shortest segments that reach the goal, else those that can be ranked."""
-        usable = [o for o in options if o.retrainings and o.n_segments >= FEWEST_SEGMENTS]
+        usable = [o for o in options if o.retrainings and o.n_segments >= MIN_SEGMENTS]
         for option in usable:
             if option.retrainings is not None and option.retrainings <= self._most:
                 return ("as_asked" if option is options[0] else "coarser"), option

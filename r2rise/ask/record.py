@@ -15,7 +15,7 @@ from r2rise.data.demonstrations import Demonstrations
 from r2rise.design.seeds import episode_seeds, seeded_globals
 from r2rise.environments import Environment, GymEnv, failures_of
 from r2rise.errors import EnvironmentMismatch, InputError, StudyError
-from r2rise.evaluation.actions import Chance, checked_actions
+from r2rise.evaluation.actions import RandomActionSource, checked_actions
 from r2rise.evaluation.rollout import max_steps
 from r2rise.run.progress import OnProgress, Progress
 from r2rise.study.parts import Evaluation, StudyPart
@@ -194,7 +194,7 @@ class _Recorder:
         return found
 
     def _episode(self, env: GymEnv, seed: int, epsilon: float) -> _Episode:
-        chance = Chance(env.action_space, seed)
+        action_source = RandomActionSource(env.action_space, seed)
         observation, _ = env.reset(seed=seed)
         obs, acts, rews = [np.array(observation)], list[Any](), list[float]()
         frames: list[NDArray[np.uint8]] = []
@@ -202,8 +202,8 @@ class _Recorder:
         while len(acts) < self._steps and not (terminated or truncated):
             if self._pictures:
                 frames.append(self._picture(env, self._pictures))
-            if self._policy is None or chance.strikes(epsilon):
-                action = chance.action()
+            if self._policy is None or action_source.is_random(epsilon):
+                action = action_source.sample()
             else:
                 action = self._act(self._policy, obs[-1])
             acts.append(np.array(action))  # the environment may change what it is given

@@ -7,7 +7,7 @@ import numpy as np
 
 from r2rise.ask.compare import corrected, rank_correlation
 from r2rise.data.segments import Segments
-from r2rise.design.masks import make_design, stacked
+from r2rise.design.masks import make_design, mask_matrix
 from r2rise.design.tasks import Task, path_tasks
 from r2rise.errors import NotReady
 from r2rise.ledger.record import Record
@@ -56,7 +56,7 @@ def map_turnover(runner: RunsTasks, amount: int) -> MapTurnover:
 
 def turnover_tasks(study: Study, n_segments: int, amount: int) -> list[Task]:
     """Return the masks of the design's first block at both amounts."""
-    masks = stacked(
+    masks = mask_matrix(
         make_design(study.masking, n_segments, study.seed), range(study.masking.masks_between_looks)
     )
     return path_tasks("training_maps", study, [list(masks)], (amount, LONGER * amount))

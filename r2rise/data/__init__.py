@@ -1,1 +1,1 @@
-"""Demonstrations: arrays, segments, files."""
+"""Demonstrations: arrays, segments and files."""

@@ -1,4 +1,4 @@
-"""What makes arrays usable as demonstrations."""
+"""Checks of the arrays of demonstrations."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -9,19 +9,19 @@ from numpy.typing import NDArray
 from r2rise.errors import DemonstrationsError
 
 ARRAY_KEYS = ("obs", "acts", "lengths", "rews", "terminal", "frames")
-"""The arrays of demonstrations, in the order in which they are hashed."""
+"""Names of the arrays of demonstrations, in the order in which they are hashed."""
 
 _CHUNK_BYTES = 64 * 2**20
 
 Arrays = Mapping[str, NDArray[Any]]
-"""By key; those that are left out are not in it."""
+"""Arrays by key; optional ones that are left out have no entry."""
 
 
 def read_only(key: str, array: NDArray[Any]) -> NDArray[Any]:
-    """Return a view that cannot be written to.
+    """Return a read-only view of an array.
 
     Raises:
-        DemonstrationsError: When it is not an array of numbers.
+        DemonstrationsError: When it is not a NumPy array of numbers or booleans.
     """
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
         got = f"dtype {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
@@ -32,10 +32,10 @@ def read_only(key: str, array: NDArray[Any]) -> NDArray[Any]:
 
 
 def check_arrays(arrays: Arrays) -> None:
-    """Check that arrays fit each other and hold finite values.
+    """Check that arrays are consistent with each other and hold finite values.
 
     Raises:
-        DemonstrationsError: Naming the array, what was expected and what came.
+        DemonstrationsError: When they are not; it names the array, the expected and actual values.
     """
     _check_lengths(arrays["lengths"])
     _check_rows(arrays)
@@ -47,7 +47,7 @@ def check_arrays(arrays: Arrays) -> None:
 
 
 def row_chunks(array: NDArray[Any]) -> Iterable[NDArray[Any]]:
-    """Yield an array some rows at a time, so that a memory-mapped one is never whole in memory."""
+    """Yield an array in chunks of rows, so that a memory-mapped one is never loaded as a whole."""
     row_bytes = max(1, array.nbytes // max(1, len(array)))
     step = max(1, _CHUNK_BYTES // row_bytes)
     return (array[start : start + step] for start in range(0, len(array), step))
@@ -60,24 +60,24 @@ def _check_lengths(lengths: NDArray[Any]) -> None:
             f"{lengths.shape} {lengths.dtype}."
         )
     if (lengths < 1).any():
-        number = int(np.argmax(lengths < 1))
+        index = int(np.argmax(lengths < 1))
         raise DemonstrationsError(
-            f"Every demonstration needs at least 1 frame, but demonstration {number} has length "
-            f"{int(lengths[number])}."
+            f"Every demonstration needs at least 1 frame, but demonstration {index} has length "
+            f"{int(lengths[index])}."
         )
 
 
 def _check_rows(arrays: Arrays) -> None:
-    n_frames = sum(arrays["lengths"].tolist())  # in Python, where no sum wraps around
+    n_frames = sum(arrays["lengths"].tolist())  # in Python, where sums do not overflow
     n_demos = len(arrays["lengths"])
-    rows = {
+    expected_rows = {
         "obs": n_frames + n_demos,
         "acts": n_frames,
         "rews": n_frames,
         "terminal": n_demos,
         "frames": n_frames,
     }
-    for key, expected in rows.items():
+    for key, expected in expected_rows.items():
         array = arrays.get(key)
         if array is None:
             continue
@@ -99,10 +99,10 @@ def _check_shapes(
         raise DemonstrationsError(
             f"terminal should be (n_demos,) bool, got {terminal.shape} {terminal.dtype}."
         )
-    pictures = frames is None or (
+    are_pictures = frames is None or (
         frames.ndim == 4 and frames.shape[-1] == 3 and frames.dtype == np.uint8
     )
-    if frames is not None and not pictures:
+    if frames is not None and not are_pictures:
         raise DemonstrationsError(
             f"frames should be (n_frames, height, width, 3) uint8 pictures, got "
             f"{frames.shape} {frames.dtype}."
@@ -110,12 +110,13 @@ def _check_shapes(
 
 
 def _check_finite(key: str, array: NDArray[Any]) -> None:
-    row = 0
+    first_row = 0
     for rows in row_chunks(array):
-        bad = ~np.isfinite(rows.reshape(len(rows), -1)).all(axis=1)
-        if bad.any():
+        is_bad = ~np.isfinite(rows.reshape(len(rows), -1)).all(axis=1)
+        if is_bad.any():
+            bad_row = first_row + int(np.argmax(is_bad))
             raise DemonstrationsError(
-                f"{key} holds NaN or infinite values, first in row {row + int(np.argmax(bad))}. "
+                f"{key} holds NaN or infinite values, first in row {bad_row}. "
                 f"Remove or repair these frames."
             )
-        row += len(rows)
+        first_row += len(rows)

@@ -1,4 +1,4 @@
-"""Demonstrations: what the expert did, as read-only arrays without padding."""
+"""Demonstrations of an expert, as read-only arrays without padding."""
 
 import hashlib
 import json
@@ -13,33 +13,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2rise.data.checks import ARRAY_KEYS, check_arrays, read_only, row_chunks
-from r2rise.data.npz import opened, write_npz
-from r2rise.data.segments import FINEST_SEGMENTS, Segment, Segments
+from r2rise.data.npz import open_npz, write_npz
+from r2rise.data.segments import FINEST_SEGMENT_LENGTH, Segment, Segments
 from r2rise.data.transitions import Transitions
 from r2rise.errors import DemonstrationsError
 from r2rise.files import NO_SPACE, cache_folder, move_folder
 from r2rise.study.parts import Masking
 
 MEMORY_MAP_BYTES = 256 * 2**20
-"""Demonstrations whose arrays are larger than this in all are unpacked and memory-mapped."""
+"""Demonstrations with more bytes than this in all arrays are unpacked and memory-mapped."""
 
 
 @dataclass(frozen=True, eq=False)
 class Demonstrations:
-    """A set of demonstrations of any lengths, one after another.
+    """A set of demonstrations of any lengths, concatenated.
 
     Attributes:
         obs: (n_frames + n_demos, *obs_shape); demonstration i has lengths[i] + 1 rows.
         acts: (n_frames, *act_shape).
         lengths: (n_demos,) int64, frames of each demonstration.
-        rews: (n_frames,) rewards that the expert got, or None.
+        rews: (n_frames,) rewards of the expert, or None.
         terminal: (n_demos,) bool, False where a time limit cut the demonstration off, or None
             (then none counts as terminal).
-        frames: (n_frames, H, W, 3) uint8 pictures for people to look at, or None.
+        frames: (n_frames, H, W, 3) uint8 pictures to show to people, or None.
         meta: Where the demonstrations come from (environment id, source).
 
     Raises:
-        DemonstrationsError: When the arrays do not fit each other or hold NaN or infinite values.
+        DemonstrationsError: When the arrays are inconsistent or hold NaN or infinite values.
     """
 
     obs: NDArray[Any]
@@ -67,7 +67,7 @@ class Demonstrations:
             obs_keys: For dict observations (arrays `obs.<key>` in the file): keys to concatenate.
 
         Raises:
-            DemonstrationsError: With the exact reason why the file cannot be used.
+            DemonstrationsError: When the file cannot be used; it states the exact reason.
         """
         path = Path(path)
 
@@ -78,18 +78,18 @@ class Demonstrations:
             except DemonstrationsError as error:
                 raise DemonstrationsError(f"{path}: {error}") from None
 
-        with opened(path, obs_keys) as file:
+        with open_npz(path, obs_keys) as file:
             return assemble() if file.n_bytes <= MEMORY_MAP_BYTES else memory_mapped(assemble)
 
     def save(self, path: str | Path) -> None:
-        """Write a compressed `.npz` file; it takes the place of `path` only when complete."""
+        """Write a compressed `.npz` file atomically."""
         write_npz(Path(path), self._arrays, self.meta)
 
     @property
     def _arrays(self) -> dict[str, NDArray[Any]]:
-        """Those that are there, by key."""
-        held = {key: getattr(self, key) for key in ARRAY_KEYS}
-        return {key: array for key, array in held.items() if array is not None}
+        """The arrays that are present, by key."""
+        arrays = {key: getattr(self, key) for key in ARRAY_KEYS}
+        return {key: array for key, array in arrays.items() if array is not None}
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -129,46 +129,46 @@ class Demonstrations:
 
     def segments(self, masking: Masking | None = None) -> Segments:
         """Cut the demonstrations into segments, by default of 10 frames."""
-        return Segments.of(self.lengths, masking or Masking(segment_length=FINEST_SEGMENTS))
+        return Segments.of(self.lengths, masking or Masking(segment_length=FINEST_SEGMENT_LENGTH))
 
     def trainable(
         self, kept: NDArray[np.bool_], *, frame_stack: int = 1, next_obs: bool = False
     ) -> NDArray[np.bool_]:
-        """Return the kept frames whose transition shows nothing of a masked frame.
+        """Return the kept frames whose transition reveals nothing of a masked frame.
 
         Args:
-            kept: (..., n_frames) bool, frames that masks keep.
-            frame_stack: Frames that an observation shows: its own and those before it.
-            next_obs: Whether the observation that followed is used, too. It belongs to the next
-                frame; that after a demonstration's last frame belongs to none.
+            kept: (..., n_frames) bool, True for kept frames.
+            frame_stack: Number of frames in an observation: its own and the preceding ones.
+            next_obs: Whether the next observation is used, too. It belongs to the next frame; the
+                one after a demonstration's last frame belongs to none.
 
         Returns:
             (..., n_frames) bool.
         """
         usable = kept.copy()
-        for back in range(1, frame_stack):
-            usable[..., back:] &= kept[..., :-back] | ~self._same_demonstration(back)
+        for offset in range(1, frame_stack):
+            usable[..., offset:] &= kept[..., :-offset] | ~self._same_demonstration(offset)
         if next_obs:
             usable[..., :-1] &= kept[..., 1:] | ~self._same_demonstration(1)
         return usable
 
-    def _same_demonstration(self, apart: int) -> NDArray[np.bool_]:
-        """Say of each frame but the first `apart` whether it continues the one so far before."""
-        number = self.frame_demonstration
-        return np.equal(number[apart:], number[:-apart])
+    def _same_demonstration(self, offset: int) -> NDArray[np.bool_]:
+        """Return whether frames i and i + offset share a demonstration, (n_frames - offset,)."""
+        demonstration = self.frame_demonstration
+        return np.equal(demonstration[offset:], demonstration[:-offset])
 
     def transitions(self, kept: NDArray[np.bool_]) -> Transitions:
-        """Return the transitions of the kept frames, (n_frames,) bool; others are left out."""
+        """Return the transitions of the kept frames only; `kept` is (n_frames,) bool."""
         frame = np.flatnonzero(kept)
         demonstration = self.frame_demonstration[frame]
         time = frame - self.first_frame[demonstration]
-        observation = frame + demonstration  # every demonstration has one observation more
-        ended = np.zeros(len(self), bool) if self.terminal is None else self.terminal
+        observation = frame + demonstration  # each demonstration has one extra observation
+        is_terminal = np.zeros(len(self), bool) if self.terminal is None else self.terminal
         return Transitions(
             obs=self.obs[observation],
             acts=self.acts[frame],
             next_obs=self.obs[observation + 1],
-            terminal=ended[demonstration] & (time == self.lengths[demonstration] - 1),
+            terminal=is_terminal[demonstration] & (time == self.lengths[demonstration] - 1),
             demonstration=demonstration,
             time=time,
             frame=frame,
@@ -178,13 +178,13 @@ class Demonstrations:
     def select(
         self, *, keep: Iterable[Segment] | None = None, drop: Iterable[Segment] = ()
     ) -> "Demonstrations":
-        """Return demonstrations with only some segments.
+        """Return demonstrations with a subset of the segments.
 
-        A demonstration is split where frames were cut out, so that no transition bridges a gap.
+        A demonstration is split where frames were removed, so that no transition bridges a gap.
 
         Args:
             keep: Segments to keep; all frames when left out.
-            drop: Segments to leave out of these.
+            drop: Segments to remove from these.
 
         Raises:
             DemonstrationsError: When a segment lies outside its demonstration or no frame is left.
@@ -196,23 +196,23 @@ class Demonstrations:
             kept[self._frame_slice(segment)] = False
         if not kept.any():
             raise DemonstrationsError("No frame is left: keep at least one segment.")
-        return self._of_runs(_runs(kept, self.frame_demonstration))
+        return self._from_runs(_runs(kept, self.frame_demonstration))
 
     def _frame_slice(self, segment: Segment) -> slice:
-        number, start, stop = segment
-        if not (0 <= number < len(self) and 0 <= start <= stop <= self.lengths[number]):
+        index, start, stop = segment
+        if not (0 <= index < len(self) and 0 <= start <= stop <= self.lengths[index]):
             raise DemonstrationsError(
                 f"Segment {tuple(segment)} lies outside the {len(self)} demonstrations: expected "
                 f"(demonstration, start, stop) within their lengths {self.lengths.tolist()[:10]}."
             )
-        return slice(self.first_frame[number] + start, self.first_frame[number] + stop)
+        return slice(self.first_frame[index] + start, self.first_frame[index] + stop)
 
-    def _of_runs(self, runs: list[tuple[int, int]]) -> "Demonstrations":
-        """Build demonstrations of runs of frames, each with the observation after its last."""
-        numbers = [int(self.frame_demonstration[start]) for start, _ in runs]
+    def _from_runs(self, runs: list[tuple[int, int]]) -> "Demonstrations":
+        """Build a demonstration from each run of frames, with the observation after its last."""
+        origins = [int(self.frame_demonstration[start]) for start, _ in runs]
         frame = np.concatenate([np.arange(*run) for run in runs])
         observation = np.concatenate(
-            [np.arange(a + n, b + n + 1) for (a, b), n in zip(runs, numbers, strict=True)]
+            [np.arange(a + n, b + n + 1) for (a, b), n in zip(runs, origins, strict=True)]
         )
         terminal = None
         if self.terminal is not None:
@@ -220,7 +220,7 @@ class Demonstrations:
             terminal = np.array(
                 [
                     self.terminal[n] and stop == ends[n]
-                    for (_, stop), n in zip(runs, numbers, strict=True)
+                    for (_, stop), n in zip(runs, origins, strict=True)
                 ]
             )
         return Demonstrations(
@@ -234,7 +234,7 @@ class Demonstrations:
         )
 
     def unpack(self, cache: Path) -> Path:
-        """Write the arrays to `<cache>/<hash>/*.npy`, to be memory-mapped; return that folder."""
+        """Write the arrays to `<cache>/<hash>/*.npy` for memory mapping; return that folder."""
         folder = cache / self.content_hash.removeprefix("sha256:")
         if folder.exists():
             return folder
@@ -264,10 +264,11 @@ def memory_mapped(assemble: Callable[[Path], Demonstrations]) -> Demonstrations:
     """Return large demonstrations, memory-mapped from the cache.
 
     Args:
-        assemble: Makes them of files that it writes to an empty folder.
+        assemble: Builds the demonstrations; it may write their arrays to the empty folder that it
+            is called with.
 
     Raises:
-        DemonstrationsError: When there is no room for them.
+        DemonstrationsError: When the disk is full.
     """
     cache = cache_folder()
     try:
@@ -284,11 +285,11 @@ def memory_mapped(assemble: Callable[[Path], Demonstrations]) -> Demonstrations:
 
 
 def _runs(kept: NDArray[np.bool_], demonstration: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Return (first, one past last) of each run of kept frames within one demonstration."""
+    """Return (first frame, one past the last) of each run of kept frames in a demonstration."""
     runs: list[tuple[int, int]] = []
     for frame in np.flatnonzero(kept):
-        joined = runs and runs[-1][1] == frame and demonstration[frame - 1] == demonstration[frame]
-        if joined:
+        is_next = runs and runs[-1][1] == frame
+        if is_next and demonstration[frame - 1] == demonstration[frame]:
             runs[-1] = (runs[-1][0], int(frame) + 1)
         else:
             runs.append((int(frame), int(frame) + 1))

@@ -1,4 +1,4 @@
-"""Dict observations: the keys that are wanted, concatenated into one array."""
+"""Dict observations: selected keys, concatenated into one array."""
 
 import math
 from collections.abc import Iterable
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from r2rise.errors import DemonstrationsError, suggestion
 
 
-def chosen_keys(path: Path, known: Iterable[str], obs_keys: tuple[str, ...]) -> list[str]:
-    """Return the keys of a dict observation to concatenate; a single key needs no choice.
+def select_keys(path: Path, available: Iterable[str], obs_keys: tuple[str, ...]) -> list[str]:
+    """Return the keys of a dict observation to concatenate; a single one is selected by default.
 
     Raises:
-        DemonstrationsError: When a choice is needed, or a key is unknown.
+        DemonstrationsError: When `obs_keys` is needed but empty, or has an unknown key.
     """
-    names = list(known)
+    names = list(available)
     if not obs_keys and len(names) == 1:
         return names
     if not obs_keys:
@@ -33,11 +33,13 @@ def chosen_keys(path: Path, known: Iterable[str], obs_keys: tuple[str, ...]) -> 
     return list(obs_keys)
 
 
-def concatenated(parts: list[NDArray[Any]]) -> NDArray[Any]:
-    """Return the observations of several keys as one, (rows, values); a single one as it is.
+def concatenate_parts(parts: list[NDArray[Any]]) -> NDArray[Any]:
+    """Return the observations of several keys as one array, (n_rows, n_values).
+
+    A single array is returned unchanged, whatever its shape.
 
     Raises:
-        DemonstrationsError: When they have different numbers of rows.
+        DemonstrationsError: When the arrays have different numbers of rows.
     """
     if len(parts) == 1:
         return parts[0]

@@ -1,6 +1,7 @@
-"""R2RISE's own demonstrations file: a `.npz` of plain arrays, never pickled objects.
+"""R2RISE's demonstrations file: a `.npz` of plain arrays, never of pickled objects.
 
-The headers are read before the data, so that a small file cannot claim a huge array.
+Headers are checked before data are read, so that a small file cannot make R2RISE allocate a huge
+array.
 """
 
 import json
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2rise.data.checks import ARRAY_KEYS
-from r2rise.data.keys import chosen_keys, concatenated
+from r2rise.data.keys import concatenate_parts, select_keys
 from r2rise.errors import DemonstrationsError
 from r2rise.files import atomic_file
 
@@ -38,60 +39,64 @@ class _Header(NamedTuple):
 
 
 class NpzFile:
-    """A demonstrations file that is open, its headers checked.
+    """An open demonstrations file with checked headers.
 
     Attributes:
-        n_bytes: Of the arrays that make up the demonstrations.
+        n_bytes: Total size of the arrays that make up the demonstrations.
     """
 
     def __init__(self, path: Path, archive: zipfile.ZipFile, obs_keys: tuple[str, ...]) -> None:
         headers = _headers(path, archive)
         self._path, self._archive = path, archive
         self._names = _array_names(path, headers, obs_keys)
-        self.n_bytes = sum(headers[name].n_bytes for own in self._names.values() for name in own)
+        self.n_bytes = sum(
+            headers[name].n_bytes for names in self._names.values() for name in names
+        )
 
     def fields(self, scratch: Path | None = None) -> dict[str, Any]:
-        """Read the arrays and the meta, by the names that Demonstrations gives them.
+        """Read the arguments of `Demonstrations`: the arrays and `meta`, by name.
 
         Args:
-            scratch: An empty folder to unpack arrays to, which are then memory-mapped.
+            scratch: An empty folder to unpack the arrays to, which are then memory-mapped.
 
         Raises:
-            DemonstrationsError: When parts do not fit each other, or meta is no JSON object.
+            DemonstrationsError: When parts are inconsistent, or meta is not a JSON object.
         """
         parts = {
-            key: [_read(self._archive, name, scratch) for name in own]
-            for key, own in self._names.items()
+            key: [_read(self._archive, name, scratch) for name in names]
+            for key, names in self._names.items()
         }
         meta = _parse_meta(self._path, parts.pop("meta", None))
         try:
-            return {key: concatenated(own) for key, own in parts.items()} | {"meta": meta}
+            return {key: concatenate_parts(arrays) for key, arrays in parts.items()} | {
+                "meta": meta
+            }
         except DemonstrationsError as error:
             raise DemonstrationsError(f"{self._path}: {error}") from None
 
 
 @contextmanager
-def opened(path: Path, obs_keys: tuple[str, ...] = ()) -> Iterator[NpzFile]:
+def open_npz(path: Path, obs_keys: tuple[str, ...] = ()) -> Iterator[NpzFile]:
     """Open a demonstrations file.
 
     Raises:
-        DemonstrationsError: With the exact reason why the file cannot be used.
+        DemonstrationsError: When the file cannot be used; it states the exact reason.
     """
-    with _archive(path) as archive:
+    with _open_archive(path) as archive:
         yield NpzFile(path, archive, obs_keys)
 
 
 def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> None:
-    """Write a demonstrations file; it takes the place of `path` only when complete."""
-    held = dict(arrays)
+    """Write a demonstrations file atomically."""
+    contents = dict(arrays)
     if meta:
-        held["meta"] = np.array(json.dumps(dict(meta)))
+        contents["meta"] = np.array(json.dumps(dict(meta)))
     with atomic_file(path) as file:
-        np.savez_compressed(file, allow_pickle=False, **held)
+        np.savez_compressed(file, allow_pickle=False, **contents)
 
 
 @contextmanager
-def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
+def _open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive
@@ -120,11 +125,11 @@ def _header(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Hea
     with archive.open(info) as file:
         try:
             version = np.lib.format.read_magic(file)
-            read = {
+            read_header = {
                 (1, 0): np.lib.format.read_array_header_1_0,
                 (2, 0): np.lib.format.read_array_header_2_0,
             }[version]
-            shape, _, dtype = read(file)
+            shape, _, dtype = read_header(file)
             header_bytes = file.tell()
         except (ValueError, KeyError):
             raise DemonstrationsError(
@@ -150,11 +155,11 @@ def _header(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Hea
 def _array_names(
     path: Path, headers: dict[str, _Header], obs_keys: tuple[str, ...]
 ) -> dict[str, list[str]]:
-    """Return, for each field of Demonstrations, the arrays in the file that make it up."""
+    """Return the names of the file's arrays that make up each field of `Demonstrations`."""
     dict_keys = [name.removeprefix(_DICT_PREFIX) for name in headers if _is_dict_part(name)]
     names = {key: [key] for key in (*ARRAY_KEYS, "meta") if key in headers}
     if "obs" not in headers and dict_keys:
-        names["obs"] = [_DICT_PREFIX + key for key in chosen_keys(path, dict_keys, obs_keys)]
+        names["obs"] = [_DICT_PREFIX + key for key in select_keys(path, dict_keys, obs_keys)]
     missing = [key for key in _REQUIRED if key not in names]
     if missing:
         raise DemonstrationsError(
@@ -173,7 +178,7 @@ def _read(archive: zipfile.ZipFile, name: str, scratch: Path | None) -> NDArray[
         if scratch is None:
             array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
             return array
-        target = scratch / f"{quote(name, safe='')}.npy"  # a key may have slashes
+        target = scratch / f"{quote(name, safe='')}.npy"  # a key may contain slashes
         with target.open("wb") as out:
             shutil.copyfileobj(file, out)
     mapped: NDArray[Any] = np.load(target, mmap_mode="r", allow_pickle=False)

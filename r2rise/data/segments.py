@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from r2rise.errors import StudyError
 from r2rise.study.parts import Masking
 
-FINEST_SEGMENTS = 10
-"""Frames of the shortest segments that are chosen (the paper's grid cell)."""
+FINEST_SEGMENT_LENGTH = 10
+"""Length in frames of the shortest segments that `auto` chooses (the paper's grid cell)."""
 
-FEWEST_SEGMENTS = 4
-"""Segments that a pilot needs; no longer ones are chosen where there would be fewer."""
+MIN_SEGMENTS = 4
+"""Least number of segments that a pilot needs; `auto` does not go below it if it can."""
 
 
 class Segment(NamedTuple):
-    """Frames `start` up to, not including, `stop` of one demonstration."""
+    """Frames `start` to `stop` (exclusive) of one demonstration."""
 
     demonstration: int
     start: int
@@ -33,9 +33,9 @@ class Segments:
     """All segments of a set of demonstrations, in order; every frame is in exactly one.
 
     Attributes:
-        demonstration: (n_segments,) int64, the demonstration each segment belongs to.
-        start: (n_segments,) int64, its first frame.
-        stop: (n_segments,) int64, one past its last frame.
+        demonstration: (n_segments,) int64, demonstration of each segment.
+        start: (n_segments,) int64, first frame within the demonstration.
+        stop: (n_segments,) int64, one past the last frame.
     """
 
     demonstration: NDArray[np.int64]
@@ -44,18 +44,22 @@ class Segments:
 
     @classmethod
     def of(cls, lengths: NDArray[np.int64], masking: Masking) -> "Segments":
-        """Cut demonstrations of the given lengths, (n_demos,), as `masking` says.
+        """Cut demonstrations into segments.
+
+        Args:
+            lengths: (n_demos,) frames of each demonstration.
+            masking: Segment length or boundaries.
 
         Raises:
-            StudyError: When the user's own boundaries do not fit the demonstrations, or the length
+            StudyError: When custom boundaries do not fit the demonstrations, or the segment length
                 is still `auto`.
         """
         if masking.boundaries is not None:
             return cls._from_starts(lengths, masking.boundaries)
         if masking.segment_length == "auto":
             raise StudyError("masking.segment_length is still 'auto': resolve the study first.")
-        whole = masking.segment_length in ("all", None)
-        steps = lengths if whole else np.full(len(lengths), masking.segment_length)
+        is_whole = masking.segment_length in ("all", None)
+        steps = lengths if is_whole else np.full(len(lengths), masking.segment_length)
         return cls._from_starts(
             lengths,
             tuple(
@@ -74,19 +78,19 @@ class Segments:
                 f"{len(lengths)}: give the starts of the segments of each one.",
                 field="masking.boundaries",
             )
-        for number, (own, length) in enumerate(zip(starts, lengths, strict=True)):
-            ascending = all(a < b for a, b in pairwise(own))
-            if not own or own[0] != 0 or not ascending or own[-1] >= length:
+        for index, (row, length) in enumerate(zip(starts, lengths, strict=True)):
+            ascending = all(a < b for a, b in pairwise(row))
+            if not row or row[0] != 0 or not ascending or row[-1] >= length:
                 raise StudyError(
-                    f"masking.boundaries of demonstration {number}: expected ascending starts "
-                    f"from 0 to at most {length - 1}, got {list(own)}.",
+                    f"masking.boundaries of demonstration {index}: expected ascending starts "
+                    f"from 0 to at most {length - 1}, got {list(row)}.",
                     field="masking.boundaries",
                 )
-        stops = [(*own[1:], int(length)) for own, length in zip(starts, lengths, strict=True)]
+        stops = [(*row[1:], int(length)) for row, length in zip(starts, lengths, strict=True)]
         return cls(
-            demonstration=np.repeat(np.arange(len(starts)), [len(own) for own in starts]),
-            start=np.array([start for own in starts for start in own], dtype=np.int64),
-            stop=np.array([stop for own in stops for stop in own], dtype=np.int64),
+            demonstration=np.repeat(np.arange(len(starts)), [len(row) for row in starts]),
+            start=np.array([start for row in starts for start in row], dtype=np.int64),
+            stop=np.array([stop for row in stops for stop in row], dtype=np.int64),
         )
 
     def __len__(self) -> int:
@@ -106,14 +110,17 @@ class Segments:
         return self.stop - self.start
 
     def frames(self, masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Return the frames that masks, (..., n_segments) bool, keep: (..., n_frames) bool."""
+        """Expand masks over segments, (..., n_segments) bool, to frames, (..., n_frames) bool."""
         return np.repeat(masks, self.n_frames, axis=-1)
 
 
 def read_boundaries(path: str | Path) -> tuple[tuple[int, ...], ...]:
-    """Read the user's own segments from a CSV file with columns demonstration, start, stop.
+    """Read custom segments from a CSV file with columns demonstration, start, stop.
 
-    The columns of a saved `map.csv` serve as they are. Segments follow each other without gaps.
+    A saved `map.csv` has these columns. Segments must follow each other without gaps.
+
+    Returns:
+        For each demonstration the starts of its segments, as in `Masking.boundaries`.
 
     Raises:
         StudyError: When the file cannot be read, or segments overlap or leave a gap.
@@ -135,7 +142,7 @@ def read_boundaries(path: str | Path) -> tuple[tuple[int, ...], ...]:
             starts.append([])
         starts[-1].append(start)
         expected = (demonstration, stop)
-    return tuple(tuple(own) for own in starts)
+    return tuple(tuple(row) for row in starts)
 
 
 def _read_rows(path: str | Path) -> list[Segment]:
@@ -153,11 +160,11 @@ def _read_rows(path: str | Path) -> list[Segment]:
 
 
 def with_longer_segments(masking: Masking, lengths: NDArray[np.int64]) -> Iterator[Masking]:
-    """Yield a masking, the same with segments twice as long and so on, and whole demonstrations.
+    """Yield a masking, copies with repeatedly doubled segment length, and whole demonstrations.
 
     Args:
-        masking: With segments of a number of frames.
-        lengths: (n_demonstrations,) frames of each.
+        masking: The first masking; only itself is yielded unless its segment length is an integer.
+        lengths: (n_demos,) frames of each demonstration.
     """
     yield masking
     length, longest = masking.segment_length, int(lengths.max())

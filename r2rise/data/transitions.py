@@ -1,4 +1,4 @@
-"""What an algorithm is trained on."""
+"""Transitions: the training data of an algorithm."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,17 +9,17 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, eq=False)
 class Transitions:
-    """The kept frames, as an algorithm sees them.
+    """Transitions of the kept frames, the training data of an algorithm.
 
     Attributes:
-        obs: (n, *obs_shape), observation in which the action was taken.
+        obs: (n, *obs_shape), observation before the action.
         acts: (n, *act_shape), action.
-        next_obs: (n, *obs_shape), observation that followed.
+        next_obs: (n, *obs_shape), observation after the action.
         terminal: (n,) bool, True where `next_obs` is a terminal state.
-        demonstration: (n,) int64, demonstration the frame belongs to.
-        time: (n,) int64, its time step there.
-        frame: (n,) int64, its index among all frames of all demonstrations.
-        n_frames_in_all: Frames of all demonstrations, kept or masked; `len()` is those kept.
+        demonstration: (n,) int64, demonstration of the frame.
+        time: (n,) int64, time step of the frame in its demonstration.
+        frame: (n,) int64, index of the frame among those of all demonstrations.
+        n_frames_in_all: Frames of all demonstrations, kept or masked; `len()` counts kept ones.
     """
 
     obs: NDArray[Any]

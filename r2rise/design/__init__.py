@@ -1,1 +1,1 @@
-"""Which frames masks keep, and where every random number comes from."""
+"""Experimental design: masks, seeds and tasks."""

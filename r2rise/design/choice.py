@@ -1,11 +1,11 @@
-"""What `auto` means: segments, design, blocks and estimator, by budget and data."""
+"""Resolves `auto`: segment length, design, block size and estimator, from budget and data."""
 
 import logging
 import math
 from collections.abc import Iterator
 
 from r2rise.data.demonstrations import Demonstrations
-from r2rise.data.segments import FEWEST_SEGMENTS, FINEST_SEGMENTS, with_longer_segments
+from r2rise.data.segments import FINEST_SEGMENT_LENGTH, MIN_SEGMENTS, with_longer_segments
 from r2rise.design.masks import DESIGNS, foldover_block_size, masks_for_intervals
 from r2rise.errors import StudyError
 from r2rise.study.notices import Notice
@@ -14,30 +14,31 @@ from r2rise.study.study import Study
 
 logger = logging.getLogger(__name__)
 
-USUAL_RETRAININGS = 2048
-"""Retrainings that segments are chosen for where a study says when to stop."""
+DEFAULT_RETRAININGS = 2048
+"""Largest budget assumed in the choice of segments where a study may stop early."""
 
 
 def with_segment_length(study: Study, demonstrations: Demonstrations) -> Study:
-    """Choose the shortest segments that the budget can tell apart, where that is left open.
+    """Resolve an `auto` segment length to the shortest for which the budget gives intervals.
 
-    What is chosen is logged, not noted in the map: a run that goes on finds it chosen.
+    A choice above the shortest length is logged and not added to the map's notices: a resumed run
+    would miss the notice, since it starts from the resolved study.
     """
     masking, budget = study.masking, _expected_retrainings(study)
     if masking.segment_length != "auto":
         return study
     options = list(_segment_lengths(masking, demonstrations))
     seeds = masking.training_seeds
-    fitting = [(own, n) for own, n in options if masks_for_intervals(n, seeds) <= budget]
-    chosen, n_segments = fitting[0] if fitting else options[-1]
+    affordable = [(option, n) for option, n in options if masks_for_intervals(n, seeds) <= budget]
+    chosen, n_segments = affordable[0] if affordable else options[-1]
     study = study.model_copy(update={"masking": chosen})
     finest, n_finest = options[0]
     if chosen == finest:
         return study
     length = chosen.segment_length
-    what = "Whole demonstrations" if length == "all" else f"Segments of {length} frames"
+    description = "Whole demonstrations" if length == "all" else f"Segments of {length} frames"
     logger.warning(
-        f"{what} ({n_segments}), chosen for {budget} retrainings: {n_finest} segments of "
+        f"{description} ({n_segments}), chosen for {budget} retrainings: {n_finest} segments of "
         f"{finest.segment_length} frames would take {masks_for_intervals(n_finest, seeds)} "
         f"(--retrainings, or --segment-length {finest.segment_length} in spite of that)."
     )
@@ -46,36 +47,37 @@ def with_segment_length(study: Study, demonstrations: Demonstrations) -> Study:
 
 def _expected_retrainings(study: Study) -> int:
     budget = study.budget.retrainings
-    return min(budget, USUAL_RETRAININGS) if study.until.may_end_early else budget
+    return min(budget, DEFAULT_RETRAININGS) if study.until.may_end_early else budget
 
 
 def _segment_lengths(
     masking: Masking, demonstrations: Demonstrations
 ) -> Iterator[tuple[Masking, int]]:
-    """Yield 10, 20, 40, ... frames and whole demonstrations, with the number of segments.
+    """Yield maskings of 10, 20, 40, ... frames and whole demonstrations, with their segment counts.
 
-    Of lengths with fewer than 4 segments only the shortest, where there is no other.
+    Lengths that give fewer than 4 segments are left out, except the shortest length.
     """
-    finest = masking.model_copy(update={"segment_length": FINEST_SEGMENTS})
-    for own in with_longer_segments(finest, demonstrations.lengths):
-        n_segments = len(demonstrations.segments(own))
-        if own == finest or n_segments >= FEWEST_SEGMENTS:
-            yield own, n_segments
+    finest = masking.model_copy(update={"segment_length": FINEST_SEGMENT_LENGTH})
+    for option in with_longer_segments(finest, demonstrations.lengths):
+        n_segments = len(demonstrations.segments(option))
+        if option == finest or n_segments >= MIN_SEGMENTS:
+            yield option, n_segments
 
 
 def resolve_masking(study: Study, n_segments: int) -> Masking:
     """Fill in design and block size.
 
     Raises:
-        StudyError: When what is asked for does not fit together.
+        StudyError: When block size, design, training seeds and budget are incompatible.
     """
     masking, budget = study.masking, study.budget.retrainings
     paired = masking.training_seeds == "pair"
     name = masking.design
     if name == "auto":
         smallest = masking.block_size or foldover_block_size(n_segments)
-        least = 2 if study.until.may_end_early and not paired else 1  # of one training seed each
-        fits = masking.keep_probability == 0.5 and budget >= least * smallest
+        # Early stopping compares blocks of different training seeds; with pairs one block suffices.
+        min_blocks = 2 if study.until.may_end_early and not paired else 1
+        fits = masking.keep_probability == 0.5 and budget >= min_blocks * smallest
         name = "foldover" if fits else "balanced"
     design = DESIGNS[name]
     if masking.block_size is not None:
@@ -86,12 +88,17 @@ def resolve_masking(study: Study, n_segments: int) -> Masking:
             f"{budget} retrainings holds no block of {foldover_block_size(n_segments)}.",
             field="masking.training_seeds",
         )
-    size = masking.block_size or design.usual_block_size(n_segments, budget, masking.training_seeds)
+    default_size = design.default_block_size(n_segments, budget, masking.training_seeds)
+    size = masking.block_size or default_size
     return masking.model_copy(update={"design": name, "block_size": size})
 
 
 def round_budget(study: Study, masking: Masking) -> tuple[int, list[Notice]]:
-    """Round a fold-over budget up to whole blocks; where it is only a bound, without a word."""
+    """Round a fold-over budget up to whole blocks.
+
+    Returns:
+        The budget, and a notice if it was rounded and is not merely an upper bound.
+    """
     retrainings = study.budget.retrainings
     block_size = masking.block_size or 1
     rounded = -(-retrainings // block_size) * block_size
@@ -107,12 +114,18 @@ def round_budget(study: Study, masking: Masking) -> tuple[int, list[Notice]]:
 
 
 def has_pairs(masking: Masking) -> bool:
-    """Say whether the masks of a resolved study come in pairs of complements."""
+    """Return whether the masks of a resolved study come in pairs of complements."""
     return masking.design != "auto" and DESIGNS[masking.design].in_pairs
 
 
 def resolve_estimator(study: Study, masking: Masking, n_segments: int) -> EstimatorName:
-    """Take least squares where blocks have full rank with room to spare, else ridge."""
+    """Resolve `auto`: least squares where masks are twice the coefficients or more, else ridge.
+
+    The masks are those of a block, or of the budget where every mask has its own seed.
+
+    Raises:
+        StudyError: When blocks are too short for the requested difference estimator.
+    """
     block_size = masking.block_size or 1
     n_masks = block_size if block_size > 1 else study.budget.retrainings
     if study.estimator == "auto":
@@ -127,16 +140,20 @@ def resolve_estimator(study: Study, masking: Masking, n_segments: int) -> Estima
     return study.estimator
 
 
-def resolve_shard_size(study: Study, masking: Masking, wanted: int) -> int:
-    """Check that shards hold whole pairs, and divide a block or are whole blocks."""
+def resolve_shard_size(study: Study, masking: Masking, preferred_size: int) -> int:
+    """Return the study's shard size, or else one near `preferred_size` that fits the blocks.
+
+    Raises:
+        StudyError: When shards would split pairs, or neither divide a block nor be whole blocks.
+    """
     block_size = masking.block_size or 1
-    default = wanted if block_size == 1 else math.gcd(wanted, block_size)
+    default = preferred_size if block_size == 1 else math.gcd(preferred_size, block_size)
     size = study.execution.shard_size or default
-    pairs = size % 2 == 0 or not has_pairs(masking)
-    if not pairs or (block_size % size and size % block_size):
+    keeps_pairs = size % 2 == 0 or not has_pairs(masking)
+    if not keeps_pairs or (block_size % size and size % block_size):
         raise StudyError(
             f"execution.shard_size {size} does not fit blocks of {block_size} masks: expected a "
-            f"divisor or a multiple{'' if pairs else ', and an even number'}.",
+            f"divisor or a multiple{'' if keeps_pairs else ', and an even number'}.",
             field="execution.shard_size",
         )
     return size

@@ -1,7 +1,7 @@
 """Designs: which segments each mask keeps.
 
-Mask i follows from the study's seed and i alone, whoever asks and in whatever order. Masks are
-made when asked for, a block at a time at most; a design holds none but the last few blocks drawn.
+Mask i is a function of the study's seed and i alone, in every process and in any order. Masks are
+generated on demand, at most one block at a time. A design caches only the last few blocks.
 """
 
 import functools
@@ -20,17 +20,17 @@ Mask = NDArray[np.bool_]
 
 BALANCED_BLOCK_SIZE = 64
 
-LEAST_DEGREES = 8
-"""Degrees of freedom that a block of pairs leaves: fewer make its intervals needlessly wide."""
+MIN_DEGREES_OF_FREEDOM = 8
+"""Least residual degrees of freedom of a block of pairs: fewer make intervals needlessly wide."""
 
-_BLOCKS_HELD = 4
+_CACHED_BLOCKS = 4
 
 
 class Design(ABC):
-    """How masks are drawn, and in which blocks.
+    """Draws masks, in blocks.
 
     Attributes:
-        in_pairs: Whether masks 2k and 2k + 1 are complements in blocks that count as a whole.
+        in_pairs: Whether masks 2k and 2k + 1 are complements and only whole blocks are used.
         n_segments: Length of a mask.
         block_size: Masks that share a training seed: mask i belongs to block i // block_size.
     """
@@ -47,12 +47,12 @@ class Design(ABC):
 
     @classmethod
     @abstractmethod
-    def usual_block_size(
+    def default_block_size(
         cls, n_segments: int, budget: int, training_seeds: TrainingSeeds = "block"
     ) -> int:
-        """Return the block size where a study names none."""
+        """Return the block size for a study that names none."""
 
-    @classmethod  # noqa: B027  (any size fits a design that does not say otherwise)
+    @classmethod  # noqa: B027  (by default every size fits)
     def check_block_size(cls, block_size: int, n_segments: int) -> None:
         """Check a block size that a study names.
 
@@ -62,7 +62,7 @@ class Design(ABC):
 
     @abstractmethod
     def mask(self, index: int) -> Mask:
-        """Return mask `index`, (n_segments,) bool, True = kept."""
+        """Return mask `index`, (n_segments,) bool, True where a segment is kept."""
 
     def masks(self, indices: NDArray[np.int64]) -> Mask:
         """Return the masks of `indices`, (n_masks, n_segments) bool."""
@@ -71,10 +71,10 @@ class Design(ABC):
 
 
 class Foldover(Design):
-    """Blocks of n masks: the rows of H and of -H, H a Hadamard matrix of order n/2.
+    """Blocks of n masks: the rows of H and -H, where H is a Hadamard matrix of order n/2.
 
     Segments are random columns of H (never the constant one) with random signs. Main effects are
-    orthogonal to each other and clear of pair interactions. Masks 2k and 2k+1 are complements.
+    orthogonal to each other and to two-factor interactions. Masks 2k and 2k+1 are complements.
     """
 
     in_pairs = True
@@ -83,20 +83,20 @@ class Foldover(Design):
         self, n_segments: int, block_size: int, seed: int, keep_probability: float = 0.5
     ) -> None:
         super().__init__(n_segments, block_size, seed, keep_probability)
-        self._columns = functools.lru_cache(maxsize=_BLOCKS_HELD)(self._draw_columns)
+        self._columns = functools.lru_cache(maxsize=_CACHED_BLOCKS)(self._draw_columns)
 
     @classmethod
-    def usual_block_size(
+    def default_block_size(
         cls, n_segments: int, budget: int, training_seeds: TrainingSeeds = "block"
     ) -> int:
-        """Return the smallest block; with a seed for each pair one that shows the noise, too."""
-        for_pairs = paired_block_size(n_segments)
-        roomy = training_seeds == "pair" and budget >= for_pairs
-        return for_pairs if roomy else foldover_block_size(n_segments)
+        """Return the smallest block; with a seed per pair one that also estimates the noise."""
+        paired_size = paired_block_size(n_segments)
+        is_paired = training_seeds == "pair" and budget >= paired_size
+        return paired_size if is_paired else foldover_block_size(n_segments)
 
     @classmethod
     def check_block_size(cls, block_size: int, n_segments: int) -> None:
-        """Check that it is a power of two with more rows in each half than segments."""
+        """Check that the size is a power of two and that half of it exceeds `n_segments`."""
         smallest = foldover_block_size(n_segments)
         if block_size < smallest or block_size & (block_size - 1):
             raise StudyError(
@@ -117,25 +117,29 @@ class Foldover(Design):
         return mask
 
     def masks(self, indices: NDArray[np.int64]) -> Mask:
-        """Return masks; entry j of one is the sign 1 - 2 (popcount(row & column j) & 1)."""
+        """Return the masks of `indices`, (n_masks, n_segments) bool.
+
+        Entry j of a mask is +1 (kept) or -1: the Hadamard (Sylvester) entry
+        1 - 2 (popcount(row & column j) & 1), with the sign of the segment and of the complement.
+        """
         blocks, positions = np.divmod(indices, self.block_size)
         rows, complements = np.divmod(positions, 2)
         masks = np.zeros((len(indices), self.n_segments), dtype=bool)
         for block in np.unique(blocks):
-            own = blocks == block
+            in_block = blocks == block
             columns, flipped = self._columns(int(block))
-            negative = (np.bitwise_count(rows[own, None] & columns) & 1).astype(bool)
-            masks[own] = negative ^ flipped ^ (complements[own, None] == 0)
+            negative = (np.bitwise_count(rows[in_block, None] & columns) & 1).astype(bool)
+            masks[in_block] = negative ^ flipped ^ (complements[in_block, None] == 0)
         return masks
 
 
 class Balanced(Design):
-    """Blocks in which all segments are kept equally often while the number kept varies.
+    """Blocks that keep all segments equally often while the number of kept segments varies.
 
-    Mask i keeps k_i = round(p d +- sqrt(p (1-p) d)) segments, signs alternating, dealt from one
-    random permutation of the segments after another. A segment that would be dealt twice to one
-    mask goes to the next. A block is dealt as a whole and held, so that the masks of a block
-    cost O(n_segments) each.
+    Mask i keeps k_i = round(p d +- sqrt(p (1-p) d)) of d segments, with alternating sign. They are
+    dealt from consecutive random permutations of the segments. A segment that would be dealt twice
+    to one mask goes to the next. A block is dealt as a whole and cached, so that each of its masks
+    costs O(n_segments).
     """
 
     def __init__(
@@ -143,22 +147,22 @@ class Balanced(Design):
     ) -> None:
         super().__init__(n_segments, block_size, seed, keep_probability)
         self._n_kept = balanced_counts(n_segments, keep_probability)
-        self._block = functools.lru_cache(maxsize=_BLOCKS_HELD)(self._deal)
+        self._block = functools.lru_cache(maxsize=_CACHED_BLOCKS)(self._deal)
 
     @classmethod
-    def usual_block_size(
+    def default_block_size(
         cls,
         n_segments: int,
         budget: int,
         training_seeds: TrainingSeeds = "block",  # noqa: ARG003
     ) -> int:
-        """Return a block of full rank where the budget holds two of them."""
+        """Return a block size of full rank if the budget has two such blocks."""
         full_rank = foldover_block_size(n_segments)
         return full_rank if budget >= 2 * full_rank else BALANCED_BLOCK_SIZE
 
     @classmethod
     def check_block_size(cls, block_size: int, n_segments: int) -> None:  # noqa: ARG003
-        """Check that it is even."""
+        """Check that the size is even."""
         if block_size % 2:
             raise StudyError(
                 f"masking.block_size {block_size} does not fit a balanced design: expected an "
@@ -171,14 +175,14 @@ class Balanced(Design):
         masks = np.zeros((self.block_size, self.n_segments), dtype=bool)
         deck = np.zeros(0, dtype=np.int64)
         for position, mask in enumerate(masks):
-            wanted = self._n_kept[position % 2]
-            hand, deck = deck[:wanted], deck[wanted:]
-            if len(hand) < wanted:
-                fresh = generator.permutation(self.n_segments)
-                repeated = np.isin(fresh, hand)
-                taken = fresh[~repeated][: wanted - len(hand)]
-                hand = np.concatenate([hand, taken])
-                deck = fresh[~np.isin(fresh, taken)]
+            n_kept = self._n_kept[position % 2]
+            hand, deck = deck[:n_kept], deck[n_kept:]
+            if len(hand) < n_kept:
+                new_deck = generator.permutation(self.n_segments)
+                in_hand = np.isin(new_deck, hand)
+                refill = new_deck[~in_hand][: n_kept - len(hand)]
+                hand = np.concatenate([hand, refill])
+                deck = new_deck[~np.isin(new_deck, refill)]
             mask[hand] = True
         masks.flags.writeable = False
         return masks
@@ -194,7 +198,7 @@ class Bernoulli(Design):
     """Independent entries, each kept with the keep probability."""
 
     @classmethod
-    def usual_block_size(
+    def default_block_size(
         cls,
         n_segments: int,  # noqa: ARG003
         budget: int,  # noqa: ARG003
@@ -218,40 +222,45 @@ DESIGNS: dict[DesignName, type[Design]] = {
 
 
 def make_design(masking: Masking, n_segments: int, seed: int) -> Design:
-    """Return the design of a resolved study (no `auto`, block size filled in)."""
+    """Return the design of a resolved study.
+
+    Raises:
+        StudyError: When the design is `auto` or the block size is missing.
+    """
     if masking.block_size is None or masking.design == "auto":
         raise StudyError("masking.design or block_size is not filled in: resolve the study first.")
     return DESIGNS[masking.design](n_segments, masking.block_size, seed, masking.keep_probability)
 
 
 def balanced_counts(n_segments: int, keep_probability: float) -> tuple[int, int]:
-    """Return the two numbers of segments that balanced masks keep in turn, 0 if it must be."""
+    """Return the two alternating numbers of segments that balanced masks keep, 0 if unavoidable."""
     mean = keep_probability * n_segments
     spread = np.sqrt(keep_probability * (1 - keep_probability) * n_segments)
-    low, high = (int(np.clip(round(mean + s), 0, n_segments)) for s in (-spread, spread))
+    low, high = (int(np.clip(round(mean + d), 0, n_segments)) for d in (-spread, spread))
     return high, max(low, 1) if high > 1 else low
 
 
 def foldover_block_size(n_segments: int) -> int:
-    """Return the smallest block that fits: n with n/2 a power of two above n_segments."""
+    """Return the smallest fold-over block: n, with n/2 a power of two above n_segments."""
     return int(2 * 2 ** max(1, n_segments.bit_length()))
 
 
 def paired_block_size(n_segments: int) -> int:
-    """Return the smallest block whose pairs can have a training seed each.
+    """Return the smallest block whose pairs can each have a training seed.
 
-    Each pair gives one difference; beyond one for each segment, 8 are left to show the noise.
+    Each pair gives one difference. One difference per segment is used for the effects, and at least
+    8 more must remain to estimate the noise.
     """
-    return foldover_block_size(n_segments + LEAST_DEGREES - 1)
+    return foldover_block_size(n_segments + MIN_DEGREES_OF_FREEDOM - 1)
 
 
 def masks_for_intervals(n_segments: int, training_seeds: TrainingSeeds = "block") -> int:
-    """Return the least masks that compare training seeds: two fold-over blocks, or one of pairs."""
+    """Return the fewest masks that compare training seeds: two fold-over blocks or one of pairs."""
     if training_seeds == "pair":
         return paired_block_size(n_segments)
     return 2 * foldover_block_size(n_segments)
 
 
-def stacked(design: Design, indices: Iterable[int]) -> NDArray[np.bool_]:
+def mask_matrix(design: Design, indices: Iterable[int]) -> NDArray[np.bool_]:
     """Return the masks of `indices`, (n_masks, n_segments) bool."""
     return design.masks(np.fromiter(indices, dtype=np.int64))

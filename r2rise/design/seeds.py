@@ -1,7 +1,7 @@
-"""Where every random number of a study comes from.
+"""Seeds of all random numbers of a study.
 
-All seeds follow from `study.seed` through `numpy.random.SeedSequence` with the spawn key
-`(kind, number, purpose)`. A mask therefore has the same seeds whoever computes it, in any order.
+All seeds are derived from `study.seed` by `numpy.random.SeedSequence` with the spawn key
+`(kind, number, purpose)`. A mask therefore has the same seeds in every process and in any order.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ Kind = Literal[
     "training_maps",
     "amounts",
 ]
-"""What a retraining is for; each kind has seeds that no other kind sees."""
+"""Purpose of a retraining; each kind has its own seeds."""
 
 _KIND_KEYS: dict[Kind, int] = {
     "design": 0,
@@ -53,25 +53,26 @@ def _sequence(seed: int, kind: Kind, number: int, purpose: int) -> np.random.See
     return np.random.SeedSequence(seed, spawn_key=(_KIND_KEYS[kind], number, purpose))
 
 
-def _word(sequence: np.random.SeedSequence) -> int:
+def _first_word(sequence: np.random.SeedSequence) -> int:
+    """Return a seed below 2**31, which all libraries accept."""
     return int(sequence.generate_state(1)[0] >> 1)
 
 
 @functools.lru_cache(maxsize=1024)
 def retraining_seeds(seed: int, kind: Kind, number: int) -> Seeds:
-    """Return the training and evaluation seed of a block (or of a numbered baseline)."""
+    """Return the training and evaluation seed of block (or baseline, or repetition) `number`."""
     return Seeds(
-        training=_word(_sequence(seed, kind, number, _TRAINING)),
-        evaluation=_word(_sequence(seed, kind, number, _EVALUATION)),
+        training=_first_word(_sequence(seed, kind, number, _TRAINING)),
+        evaluation=_first_word(_sequence(seed, kind, number, _EVALUATION)),
     )
 
 
 @functools.lru_cache(maxsize=1024)
 def pair_seeds(seed: int, pair: int) -> Seeds:
-    """Return the seeds of a pair of complements, where each pair has its own."""
+    """Return the seeds of a pair of complements, for designs with one training seed per pair."""
     return Seeds(
-        training=_word(_sequence(seed, "design", pair, _PAIR_TRAINING)),
-        evaluation=_word(_sequence(seed, "design", pair, _PAIR_EVALUATION)),
+        training=_first_word(_sequence(seed, "design", pair, _PAIR_TRAINING)),
+        evaluation=_first_word(_sequence(seed, "design", pair, _PAIR_EVALUATION)),
     )
 
 
@@ -81,18 +82,21 @@ def mask_generator(seed: int, number: int, kind: Kind = "design") -> np.random.G
 
 
 def episode_seeds(evaluation_seed: int, n_episodes: int) -> NDArray[np.int64]:
-    """Return one seed per episode, (n_episodes,) int64; more episodes extend the list."""
+    """Return one seed per episode, (n_episodes,) int64.
+
+    A larger `n_episodes` extends the array and leaves its beginning unchanged.
+    """
     words = np.random.SeedSequence(evaluation_seed).generate_state(n_episodes)
     return (words >> 1).astype(np.int64)
 
 
 @contextlib.contextmanager
 def seeded_globals(seed: int, threads: int | None = None) -> Iterator[None]:
-    """Seed torch's, NumPy's and Python's global generators, and put them back afterwards.
+    """Seed the global generators of torch, NumPy and Python; restore their states afterwards.
 
     Args:
-        seed: Of all three.
-        threads: Of torch meanwhile; as many as before for None.
+        seed: Seed of all three.
+        threads: Torch's number of threads within the block; unchanged for None.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""Tasks: retrainings to be done, as plain data that any process can carry out."""
+"""Tasks: pending retrainings, as plain data that any process can execute."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -6,26 +6,26 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from r2rise.design.masks import make_design, stacked
+from r2rise.design.masks import make_design, mask_matrix
 from r2rise.design.seeds import Kind, Seeds, pair_seeds, retraining_seeds
 from r2rise.study.study import Study
 
 TaskKey = tuple[Kind, int, bytes, int, int, int]
 
-_MASKS_AT_ONCE = 256
+_CHUNK_SIZE = 256
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One retraining: what it is for, which segments it keeps, its seeds and how long it trains.
+    """One retraining: its purpose, mask, seeds and amount of training.
 
     Attributes:
-        kind: What it is for.
-        index: Its number among those of its kind.
+        kind: Purpose of the retraining.
+        index: Index among the tasks of its kind.
         packed_mask: `pack_mask` of the (n_segments,) bool mask.
-        training_seed: Seed of training.
+        training_seed: Seed of the training.
         evaluation_seed: Seed of the evaluation episodes.
-        amount: How long it trains, in the algorithm's unit; 0 is as long as the study says.
+        amount: Amount of training in the algorithm's unit; 0 stands for the study's amount.
     """
 
     kind: Kind
@@ -37,7 +37,7 @@ class Task:
 
     @property
     def key(self) -> TaskKey:
-        """All that its result depends on, and what it is for."""
+        """All fields: everything that the result depends on, and the purpose."""
         return (
             self.kind,
             self.index,
@@ -53,18 +53,18 @@ class Task:
         return Seeds(self.training_seed, self.evaluation_seed)
 
     def mask(self, n_segments: int) -> NDArray[np.bool_]:
-        """Return the segments kept, (n_segments,) bool."""
+        """Return the mask, (n_segments,) bool, True where a segment is kept."""
         packed = np.frombuffer(self.packed_mask, dtype=np.uint8)
         return np.unpackbits(packed, count=n_segments).astype(bool)
 
 
 def pack_mask(mask: NDArray[np.bool_]) -> bytes:
-    """Return 8 segments a byte, the first in the highest bit."""
+    """Pack a mask with 8 segments per byte, the first segment in the highest bit."""
     return np.packbits(mask).tobytes()
 
 
 def study_tasks(study: Study, n_segments: int) -> list[Task]:
-    """Return what a resolved study asks for: random actions, baselines, then the design."""
+    """Return all tasks of a resolved study: random actions, baselines, then the design."""
     return [
         *baseline_tasks(study, n_segments, study.budget.baseline_retrainings),
         *design_tasks(study, n_segments, range(study.budget.retrainings)),
@@ -72,36 +72,37 @@ def study_tasks(study: Study, n_segments: int) -> list[Task]:
 
 
 def baseline_tasks(study: Study, n_segments: int, count: int) -> list[Task]:
-    """Return random actions and `count` retrainings on all frames, each with its own seeds."""
-    whole, none = np.ones(n_segments, dtype=bool), np.zeros(n_segments, dtype=bool)
+    """Return the task of random actions and `count` baselines, each with its own seeds."""
+    all_kept, none_kept = np.ones(n_segments, dtype=bool), np.zeros(n_segments, dtype=bool)
     return [
-        _task("random_policy", 0, none, retraining_seeds(study.seed, "random_policy", 0)),
+        _task("random_policy", 0, none_kept, retraining_seeds(study.seed, "random_policy", 0)),
         *(
-            _task("baseline", index, whole, retraining_seeds(study.seed, "baseline", index))
+            _task("baseline", index, all_kept, retraining_seeds(study.seed, "baseline", index))
             for index in range(count)
         ),
     ]
 
 
 def design_tasks(study: Study, n_segments: int, indices: Iterable[int]) -> list[Task]:
-    """Return the tasks of some masks of the design.
+    """Return the tasks of the masks `indices` of the design.
 
-    Those of a block share their seeds; with a training seed for each pair, those of a pair, since
-    what all pairs share the spread between them does not show, be it training or episodes.
+    The masks of a block share their training and evaluation seeds. With one training seed per pair
+    only the masks of a pair share them: the spread between pairs is the noise estimate, and it
+    would miss the effect of seeds, of training or of episodes, that all pairs share.
     """
     design = make_design(study.masking, n_segments, study.seed)
     paired = study.masking.training_seeds == "pair"
-    wanted, tasks = list(indices), []
-    for start in range(0, len(wanted), _MASKS_AT_ONCE):
-        some = wanted[start : start + _MASKS_AT_ONCE]
-        packed = np.packbits(stacked(design, some), axis=1)
-        for index, mask in zip(some, packed, strict=True):
+    all_indices, tasks = list(indices), []
+    for start in range(0, len(all_indices), _CHUNK_SIZE):
+        chunk = all_indices[start : start + _CHUNK_SIZE]
+        packed_masks = np.packbits(mask_matrix(design, chunk), axis=1)
+        for index, packed_mask in zip(chunk, packed_masks, strict=True):
             seeds = (
                 pair_seeds(study.seed, index // 2)
                 if paired
                 else retraining_seeds(study.seed, "design", index // design.block_size)
             )
-            tasks.append(Task("design", index, mask.tobytes(), *seeds, amount=0))
+            tasks.append(Task("design", index, packed_mask.tobytes(), *seeds, amount=0))
     return tasks
 
 
@@ -111,14 +112,14 @@ def crossed_tasks(
     """Return one task for each mask of each repetition.
 
     Args:
-        kind: What they are for; each kind has training and evaluation seeds of its own.
+        kind: Purpose of the tasks; each kind has its own training and evaluation seeds.
         study: A resolved study.
-        masks: For each repetition its masks, which share one training and one evaluation seed.
+        masks: The masks of each repetition, which share one training and one evaluation seed.
     """
-    pairs = [(number, mask) for number, own in enumerate(masks) for mask in own]
+    pairs = [(repetition, mask) for repetition, group in enumerate(masks) for mask in group]
     return [
-        _task(kind, index, mask, retraining_seeds(study.seed, kind, number))
-        for index, (number, mask) in enumerate(pairs)
+        _task(kind, index, mask, retraining_seeds(study.seed, kind, repetition))
+        for index, (repetition, mask) in enumerate(pairs)
     ]
 
 
@@ -133,25 +134,25 @@ def path_tasks(
     """Return one task for each amount of training of each mask of each repetition.
 
     Args:
-        kind: What they are for; each kind has training and evaluation seeds of its own.
-        study: The study; its own amount of training does not matter.
-        masks: For each repetition its masks, as many for each; they share one training and one
-            evaluation seed.
-        amounts: In the algorithm's unit, increasing; 0 is as long as the study says.
-        first_index: Number of the first of them among those of the kind.
+        kind: Purpose of the tasks; each kind has its own training and evaluation seeds.
+        study: A study; its amount of training is not used.
+        masks: The masks of each repetition, equally many in each. Those of a repetition share one
+            training and one evaluation seed.
+        amounts: Increasing amounts in the algorithm's unit; 0 stands for the study's amount.
+        first_index: Index of the first task among those of its kind.
 
     Returns:
-        Repetition by repetition, mask by mask, amount by amount.
+        Tasks ordered by repetition, then mask, then amount.
     """
     triples = [
-        (number, mask, amount)
-        for number, own in enumerate(masks)
-        for mask in own
+        (repetition, mask, amount)
+        for repetition, group in enumerate(masks)
+        for mask in group
         for amount in amounts
     ]
     return [
-        _task(kind, index, mask, retraining_seeds(study.seed, kind, number), amount)
-        for index, (number, mask, amount) in enumerate(triples, first_index)
+        _task(kind, index, mask, retraining_seeds(study.seed, kind, repetition), amount)
+        for index, (repetition, mask, amount) in enumerate(triples, first_index)
     ]
 
 

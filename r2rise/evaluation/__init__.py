@@ -1,4 +1,4 @@
-"""From policies to episode returns."""
+"""Evaluation: from policies to episode returns."""
 
 from r2rise.evaluation.backends import resolve_backend
 from r2rise.evaluation.loop import evaluate, evaluate_many

@@ -1,4 +1,4 @@
-"""Actions: random ones, and checked ones."""
+"""Random actions, and checks of the actions of policies."""
 
 import copy
 from typing import Any
@@ -12,51 +12,59 @@ from r2rise.errors import EnvironmentMismatch
 
 
 class RandomActions:
-    """Random actions of each episode, from its own seed."""
+    """Random actions for many episodes, each with its own seed."""
 
     def __init__(self, environment: Environment, seeds: NDArray[np.int64]) -> None:
         self._space, self._seeds = environment.action_space, seeds
-        self._sources: dict[int, Chance] = {}
+        self._sources: dict[int, RandomActionSource] = {}
 
     def replace(self, actions: NDArray[Any], rows: NDArray[np.int64], epsilon: float) -> None:
-        """Put random actions in the place of a share `epsilon` of those of the given episodes."""
+        """Replace actions by random ones in place, each with probability `epsilon`.
+
+        Args:
+            actions: (n_episodes, *act_shape) actions of all episodes.
+            rows: Indices of the episodes whose actions may be replaced.
+            epsilon: Probability of a random action.
+        """
         if epsilon == 0:
             return
         for row in rows.tolist():
             if row not in self._sources:
-                self._sources[row] = Chance(self._space, int(self._seeds[row]))
-            if self._sources[row].strikes(epsilon):
-                actions[row] = self._sources[row].action()
+                self._sources[row] = RandomActionSource(self._space, int(self._seeds[row]))
+            if self._sources[row].is_random(epsilon):
+                actions[row] = self._sources[row].sample()
 
 
-class Chance:
-    """What is random in the actions of an episode.
+class RandomActionSource:
+    """Random actions of one episode.
 
-    It comes from the episode's seed, but not from the numbers that the environment draws with that
-    seed: an action must not follow from the initial state.
+    They depend on the episode's seed, but are independent of the numbers that the environment draws
+    with that seed: an action must not depend on the initial state.
     """
 
     def __init__(self, space: spaces.Space[Any], seed: int) -> None:
-        when, what = np.random.SeedSequence(seed).spawn(2)
-        self._generator = np.random.default_rng(when)
+        epsilon_seed, action_seed = np.random.SeedSequence(seed).spawn(2)
+        self._generator = np.random.default_rng(epsilon_seed)
         self._space = copy.deepcopy(space)
-        self._space.seed(int(what.generate_state(1)[0]))
+        self._space.seed(int(action_seed.generate_state(1)[0]))
 
-    def strikes(self, epsilon: float) -> bool:
-        """Say, with the probability `epsilon`, that the next action is a random one."""
+    def is_random(self, epsilon: float) -> bool:
+        """Draw whether the next action is random: True with probability `epsilon`."""
         return self._generator.random() < epsilon
 
-    def action(self) -> Any:
+    def sample(self) -> Any:
         """Return a uniformly random action."""
         return self._space.sample()
 
 
 def checked_actions(predicted: Any, n: int, space: spaces.Space[Any]) -> NDArray[Any]:
-    """Return actions checked and clipped, (n, *act_shape).
+    """Return the predicted actions, (n, *act_shape), in the dtype of the action space.
+
+    Actions in a Box are clipped to its bounds.
 
     Raises:
-        EnvironmentMismatch: When they are of another shape, not finite numbers, or no choices of
-            the space.
+        EnvironmentMismatch: When the shape is wrong, or values are not finite numbers or, in a
+            discrete space, not valid actions.
     """
     actions = np.asarray(predicted)
     expected = (n, *(space.shape or ()))
@@ -70,12 +78,12 @@ def checked_actions(predicted: Any, n: int, space: spaces.Space[Any]) -> NDArray
         actions = np.clip(actions, space.low, space.high)
     else:
         low, high = discrete_bounds(space)
-        wrong = (actions < low) | (actions > high)
+        is_invalid = (actions < low) | (actions > high)
         if actions.dtype.kind == "f":
-            wrong |= actions % 1 != 0
-        if wrong.any():
+            is_invalid |= actions % 1 != 0
+        if is_invalid.any():
             raise EnvironmentMismatch(
-                f"policy.predict returned the action {actions[wrong][0].item()!r}, but the "
+                f"policy.predict returned the action {actions[is_invalid][0].item()!r}, but the "
                 f"environment takes {space}."
             )
     acts: NDArray[Any] = actions.astype(space.dtype)

@@ -1,4 +1,4 @@
-"""Where episodes happen: gymnasium's environments one by one, or compiled equations at once."""
+"""Backends of episodes: single gymnasium environments, batches of states, or envpool."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,23 +17,26 @@ from r2rise.study.specs import EnvironmentSpec
 
 
 def resolve_backend(evaluation: Evaluation, environment: EnvironmentSpec) -> Backend:
-    """Return the backend of a study: `batched` where there is one, whatever is installed.
+    """Return the backend of a study.
+
+    `auto` is `batched` for environments that have it, else `gymnasium`; it does not depend on the
+    installed packages.
 
     Raises:
-        StudyError: When the backend asked for does not have this environment.
-        MissingExtra: When `envpool` is asked for and not installed.
+        StudyError: When the requested backend does not support this environment.
+        MissingExtra: When `envpool` is requested and not installed.
     """
-    plain = not environment.kwargs and not environment.obs_keys and environment.factory is None
-    batched = plain and environment.id in DYNAMICS and evaluation.score == "return"
+    is_plain = not environment.kwargs and not environment.obs_keys and environment.factory is None
+    can_batch = is_plain and environment.id in DYNAMICS and evaluation.score == "return"
     if evaluation.backend == "auto":
-        return "batched" if batched else "gymnasium"
-    if evaluation.backend == "batched" and not batched:
+        return "batched" if can_batch else "gymnasium"
+    if evaluation.backend == "batched" and not can_batch:
         raise StudyError(
             f"evaluation.backend 'batched' is for {', '.join(DYNAMICS)} without kwargs and with "
             f"score 'return', not for {environment.id!r}: use 'gymnasium'.",
             field="evaluation.backend",
         )
-    if evaluation.backend == "envpool" and not (plain and environment.id in _pool_ids()):
+    if evaluation.backend == "envpool" and not (is_plain and environment.id in _envpool_ids()):
         raise StudyError(
             f"envpool has no environment {environment.id!r} without kwargs: use "
             f"evaluation.backend 'gymnasium'.",
@@ -42,22 +45,25 @@ def resolve_backend(evaluation: Evaluation, environment: EnvironmentSpec) -> Bac
     return evaluation.backend
 
 
-def _pool_ids() -> list[str]:
+def _envpool_ids() -> list[str]:
     require("envpool", "evaluation.backend 'envpool'", "envpool")
     import envpool
 
     return list(envpool.list_all_envs())
 
 
-class KeptEnvironments:
-    """Gymnasium's environments that earlier policies acted in, to be used again."""
+class EnvironmentCache:
+    """Gymnasium environments of earlier policies, for reuse."""
 
     def __init__(self) -> None:
         self._envs: list[GymEnv] = []
 
     @contextmanager
-    def lent(self, environment: Environment, seeds: list[int]) -> Iterator[list[GymEnv]]:
-        """Lend an environment for each seed; where something is raised meanwhile, none is kept."""
+    def borrow(self, environment: Environment, seeds: list[int]) -> Iterator[list[GymEnv]]:
+        """Provide one environment per seed; an exception in the block empties the cache.
+
+        Missing environments are created with these seeds. Existing ones are not reset.
+        """
         try:
             for seed in seeds[len(self._envs) :]:
                 self._envs.append(environment.make(seed))
@@ -67,7 +73,7 @@ class KeptEnvironments:
             raise
 
     def close(self) -> None:
-        """Close all of them."""
+        """Close all environments and remove them from the cache."""
         envs, self._envs = self._envs, []
         for env in envs:
             env.close()
@@ -79,37 +85,37 @@ def open_episodes(
     evaluation: Evaluation,
     seeds: NDArray[np.int64],
     n_policies: int,
-    kept: KeptEnvironments | None = None,
+    cache: EnvironmentCache | None = None,
 ) -> Iterator[Episodes]:
-    """Open the episodes of some policies, (n_episodes,) seeds for each.
+    """Open the episodes of several policies; all policies get the same seeds.
 
     Args:
-        environment: Where they are.
-        evaluation: Backend, and whether environments may be used again.
-        seeds: One for each episode of a policy.
-        n_policies: Policies side by side.
-        kept: Gymnasium's environments of earlier calls, to be used where they may be.
+        environment: The environment of the episodes.
+        evaluation: Backend, and whether environments may be reused.
+        seeds: (n_episodes,) seeds of the episodes of each policy.
+        n_policies: Number of policies that are evaluated together.
+        cache: Gymnasium environments of earlier calls, used if `evaluation` allows it.
     """
     match resolve_backend(evaluation, environment.spec):
         case "batched":
-            yield _Arrays(DYNAMICS[environment.spec.id], seeds, n_policies)
+            yield _BatchedEpisodes(DYNAMICS[environment.spec.id], seeds, n_policies)
         case "envpool":
             from r2rise.evaluation.pool import PoolEpisodes
 
             yield PoolEpisodes(environment, seeds, n_policies)
         case "gymnasium":
-            own = KeptEnvironments()
-            lender = kept if kept is not None and evaluation.reuse_environments else own
-            tiled = np.tile(seeds, n_policies).tolist()
+            temporary = EnvironmentCache()
+            source = cache if cache is not None and evaluation.reuse_environments else temporary
+            all_seeds = np.tile(seeds, n_policies).tolist()
             try:
-                with lender.lent(environment, tiled) as envs:
-                    yield _Gymnasium(environment, envs, tiled, len(seeds))
+                with source.borrow(environment, all_seeds) as envs:
+                    yield _GymnasiumEpisodes(environment, envs, all_seeds, len(seeds))
             finally:
-                own.close()
+                temporary.close()
 
 
-class _Gymnasium:
-    """An environment for each episode; the reference."""
+class _GymnasiumEpisodes:
+    """One gymnasium environment per episode; the reference for the other backends."""
 
     def __init__(
         self, environment: Environment, envs: list[GymEnv], seeds: list[int], n_episodes: int
@@ -121,8 +127,8 @@ class _Gymnasium:
 
     def reset(self, n_policies: int) -> None:
         for row in range(n_policies * self._n_episodes):
-            begun = begin_episode(self._envs[row], self._seeds[row])
-            self.observations[row], self._infos[row] = begun
+            observation, info = begin_episode(self._envs[row], self._seeds[row])
+            self.observations[row], self._infos[row] = observation, info
 
     def step(self, rows: NDArray[np.int64], actions: NDArray[Any]) -> Step:
         rewards, ended = np.zeros(len(rows)), np.zeros(len(rows), dtype=bool)
@@ -136,34 +142,35 @@ class _Gymnasium:
         return np.array([info_number(self._infos[row], key) for row in rows])
 
 
-class _Arrays:
-    """All episodes as one array of states."""
+class _BatchedEpisodes:
+    """All episodes as rows of one array of states."""
 
     def __init__(self, dynamics: Dynamics, seeds: NDArray[np.int64], n_policies: int) -> None:
         self._dynamics = dynamics
-        self._starts = dynamics.initial(seeds)
+        self._initial_states = dynamics.initial(seeds)
         n = len(seeds) * n_policies
         self.observations = np.zeros((n, dynamics.n_observed), dtype=np.float32)
 
     def reset(self, n_policies: int) -> None:
-        self._states = np.tile(self._starts, (n_policies, 1))
+        self._states = np.tile(self._initial_states, (n_policies, 1))
         self.observations[: len(self._states)] = self._observe(self._states)
 
     def step(self, rows: NDArray[np.int64], actions: NDArray[Any]) -> Step:
-        states, flat = self._states[rows], actions.reshape(len(rows))
+        states, flat_actions = self._states[rows], actions.reshape(len(rows))
         rewards, ended = np.zeros(len(rows)), np.zeros(len(rows), dtype=bool)
         if self._dynamics.kind == PENDULUM:
-            states, rewards = pendulum.step(states, flat)
+            states, rewards = pendulum.step(states, flat_actions)
         else:
             from r2rise.evaluation.equations import step_all
 
-            step_all(self._dynamics.kind, states, flat.astype(np.float64), rewards, ended)
+            float_actions = flat_actions.astype(np.float64)
+            step_all(self._dynamics.kind, states, float_actions, rewards, ended)
         self._states[rows], self.observations[rows] = states, self._observe(states)
         return rewards, ended
 
     def _observe(self, states: NDArray[np.float64]) -> NDArray[np.float32]:
-        pendular = self._dynamics.kind == PENDULUM
-        return pendulum.observe(states) if pendular else states.astype(np.float32)
+        is_pendulum = self._dynamics.kind == PENDULUM
+        return pendulum.observe(states) if is_pendulum else states.astype(np.float32)
 
     def info(self, key: str, rows: range) -> NDArray[np.float64]:
         raise StudyError(

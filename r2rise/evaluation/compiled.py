@@ -1,4 +1,4 @@
-"""Policies and equations compiled into one loop: for small networks on a CPU."""
+"""Policies and environment equations compiled into one loop, for small networks on a CPU."""
 
 import math
 from typing import Any
@@ -18,9 +18,9 @@ from r2rise.evaluation.equations import step
 def roll_out(
     policies: Clones, environment: Environment, seeds: NDArray[np.int64], max_steps: int
 ) -> NDArray[np.float64]:
-    """Return the returns of policies with an MLP, (n_policies, n_episodes).
+    """Return the returns of policies with an MLP, (n_policies, n_episodes) float64.
 
-    Those of a policy with an output that is not a finite number are NaN.
+    The returns of a policy with a non-finite output are NaN.
     """
     dynamics, network = DYNAMICS[environment.spec.id], policies.network
     returns = np.zeros((len(policies), len(seeds)))
@@ -36,7 +36,7 @@ def _roll_out(
     kind: int, starts: Any, parameters: Any, shapes: Any, repeats: Any, use_tanh: bool,
     max_steps: int, returns: Any,
 ) -> None:  # fmt: skip
-    """Fill (n_policies, n_episodes) returns."""
+    """Fill `returns`, (n_policies, n_episodes)."""
     n_episodes, n_inputs, n_outputs = starts.shape[0], shapes[0, 0], shapes[-1, 1]
     n_values = n_inputs + shapes[:, 1].sum()
     buffer = np.empty(n_episodes * n_values, parameters.dtype)
@@ -74,7 +74,7 @@ def _roll_out(
 
 @exact
 def _choose(outputs: Any, i: int) -> float:
-    """Return the choice of largest output, or -1 where an output is not a finite number."""
+    """Return the index of the largest output, or -1 where an output is not finite."""
     best = 0
     for j in range(outputs.shape[1]):
         if not math.isfinite(outputs[i, j]):

@@ -1,4 +1,4 @@
-"""Environments that have compiled equations, and their initial states."""
+"""Environments with batched equations, and their initial states."""
 
 import math
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ CARTPOLE, PENDULUM, MOUNTAIN_CAR = range(3)
 
 @dataclass(frozen=True)
 class Dynamics:
-    """An environment with compiled equations.
+    """An environment with batched equations.
 
     Attributes:
-        kind: Which equations. Those of the pendulum are NumPy's, since gymnasium takes its sine
-            and cosine from there; the others are compiled.
+        kind: The equations: `CARTPOLE`, `PENDULUM` or `MOUNTAIN_CAR`. The pendulum's are in NumPy,
+            whose sine and cosine gymnasium uses for it; the others are compiled.
         low, high: Bounds of the uniform initial state.
         n_observed: Length of an observation.
     """
@@ -27,7 +27,7 @@ class Dynamics:
     n_observed: int
 
     def initial(self, seeds: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the initial states of gymnasium's `reset(seed)`, (n_seeds, n_numbers)."""
+        """Return the initial states of gymnasium's `reset(seed)`, (n_seeds, n_values) float64."""
         return np.array([self._initial(int(seed)) for seed in seeds])
 
     def _initial(self, seed: int) -> NDArray[np.float64]:

@@ -1,6 +1,6 @@
-"""Equations of small gymnasium environments, compiled; equal to gymnasium's step for step.
+"""Compiled equations of small gymnasium environments, bitwise equal to gymnasium's.
 
-A state is (n_numbers,) float64, as gymnasium keeps it. It is the observation, too, in float32.
+A state is (n_values,) float64, as in gymnasium. In float32 it is also the observation.
 """
 
 import math
@@ -10,14 +10,14 @@ from numba import njit
 
 from r2rise.evaluation.dynamics import CARTPOLE
 
-# Without fast mathematics: the same operations in the same order as gymnasium's. Said outright, as
-# what is left out is taken from whichever compiled function calls first.
+# Without fast math: the same operations in the same order as gymnasium's. All options are explicit
+# because omitted ones are inherited from the first compiled function that calls these.
 jit = njit(cache=True, nogil=True, error_model="numpy", fastmath=False)
 
 
 @jit
 def step(kind: int, state: Any, action: float) -> Any:
-    """Advance a state in place; return the reward and whether it is terminal."""
+    """Advance a state in place; return the reward and whether the new state is terminal."""
     if kind == CARTPOLE:
         return _cartpole(state, action)
     return _mountain_car(state, action)
@@ -55,6 +55,6 @@ def _mountain_car(state: Any, action: float) -> Any:
 
 @jit
 def step_all(kind: int, states: Any, actions: Any, rewards: Any, ended: Any) -> None:
-    """Advance many states in place and fill what they give, a row each."""
+    """Advance states, (n, n_values), in place; fill `rewards` and `ended`, (n,) each."""
     for i in range(states.shape[0]):
         rewards[i], ended[i] = step(kind, states[i], actions[i])

@@ -1,4 +1,4 @@
-"""Whether demonstrations fit an environment."""
+"""Checks that demonstrations fit an environment."""
 
 from typing import Any
 
@@ -12,13 +12,13 @@ from r2rise.errors import EnvironmentMismatch
 
 
 def check_demonstrations(demonstrations: Demonstrations, environment: Environment) -> int:
-    """Check that observations and actions are those of the environment.
+    """Check observations and actions against the spaces of the environment.
 
     Returns:
-        The number of actions outside the bounds of a Box; they are kept.
+        The number of frames with actions outside the bounds of a Box, which are allowed.
 
     Raises:
-        EnvironmentMismatch: When a shape, dtype or value does not fit its space.
+        EnvironmentMismatch: When a shape, dtype or discrete value does not fit its space.
     """
     name = environment.spec.id
     _check_array("obs", demonstrations.obs, environment.observation_space, name)
@@ -26,8 +26,8 @@ def check_demonstrations(demonstrations: Demonstrations, environment: Environmen
     space = environment.action_space
     if not isinstance(space, spaces.Box):
         return 0
-    outside = (demonstrations.acts < space.low) | (demonstrations.acts > space.high)
-    return int(outside.reshape(len(outside), -1).any(axis=1).sum())
+    is_outside = (demonstrations.acts < space.low) | (demonstrations.acts > space.high)
+    return int(is_outside.reshape(len(is_outside), -1).any(axis=1).sum())
 
 
 def _check_array(key: str, array: NDArray[Any], space: spaces.Space[Any], name: str) -> None:

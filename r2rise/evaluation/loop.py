@@ -1,4 +1,4 @@
-"""Policies and their episodes step together; episodes that have ended leave the batch."""
+"""Evaluation of policies whose episodes advance together."""
 
 from typing import Any, TypeGuard
 
@@ -11,13 +11,15 @@ from r2rise.algorithms.divergence import divergence
 from r2rise.design.seeds import episode_seeds, seeded_globals
 from r2rise.environments import Environment
 from r2rise.errors import Canceled, Diverged
-from r2rise.evaluation.backends import KeptEnvironments, open_episodes, resolve_backend
+from r2rise.evaluation.backends import EnvironmentCache, open_episodes, resolve_backend
 from r2rise.evaluation.rollout import ActsTogether, Policies, Returns, Rollout, max_steps
 from r2rise.study.parts import Backend, Evaluation
 
-EPISODES_AT_ONCE: dict[Backend, int] = {"gymnasium": 64, "batched": 4096, "envpool": 512}
-"""Gymnasium's environments take long to make and are used again, where they may be; arrays cost
-little."""
+MAX_EPISODES: dict[Backend, int] = {"gymnasium": 64, "batched": 4096, "envpool": 512}
+"""Maximal number of simultaneous episodes.
+
+It is low for gymnasium, whose environments are slow to create and reused where this is safe. Rows
+of arrays are cheap."""
 
 
 def evaluate(
@@ -27,20 +29,22 @@ def evaluate(
     seed: int,
     *,
     progress: ProgressCallback,
-    kept: KeptEnvironments | None = None,
+    cache: EnvironmentCache | None = None,
 ) -> Returns:
-    """Run one policy, or uniformly random actions for None; see `evaluate_many`.
+    """Evaluate one policy, or uniformly random actions for None; see `evaluate_many`.
 
     Returns:
         (n_episodes,) float64 scores.
 
     Raises:
-        Exception: Why it has none.
+        Exception: The reason why the policy has no scores.
     """
-    [found] = evaluate_many([policy], environment, evaluation, seed, progress=progress, kept=kept)
-    if isinstance(found, Exception):
-        raise found
-    return found
+    [scores] = evaluate_many(
+        [policy], environment, evaluation, seed, progress=progress, cache=cache
+    )
+    if isinstance(scores, Exception):
+        raise scores
+    return scores
 
 
 def evaluate_many(
@@ -50,44 +54,46 @@ def evaluate_many(
     seed: int,
     *,
     progress: ProgressCallback,
-    kept: KeptEnvironments | None = None,
+    cache: EnvironmentCache | None = None,
 ) -> list[Returns | Exception]:
-    """Run policies for some episodes each, all side by side in this process.
+    """Evaluate several policies together in this process.
 
-    Every episode has its own seed, the same for all policies, so that they meet the same initial
-    states. Rewards are the environment's own. Box actions are clipped to the action space.
+    Every episode has its own seed. All policies get the same seeds, hence the same initial states.
+    Rewards are those of the environment, unchanged. Box actions are clipped to the action space.
 
-    A policy that raises, or whose parameters, observations, actions or scores are not finite
-    numbers, fails alone: the others' scores are what they are without it.
+    A policy that raises, or whose parameters, observations, actions or scores are not finite, fails
+    without effect on the scores of the others.
 
     Args:
         policies: The policies; None acts uniformly at random.
-        environment: Where they act.
-        evaluation: Episodes, kind of actions, step limit, score and backend.
+        environment: The environment of the episodes.
+        evaluation: Number of episodes, type of actions, step limit, score and backend.
         seed: Evaluation seed, shared by all masks of a block.
-        progress: Called once a step.
-        kept: Environments of earlier calls, to be used again where the evaluation says so.
+        progress: Called once per step.
+        cache: Environments of earlier calls, reused if `evaluation` allows it.
 
     Returns:
-        For each policy (n_episodes,) float64 scores, undiscounted returns or what
-        `evaluation.score` names, or else why it has none.
+        For each policy (n_episodes,) float64 scores, or the exception that explains why it has
+        none. Scores are undiscounted returns unless `evaluation.score` names something else.
     """
-    unfit = [divergence(policy) for policy in policies]
-    fit = np.array([why is None for why in unfit])
-    scores = iter(_scores(_those(policies, fit), environment, evaluation, seed, progress, kept))
-    return [next(scores) if why is None else why for why in unfit]
+    divergences = [divergence(policy) for policy in policies]
+    is_finite = np.array([error is None for error in divergences])
+    finite_policies = _select(policies, is_finite)
+    scores = iter(_scores(finite_policies, environment, evaluation, seed, progress, cache))
+    return [next(scores) if error is None else error for error in divergences]
 
 
-def _those(policies: Any, chosen: NDArray[np.bool_]) -> Policies:
-    """Return some of the policies, in the form that they have."""
-    some: Policies
-    if chosen.all():
-        some = policies
+def _select(policies: Any, is_selected: NDArray[np.bool_]) -> Policies:
+    """Return a subset of the policies, in the same kind of container."""
+    selection: Policies
+    if is_selected.all():
+        selection = policies
     elif isinstance(policies, ActsTogether):
-        some = policies[chosen]
+        selection = policies[is_selected]
     else:
-        some = [policy for policy, own in zip(policies, chosen, strict=True) if own]
-    return some
+        pairs = zip(policies, is_selected, strict=True)
+        selection = [policy for policy, selected in pairs if selected]
+    return selection
 
 
 def _scores(
@@ -96,31 +102,31 @@ def _scores(
     evaluation: Evaluation,
     seed: int,
     progress: ProgressCallback,
-    kept: KeptEnvironments | None,
+    cache: EnvironmentCache | None,
 ) -> list[Returns | Exception]:
-    """Return scores as `evaluate_many` does, of policies whose parameters are finite."""
+    """Return scores as `evaluate_many` does, for policies with finite parameters."""
     seeds = episode_seeds(seed, evaluation.n_episodes)
-    if _in_one_loop(policies, environment, evaluation):
+    if _runs_compiled(policies, environment, evaluation):
         from r2rise.evaluation.compiled import roll_out
 
         returns = roll_out(policies, environment, seeds, max_steps(environment, evaluation))
-        return [own if np.isfinite(own).all() else Diverged(NOT_FINITE) for own in returns]
+        return [row if np.isfinite(row).all() else Diverged(NOT_FINITE) for row in returns]
     backend = resolve_backend(evaluation, environment.spec)
     if backend == "gymnasium" and not evaluation.reuse_environments:
-        return _scores_apart(policies, environment, evaluation, seed, progress)
-    at_once = max(1, EPISODES_AT_ONCE[backend] // evaluation.n_episodes)
-    n_policies = min(at_once, len(policies))
-    with open_episodes(environment, evaluation, seeds, n_policies, kept) as episodes:
+        return _isolated_scores(policies, environment, evaluation, seed, progress)
+    batch_size = max(1, MAX_EPISODES[backend] // evaluation.n_episodes)
+    n_policies = min(batch_size, len(policies))
+    with open_episodes(environment, evaluation, seeds, n_policies, cache) as episodes:
         return [
             scores
-            for start in range(0, len(policies), at_once)
+            for start in range(0, len(policies), batch_size)
             for scores in Rollout(
-                policies[start : start + at_once], environment, evaluation, episodes
+                policies[start : start + batch_size], environment, evaluation, episodes
             ).scores(seeds, progress)
         ]
 
 
-def _scores_apart(
+def _isolated_scores(
     policies: Policies,
     environment: Environment,
     evaluation: Evaluation,
@@ -130,11 +136,12 @@ def _scores_apart(
     """Return scores of policies that share neither environments nor global generators."""
     seeds = episode_seeds(seed, evaluation.n_episodes)
     scores: list[Returns | Exception] = []
-    for number in range(len(policies)):
-        own = policies[number : number + 1]
+    for index in range(len(policies)):
+        policy = policies[index : index + 1]
         try:
             with seeded_globals(seed), open_episodes(environment, evaluation, seeds, 1) as episodes:
-                scores += Rollout(own, environment, evaluation, episodes).scores(seeds, progress)
+                rollout = Rollout(policy, environment, evaluation, episodes)
+                scores += rollout.scores(seeds, progress)
         except Canceled:
             raise
         except Exception as error:
@@ -142,10 +149,13 @@ def _scores_apart(
     return scores
 
 
-def _in_one_loop(
+def _runs_compiled(
     policies: Policies, environment: Environment, evaluation: Evaluation
 ) -> TypeGuard[Clones]:
-    """Say whether policies and equations run as one compiled loop: a fixed rule of the study."""
+    """Return whether policies and equations run as one compiled loop.
+
+    The rule depends on the study and the policies' type and device only.
+    """
     return (
         isinstance(policies, Clones)
         and not policies.network.convolutions

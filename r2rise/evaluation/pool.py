@@ -1,6 +1,6 @@
-"""Episodes in envpool: many environments stepped together in compiled code.
+"""Episodes in envpool: many environments that advance together in compiled code.
 
-Equal to gymnasium's in distribution, not step for step: the same seed starts elsewhere.
+They equal gymnasium's in distribution but not step by step: the same seed gives another start.
 """
 
 import warnings
@@ -15,10 +15,10 @@ from r2rise.evaluation.steps import Step, info_number
 
 
 class PoolEpisodes:
-    """An environment of a pool for each episode, each with its own seed.
+    """One environment of a pool per episode, each with its own seed.
 
     Attributes:
-        observations: (n, *obs_shape) what each episode shows now.
+        observations: (n, *obs_shape) current observation of each episode.
     """
 
     def __init__(self, environment: Environment, seeds: NDArray[np.int64], n_policies: int) -> None:
@@ -29,39 +29,39 @@ class PoolEpisodes:
         self._infos: dict[str, NDArray[Any]] = {}
 
     def reset(self, n_policies: int) -> None:
-        """Start the episodes in a new pool: an old one cannot be seeded again."""
+        """Start the episodes in a new pool, since an existing pool cannot be reseeded."""
         import envpool
 
         seeds = np.tile(self._seeds, n_policies).tolist()
         with warnings.catch_warnings():
-            # gymnasium 1.x warns of the float64 bounds that envpool gives its float32 spaces
+            # gymnasium 1.x warns about the float64 bounds of envpool's float32 spaces
             warnings.filterwarnings("ignore", message=".*precision lowered by casting")
             self._pool = envpool.make_gymnasium(
                 self._environment.spec.id, num_envs=len(seeds), seed=seeds, num_threads=1
             )
             space = self._pool.action_space
-            shown, _ = self._pool.reset()
-        if shown.shape[1:] != self.observations.shape[1:]:
+            first_observations, _ = self._pool.reset()
+        if first_observations.shape[1:] != self.observations.shape[1:]:
             raise EnvironmentMismatch(
                 f"envpool's {self._environment.spec.id!r} shows observations of shape "
-                f"{shown.shape[1:]}, gymnasium's {self.observations.shape[1:]}: use "
+                f"{first_observations.shape[1:]}, gymnasium's {self.observations.shape[1:]}: use "
                 f"evaluation.backend 'gymnasium'."
             )
-        self.observations[: len(seeds)] = shown
+        self.observations[: len(seeds)] = first_observations
         self._actions = np.zeros((len(seeds), *space.shape), space.dtype)
 
     def step(self, rows: NDArray[np.int64], actions: NDArray[Any]) -> Step:
-        """Advance some episodes; those that have ended go on unseen."""
+        """Advance some episodes; the pool also advances all others, whose results are discarded."""
         self._actions[rows] = actions
-        shown, rewards, terminated, truncated, infos = self._pool.step(self._actions)
-        self.observations[rows] = shown[rows]
+        observations, rewards, terminated, truncated, infos = self._pool.step(self._actions)
+        self.observations[rows] = observations[rows]
         for key, values in infos.items():
             if isinstance(values, np.ndarray) and values.ndim == 1:
-                kept = self._infos.setdefault(key, np.zeros(len(self.observations)))
-                kept[rows] = values[rows]
+                column = self._infos.setdefault(key, np.zeros(len(self.observations)))
+                column[rows] = values[rows]
         return rewards[rows].astype(np.float64), (terminated | truncated)[rows]
 
     def info(self, key: str, rows: range) -> NDArray[np.float64]:
         """Return a number from the last `info` of some episodes, (n_rows,)."""
-        columns = [{name: values[row] for name, values in self._infos.items()} for row in rows]
-        return np.array([info_number(column, key) for column in columns])
+        infos = [{name: values[row] for name, values in self._infos.items()} for row in rows]
+        return np.array([info_number(info, key) for info in infos])

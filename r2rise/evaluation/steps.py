@@ -1,4 +1,4 @@
-"""What all kinds of episodes have in common."""
+"""The interface of episodes that all backends implement."""
 
 from typing import Any, Protocol
 
@@ -11,29 +11,29 @@ Step = tuple[NDArray[np.float64], NDArray[np.bool_]]
 
 
 class Episodes(Protocol):
-    """Episodes of several policies, those of one policy after those of another.
+    """Episodes of several policies, grouped by policy.
 
     Attributes:
-        observations: (n, *obs_shape) what each episode shows now.
+        observations: (n_policies * n_episodes, *obs_shape) current observation of each episode.
     """
 
     observations: NDArray[Any]
 
     def reset(self, n_policies: int) -> None:
-        """Start the episodes of the first policies."""
+        """Start the episodes of the first `n_policies` policies."""
 
     def step(self, rows: NDArray[np.int64], actions: NDArray[Any]) -> Step:
-        """Advance some episodes; return rewards and whether they ended, (n_rows,) each."""
+        """Advance the episodes `rows`; return rewards and whether they ended, (n_rows,) each."""
 
     def info(self, key: str, rows: range) -> NDArray[np.float64]:
-        """Return a number from the last `info` of some episodes, (n_rows,)."""
+        """Return the value of `key` in the last `info` of the episodes `rows`, (n_rows,)."""
 
 
 def info_number(info: dict[str, Any], key: str) -> float:
-    """Return a number from the `info` of an episode's last step.
+    """Return the value of `key` in the `info` of an episode's last step.
 
     Raises:
-        EnvironmentMismatch: When it is not there or not a number.
+        EnvironmentMismatch: When it is missing or not a number.
     """
     if key not in info:
         raise EnvironmentMismatch(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2rise.data.demonstrations import Demonstrations
-from r2rise.data.keys import chosen_keys, concatenated
+from r2rise.data.keys import concatenate_parts, select_keys
 from r2rise.errors import DemonstrationsError
 from r2rise.files import new_folder
 from r2rise.formats import arrow, hdf5
@@ -126,8 +126,8 @@ class _Reader:
         if not isinstance(hdf5.child(group, "observations"), h5py.Group):
             return self._values(group, "observations", self._obs_space)
         leaves = dict(_leaves(hdf5.subgroup(group, "observations"), self._obs_space))
-        keys = chosen_keys(self._path, leaves, self._obs_keys)
-        return concatenated(
+        keys = select_keys(self._path, leaves, self._obs_keys)
+        return concatenate_parts(
             [self._values(parent, key.split("/")[-1], space)
              for key in keys for parent, space in [leaves[key]]]
         )  # fmt: skip

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2rise.data.demonstrations import Demonstrations
-from r2rise.data.keys import chosen_keys, concatenated
+from r2rise.data.keys import concatenate_parts, select_keys
 from r2rise.errors import DemonstrationsError, require
 from r2rise.formats import arrow
 from r2rise.formats.episodes import Episode, join
@@ -72,10 +72,10 @@ class _Reader:
             raise DemonstrationsError(f"an episode lacks {', '.join(sorted(missing)) or 'rows'}.")
         n_frames = len(batch) - 1
         leaves = dict(_leaves(batch.field("observations"), self._obs_space))
-        keys = [""] if "" in leaves else chosen_keys(self._path, leaves, self._obs_keys)
+        keys = [""] if "" in leaves else select_keys(self._path, leaves, self._obs_keys)
         ends = arrow.to_numpy(batch.field("terminations")[:n_frames], "terminations")
         return Episode(
-            obs=concatenated([self._values(*leaves[key], "observations") for key in keys]),
+            obs=concatenate_parts([self._values(*leaves[key], "observations") for key in keys]),
             acts=self._values(batch.field("actions")[:n_frames], self._act_space, "actions"),
             rews=arrow.to_numpy(batch.field("rewards")[:n_frames], "rewards"),
             terminal=bool(len(ends) and ends[-1]),

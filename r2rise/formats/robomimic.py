@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2rise.data.demonstrations import Demonstrations
-from r2rise.data.keys import chosen_keys, concatenated
+from r2rise.data.keys import concatenate_parts, select_keys
 from r2rise.errors import DemonstrationsError
 from r2rise.formats import hdf5
 from r2rise.formats.episodes import Episode, join
@@ -120,11 +120,11 @@ def _episode(
             f"dataset_states_to_obs.py makes them."
         )
     now = hdf5.subgroup(demo, "obs")
-    keys = chosen_keys(path, now, obs_keys)
-    obs = concatenated([hdf5.array(now, key)[:] for key in keys])
+    keys = select_keys(path, now, obs_keys)
+    obs = concatenate_parts([hdf5.array(now, key)[:] for key in keys])
     if "next_obs" in demo:
         after = hdf5.subgroup(demo, "next_obs")
-        last = concatenated([hdf5.array(after, key)[-1:] for key in keys])
+        last = concatenate_parts([hdf5.array(after, key)[-1:] for key in keys])
         obs = np.concatenate([obs, last])
     return Episode(
         obs=obs,

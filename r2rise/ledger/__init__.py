@@ -1,1 +1,1 @@
-"""The record of every retraining, in memory and on disk."""
+"""The ledger: a record of every retraining, in memory and on disk."""

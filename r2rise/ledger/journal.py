@@ -1,8 +1,8 @@
-"""A ledger that is kept on disk as it grows.
+"""A ledger that is written to disk as it grows.
 
-Records are appended to a journal (`<ledger>.journal`, a JSON line each) as they come, and synced
-to disk. `ledger.npz` is written from it atomically. Whatever stops the process, what was appended
-is there when the ledger is opened again; a line cut off in the middle is dropped.
+New records are appended to a journal (`<ledger>.journal`, one JSON line each) and synced to disk.
+`ledger.npz` is written atomically from ledger and journal. Appended records survive any crash of
+the process; an incomplete last line is dropped when the ledger is next opened.
 """
 
 import json
@@ -17,11 +17,11 @@ from filelock import FileLock, Timeout
 from r2rise.errors import LedgerError
 from r2rise.ledger.ledger import Ledger, LedgerHeader, journal_path, read_journal
 from r2rise.ledger.record import Record
-from r2rise.study.hashing import completed
+from r2rise.study.hashing import with_first_defaults
 
 
 class LedgerFile:
-    """A ledger that is kept on disk as it grows. Use `open_ledger`."""
+    """A ledger that is written to disk as it grows. Use `open_ledger` to create one."""
 
     def __init__(self, path: Path, ledger: Ledger) -> None:
         self._path = path
@@ -30,14 +30,15 @@ class LedgerFile:
         self._journal = journal_path(path).open("ab")
         self._write(ledger.header.to_json())
 
-    def append(self, records: Iterable[Record], *, worked: float | None = None) -> None:
-        """Take in records, as `Ledger.add`; they are on disk when this returns.
+    def append(self, records: Iterable[Record], *, work_seconds: float | None = None) -> None:
+        """Add records as `Ledger.add` does, and sync them to disk.
 
-        Times come first: should the end be cut off, a time without its block does no harm, since
-        it is noted again when the block is complete, but a complete block would never get one.
+        Times are written before records. If a crash cuts off the end, a time without its complete
+        block is harmless, because it is written again when the block is complete. A complete block
+        without its time would never get one.
         """
         records = list(records)
-        for block, elapsed in self.ledger.add(records, worked=worked).items():
+        for block, elapsed in self.ledger.add(records, work_seconds=work_seconds).items():
             self._write({"block": block, "elapsed": elapsed})
         for record in records:
             self._write(record.to_json())
@@ -52,21 +53,21 @@ class LedgerFile:
         journal_path(self._path).unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Write the ledger file and remove the journal that it now holds."""
+        """Write the ledger file, and remove the journal, which it now includes."""
         self._journal.close()
         self._consolidate()
 
 
 @contextmanager
 def open_ledger(path: Path | None, header: LedgerHeader) -> Iterator["LedgerFile | MemoryLedger"]:
-    """Open a ledger for the records of one design; go on with what is there.
+    """Open a ledger for records of one design; an existing ledger is extended.
 
     Args:
         path: The `.npz` file, or None to keep the records in memory only.
-        header: What the new records have in common.
+        header: Header of the new records.
 
     Raises:
-        LedgerError: When another process uses the ledger, it is damaged, or is of another design;
+        LedgerError: When another process uses the ledger, it is damaged, or it has another design;
             the differences are named.
     """
     if path is None:
@@ -94,27 +95,36 @@ def open_ledger(path: Path | None, header: LedgerHeader) -> Iterator["LedgerFile
 
 
 class MemoryLedger:
-    """A ledger that is not kept on disk."""
+    """A ledger in memory only, with the interface of `LedgerFile`."""
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
 
-    def append(self, records: Iterable[Record], *, worked: float | None = None) -> None:
-        """Take in records, as `Ledger.add`."""
-        self.ledger.add(records, worked=worked)
+    def append(self, records: Iterable[Record], *, work_seconds: float | None = None) -> None:
+        """Add records as `Ledger.add` does."""
+        self.ledger.add(records, work_seconds=work_seconds)
 
 
-def check_same_design(path: Path, held: LedgerHeader, asked: LedgerHeader) -> None:
-    """Check that new records belong into a ledger.
+def check_same_design(path: Path, existing: LedgerHeader, requested: LedgerHeader) -> None:
+    """Check that a ledger has the requested design.
+
+    Args:
+        path: The ledger, for the message.
+        existing: Header of the ledger.
+        requested: Header of the new records.
 
     Raises:
-        LedgerError: Naming every difference.
+        LedgerError: When the designs differ; every difference is named.
     """
-    if held.design_hash == asked.design_hash:
+    if existing.design_hash == requested.design_hash:
         return
+    existing_design, requested_design = (
+        with_first_defaults(existing.design),
+        with_first_defaults(requested.design),
+    )
     differences = "\n".join(
-        f"  {_difference(name, ours, theirs)}"
-        for name, ours, theirs in _differences(completed(held.design), completed(asked.design))
+        f"  {_describe_difference(*difference)}"
+        for difference in _find_differences(existing_design, requested_design)
     )
     raise LedgerError(
         f"The ledger {path} is of another design:\n{differences}\n"
@@ -122,21 +132,22 @@ def check_same_design(path: Path, held: LedgerHeader, asked: LedgerHeader) -> No
     )
 
 
-def _difference(name: str, ours: Any, theirs: Any) -> str:
+def _describe_difference(name: str, existing: Any, requested: Any) -> str:
     part, _, field = name.rpartition(".")
     if field != "identity":
-        return f"{name}: the ledger has {ours!r}, asked for {theirs!r}"
-    if ours is None:
+        return f"{name}: the ledger has {existing!r}, asked for {requested!r}"
+    if existing is None:
         return f"{part}: the ledger does not say with what code of yours it was made"
     return f"{part}: its code, or what it holds, is not the ledger's"
 
 
-def _differences(
-    held: dict[str, Any], asked: dict[str, Any], prefix: str = ""
+def _find_differences(
+    existing: dict[str, Any], requested: dict[str, Any], prefix: str = ""
 ) -> Iterator[tuple[str, Any, Any]]:
-    for name in sorted(held.keys() | asked.keys()):
-        ours, theirs = held.get(name), asked.get(name)
-        if isinstance(ours, dict) and isinstance(theirs, dict):
-            yield from _differences(ours, theirs, f"{prefix}{name}.")
-        elif ours != theirs:
-            yield f"{prefix}{name}", ours, theirs
+    """Yield (dotted name, existing value, requested value) of every field that differs."""
+    for name in sorted(existing.keys() | requested.keys()):
+        existing_value, requested_value = existing.get(name), requested.get(name)
+        if isinstance(existing_value, dict) and isinstance(requested_value, dict):
+            yield from _find_differences(existing_value, requested_value, f"{prefix}{name}.")
+        elif existing_value != requested_value:
+            yield f"{prefix}{name}", existing_value, requested_value

@@ -1,4 +1,4 @@
-"""The ledger: the record of every retraining, and the one source of truth."""
+"""The ledger: a record of every retraining, the single source of truth of a study."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -14,20 +14,20 @@ from r2rise.design.tasks import Task, TaskKey
 from r2rise.errors import LedgerError
 from r2rise.files import atomic_file
 from r2rise.ledger.format import FORMAT, check_format
-from r2rise.ledger.record import ADDED, Record, packed_masks
-from r2rise.study.hashing import HASH_VERSION, hashed, json_hash
+from r2rise.ledger.record import ADDED_COLUMNS, Record, packed_masks
+from r2rise.study.hashing import HASH_VERSION, json_hash, without_first_defaults
 from r2rise.study.parts import Masking
 
-SO_FAR = -1
-"""In place of a block's number: seconds of work until now."""
+WORK_SO_FAR = -1
+"""Key, in place of a block's index, of the seconds of work so far."""
 
 
 @dataclass(frozen=True)
 class LedgerHeader:
-    """What all records of a ledger have in common.
+    """The properties that all records of a ledger share.
 
     Attributes:
-        design: `Study.design_part()` of the study that the records belong to.
+        design: `Study.design_part()` of the records' study.
         lengths: Frames of each demonstration.
         n_segments: Length of a mask.
     """
@@ -38,73 +38,75 @@ class LedgerHeader:
 
     @property
     def design_hash(self) -> str:
-        """Hash of the design part, as `Study.design_hash`."""
-        return json_hash(hashed(self.design))
+        """Hash of the design part, equal to `Study.design_hash`."""
+        return json_hash(without_first_defaults(self.design))
 
     @cached_property
     def masks_between_looks(self) -> int:
-        """Masks of a block whose time is noted, as `Masking.masks_between_looks`."""
+        """Number of masks for which a time is recorded; see `Masking.masks_between_looks`."""
         return Masking.model_validate(self.design["masking"]).masks_between_looks
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain data."""
+        """Return JSON-ready data."""
         return {
             "format": FORMAT,
             "hash_version": HASH_VERSION,
             "design_hash": self.design_hash,
-            "design": hashed(self.design),
+            "design": without_first_defaults(self.design),
             "lengths": list(self.lengths),
             "n_segments": self.n_segments,
         }
 
     @classmethod
     def from_json(cls, fields: dict[str, Any], path: Path) -> "LedgerHeader":
-        """Return the header that `to_json` wrote to a file.
+        """Build a header from the output of `to_json`.
 
         Raises:
-            LedgerError: When the file is something else, or of a newer version.
+            LedgerError: When `path` is not a ledger, or of a newer version.
         """
         check_format(fields, path)
         return cls(fields["design"], tuple(fields["lengths"]), fields["n_segments"])
 
 
 class Ledger:
-    """Records by task; a later record of a task takes the place of an earlier one.
+    """Records by task; a later record of a task replaces an earlier one.
 
     Attributes:
-        header: What all records have in common.
-        elapsed: Seconds of work until each block of the design was complete, over all runs.
-        worked: Seconds of work so far, over all runs, also within a block.
+        header: The properties that all records share.
+        elapsed: Seconds of work, over all runs, until each block of the design was complete.
+        work_seconds: Seconds of work so far, over all runs, including an incomplete block.
     """
 
     def __init__(self, header: LedgerHeader, records: Iterable[Record] = ()) -> None:
         self.header = header
         self.elapsed: dict[int, float] = {}
-        self.worked = 0.0
+        self.work_seconds = 0.0
         self._n_complete = 0
         self._records: dict[TaskKey, Record] = {}
         self._indices: dict[Kind, set[int]] = {}
         self.add(records)
 
-    def add(self, records: Iterable[Record], *, worked: float | None = None) -> dict[int, float]:
-        """Take in records.
+    def add(
+        self, records: Iterable[Record], *, work_seconds: float | None = None
+    ) -> dict[int, float]:
+        """Add records.
 
         Args:
-            records: What was retrained.
-            worked: Seconds of work until they came, over all runs; None leaves the times alone.
+            records: Records of finished retrainings.
+            work_seconds: Seconds of work so far, over all runs; None leaves the times unchanged.
 
         Returns:
-            The times that were noted, for whoever keeps this ledger: `SO_FAR`, and the blocks that
-            these records made complete. A block counts when all before it are complete, too.
+            The times that were recorded, to be stored by the caller: `WORK_SO_FAR`, and the blocks
+            that these records completed. A block is complete only when all blocks before it are.
         """
-        complete_before = 0 if worked is None else self._count_complete_blocks()
+        complete_before = 0 if work_seconds is None else self._count_complete_blocks()
         for record in records:
             self._records[record.key] = record
             self._indices.setdefault(record.kind, set()).add(record.index)
-        if worked is None:
+        if work_seconds is None:
             return {}
         blocks = range(complete_before, self._count_complete_blocks())
-        times = {SO_FAR: worked, **dict.fromkeys(blocks, worked)}
+        times = {WORK_SO_FAR: work_seconds, **dict.fromkeys(blocks, work_seconds)}
         self.note_times(times)
         return times
 
@@ -115,23 +117,23 @@ class Ledger:
         return self._n_complete
 
     def note_times(self, times: Mapping[int, float]) -> None:
-        """Take in times that `add` returned: the same records have to be here, too."""
+        """Record times that `add` returned; the records of that call must be added as well."""
         for block, seconds in times.items():
-            if block != SO_FAR:
+            if block != WORK_SO_FAR:
                 self.elapsed[block] = seconds
-            self.worked = max(self.worked, seconds)
+            self.work_seconds = max(self.work_seconds, seconds)
 
     def get(self, task: Task) -> Record | None:
-        """Return the record of a task, or None when there is none yet."""
+        """Return the record of a task, or None."""
         return self._records.get(task.key)
 
     def holds(self, kind: Kind, indices: Iterable[int]) -> bool:
-        """Say whether all retrainings of these numbers were done, or tried."""
-        held = self._indices.get(kind, set())
-        return all(index in held for index in indices)
+        """Return whether all retrainings of these indices have a record, successful or failed."""
+        recorded = self._indices.get(kind, set())
+        return all(index in recorded for index in indices)
 
     def records(self, kind: Kind, count: int | None = None) -> list[Record]:
-        """Return the records of a kind by index, only those below `count` where it is given."""
+        """Return the records of a kind, sorted by index; with `count`, only indices below it."""
         return [
             self._records[key]
             for key in sorted(self._records)
@@ -142,12 +144,12 @@ class Ledger:
         return len(self._records)
 
     def save(self, path: Path) -> None:
-        """Write all records to a `.npz` file, atomically."""
+        """Write all records to a `.npz` file atomically."""
         records = [self._records[key] for key in sorted(self._records)]
         n_returns = np.array([len(record.returns) for record in records], dtype=np.int64)
         columns = {
             name: np.array([getattr(record, name) for record in records], dtype=dtype)
-            for name, dtype in _COLUMNS.items()
+            for name, dtype in _COLUMN_DTYPES.items()
         }
         with atomic_file(path) as file:
             np.savez_compressed(
@@ -157,16 +159,18 @@ class Ledger:
                 mask=packed_masks(records, self.header.n_segments),
                 n_returns=n_returns,
                 returns=np.concatenate([np.zeros(0), *(record.returns for record in records)]),
-                elapsed=np.array([*self.elapsed.items(), (SO_FAR, self.worked)], dtype=np.float64),
+                elapsed=np.array(
+                    [*self.elapsed.items(), (WORK_SO_FAR, self.work_seconds)], dtype=np.float64
+                ),
                 **columns,
             )
 
     @classmethod
     def load(cls, path: str | Path) -> "Ledger":
-        """Read a ledger: its `.npz` file and the journal beside it, where there is one.
+        """Read a ledger: its `.npz` file and its journal, of which either may be missing.
 
         Raises:
-            LedgerError: When there is no ledger, it is damaged, or of a newer version.
+            LedgerError: When both are missing, or one is damaged or of a newer version.
         """
         path = Path(path)
         header = read_header(path)
@@ -178,10 +182,10 @@ class Ledger:
 
 
 def read_header(path: str | Path) -> LedgerHeader | None:
-    """Return what the records of a ledger file have in common, or None when there is no ledger.
+    """Read the header of a ledger or its journal; return None when both are missing.
 
     Raises:
-        LedgerError: When it is damaged, or of a newer version.
+        LedgerError: When the file is damaged, or of a newer version.
     """
     path = Path(path)
     try:
@@ -193,11 +197,11 @@ def read_header(path: str | Path) -> LedgerHeader | None:
         return LedgerHeader.from_json(lines[0], journal) if lines else None
     except LedgerError:
         raise
-    except Exception as error:  # zipfile, zlib, NumPy and JSON each raise their own
+    except Exception as error:  # zipfile, zlib, NumPy and JSON raise different errors
         raise LedgerError(f"{path} is not a ledger, or is damaged: {error!r}.") from None
 
 
-_COLUMNS: dict[str, str] = {
+_COLUMN_DTYPES: dict[str, str] = {
     "kind": "U16",
     "index": "i8",
     "training_seed": "i8",
@@ -212,30 +216,30 @@ _COLUMNS: dict[str, str] = {
 
 
 def journal_path(path: Path) -> Path:
-    """Return where the journal of a ledger file lies."""
+    """Return the path of a ledger's journal."""
     return path.with_name(path.name + ".journal")
 
 
 def _read_npz(path: Path, header: LedgerHeader) -> Ledger:
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            names = [name for name in _COLUMNS if name in arrays or name not in ADDED]
+            names = [name for name in _COLUMN_DTYPES if name in arrays or name not in ADDED_COLUMNS]
             columns = {name: arrays[name].tolist() for name in names}
             masks = [row.tobytes() for row in arrays["mask"]]
             returns = np.split(arrays["returns"], np.cumsum(arrays["n_returns"])[:-1])
             times = {int(block): seconds for block, seconds in arrays["elapsed"].tolist()}
-    except Exception as error:  # zipfile, zlib, NumPy and JSON each raise their own
+    except Exception as error:  # zipfile, zlib, NumPy and JSON raise different errors
         raise LedgerError(f"{path} is not a ledger, or is damaged: {error!r}.") from None
     rows = zip(*columns.values(), masks, returns, strict=True) if masks else ()
     names = [*columns, "packed_mask", "returns"]
-    fields = (ADDED | dict(zip(names, row, strict=True)) for row in rows)
-    ledger = Ledger(header, (Record(**own) for own in fields))
+    fields = (ADDED_COLUMNS | dict(zip(names, row, strict=True)) for row in rows)
+    ledger = Ledger(header, (Record(**record_fields) for record_fields in fields))
     ledger.note_times(times)
     return ledger
 
 
 def _add_journal(ledger: Ledger, path: Path) -> None:
-    """Take in what the journal beside a ledger file holds, where there is one."""
+    """Add the records and times of a ledger's journal, if it exists."""
     journal = journal_path(path)
     lines = read_journal(journal)
     if not lines:
@@ -255,11 +259,15 @@ def _add_journal(ledger: Ledger, path: Path) -> None:
 
 
 def read_journal(path: Path) -> list[dict[str, Any]]:
-    """Return the whole lines of a journal; a last line that was cut off is dropped."""
+    """Return the complete lines of a journal; an incomplete last line is dropped.
+
+    Raises:
+        LedgerError: When a complete line is not JSON.
+    """
     if not path.exists():
         return []
-    whole, _, _ = path.read_bytes().rpartition(b"\n")
+    complete_lines, _, _ = path.read_bytes().rpartition(b"\n")
     try:
-        return [json.loads(line) for line in whole.splitlines()]
+        return [json.loads(line) for line in complete_lines.splitlines()]
     except ValueError as error:
         raise LedgerError(f"The journal {path} is damaged: {error}.") from None

@@ -1,4 +1,4 @@
-"""What came of one retraining."""
+"""Records: the results of single retrainings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,23 +11,23 @@ from r2rise.design.tasks import Task
 
 EMPTY_MASK = "empty_mask"
 
-ADDED: dict[str, Any] = {"amount": 0}
-"""Columns that ledgers of before this version lack, and what they mean there."""
+ADDED_COLUMNS: dict[str, Any] = {"amount": 0}
+"""Columns that ledgers of older versions lack, and the value that they stand for there."""
 
 Status = Literal["ok", "failed"]
 
 
 @dataclass(frozen=True, eq=False)
 class Record(Task):
-    """What came of one retraining.
+    """A task and its result.
 
     Attributes:
-        returns: (n_episodes,) float64; empty when it failed.
+        returns: (n_episodes,) float64; empty when the retraining failed.
         status: `ok` or `failed`.
-        reason: Why it failed, else empty.
-        seconds: How long it took.
-        attempts: How often it was tried.
-        evaluation_seconds: How much of `seconds` the evaluation took.
+        reason: Reason of the failure, else empty.
+        seconds: Duration, evaluation included.
+        attempts: Number of attempts.
+        evaluation_seconds: Duration of the evaluation alone.
     """
 
     returns: NDArray[np.float64]
@@ -39,11 +39,11 @@ class Record(Task):
 
     @classmethod
     def failed(cls, task: Task, reason: str, attempts: int = 1) -> "Record":
-        """Return the record of a task that failed."""
+        """Build the record of a failed task."""
         return cls(*task.key, np.zeros(0), "failed", reason, attempts=attempts)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain data; the mask as hexadecimal digits, floats to the last bit."""
+        """Return JSON-ready data: the mask in hexadecimal digits, floats without loss."""
         return {
             "kind": self.kind,
             "index": self.index,
@@ -61,16 +61,16 @@ class Record(Task):
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "Record":
-        """Return the record that `to_json` wrote."""
-        plain = ADDED | fields
+        """Build a record from the output of `to_json`, perhaps of an older version."""
+        remaining = ADDED_COLUMNS | fields
         return cls(
-            packed_mask=bytes.fromhex(plain.pop("mask")),
-            returns=np.array(plain.pop("returns"), dtype=np.float64),
-            **plain,
+            packed_mask=bytes.fromhex(remaining.pop("mask")),
+            returns=np.array(remaining.pop("returns"), dtype=np.float64),
+            **remaining,
         )
 
 
 def packed_masks(records: Sequence[Task], n_segments: int) -> NDArray[np.uint8]:
-    """Return the masks of records, (n_records, ceil(n_segments / 8)) uint8."""
+    """Return the packed masks of records, (n_records, ceil(n_segments / 8)) uint8."""
     packed = np.frombuffer(b"".join(record.packed_mask for record in records), dtype=np.uint8)
     return packed.reshape(len(records), -(-n_segments // 8))

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from r2rise.errors import InputError, ResultError
 from r2rise.files import atomic_file
 from r2rise.statistics.summaries import MapPart
-from r2rise.study.hashing import completed
+from r2rise.study.hashing import with_first_defaults
 from r2rise.study.validation import describe
 
 _PACKAGES = ("r2rise", "numpy", "scipy", "gymnasium", "torch")
@@ -125,7 +125,7 @@ class Result(MapPart):
                 f"it has schema version {version}, this r2rise reads {ours}: upgrade r2rise"
             )
         if isinstance(study := fields.get("study"), dict):
-            fields["study"] = completed(study)
+            fields["study"] = with_first_defaults(study)
         try:
             return cls.model_validate(fields, extra="ignore")
         except ValidationError as error:

@@ -31,7 +31,7 @@ from r2rise.evaluation.reuse import check_reuse
 from r2rise.ledger.ledger import LedgerHeader
 from r2rise.results.training_check import training_notices
 from r2rise.statistics.power import Power
-from r2rise.study.hashing import completed
+from r2rise.study.hashing import with_first_defaults
 from r2rise.study.identity import Unidentified
 from r2rise.study.notices import Notice
 from r2rise.study.parts import DemonstratedReturn, EstimatorName, Evaluation
@@ -110,7 +110,7 @@ def going_on(study: Study, held: LedgerHeader) -> Study:
     What `auto` means depends on the budget; a ledger is extended whatever the budget is. Where
     environments were not used again they never are.
     """
-    design = completed(held.design)
+    design = with_first_defaults(held.design)
     if not design["evaluation"]["reuse_environments"]:
         apart = study.evaluation.model_copy(update={"reuse_environments": False})
         study = study.model_copy(update={"evaluation": apart})
@@ -235,7 +235,7 @@ def _resolve_evaluation(
     if backend != "gymnasium":
         return found, notices
     reuse = check_reuse(environment, found, demonstrations.acts[: demonstrations.lengths[0]])
-    if not reuse.harmless:
+    if not reuse.is_safe:
         found = found.model_copy(update={"reuse_environments": False})
         logger.warning(reuse.cost(found.n_episodes))
     return found, notices + reuse.notices(environment)

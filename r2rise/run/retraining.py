@@ -35,7 +35,7 @@ from r2rise.design.tasks import Task
 from r2rise.environments import Environment
 from r2rise.errors import Canceled, Diverged
 from r2rise.evaluation import Returns, evaluate, evaluate_many
-from r2rise.evaluation.backends import KeptEnvironments
+from r2rise.evaluation.backends import EnvironmentCache
 from r2rise.ledger.record import EMPTY_MASK, Record
 from r2rise.run.shards import Shard
 from r2rise.study.study import Study
@@ -49,7 +49,7 @@ class Retrainer:
         self._demonstrations = demonstrations
         self.segments = demonstrations.segments(study.masking)
         self._environment = Environment(study.environment)
-        self._kept_environments = KeptEnvironments()
+        self._environment_cache = EnvironmentCache()
         self._algorithms: dict[int, Algorithm] = {}
         with seeded_globals(0, study.execution.threads):  # loads torch before anything is timed
             algorithm = self._algorithm(1 if leaves_amount_open(study.algorithm) else 0)
@@ -78,7 +78,7 @@ class Retrainer:
 
     def close(self) -> None:
         """Close the environments that are kept for the next shard."""
-        self._kept_environments.close()
+        self._environment_cache.close()
 
     def run(self, shard: Shard, progress: ProgressCallback) -> list[Record]:
         """Do the retrainings of a shard, in order.
@@ -140,7 +140,7 @@ class Retrainer:
                 with seeded_globals(seeds.evaluation, threads):
                     scores = evaluate_many(
                         checked, self._environment, self.study.evaluation, seeds.evaluation,
-                        progress=progress, kept=self._kept_environments,
+                        progress=progress, cache=self._environment_cache,
                     )  # fmt: skip
                 yield own, scores, time.perf_counter() - started
 
@@ -224,7 +224,7 @@ class Retrainer:
                     self.study.evaluation,
                     task.evaluation_seed,
                     progress=progress,
-                    kept=self._kept_environments,
+                    cache=self._environment_cache,
                 )
             return returns, time.perf_counter() - started
 

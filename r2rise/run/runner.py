@@ -88,7 +88,7 @@ class Runner:
         header = LedgerHeader(self.study.design_part(), lengths, len(self.segments))
         self._book = self._stack.enter_context(open_ledger(self._path, header))
         if self._clock is not None:
-            self._clock.go_on_from(self.ledger.worked)
+            self._clock.go_on_from(self.ledger.work_seconds)
         return self
 
     def __exit__(
@@ -110,13 +110,13 @@ class Runner:
     def _take_in(self, records: Sequence[Record] = ()) -> None:
         """Keep records and how long it was worked until now; at its limit time stands still."""
         clock = None if self._time_is_up else self._clock
-        self._book.append(records, worked=None if clock is None else clock.worked)
+        self._book.append(records, work_seconds=None if clock is None else clock.worked)
 
     @property
     def _time_is_up(self) -> bool:
         """By the ledger, not the clock: whoever reads it later has to come to the same end."""
         limit = self._clock.limit if self._clock is not None else None
-        return limit is not None and self.ledger.worked >= limit
+        return limit is not None and self.ledger.work_seconds >= limit
 
     def _is_over(self, enough: Callable[[], bool]) -> bool:
         return enough() or self._time_is_up

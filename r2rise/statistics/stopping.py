@@ -55,7 +55,7 @@ class StoppingRule:
 
     def _out_of_time(self, ledger: Ledger) -> Stop | None:
         seconds, budget = self._study.until.seconds, self._study.budget
-        if seconds is None or ledger.worked < seconds or _is_spent(budget, ledger):
+        if seconds is None or ledger.work_seconds < seconds or _is_spent(budget, ledger):
             return None
         complete = self._next_block * self._size
         return Stop(complete or budget.retrainings, "time", within_block=True)
@@ -124,7 +124,7 @@ def check_time_sufficed(stop: Stop | None, study: Study, ledger: Ledger) -> None
         return
     trained = len(ledger.records("baseline", study.budget.baseline_retrainings))
     raise NotReady(
-        f"Time ended after {duration(ledger.worked)}, before anything could be told: "
+        f"Time ended after {duration(ledger.work_seconds)}, before anything could be told: "
         f"{trained} of {study.budget.baseline_retrainings} retrainings on all frames were done and "
         f"{len(masked)} on masks, of which a map takes at least {_FEWEST} successful ones. Give "
         f"more time (--max-time, until.seconds; it counts over all runs)."

@@ -1,1 +1,1 @@
-"""What is asked."""
+"""The study: the question, its parts, validation and hashing."""

@@ -1,8 +1,9 @@
-"""What a hash of a study counts, so that it stays the same when studies get new fields.
+"""Hashes of studies that stay the same when studies gain new fields.
 
-Version 1 counts every field that it began with, whatever its value: a changed default is a new
-value, and another hash. A field that was added since is left out where it has its first default,
-which is what was done before there was the field; so records of before it are of the same design.
+Version 1 hashes each of its original fields, whatever the value: a changed default is a new value
+and gives another hash. A field added since is left out of the hash where it has its first default,
+which reproduces the behaviour from before the field existed. Older records therefore keep the same
+design.
 """
 
 import copy
@@ -14,7 +15,7 @@ from typing import Any
 from pydantic import JsonValue
 
 HASH_VERSION = 1
-"""Of this rule; a ledger says by which it was hashed."""
+"""Version of the hashing rule; a ledger stores the version that it was hashed with."""
 
 FIRST_DEFAULTS: dict[str, JsonValue] = {
     "algorithm.identity": None,
@@ -23,52 +24,65 @@ FIRST_DEFAULTS: dict[str, JsonValue] = {
     "masking.frame_stack": 1,
     "masking.training_seeds": "block",
 }
-"""Every field of a study that was added to version 1, and its first default, which stays as it is
-whatever the default becomes."""
+"""First default of every field that was added to version 1.
+
+It stays as it is when the field's default changes."""
 
 FIRST_SETTINGS: dict[str, dict[str, JsonValue]] = {
     "bc": {"average_last": 0.0, "learning_rate_decay": "none"},
     "bco": {"average_last": 0.0, "learning_rate_decay": "none"},
     "imitation-bc": {"n_updates": None},
 }
-"""The same for the settings of our algorithms, by name: a hash is taken also where an algorithm is
-not installed. Settings of other people's algorithms all count."""
+"""The same for the settings of built-in algorithms, by algorithm name.
+
+They are listed here because a study is also hashed where the algorithm is not installed. Settings
+of third-party algorithms are always hashed."""
 
 
-def hashed(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what counts of a study's fields, or of its design: not what has its first default."""
-    counted = copy.deepcopy(dict(fields))
-    for part, name, first in _first_defaults(counted):
-        if name in part and part[name] == first:
+def without_first_defaults(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a deep copy of the fields to hash: without added fields at their first default.
+
+    Args:
+        fields: All fields of a study, or of its design part.
+    """
+    remaining = copy.deepcopy(dict(fields))
+    for part, name, first_default in _added_fields(remaining):
+        if name in part and part[name] == first_default:
             del part[name]
-    return counted
+    return remaining
 
 
-def completed(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a resolved study, or its design, with those that it did not know yet."""
-    whole = copy.deepcopy(dict(fields))
-    for part, name, first in _first_defaults(whole):
-        if part:  # settings that were never filled in mean today's defaults
-            part.setdefault(name, first)
-    return whole
+def with_first_defaults(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a deep copy of the fields in which missing added fields have their first default.
+
+    Args:
+        fields: Those of a resolved study, or of its design part, perhaps saved by an older version.
+    """
+    completed_fields = copy.deepcopy(dict(fields))
+    for part, name, first_default in _added_fields(completed_fields):
+        if part:  # settings that were never filled in mean the current defaults
+            part.setdefault(name, first_default)
+    return completed_fields
 
 
-def _first_defaults(fields: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, JsonValue]]:
-    """Yield each added field: the part that it belongs to, its name and its first default."""
+def _added_fields(fields: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, JsonValue]]:
+    """Yield each added field: the dict of the part it belongs to, its name, its first default."""
     algorithm = fields.get("algorithm")
-    name = algorithm.get("name") if isinstance(algorithm, dict) else None
-    settings = FIRST_SETTINGS.get(str(name), {})
-    of_settings = {f"algorithm.settings.{own}": first for own, first in settings.items()}
-    for path, first in (FIRST_DEFAULTS | of_settings).items():
-        *above, name = path.split(".")
+    algorithm_name = algorithm.get("name") if isinstance(algorithm, dict) else None
+    first_settings = {
+        f"algorithm.settings.{setting}": first_default
+        for setting, first_default in FIRST_SETTINGS.get(str(algorithm_name), {}).items()
+    }
+    for path, first_default in (FIRST_DEFAULTS | first_settings).items():
+        *part_names, name = path.split(".")
         part: Any = fields
-        for step in above:
-            part = part.get(step) if isinstance(part, dict) else None
+        for part_name in part_names:
+            part = part.get(part_name) if isinstance(part, dict) else None
         if isinstance(part, dict):
-            yield part, name, first
+            yield part, name, first_default
 
 
 def json_hash(value: Any) -> str:
-    """Return `sha256:<hex>` of a JSON value, whatever the order of its keys."""
+    """Return `sha256:<hex>` of a JSON value; the order of keys does not matter."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"

@@ -1,10 +1,10 @@
-"""What an object of the user's own program is known by: a hash of all that it does and holds.
+"""Identity of an object from the user's program: a hash of its code and its values.
 
-It is taken from the code that runs, not from the file, which may have changed since: comments,
-blank lines and docstrings do not count. It is the same in every process of one Python version.
+It is computed from the running code, not from the file, which may have changed since. Comments,
+blank lines and docstrings do not affect it. Every process of one Python version gets the same hash.
 
-Seen are code, defaults, closures, arguments of partials, attributes, and of global variables the
-values, and the functions and classes of the same file. What is imported is known by its name alone.
+The hash covers code, defaults, closures, arguments of partials, attributes and global variables in
+use: their values, and functions and classes of the same file. Imports are hashed by name only.
 """
 
 import copyreg
@@ -33,7 +33,7 @@ from pydantic import BaseModel
 from r2rise.errors import StudyError
 
 _OUR_PACKAGES = ("r2rise", "r2rise_envs")
-"""Installed, wherever they lie."""
+"""Count as installed wherever they are located."""
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes)
 _LOADS_GLOBAL = ("LOAD_GLOBAL", "LOAD_NAME")
@@ -41,21 +41,21 @@ _IDLE = ("CACHE", "EXTENDED_ARG", "NOP", "RESUME")
 
 
 class Unidentified(StudyError):
-    """Something cannot be told from a changed one."""
+    """An object cannot be hashed, so that a change of it would go unnoticed."""
 
 
 def identity_of(thing: Any) -> str | None:
-    """Return `sha256:<hex>` of an object of the user's own program, or None for an installed one.
+    """Return `sha256:<hex>` of an object from the user's program, or None for an installed one.
 
-    A string or number `version` of a function, class, partial or instance stands for its code and
-    for all that it holds; that of a class for the class, not for what its instances hold.
+    An attribute `version`, a string or integer, of a function, class, partial or instance replaces
+    its code and its values in the hash; that of a class does not replace its instances' values.
 
     Raises:
-        Unidentified: Naming what cannot be told from a changed one.
+        Unidentified: When a part cannot be hashed; the error names it.
     """
-    held = getattr(thing, "__closure__", None) or isinstance(thing, MethodType)
-    named = inspect.isroutine(thing) or inspect.isclass(thing)
-    if named and not held and _is_installed(getattr(thing, "__module__", None)):
+    has_values = getattr(thing, "__closure__", None) or isinstance(thing, MethodType)
+    is_definition = inspect.isroutine(thing) or inspect.isclass(thing)
+    if is_definition and not has_values and _is_installed(getattr(thing, "__module__", None)):
         return None
     try:
         return f"sha256:{_Reader().digest(thing)}"
@@ -64,47 +64,47 @@ def identity_of(thing: Any) -> str | None:
 
 
 def name_of(thing: object) -> str:
-    """Return the `module:name` that a function, class or instance is known by."""
-    named = thing if hasattr(thing, "__qualname__") else type(thing)
-    return f"{getattr(named, '__module__', None)}:{named.__qualname__}"
+    """Return the `module:name` of a function or class, or of an instance's class."""
+    definition = thing if hasattr(thing, "__qualname__") else type(thing)
+    return f"{getattr(definition, '__module__', None)}:{definition.__qualname__}"
 
 
 class _Part(NamedTuple):
-    """Something that an object consists of, and where it is, to be told to the user."""
+    """A part of an object, and its place in that object, for error messages."""
 
     thing: Any
     place: str = ""
 
 
 class _Reader:
-    """Hashes an object and its parts; a part that was met before by when that was."""
+    """Hashes an object and its parts; a repeated part is hashed as the index of its first visit."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
-        self._met: dict[int, tuple[int, Any]] = {}
+        self._visited: dict[int, tuple[int, Any]] = {}
 
     def digest(self, thing: Any) -> str:
         self._add(_Part(thing), [])
         return self._hash.hexdigest()
 
-    def _add(self, part: _Part, above: list[str]) -> None:
+    def _add(self, part: _Part, outer_places: list[str]) -> None:
         thing = part.thing
-        above = [part.place, *above] if part.place else above
+        places = [part.place, *outer_places] if part.place else outer_places
         if type(thing) in _PLAIN:
             self._write(type(thing).__name__, repr(thing))
             return
-        if id(thing) in self._met:
-            self._write("met", str(self._met[id(thing)][0]))
+        if id(thing) in self._visited:
+            self._write("met", str(self._visited[id(thing)][0]))
             return
-        if type(thing) is not tuple:  # the compiler may share equal ones
-            self._met[id(thing)] = len(self._met), thing  # kept, or its id would be used again
+        if type(thing) is not tuple:  # the compiler may share equal tuples
+            self._visited[id(thing)] = len(self._visited), thing  # kept: a freed id is reused
         try:
             parts = list(_parts(thing))
         except Unidentified as error:
-            raise Unidentified(f"{' in '.join(above) or 'it'} is {error}") from None
+            raise Unidentified(f"{' in '.join(places) or 'it'} is {error}") from None
         self._write(type(thing).__qualname__, str(len(parts)))
-        for own in parts:
-            self._add(own, above)
+        for inner_part in parts:
+            self._add(inner_part, places)
 
     def _write(self, *parts: str) -> None:
         for part in parts:
@@ -113,49 +113,49 @@ class _Reader:
 
 
 def _parts(thing: Any) -> Iterable[_Part]:
-    """Return what an object consists of, in a fixed order.
+    """Return the parts of an object in a fixed order.
 
     Raises:
-        Unidentified: When that cannot be known.
+        Unidentified: When they cannot be determined.
     """
     if (version := _version(thing)) is not None:
         return [_Part(name_of(thing)), _Part(version)]
-    if type(thing) in _KINDS:
-        return _KINDS[type(thing)](thing)
+    if type(thing) in _PARTS_OF_TYPE:
+        return _PARTS_OF_TYPE[type(thing)](thing)
     if isinstance(thing, type):
-        return _of_class(thing)
+        return _class_parts(thing)
     if hasattr(thing, "__wrapped__"):
         return [_Part(thing.__wrapped__)]
-    return _of_instance(thing)
+    return _instance_parts(thing)
 
 
 def _version(thing: Any) -> str | int | None:
-    """Return an object's own version; an instance may compute it, but has not that of its class."""
+    """Return an object's version; a property may compute an instance's, its class's is not used."""
     version = getattr(thing, "__dict__", {}).get("version")
     if isinstance(inspect.getattr_static(type(thing), "version", None), property):
         version = thing.version
     return version if isinstance(version, str | int) else None
 
 
-def _of_function(function: FunctionType) -> list[_Part]:
-    of = f"of {function.__qualname__}"
+def _function_parts(function: FunctionType) -> list[_Part]:
+    owner = f"of {function.__qualname__}"
     names = function.__code__.co_freevars
     cells = zip(names, function.__closure__ or (), strict=True)
-    parts = _named({name: _content(cell) for name, cell in cells}, f"variable {{}} {of}")
+    parts = _named({name: _cell_value(cell) for name, cell in cells}, f"variable {{}} {owner}")
     if _is_installed(function.__globals__.get("__name__")):
         return [_Part(name_of(function)), *parts]
-    own = {name: value for name, value in vars(function).items() if name != "__wrapped__"}
+    attributes = {name: value for name, value in vars(function).items() if name != "__wrapped__"}
     return [
         _Part(function.__code__),
         *parts,
-        *_named(_globals(function), f"global variable {{}} {of}"),
-        _Part(function.__defaults__, f"a default {of}"),
-        _Part(function.__kwdefaults__, f"a default {of}"),
-        *_named(own, f"attribute {{}} {of}"),
+        *_named(_globals(function), f"global variable {{}} {owner}"),
+        _Part(function.__defaults__, f"a default {owner}"),
+        _Part(function.__kwdefaults__, f"a default {owner}"),
+        *_named(attributes, f"attribute {{}} {owner}"),
     ]
 
 
-def _content(cell: CellType) -> Any:
+def _cell_value(cell: CellType) -> Any:
     try:
         return cell.cell_contents
     except ValueError:  # not assigned yet
@@ -163,59 +163,59 @@ def _content(cell: CellType) -> Any:
 
 
 def _globals(function: FunctionType) -> dict[str, Any]:
-    """Return the global variables that a function uses; what it imports by name."""
-    found, file = {}, function.__globals__.get("__name__")
+    """Return the global variables that a function uses, imported ones as their `module:name`."""
+    used_globals, module = {}, function.__globals__.get("__name__")
     for name in _global_names(function.__code__) & function.__globals__.keys():
         value = function.__globals__[name]
-        imported = hasattr(value, "__qualname__") and getattr(value, "__module__", None) != file
-        found[name] = name_of(value) if imported else value
-    return found
+        imported = hasattr(value, "__qualname__") and getattr(value, "__module__", None) != module
+        used_globals[name] = name_of(value) if imported else value
+    return used_globals
 
 
 def _global_names(code: CodeType) -> set[str]:
-    inner = (_global_names(const) for const in code.co_consts if isinstance(const, CodeType))
-    loads = [i.argval for i in dis.get_instructions(code) if i.opname in _LOADS_GLOBAL]
-    return {name for name in loads if not name.startswith("__")}.union(*inner)
+    nested_names = (_global_names(const) for const in code.co_consts if isinstance(const, CodeType))
+    loaded_names = [i.argval for i in dis.get_instructions(code) if i.opname in _LOADS_GLOBAL]
+    return {name for name in loaded_names if not name.startswith("__")}.union(*nested_names)
 
 
-def _of_code(code: CodeType) -> Iterable[_Part]:
-    """Return the instructions that do something; places in the code are counted in these."""
+def _code_parts(code: CodeType) -> Iterable[_Part]:
+    """Yield all instructions but idle ones; positions in the code are counted in these."""
     bytecode = dis.Bytecode(code)
     instructions = [i for i in bytecode if i.opname not in _IDLE]
     offsets = np.array([i.offset for i in instructions])
 
-    def place(offset: int) -> int:
+    def position(offset: int) -> int:
         return int(np.searchsorted(offsets, offset))
 
     yield _Part((code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount))
     yield _Part((code.co_flags, code.co_varnames))
     for entry in bytecode.exception_entries:  # type: ignore[attr-defined]
-        ends = place(entry.start), place(entry.end), place(entry.target)
-        yield _Part((*ends, entry.depth, entry.lasti))
+        positions = position(entry.start), position(entry.end), position(entry.target)
+        yield _Part((*positions, entry.depth, entry.lasti))
     for i in instructions:
         jumps = i.opcode in dis.hasjrel or i.opcode in dis.hasjabs
         yield _Part(i.opname)
-        yield _Part(place(i.argval) if jumps else i.argval)
+        yield _Part(position(i.argval) if jumps else i.argval)
 
 
-def _of_class(kind: type) -> list[_Part]:
+def _class_parts(kind: type) -> list[_Part]:
     if _is_installed(kind.__module__):
         return [_Part(name_of(kind))]
-    own = {
+    members = {
         name: value
         for name, value in vars(kind).items()
         if name not in ("version", "_abc_impl")
-        and (not name.startswith("__") or isinstance(value, _CODE))
+        and (not name.startswith("__") or isinstance(value, _CODE_TYPES))
     }
     if issubclass(kind, BaseModel):
         fields = kind.model_fields.items()
-        own["fields"] = {name: (field.default, field.default_factory) for name, field in fields}
+        members["fields"] = {name: (field.default, field.default_factory) for name, field in fields}
     bases = _all((*kind.__bases__, type(kind)))
-    return [*_named(own, f"attribute {{}} of {kind.__qualname__}"), *bases]
+    return [*_named(members, f"attribute {{}} of {kind.__qualname__}"), *bases]
 
 
-def _of_instance(thing: Any) -> Iterable[_Part]:
-    """Return what would be pickled of an object: that is all there is to it."""
+def _instance_parts(thing: Any) -> Iterable[_Part]:
+    """Return what would be pickled of an object, which determines it completely."""
     if (values := _tensor_values(thing)) is not None:
         return [_Part(values)]
     reduced: Any
@@ -227,15 +227,15 @@ def _of_instance(thing: Any) -> Iterable[_Part]:
         raise Unidentified(f"a {kind}") from None
     if isinstance(reduced, str):
         return [_Part(name_of(type(thing))), _Part(reduced)]
-    made_by, arguments, state, items, pairs = [*reduced, None, None, None][:5]
-    parts = _all((made_by, arguments, list(items or ()), dict(pairs or ())))
+    constructor, arguments, state, items, pairs = [*reduced, None, None, None][:5]
+    parts = _all((constructor, arguments, list(items or ()), dict(pairs or ())))
     if isinstance(state, dict) and all(isinstance(name, str) for name in state):
         return [*parts, *_named(state, f"attribute {{}} of a {type(thing).__qualname__}")]
     return [*parts, _Part(state)]
 
 
 def _tensor_values(thing: Any) -> tuple[Any, ...] | None:
-    """Return what a PyTorch tensor holds, or None for anything else."""
+    """Return dtype, shape and bytes of a PyTorch tensor, or None for anything else."""
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(thing, torch.Tensor):
         return None
@@ -243,12 +243,12 @@ def _tensor_values(thing: Any) -> tuple[Any, ...] | None:
     return str(thing.dtype), tuple(thing.shape), values.numpy().tobytes()
 
 
-def _of_array(array: np.ndarray[Any, Any]) -> list[_Part]:
+def _array_parts(array: np.ndarray[Any, Any]) -> list[_Part]:
     values = array.tolist() if array.dtype.hasobject else array.tobytes()
     return _all((str(array.dtype), array.shape, values))
 
 
-def _of_dict(items: Mapping[Any, Any]) -> Iterable[_Part]:
+def _dict_parts(items: Mapping[Any, Any]) -> Iterable[_Part]:
     for digest, key in sorted(((_Reader().digest(key), key) for key in items), key=lambda p: p[0]):
         yield _Part(digest)
         yield _Part(items[key], f"key {key!r}")
@@ -271,28 +271,28 @@ def _is_installed(module: str | None) -> bool:
     return bool({"site-packages", "dist-packages"} & set(Path(file or "").parts))
 
 
-_CODE = (FunctionType, property, classmethod, staticmethod)
+_CODE_TYPES = (FunctionType, property, classmethod, staticmethod)
 
-_KINDS: dict[type, Callable[[Any], Iterable[_Part]]] = {
+_PARTS_OF_TYPE: dict[type, Callable[[Any], Iterable[_Part]]] = {
     tuple: _all,
     list: _all,
     set: lambda things: _all(sorted(_Reader().digest(thing) for thing in things)),
     frozenset: lambda things: _all(sorted(_Reader().digest(thing) for thing in things)),
-    dict: _of_dict,
-    np.ndarray: _of_array,
+    dict: _dict_parts,
+    np.ndarray: _array_parts,
     ModuleType: lambda module: [_Part(module.__name__)],
-    CodeType: _of_code,
-    FunctionType: _of_function,
-    BuiltinFunctionType: lambda own: _all((own.__qualname__, own.__self__)),
+    CodeType: _code_parts,
+    FunctionType: _function_parts,
+    BuiltinFunctionType: lambda function: _all((function.__qualname__, function.__self__)),
     MethodType: lambda method: _all((method.__func__, method.__self__)),
     classmethod: lambda method: _all((method.__func__,)),
     staticmethod: lambda method: _all((method.__func__,)),
-    property: lambda own: _all((own.fget, own.fset, own.fdel)),
-    functools.cached_property: lambda own: _all((own.func,)),
-    functools.partial: lambda own: [
-        _Part(own.func),
-        _Part(own.args, "an argument of the partial"),
-        _Part(own.keywords, "an argument of the partial"),
+    property: lambda prop: _all((prop.fget, prop.fset, prop.fdel)),
+    functools.cached_property: lambda prop: _all((prop.func,)),
+    functools.partial: lambda partial: [
+        _Part(partial.func),
+        _Part(partial.args, "an argument of the partial"),
+        _Part(partial.keywords, "an argument of the partial"),
     ],
     GetSetDescriptorType: lambda slot: [_Part(slot.__name__)],
     MemberDescriptorType: lambda slot: [_Part(slot.__name__)],

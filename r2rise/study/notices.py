@@ -1,4 +1,4 @@
-"""What a user should know of a study or a map."""
+"""Notices about a study or a map for its user."""
 
 from r2rise.study.parts import StudyPart
 

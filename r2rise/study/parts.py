@@ -1,4 +1,4 @@
-"""The parts of a study: frozen, validated, each with its defaults."""
+"""The parts of a study: frozen and validated, each with defaults."""
 
 from typing import Any, Literal, Self
 
@@ -19,7 +19,7 @@ BackendChoice = Literal["auto", Backend]
 TrainingSeeds = Literal["block", "pair"]
 
 _INDEPENDENT_MASKS_BETWEEN_LOOKS = 64
-"""Where every mask has its own training seed."""
+"""Used where every mask has its own training seed."""
 
 
 class StudyPart(BaseModel):
@@ -57,12 +57,12 @@ class Masking(StudyPart):
 
     @property
     def shares_seeds(self) -> bool:
-        """Whether the masks of a block share a training seed; in a resolved study."""
+        """Whether the masks of a block share a training seed; for a resolved study."""
         return (self.block_size or 1) > 1 and self.training_seeds == "block"
 
     @property
     def masks_between_looks(self) -> int:
-        """Masks after which the stopping rule looks again: a block; in a resolved study."""
+        """Masks between two looks of the stopping rule: a block; for a resolved study."""
         size = self.block_size or 1
         return size if size > 1 else _INDEPENDENT_MASKS_BETWEEN_LOOKS
 
@@ -116,7 +116,7 @@ class Evaluation(StudyPart):
 
     @property
     def unit(self) -> str:
-        """Of scores: `episode_return`, or the name of another score."""
+        """Unit of the scores: `episode_return`, or the name of another score."""
         return "episode_return" if self.score == "return" else self.score
 
 
@@ -152,7 +152,7 @@ class Until(StudyPart):
 
     @property
     def has_goal(self) -> bool:
-        """Whether there is anything to reach."""
+        """Whether a reliability or verdicts are required."""
         return self.reliability is not None or self.verdicts
 
     @property

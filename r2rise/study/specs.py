@@ -1,4 +1,4 @@
-"""What is retrained and where: an algorithm and an environment, by name or as objects."""
+"""The algorithm and the environment of a study, given by name or as objects."""
 
 import functools
 import reprlib
@@ -16,26 +16,32 @@ from r2rise.study.parts import StudyPart
 
 
 def _label(thing: object) -> str:
-    """Return the `module:name` of a function, class or instance; a partial's with its arguments."""
+    """Return the `module:name` of a function, class or instance; for a partial with arguments."""
     if not isinstance(thing, functools.partial):
         return name_of(thing)
-    given = [*map(_shown, thing.args)]
-    given += [f"{name}={_shown(value)}" for name, value in thing.keywords.items()]
-    return f"{_label(thing.func)}({', '.join(given)})"
+    arguments = [*map(_argument_label, thing.args)]
+    arguments += [f"{name}={_argument_label(value)}" for name, value in thing.keywords.items()]
+    return f"{_label(thing.func)}({', '.join(arguments)})"
 
 
-def _shown(value: object) -> str:
+def _argument_label(value: object) -> str:
     is_plain = value is None or isinstance(value, bool | int | float | str)
     return reprlib.repr(value) if is_plain else f"<{type(value).__name__}>"
 
 
-def _given(thing: object, role: str, name: str) -> dict[str, Any]:
-    """Return the fields of a part that is given as an object."""
+def _fields_from_object(thing: object, object_field: str, name_field: str) -> dict[str, Any]:
+    """Return the fields of a part of a study that is given as an object.
+
+    Args:
+        thing: The object.
+        object_field: Name of the field that holds the object.
+        name_field: Name of the field that holds its label.
+    """
     try:
         identity = identity_of(thing)
-    except Unidentified:  # told when a ledger on disk is opened
+    except Unidentified:  # reported when a ledger on disk is opened
         identity = None
-    return {name: _label(thing), role: thing, "identity": identity}
+    return {name_field: _label(thing), object_field: thing, "identity": identity}
 
 
 class EnvironmentSpec(StudyPart):
@@ -62,9 +68,9 @@ class EnvironmentSpec(StudyPart):
         if isinstance(value, str):
             return {"id": value}
         if callable(value):
-            return _given(value, "factory", "id")
+            return _fields_from_object(value, "factory", "id")
         if isinstance(value, Mapping) and callable(value.get("factory")):
-            return _given(value["factory"], "factory", "id") | dict(value)
+            return _fields_from_object(value["factory"], "factory", "id") | dict(value)
         return value
 
 
@@ -92,7 +98,9 @@ class AlgorithmSpec(StudyPart):
         if isinstance(value, AlgorithmSpec):
             return value
         if not isinstance(value, Mapping):
-            return _given(value, "implementation", "name")
+            return _fields_from_object(value, "implementation", "name")
         if value.get("implementation") is not None:
-            return _given(value["implementation"], "implementation", "name") | dict(value)
+            implementation = value["implementation"]
+            fields = _fields_from_object(implementation, "implementation", "name")
+            return fields | dict(value)
         return value

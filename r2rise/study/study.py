@@ -1,6 +1,6 @@
-"""The study: what is asked, as one frozen and validated object.
+"""The study: the complete question, as one frozen and validated object.
 
-The same object in Python, in YAML, over REST and inside every saved importance map.
+It has the same fields in Python, in YAML, over REST and inside every saved importance map.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from r2rise.errors import StudyError, suggestion
 from r2rise.files import atomic_file
-from r2rise.study.hashing import completed, hashed, json_hash
+from r2rise.study.hashing import json_hash, with_first_defaults, without_first_defaults
 from r2rise.study.parts import (
     Budget,
     DemonstratedReturn,
@@ -29,15 +29,15 @@ from r2rise.study.specs import AlgorithmSpec, EnvironmentSpec
 from r2rise.study.training import Training
 from r2rise.study.validation import describe
 
-MOST_RETRAININGS = 20_000
-"""Budget of a study that says when to stop and names no budget."""
+MAX_RETRAININGS = 20_000
+"""Budget of a study that has a stopping rule but names no budget."""
 
 _LONG_NAMES = {"environment": "id", "algorithm": "name", "budget": "retrainings"}
-"""What the parts of a study mean that may be given as a single value."""
+"""Parts that may be given as a single value, and the field that this value sets."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     # Zheng et al., arXiv 2301.01088: independent masks, a new training seed for each, plain sum,
-    # cloning by passes over what is kept.
+    # behavioural cloning in epochs over the kept frames.
     "paper": {
         "algorithm": {"name": "bc", "settings": {"n_epochs": 10}},
         "masking": {
@@ -94,18 +94,18 @@ class Study(StudyPart):
     @model_validator(mode="before")
     @classmethod
     def _room_to_stop(cls, value: Any) -> Any:
-        """Give a study that stops by itself the room to do so, where it names no budget."""
+        """Set the largest budget where a study has a stopping rule and names no budget."""
         if not isinstance(value, Mapping) or value.get("until") is None:
             return value
         try:
             until = Until.model_validate(value["until"])
             budget = Budget.model_validate(value.get("budget", {}))
         except ValidationError:
-            return value  # told when the fields themselves are checked
+            return value  # reported by the validation of these fields
         if not until.may_end_early or "retrainings" in budget.model_fields_set:
             return value
-        given = budget.model_dump(exclude_unset=True)
-        return {**value, "budget": {**given, "retrainings": MOST_RETRAININGS}}
+        budget_fields = budget.model_dump(exclude_unset=True)
+        return {**value, "budget": {**budget_fields, "retrainings": MAX_RETRAININGS}}
 
     @model_validator(mode="before")
     @classmethod
@@ -120,9 +120,9 @@ class Study(StudyPart):
         return merged(_without_other_algorithm(PRESETS[name], value), value)
 
     def design_part(self) -> dict[str, Any]:
-        """Return all that determines what one mask's retraining gives, JSON-ready.
+        """Return the fields, JSON-ready, that determine the result of retraining on one mask.
 
-        Budget, estimator and limits are left out: changing them reuses the ledger.
+        Budget, estimator and limits are left out: a study that changes them reuses the ledger.
         """
         fields = self.model_dump(mode="json")
         execution = fields["execution"]
@@ -135,21 +135,21 @@ class Study(StudyPart):
     def design_hash(self) -> str:
         """Hash of `design_part()`; ledgers of equal hash can be extended and merged.
 
-        What counts is said in `r2rise.study.hashing`.
+        `r2rise.study.hashing` defines which fields are hashed.
         """
-        return json_hash(hashed(self.design_part()))
+        return json_hash(without_first_defaults(self.design_part()))
 
     @property
     def study_hash(self) -> str:
-        """Hash of the whole study, by the same rule."""
-        return json_hash(hashed(self.model_dump(mode="json", exclude={"preset"})))
+        """Hash of the whole study except `preset`, by the same rule as `design_hash`."""
+        return json_hash(without_first_defaults(self.model_dump(mode="json", exclude={"preset"})))
 
     @classmethod
     def parse(cls, fields: Mapping[str, Any]) -> "Study":
         """Build a study from plain data.
 
         Raises:
-            StudyError: Naming each wrong field, what was expected and what came.
+            StudyError: When fields are wrong; it names each, the expected and the actual value.
         """
         try:
             return cls.model_validate(fields)
@@ -158,8 +158,8 @@ class Study(StudyPart):
 
     @classmethod
     def resolved(cls, fields: Mapping[str, Any]) -> "Study":
-        """Return a resolved study that was saved, perhaps before some fields were added."""
-        return cls.model_validate(completed(fields))
+        """Build a resolved study from its saved fields, perhaps of a version with fewer fields."""
+        return cls.model_validate(with_first_defaults(fields))
 
     @classmethod
     def load(cls, path: str | Path) -> "Study":
@@ -171,7 +171,7 @@ class Study(StudyPart):
         return cls.parse(read_yaml(path))
 
     def save(self, path: str | Path) -> None:
-        """Write the study to a YAML file, which takes its place only when complete."""
+        """Write the study to a YAML file atomically."""
         text = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
         with atomic_file(Path(path)) as file:
             file.write(text.encode())
@@ -198,7 +198,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
 
 def long_form(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Write out the short forms of a study's fields, so that others can be merged into them."""
+    """Expand parts given as a single value to mappings, so that fields can be merged into them."""
     return {
         name: {_LONG_NAMES[name]: value}
         if name in _LONG_NAMES and not isinstance(value, Mapping)
@@ -207,21 +207,21 @@ def long_form(fields: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _without_other_algorithm(preset: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a preset without its algorithm, where another is given or another training of it."""
-    algorithm = given.get("algorithm", {})
+def _without_other_algorithm(preset: dict[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Drop the algorithm of a preset where a study names another one or its number of updates."""
+    algorithm = fields.get("algorithm", {})
     if isinstance(algorithm, AlgorithmSpec):
         algorithm = algorithm.model_dump(exclude_unset=True)
-    own = isinstance(algorithm, Mapping) and algorithm.get("name", "bc") == "bc"
-    if own and "n_updates" not in (algorithm.get("settings") or {}):
+    is_bc = isinstance(algorithm, Mapping) and algorithm.get("name", "bc") == "bc"
+    if is_bc and "n_updates" not in (algorithm.get("settings") or {}):
         return preset
     return {name: part for name, part in preset.items() if name != "algorithm"}
 
 
-def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `base` with the values of `over`, part by part."""
+def merged(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `base` updated with the values of `overrides`; mappings are merged recursively."""
     result = dict(base)
-    for name, value in over.items():
+    for name, value in overrides.items():
         current = result.get(name)
         new = value.model_dump(exclude_unset=True) if isinstance(value, BaseModel) else value
         if isinstance(current, Mapping) and isinstance(new, Mapping):

@@ -1,4 +1,4 @@
-"""The part of a study that says how long masks are trained, and how that was found."""
+"""The part of a study that sets the amount of training per mask, and how it was chosen."""
 
 from typing import Literal
 
@@ -7,7 +7,7 @@ from pydantic import Field
 from r2rise.study.parts import StudyPart
 
 Finding = Literal["settled", "still_rising", "falls_with_training", "not_monotone", "undecided"]
-"""What a training curve shows; all but `settled` are warnings."""
+"""Outcome of a training curve; all but `settled` are warnings."""
 
 
 class TrainingCurve(StudyPart):

@@ -1,4 +1,4 @@
-"""What pydantic found wrong, in words for users."""
+"""Pydantic's validation errors in words for users."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ from r2rise.errors import suggestion
 
 
 def describe(error: ValidationError, model: type[BaseModel]) -> str:
-    """Return a line per wrong field: where, what was expected, what came, what was meant."""
-    return "\n".join(f"  {_describe_one(dict(e), model)}" for e in error.errors())
+    """Return one line per wrong field: place, expected and actual value, suggested name."""
+    return "\n".join(f"  {_describe_problem(dict(e), model)}" for e in error.errors())
 
 
-def _describe_one(problem: dict[str, Any], model: type[BaseModel]) -> str:
+def _describe_problem(problem: dict[str, Any], model: type[BaseModel]) -> str:
     location = [str(part) for part in problem["loc"] if not str(part).startswith("function-")]
     where = ".".join(location) or "study"
     message = str(problem["msg"]).removeprefix("Value error, ")
@@ -26,7 +26,7 @@ def _describe_one(problem: dict[str, Any], model: type[BaseModel]) -> str:
 
 
 def _fields_at(model: type[BaseModel], location: list[str]) -> list[str]:
-    """Return the field names of the part of `model` that holds the last place in `location`."""
+    """Return the field names of the submodel of `model` that `location[:-1]` leads to."""
     for name in location[:-1]:
         field = model.model_fields.get(name)
         part = field.annotation if field else None

@@ -285,7 +285,7 @@ def demonstrations_of(name: str, n: int = 2, length: int = 30) -> r2rise.Demonst
     return r2rise.Demonstrations(obs=np.stack(obs), acts=np.stack(acts), lengths=np.array(lengths))
 
 
-FAMILIES = {preset.maker: name for name, preset in PRESETS.items()}
+FAMILIES = {preset.factory: name for name, preset in PRESETS.items()}
 
 
 @pytest.mark.parametrize("name", FAMILIES.values(), indirect=True)

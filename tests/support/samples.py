@@ -3,7 +3,7 @@
 import numpy as np
 
 from r2rise import Masking
-from r2rise.design.masks import make_design, stacked
+from r2rise.design.masks import make_design, mask_matrix
 from r2rise.statistics.estimators import MaskedReturns
 
 
@@ -20,7 +20,7 @@ def sample_of(masks, returns, block=None, frames=None) -> MaskedReturns:
 
 def drawn(design="bernoulli", p=0.5, d=6, n_blocks=2, n=32, seed=0, frames=None):
     masking = Masking(design=design, keep_probability=p, block_size=n)
-    masks = stacked(make_design(masking, d, seed), range(n_blocks * n))
+    masks = mask_matrix(make_design(masking, d, seed), range(n_blocks * n))
     generator = np.random.default_rng(seed)
     returns = 50 + masks @ generator.normal(size=d) * 3 + generator.normal(size=len(masks))
     return masks, returns, sample_of(masks, returns, np.repeat(np.arange(n_blocks), n), frames)

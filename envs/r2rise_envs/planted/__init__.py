@@ -1,7 +1,7 @@
-"""Environments in whose demonstrations decisive, redundant, useless and harmful frames lie.
+"""Environments with planted demonstrations of known decisive, redundant, useless, harmful frames.
 
-`planted(id)` gives demonstrations and the kind of every segment, `truth(id)` what each is worth,
-`expert` is who demonstrates.
+`planted(id)` returns demonstrations and the kind of every segment, `truth(id)` the importance of
+every segment, and `expert(environment)` the policy that demonstrates.
 """
 
 from r2rise_envs.planted.experts import expert

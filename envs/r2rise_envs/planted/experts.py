@@ -1,4 +1,4 @@
-"""Scripted experts: what to do follows from the observation alone."""
+"""Scripted experts: policies that depend on the observation alone."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def expert(environment: Environment) -> Policy:
     """
     env = environment.make(0).unwrapped
     if isinstance(env, PlantedCorridor | PlantedRounds):
-        return _Walker(env.answers())
+        return _Walker(env.expert_actions())
     if isinstance(env, PlantedReach):
         return _Steerer()
     raise EnvironmentMismatch(
@@ -29,7 +29,7 @@ def expert(environment: Environment) -> Policy:
 
 
 class _Walker:
-    """Knows the way, cell by cell."""
+    """Takes the correct action of each cell of a maze."""
 
     def __init__(self, actions: NDArray[np.int64]) -> None:
         self._actions = actions
@@ -44,7 +44,7 @@ class _Walker:
 
 
 class _Steerer:
-    """Steers straight to the goal that is shown, and waits while none is."""
+    """Steers straight to the goal that is shown, and waits while there is none."""
 
     def predict(
         self,
@@ -53,7 +53,7 @@ class _Steerer:
         deterministic: bool = True,  # noqa: ARG002  (nothing is random)
     ) -> tuple[NDArray[Any], None]:
         lamp, position = observation[..., :N_GOALS], observation[..., N_GOALS:]
-        way = lamp @ GOALS - position
-        length = np.linalg.norm(way, axis=-1, keepdims=True)
-        speed = way / np.maximum(length, STEP)
+        offset = lamp @ GOALS - position
+        distance = np.linalg.norm(offset, axis=-1, keepdims=True)
+        speed = offset / np.maximum(distance, STEP)
         return np.where(lamp.any(axis=-1, keepdims=True), speed, 0.0).astype(np.float32), None

@@ -1,4 +1,4 @@
-"""A learner simple enough to say what every segment is worth."""
+"""A learner simple enough to compute the exact importance of every segment."""
 
 from typing import Any
 
@@ -11,17 +11,17 @@ from r2rise.data.transitions import Transitions
 from r2rise.environments import Environment
 
 REACH = 0.5
-"""Frames farther than this from an observation say nothing about it."""
-_SAME = 1e-6  # differences of distances that are rounding
+"""Frames farther than this from an observation do not affect its action."""
+_TOLERANCE = 1e-6  # of equal distances, for rounding errors
 
 
 class Table:
-    """A table of frames, for observations that are vectors.
+    """A lookup table of frames, for observations that are vectors.
 
-    Discrete actions: the action that most of the kept frames with just this observation took, the
-    lowest of equals; action 0 where there is no such frame. Box actions: the mean action of the
-    nearest kept frames, of all that are equally near, within a distance of 0.5; no action (zeros)
-    where there is none. Nothing is random.
+    Discrete actions: the most frequent action of the kept frames with exactly this observation, the
+    lowest in a tie; action 0 where there is no such frame. Box actions: the mean action of the
+    nearest kept frames, all ties included, within a distance of 0.5; zeros where there is none.
+    Training and prediction are deterministic.
     """
 
     def train(
@@ -32,7 +32,7 @@ class Table:
         *,
         progress: ProgressCallback,
     ) -> Policy:
-        """Keep the frames; see `Algorithm.train`."""
+        """Store the frames; see `Algorithm.train`."""
         progress(1.0)
         obs = transitions.obs.astype(np.float64)
         if isinstance(environment.action_space, spaces.Discrete):
@@ -46,8 +46,8 @@ class _Votes:
     def __init__(self, obs: NDArray[Any], acts: NDArray[Any], n_actions: int) -> None:
         self._votes: dict[bytes, NDArray[np.int64]] = {}
         for observation, action in zip(obs, acts, strict=True):
-            empty = np.zeros(n_actions, dtype=np.int64)
-            self._votes.setdefault(observation.tobytes(), empty)[action] += 1
+            no_votes = np.zeros(n_actions, dtype=np.int64)
+            self._votes.setdefault(observation.tobytes(), no_votes)[action] += 1
 
     def predict(
         self,
@@ -55,8 +55,8 @@ class _Votes:
         *,
         deterministic: bool = True,  # noqa: ARG002  (nothing is random)
     ) -> tuple[NDArray[Any], None]:
-        rows = [self._votes.get(row.tobytes()) for row in observation.astype(np.float64)]
-        return np.array([0 if votes is None else votes.argmax() for votes in rows]), None
+        votes_by_row = [self._votes.get(row.tobytes()) for row in observation.astype(np.float64)]
+        return np.array([0 if votes is None else votes.argmax() for votes in votes_by_row]), None
 
 
 class _Nearest:
@@ -74,7 +74,7 @@ class _Nearest:
         if not len(self._obs):
             return np.zeros((len(observation), *self._acts.shape[1:]), self._acts.dtype), None
         distances = np.linalg.norm(observation[:, None] - self._obs, axis=2)
-        nearest = distances.min(axis=1, keepdims=True)
-        asked = (distances <= nearest + _SAME) & (nearest <= REACH)
-        weights = asked / np.maximum(asked.sum(axis=1, keepdims=True), 1)
+        smallest = distances.min(axis=1, keepdims=True)
+        is_nearest = (distances <= smallest + _TOLERANCE) & (smallest <= REACH)
+        weights = is_nearest / np.maximum(is_nearest.sum(axis=1, keepdims=True), 1)
         return (weights @ self._acts).astype(self._acts.dtype), None

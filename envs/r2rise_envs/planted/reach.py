@@ -1,4 +1,4 @@
-"""A point in the plane that is steered to one of six goals: continuous actions."""
+"""A point in the plane that is steered to one of six goals, with continuous actions."""
 
 from typing import Any
 
@@ -13,13 +13,13 @@ Floats = NDArray[np.float32]
 
 N_GOALS = 6
 DISTANCE = 1.25
-"""Of every goal from the middle, where the point starts."""
+"""Distance of every goal from the centre, where the point starts."""
 STEP = 0.1
-"""Way of one step at full speed."""
+"""Distance covered in one step at speed 1."""
 FRICTION = 0.5
-"""Speed up to which the point does not move."""
+"""Largest speed at which the point does not move."""
 RADIUS = 0.3
-"""Distance from a goal at which it is reached."""
+"""Distance from a goal below which it is reached."""
 DARK_STEPS = 10
 """Steps before the goal is shown."""
 REWARD = 10.0
@@ -34,29 +34,28 @@ class PlantedReach(gym.Env[Floats, Floats]):
     """Wait until a lamp shows one of six goals, then steer the point there.
 
     ## Description
-    For the first 10 steps the lamp is dark and the point is locked, whatever is done. Then the
-    goal is shown, and the point moves by a tenth of the action. Friction holds it where an action
-    is no longer than 0.5, so a policy without an answer stays where it is. The goals lie on a
-    regular hexagon: their directions add up to nothing, and what is learned of one is of no use
-    for another.
+    For the first 10 steps the lamp is dark and the point is locked: actions have no effect. Then
+    the goal is shown, and the point moves by a tenth of the action. Friction stops it where the
+    norm of an action is at most 0.5, so an untrained policy does not move. The goals form a regular
+    hexagon: their directions add up to zero, and training for one goal does not help with another.
 
     ## Action Space
-    `Box(-1, 1, (2,), float32)`: speed along x and y.
+    `Box(-1, 1, (2,), float32)`: speed in x and y.
 
     ## Observation Space
     `Box(float32)` of 8 numbers:
 
-    | number | meaning | from | to |
+    | index | meaning | from | to |
     |---|---|---|---|
     | 0 to 5 | 1 for the goal that is shown, else 0 | 0 | 1 |
     | 6 | x | -1.5 | 1.5 |
     | 7 | y | -1.5 | 1.5 |
 
     ## Rewards
-    10 for coming within 0.3 of the goal, else 0.
+    10 for coming closer than 0.3 to the goal, else 0.
 
     ## Starting State
-    The middle, (0, 0). The goal is drawn at random; or `options={"start": number}`.
+    The centre, (0, 0). The goal is random, or `options={"start": index}`.
 
     ## Episode End
     Terminated when the goal is reached; truncated after 30 steps.
@@ -79,33 +78,33 @@ class PlantedReach(gym.Env[Floats, Floats]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Floats, dict[str, Any]]:
-        """Go to the middle; the goal is drawn unless `options["start"]` is its number."""
+        """Go to the centre; the goal is random unless `options["start"]` is its index."""
         super().reset(seed=seed, options=options)
-        drawn = int(self.np_random.integers(N_GOALS))
-        self._goal = int((options or {}).get("start", drawn))
+        random_goal = int(self.np_random.integers(N_GOALS))
+        self._goal = int((options or {}).get("start", random_goal))
         self._steps, self._position = 0, np.zeros(2)
         return self._observation(), {}
 
     def step(self, action: Floats) -> tuple[Floats, float, bool, bool, dict[str, Any]]:
-        """Steer."""
+        """Move the point by the action, unless it is dark or friction stops it."""
         speed = np.asarray(action, dtype=np.float64)
-        if self._shown and np.linalg.norm(speed) > FRICTION:
+        if self._is_lit and np.linalg.norm(speed) > FRICTION:
             self._position = np.clip(self._position + STEP * speed, -_LIMIT, _LIMIT)
         self._steps += 1
         reached = bool(np.linalg.norm(GOALS[self._goal] - self._position) < RADIUS)
         return self._observation(), REWARD if reached else 0.0, reached, False, {}
 
     def render(self) -> Any:
-        """Return a picture of goals and point, for `render_mode="rgb_array"`."""
+        """Return a picture of the goals and the point, for `render_mode="rgb_array"`."""
         if self.render_mode is None:
             return None
-        return plane_picture(self._position, GOALS, self._goal if self._shown else None, _LIMIT)
+        return plane_picture(self._position, GOALS, self._goal if self._is_lit else None, _LIMIT)
 
     @property
-    def _shown(self) -> bool:
+    def _is_lit(self) -> bool:
         return self._steps >= DARK_STEPS
 
     def _observation(self) -> Floats:
         lamp = np.zeros(N_GOALS)
-        lamp[self._goal] = self._shown
+        lamp[self._goal] = self._is_lit
         return np.concatenate([lamp, self._position]).astype(np.float32)

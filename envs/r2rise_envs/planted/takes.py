@@ -1,4 +1,4 @@
-"""The planted demonstrations: who did what in which segment, and what kind of segment that is."""
+"""The planted demonstrations: behaviour and kind of every segment."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,36 +16,37 @@ from r2rise_envs.planted.mazes import MOVES
 CORRIDOR, ROUNDS, REACH = (f"r2rise/Planted{name}-v0" for name in ("Corridor", "Rounds", "Reach"))
 
 Kind = Literal["decisive", "redundant", "useless", "harmful"]
-"""What a segment is:
+"""Kind of a segment:
 
-* `decisive`: nothing else teaches this; without it the return is lost.
+* `decisive`: no other segment teaches the same; without it the return is lost.
 * `redundant`: other segments teach exactly the same.
-* `useless`: waiting where no action has an effect.
-* `harmful`: wrong actions, in more frames than the right ones have.
+* `useless`: waiting where actions have no effect.
+* `harmful`: wrong actions, in more frames than the correct ones.
 """
 
 SEGMENT_LENGTH = 10
-"""Frames of every part of a take; that of a study's defaults, so that no boundary is cut."""
-_RIGHT_STEPS = 3  # before a failed take gets stuck
+"""Frames of every part of a take, equal to the finest segments of studies."""
+_CORRECT_STEPS = 3  # before a failed take gets stuck
 
 
 class Part(NamedTuple):
     """A segment of a take.
 
     Attributes:
-        behaviour: `expert`; `wait`; `wrong`: pushes a wall, or steers away from the goal; `stuck`:
-            a few right steps, then `wrong`.
-        kind: What the segment is.
-        again: Whether it begins at the start again: a take that should have been cut off.
+        behaviour: `expert`; `wait`; `wrong`: pushes against a wall, or steers away from the goal;
+            `stuck`: a few correct steps, then `wrong`.
+        kind: Kind of the segment.
+        restarts: Whether the part begins at the start again, after a take that should have been
+            cut off.
     """
 
     behaviour: Literal["expert", "wait", "wrong", "stuck"]
     kind: Kind
-    again: bool = False
+    restarts: bool = False
 
 
 class Take(NamedTuple):
-    """One demonstration: where it starts, and its parts."""
+    """One demonstration: index of its start, and its parts."""
 
     start: int
     parts: tuple[Part, ...]
@@ -53,13 +54,13 @@ class Take(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Planted:
-    """Demonstrations of known worth.
+    """Demonstrations with known kinds of segments.
 
     Attributes:
         demonstrations: All takes.
         kinds: (n_segments,) kind of each segment of 10 frames.
-        starts: (n_segments,) the environment's start that its demonstration belongs to; it is of
-            no use for the others.
+        starts: (n_segments,) index of the environment's start that the segment's demonstration
+            begins with; it has no effect on episodes from other starts.
     """
 
     demonstrations: Demonstrations
@@ -70,7 +71,7 @@ class Planted:
 WAIT = Part("wait", "useless")
 DECISIVE, REDUNDANT = Part("expert", "decisive"), Part("expert", "redundant")
 WRONG, STUCK = Part("wrong", "harmful"), Part("stuck", "harmful")
-DARK_AGAIN, STUCK_AGAIN = WAIT._replace(again=True), STUCK._replace(again=True)
+DARK_AGAIN, STUCK_AGAIN = WAIT._replace(restarts=True), STUCK._replace(restarts=True)
 
 TAKES: dict[str, tuple[Take, ...]] = {
     CORRIDOR: (
@@ -102,10 +103,10 @@ TAKES: dict[str, tuple[Take, ...]] = {
 
 
 def planted(environment_id: str) -> Planted:
-    """Let the scripted expert, and others, demonstrate in a planted environment.
+    """Return the demonstrations, good and bad ones, of a planted environment.
 
     Raises:
-        UnknownName: When it is not a planted environment.
+        UnknownName: When the id is not that of a planted environment.
     """
     if environment_id not in TAKES:
         raise UnknownName(
@@ -113,13 +114,13 @@ def planted(environment_id: str) -> Planted:
         )
     takes = TAKES[environment_id]
     recorder = _Recorder(environment_id)
-    recorded = [recorder.record(take) for take in takes]
+    recordings = [recorder.record(take) for take in takes]
     parts = [(take.start, part.kind) for take in takes for part in take.parts]
     demonstrations = Demonstrations(
-        obs=np.concatenate([obs for obs, _, _ in recorded]),
-        acts=np.concatenate([acts for _, acts, _ in recorded]),
-        lengths=np.array([len(acts) for _, acts, _ in recorded]),
-        rews=np.concatenate([rewards for _, _, rewards in recorded]),
+        obs=np.concatenate([obs for obs, _, _ in recordings]),
+        acts=np.concatenate([acts for _, acts, _ in recordings]),
+        lengths=np.array([len(acts) for _, acts, _ in recordings]),
+        rews=np.concatenate([rewards for _, _, rewards in recordings]),
         meta={"environment": environment_id, "source": "r2rise_envs.planted"},
     )
     return Planted(
@@ -130,7 +131,7 @@ def planted(environment_id: str) -> Planted:
 
 
 class _Recorder:
-    """Records takes, one step after another."""
+    """Records takes by running their scripted behaviours in the environment."""
 
     def __init__(self, environment_id: str) -> None:
         environment = Environment(EnvironmentSpec(id=environment_id))
@@ -139,38 +140,39 @@ class _Recorder:
         self._is_maze = environment_id != REACH
 
     def record(self, take: Take) -> tuple[Any, Any, Any]:
-        """Return the observations, one more than the actions, the actions and the rewards."""
+        """Return observations, (n + 1, ...), actions, (n, ...), and rewards, (n,)."""
         rows = list(self._rows(take))
-        before, acts, rewards, after = (np.array(column) for column in zip(*rows, strict=True))
+        obs, acts, rewards, next_obs = (np.array(column) for column in zip(*rows, strict=True))
         space = self._env.action_space
-        return np.concatenate([before, after[-1:]]), acts.astype(space.dtype), rewards
+        return np.concatenate([obs, next_obs[-1:]]), acts.astype(space.dtype), rewards
 
     def _rows(self, take: Take) -> Iterator[tuple[Any, Any, float, Any]]:
+        """Yield (observation, action, reward, next observation) of each step."""
         observation, _ = self._env.reset(options={"start": take.start})
         for part in take.parts:
-            if part.again:
+            if part.restarts:
                 observation, _ = self._env.reset(options={"start": take.start})
             for step in range(SEGMENT_LENGTH):
                 action = self._act(part, step, observation)
-                following, reward, *_ = self._env.step(action)
-                yield observation, action, float(reward), following
-                observation = following
+                next_observation, reward, *_ = self._env.step(action)
+                yield observation, action, float(reward), next_observation
+                observation = next_observation
 
     def _act(self, part: Part, step: int, observation: Any) -> Any:
-        right = self._expert.predict(observation[None])[0][0]
+        correct_action = self._expert.predict(observation[None])[0][0]
         match part.behaviour:
             case "wait":
-                return np.zeros_like(right)
+                return np.zeros_like(correct_action)
             case "wrong":
-                return self._wrong(right)
-            case "stuck" if step >= _RIGHT_STEPS:
-                return self._wrong(right)
+                return self._wrong_action(correct_action)
+            case "stuck" if step >= _CORRECT_STEPS:
+                return self._wrong_action(correct_action)
             case _:
-                return right
+                return correct_action
 
-    def _wrong(self, right: Any) -> Any:
-        """Push against a wall; or steer straight away from the goal."""
+    def _wrong_action(self, correct_action: Any) -> Any:
+        """Return an action that pushes against a wall, or steers straight away from the goal."""
         if not self._is_maze:
-            return -right
+            return -correct_action
         maze: Any = self._env
         return np.int64(next(move for move in range(1, len(MOVES)) if maze.is_blocked(move)))

@@ -1,4 +1,4 @@
-"""What every planted segment is worth, as `measuring` found."""
+"""The importance of every planted segment, as measured by `measuring`."""
 
 from functools import cache
 from pathlib import Path
@@ -12,18 +12,18 @@ from r2rise_envs.planted.takes import TAKES, Kind
 Floats = NDArray[np.float64]
 
 IDS = tuple(TAKES)
-"""The planted environments."""
+"""Ids of the planted environments."""
 _KNOWN = Path(__file__).parent / "known"
 
 
 class Worth(BaseModel):
-    """What a segment is worth, in units of the return.
+    """Importance of a segment, in units of the return.
 
     Attributes:
-        demonstration, start, stop: Where it lies.
-        kind: What was planted.
+        demonstration, start, stop: The segment's frames.
+        kind: Planted kind of the segment.
         importance: E[return, kept] - E[return, masked], all others kept with probability 0.5.
-        leave_one_out: Return from all frames less the return without this segment.
+        leave_one_out: Return with all segments minus the return without this one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,10 +37,10 @@ class Worth(BaseModel):
 
 
 class Lesson(BaseModel):
-    """Segments of the very same frames.
+    """Segments with identical frames.
 
     Attributes:
-        segments: Their numbers.
+        segments: Indices of the segments.
         joint: E[return, all of them kept] - E[return, all of them masked].
     """
 
@@ -51,14 +51,14 @@ class Lesson(BaseModel):
 
 
 class Truth(BaseModel):
-    """The worth of every segment to the learner `Table`.
+    """The importance of every segment to the learner `Table`.
 
     Attributes:
-        environment: The id.
-        return_all_frames: Return of the policy from all frames.
+        environment: Id of the environment.
+        return_all_frames: Return of the policy that is trained on all frames.
         return_half: Mean return over all masks.
         segments: All segments, in order.
-        lessons: What more than one segment teaches.
+        lessons: Groups of segments that teach the same.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -75,7 +75,7 @@ class Truth(BaseModel):
         return np.array([segment.importance for segment in self.segments])
 
     def are(self, *kinds: Kind) -> NDArray[np.bool_]:
-        """Return which segments are of one of these kinds, (n_segments,) bool."""
+        """Return a mask of the segments of these kinds, (n_segments,) bool."""
         return np.array([segment.kind in kinds for segment in self.segments])
 
 
@@ -87,5 +87,5 @@ def truth(environment_id: str) -> Truth:
 
 
 def path(environment_id: str) -> Path:
-    """Return where the truth about a planted environment is stored."""
+    """Return the file that stores the truth about a planted environment."""
     return _KNOWN / f"{environment_id.removeprefix('r2rise/')}.json"

@@ -1,6 +1,6 @@
-"""Presets: environments that people use, under ids that carry their wrappers.
+"""Presets: common environments, under ids that include their wrappers.
 
-Registering imports nothing and works whatever is installed; making asks for the packages.
+Registration imports no optional package. Creating an environment requires its packages.
 """
 
 import importlib
@@ -14,17 +14,17 @@ from r2rise.errors import MissingExtra, require
 
 @dataclass(frozen=True)
 class Preset:
-    """What is behind an id.
+    """The definition of one environment id.
 
     Attributes:
-        maker: `module:name` of the class or function that makes the environment.
-        extra: The extra of R2RISE that installs what it needs.
-        packages: Modules that have to be installed.
-        max_episode_steps: Steps after which an episode is cut.
-        settings: Arguments of the maker.
+        factory: `module:name` of the class or function that creates the environment.
+        extra: The extra of R2RISE that installs the packages.
+        packages: Modules that must be installed.
+        max_episode_steps: Steps after which an episode is truncated.
+        settings: Keyword arguments of the factory.
     """
 
-    maker: str
+    factory: str
     extra: str
     packages: tuple[str, ...]
     max_episode_steps: int
@@ -34,31 +34,31 @@ class Preset:
         """Check that the packages of this environment are installed.
 
         Raises:
-            MissingExtra: With the line that installs them.
+            MissingExtra: When one is not; the message has the command that installs it.
         """
         for package in self.packages:
             require(package, f"The environment {name!r}", self.extra)
 
 
 def _minatar(game: str) -> Preset:
-    maker = "r2rise_envs.presets.minatar:MinAtar"
-    return Preset(maker, "minatar", ("minatar",), 2500, {"game": game})
+    factory = "r2rise_envs.presets.minatar:MinAtar"
+    return Preset(factory, "minatar", ("minatar",), 2500, {"game": game})
 
 
 def _atari(game: str) -> Preset:
-    maker = "r2rise_envs.presets.atari:Atari"
-    return Preset(maker, "atari", ("ale_py", "cv2"), 27_000, {"game": game})
+    factory = "r2rise_envs.presets.atari:Atari"
+    return Preset(factory, "atari", ("ale_py", "cv2"), 27_000, {"game": game})
 
 
 def _mujoco(task: str) -> Preset:
-    maker = "r2rise_envs.presets.mujoco:make"
-    return Preset(maker, "mujoco", ("mujoco", "imageio"), 1000, {"task": task})
+    factory = "r2rise_envs.presets.mujoco:make"
+    return Preset(factory, "mujoco", ("mujoco", "imageio"), 1000, {"task": task})
 
 
 def _minigrid(task: str, max_episode_steps: int, **settings: int) -> Preset:
-    maker = "r2rise_envs.presets.minigrid:make"
-    settings_of = {"task": task, **settings}
-    return Preset(maker, "minigrid", ("minigrid",), max_episode_steps, settings_of)
+    factory = "r2rise_envs.presets.minigrid:make"
+    arguments = {"task": task, **settings}
+    return Preset(factory, "minigrid", ("minigrid",), max_episode_steps, arguments)
 
 
 _LUNAR_LANDER = "r2rise_envs.presets.lunar_lander:LunarLander"
@@ -88,11 +88,11 @@ PRESETS = {
     "r2rise/LavaGap-v0": _minigrid("LavaGapEnv", 100, size=5),
     "r2rise/Unlock-v0": _minigrid("UnlockEnv", 288),
 }
-"""Every preset by its id."""
+"""All presets by id."""
 
 
 def register() -> None:
-    """Register all presets with gymnasium, those whose packages are missing included."""
+    """Register all presets with gymnasium, including those with missing packages."""
     for name, preset in PRESETS.items():
         if name not in gym.registry:
             gym.register(
@@ -107,21 +107,21 @@ def make(preset: str, render_mode: str | None = None) -> gym.Env[Any, Any]:
     """Return the environment of a preset, without its step limit.
 
     Args:
-        preset: Its id.
+        preset: Id of the preset.
         render_mode: `rgb_array` for pictures.
 
     Raises:
-        MissingExtra: When a package that it needs is not installed.
+        MissingExtra: When a package of the preset is not installed.
     """
-    found = PRESETS[preset]
-    found.check_installed(preset)
-    module, _, name = found.maker.partition(":")
-    maker = getattr(importlib.import_module(module), name)
-    return cast("gym.Env[Any, Any]", maker(**found.settings, render_mode=render_mode))
+    definition = PRESETS[preset]
+    definition.check_installed(preset)
+    module, _, name = definition.factory.partition(":")
+    factory = getattr(importlib.import_module(module), name)
+    return cast("gym.Env[Any, Any]", factory(**definition.settings, render_mode=render_mode))
 
 
 def needed_extra(name: str) -> str | None:
-    """Return the extra that has to be installed before an environment can be made, or None."""
+    """Return the missing extra of a preset, or None for an installed or other environment."""
     if name not in PRESETS:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Atari games as the paper uses them: 84x84 grey, 4 stacked, score hidden."""
+"""Atari games as in the paper: 84x84 grey pictures, 4 stacked, score hidden."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -15,28 +15,28 @@ from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
 
-SIDE = 84  # pixels of an observation
+SIDE = 84  # side of an observation in pixels
 STACK = 4  # pictures in an observation
-SKIP = 4  # frames of the game for each action
-MOST_NO_OPS = 30  # frames of the game before the agent's first action
+FRAME_SKIP = 4  # game frames per action
+MAX_NO_OPS = 30  # game frames before the agent's first action
 
 
 @dataclass(frozen=True)
 class Game:
-    """What differs between the games.
+    """The properties in which the games differ.
 
     Attributes:
-        hidden: First row of the screen (210 rows) that shows the score, and the row after the last.
-        serves: Whether the game waits for FIRE at the start and after each lost life.
+        hidden_rows: First row of the screen (210 rows) that shows the score, and one past the last.
+        needs_serve: Whether the game waits for FIRE at the start and after each lost life.
     """
 
-    hidden: tuple[int, int]
-    serves: bool = False
+    hidden_rows: tuple[int, int]
+    needs_serve: bool = False
 
 
 GAMES = {
     "beam_rider": Game((0, 41)),  # score, sector, enemies and torpedoes left
-    "breakout": Game((0, 17), serves=True),  # score, lives, player
+    "breakout": Game((0, 17), needs_serve=True),  # score, lives, player
     "enduro": Game((160, 192)),  # distance, day, cars left
     "pong": Game((0, 24)),
     "qbert": Game((0, 15)),
@@ -49,19 +49,19 @@ class Atari(gym.Env[Image, np.int64]):
     """An Atari game with the preprocessing of Mnih et al. (2015) and without its score.
 
     ## Action Space
-    `Discrete(n)`: the game's minimal actions. Each is held for 4 frames of the game.
+    `Discrete(n)`: the game's minimal actions. Each is repeated for 4 game frames.
 
     ## Observation Space
     `Box(0, 255, (84, 84, 4), uint8)`: the newest picture last. A picture is the pixelwise maximum
-    of the last two of the 4 frames, in grey, the rows with the score black, made smaller by area.
+    of the last two of the 4 frames, in grey, with the rows of the score black, scaled down by area.
 
     ## Rewards
-    The game's own, not clipped.
+    Those of the game, not clipped.
 
     ## Starting State
-    The game's first frame after 1 to 30 frames without action (random), shown 4 times. Breakout's
-    ball is served for the agent, here and after each lost life: the agent's action is not used in
-    such a step.
+    The picture after 1 to 30 (random) game frames without action, repeated 4 times. Breakout's ball
+    is served automatically, here and after each lost life: the agent's action is ignored in such a
+    step.
 
     ## Episode End
     Terminated when the game is over, not when a life is lost.
@@ -76,44 +76,44 @@ class Atari(gym.Env[Image, np.int64]):
     def __init__(self, game: str, render_mode: str | None = None) -> None:
         self.render_mode = render_mode
         self._rules = GAMES[game]
-        self._ale = _loaded(game)
+        self._ale = _load_game(game)
         self._start = self._ale.cloneSystemState()
         self._actions = self._ale.getMinimalActionSet()
         self.action_space = spaces.Discrete(len(self._actions))
         self.observation_space = spaces.Box(0, 255, (SIDE, SIDE, STACK), np.uint8)
         self._pictures: deque[Image] = deque(maxlen=STACK)
         self._lives = 0
-        self._waits = False
+        self._must_serve = False
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Image, dict[str, Any]]:
-        """Start a new game; an unseeded one goes on with the random numbers of the last seed."""
+        """Start a new game; without a seed the random numbers of the last seed continue."""
         super().reset(seed=seed, options=options)
         self._ale.restoreSystemState(self._start)
-        self._ale.reset_game()  # what is no part of that state, such as the screen, starts anew too
-        for _ in range(self.np_random.integers(1, MOST_NO_OPS + 1)):
+        self._ale.reset_game()  # also resets what that state lacks, such as the screen
+        for _ in range(self.np_random.integers(1, MAX_NO_OPS + 1)):
             self._ale.act(ale_py.Action.NOOP)
-        if self._rules.serves:
+        if self._rules.needs_serve:
             self._ale.act(ale_py.Action.FIRE)
-        self._lives, self._waits = self._ale.lives(), False
+        self._lives, self._must_serve = self._ale.lives(), False
         self._pictures.extend([self._picture(self._ale.getScreenGrayscale())] * STACK)
         return self._observation(), {"lives": self._lives}
 
     def step(self, action: np.int64) -> tuple[Image, float, bool, bool, dict[str, Any]]:
-        """Hold an action for 4 frames of the game."""
-        held = ale_py.Action.FIRE if self._waits else self._actions[int(action)]
+        """Repeat an action for 4 game frames."""
+        ale_action = ale_py.Action.FIRE if self._must_serve else self._actions[int(action)]
         screens: deque[Image] = deque(maxlen=2)
         reward, ended = 0.0, False
-        for left in reversed(range(SKIP)):
-            reward += self._ale.act(held)
+        for frames_left in reversed(range(FRAME_SKIP)):
+            reward += self._ale.act(ale_action)
             ended = self._ale.game_over(with_truncation=False)
-            if left < 2 or ended:
+            if frames_left < 2 or ended:
                 screens.append(self._ale.getScreenGrayscale())
             if ended:
                 break
         lives = self._ale.lives()
-        self._waits = self._rules.serves and lives < self._lives
+        self._must_serve = self._rules.needs_serve and lives < self._lives
         self._lives = lives
         self._pictures.append(self._picture(np.maximum(screens[0], screens[-1])))
         return self._observation(), float(reward), ended, False, {"lives": lives}
@@ -126,20 +126,20 @@ class Atari(gym.Env[Image, np.int64]):
         return screen
 
     def _picture(self, screen: Image) -> Image:
-        first, end = self._rules.hidden
-        screen[first:end] = 0
+        first, stop = self._rules.hidden_rows
+        screen[first:stop] = 0
         return cv2.resize(screen, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.uint8)
 
     def _observation(self) -> Image:
         return np.stack(self._pictures, axis=-1)
 
 
-def _loaded(game: str) -> ale_py.ALEInterface:
+def _load_game(game: str) -> ale_py.ALEInterface:
     ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
     ale = ale_py.ALEInterface()
     ale.setInt("random_seed", 0)
     ale.setFloat("repeat_action_probability", 0.0)
-    ale.setInt("max_num_frames_per_episode", 0)  # no limit: the registered one counts steps
+    ale.setInt("max_num_frames_per_episode", 0)  # no limit: the registered step limit applies
     ale.loadROM(cast("Path", roms.get_rom_path(game)))
     ale.reset_game()
     return ale

@@ -7,7 +7,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-_ZOOM = 16  # pixels of a picture for each cell
+_ZOOM = 16  # pixels of the side of a cell in pictures
 _COLOURS = np.array(
     [
         (0, 0, 0), (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178),
@@ -15,24 +15,24 @@ _COLOURS = np.array(
     ],
     dtype=np.uint8,
 )  # fmt: skip
-"""Of an empty cell, then of each channel; the last channel that is set wins."""
+"""Colour of an empty cell, then of each channel; in a cell the last set channel is drawn."""
 
 
 class MinAtar(gym.Env[NDArray[np.float32], np.int64]):
-    """One of MinAtar's games, with its sticky actions (0.1) and difficulty ramp.
+    """A MinAtar game, with sticky actions (probability 0.1) and difficulty ramping.
 
     ## Action Space
     `Discrete(n)`: the game's minimal actions; action 0 does nothing.
 
     ## Observation Space
-    `Box(0, 1, (10, 10, n_channels), float32)`: 1 where a channel's kind of object is.
+    `Box(0, 1, (10, 10, n_channels), float32)`: 1 where there is an object of the channel's type.
 
     ## Rewards
-    The game's own.
+    Those of the game.
 
     ## Starting State
-    The game's own. `reset(seed=...)` seeds everything that is random in the episode; an action of
-    the episode before is never repeated in the next one.
+    That of the game. `reset(seed=...)` seeds all randomness of the episode. A sticky action never
+    carries over from the previous episode.
 
     ## Episode End
     Terminated when the game is over.
@@ -56,7 +56,7 @@ class MinAtar(gym.Env[NDArray[np.float32], np.int64]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Start a new game; an unseeded one goes on with the random numbers of the last seed."""
+        """Start a new game; without a seed the random numbers of the last seed continue."""
         super().reset(seed=seed, options=options)
         self._game.seed(int(self.np_random.integers(2**32)))
         self._game.last_action = 0
@@ -66,7 +66,7 @@ class MinAtar(gym.Env[NDArray[np.float32], np.int64]):
     def step(
         self, action: np.int64
     ) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
-        """Act, or repeat the last action with probability 0.1."""
+        """Take the action, or with probability 0.1 repeat the last one."""
         reward, ended = self._game.act(self._actions[int(action)])
         return self._observation(), float(reward), bool(ended), False, {}
 
@@ -75,8 +75,9 @@ class MinAtar(gym.Env[NDArray[np.float32], np.int64]):
         if self.render_mode != "rgb_array":
             return None
         state = self._game.state()
-        numbers = (state * np.arange(1, state.shape[2] + 1)).max(axis=2)
-        picture: NDArray[np.uint8] = _COLOURS[numbers].repeat(_ZOOM, axis=0).repeat(_ZOOM, axis=1)
+        colour_indices = (state * np.arange(1, state.shape[2] + 1)).max(axis=2)
+        small: NDArray[np.uint8] = _COLOURS[colour_indices]
+        picture: NDArray[np.uint8] = small.repeat(_ZOOM, axis=0).repeat(_ZOOM, axis=1)
         return picture
 
     def _observation(self) -> NDArray[np.float32]:

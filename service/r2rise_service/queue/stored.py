@@ -61,8 +61,10 @@ class StoredRunner:
         record = self.ledger.get(task)
         return record is None or (to_retry(record) and task.key not in self.tried)
 
-    def add(self, records: Iterable[Record], *, worked: float | None = None) -> dict[int, float]:
+    def add(
+        self, records: Iterable[Record], *, work_seconds: float | None = None
+    ) -> dict[int, float]:
         """Take in what came back, and return the times that are noted, as `Ledger.add`."""
         came = list(records)
         self.tried.update(record.key for record in came)
-        return self.ledger.add(came, worked=worked)
+        return self.ledger.add(came, work_seconds=work_seconds)

@@ -123,7 +123,7 @@ class JobWork:
         runner, tally = self._in_flight.pop(shard)
         tally.add(records)
         self._tallies.add(tally)
-        return runner.add(records, worked=self._ending.worked if self._ending else None)
+        return runner.add(records, work_seconds=self._ending.worked if self._ending else None)
 
     def may_stop(self) -> bool:
         """Say whether the study has enough before its budget is spent.
@@ -159,7 +159,7 @@ class Ending:
     def __init__(self, study: Study, rule: StoppingRule, ledger: Ledger) -> None:
         self._study, self._rule, self._ledger = study, rule, ledger
         self._clock = Clock(study.until.seconds)
-        self._clock.go_on_from(ledger.worked)
+        self._clock.go_on_from(ledger.work_seconds)
 
     @property
     def worked(self) -> float | None:
@@ -168,7 +168,7 @@ class Ending:
         It stands still because whoever reads the ledger later has to come to the same end.
         """
         limit = self._clock.limit
-        is_up = limit is not None and self._ledger.worked >= limit
+        is_up = limit is not None and self._ledger.work_seconds >= limit
         return None if is_up else self._clock.worked
 
     def has_enough(self) -> bool:

@@ -207,7 +207,7 @@ class RecordRow(Table):
 
 
 class BlockTime(Table):
-    """Seconds of work until a block of the design was complete, or `ledger.SO_FAR`."""
+    """Seconds of work until a block of the design was complete, or `ledger.WORK_SO_FAR`."""
 
     __tablename__ = "marks"
 

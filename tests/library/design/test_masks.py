@@ -14,7 +14,7 @@ from r2rise.design.masks import (
     balanced_counts,
     foldover_block_size,
     make_design,
-    stacked,
+    mask_matrix,
 )
 from r2rise.design.seeds import episode_seeds, retraining_seeds
 
@@ -34,7 +34,7 @@ ANY_DESIGN = st.builds(
 def test_masks_do_not_depend_on_who_asks_in_what_order(given_design):
     masking, d, seed = given_design
     n = 3 * masking.block_size
-    in_order = stacked(make_design(masking, d, seed), range(n))
+    in_order = mask_matrix(make_design(masking, d, seed), range(n))
     order = list(range(n))
     random.Random(seed).shuffle(order)
     shuffled = make_design(masking, d, seed)
@@ -47,7 +47,7 @@ def test_masks_do_not_depend_on_who_asks_in_what_order(given_design):
 @given(st.integers(1, 130), st.integers(0, 1000))
 def test_foldover_main_effects_are_orthogonal_and_clear_of_pairs(d, seed):
     n = foldover_block_size(d)
-    signs = 2 * stacked(make_design(foldover(n), d, seed), range(n)).astype(int) - 1
+    signs = 2 * mask_matrix(make_design(foldover(n), d, seed), range(n)).astype(int) - 1
     assert (signs.sum(axis=0) == 0).all()
     assert (signs.T @ signs == n * np.eye(d)).all()
     assert (signs[0::2] == -signs[1::2]).all()
@@ -62,7 +62,7 @@ def foldover(block_size: int) -> Masking:
 
 def test_foldover_entries_are_those_of_a_hadamard_matrix():
     d, n = 7, 16
-    signs = 2 * stacked(make_design(foldover(n), d, 5), range(0, n, 2)).astype(int) - 1
+    signs = 2 * mask_matrix(make_design(foldover(n), d, 5), range(0, n, 2)).astype(int) - 1
     columns = hadamard(n // 2).T
     for column in signs.T:
         matches = [k for k, own in enumerate(columns) if abs(own @ column) == n // 2]
@@ -79,7 +79,7 @@ def test_foldover_block_is_the_smallest_that_fits(d, n):
 @pytest.mark.parametrize("d", [1, 7, 50, 200])
 def test_balanced_masks_keep_segments_equally_often_and_numbers_vary(p, d):
     n = 64
-    masks = stacked(
+    masks = mask_matrix(
         make_design(Masking(design="balanced", keep_probability=p, block_size=n), d, 3),
         range(2 * n),
     )
@@ -96,7 +96,7 @@ def test_balanced_masks_keep_segments_equally_often_and_numbers_vary(p, d):
 
 @pytest.mark.parametrize("p", [0.2, 0.8])
 def test_bernoulli_entries_are_kept_with_the_keep_probability(p):
-    masks = stacked(
+    masks = mask_matrix(
         make_design(Masking(design="bernoulli", keep_probability=p, block_size=1), 100, 1),
         range(400),
     )
@@ -106,8 +106,8 @@ def test_bernoulli_entries_are_kept_with_the_keep_probability(p):
 
 def test_other_seeds_and_blocks_give_other_masks():
     one, other = (make_design(foldover(128), 50, seed) for seed in (0, 1))
-    assert (stacked(one, range(128)) != stacked(other, range(128))).any()
-    assert (stacked(one, range(128)) != stacked(one, range(128, 256))).any()
+    assert (mask_matrix(one, range(128)) != mask_matrix(other, range(128))).any()
+    assert (mask_matrix(one, range(128)) != mask_matrix(one, range(128, 256))).any()
 
 
 def test_seeds_are_shared_within_a_block_only():

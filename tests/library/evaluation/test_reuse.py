@@ -13,12 +13,12 @@ import r2rise
 from r2rise import Demonstrations, Study
 from r2rise.environments import Environment
 from r2rise.evaluation import evaluate
-from r2rise.evaluation.backends import KeptEnvironments
+from r2rise.evaluation.backends import EnvironmentCache
 from r2rise.evaluation.reuse import check_reuse
 from r2rise.ledger.ledger import Ledger
 from r2rise.run.resolve import going_on, resolve
 from r2rise.run.retraining import Retrainer, keep_going
-from r2rise.study.hashing import hashed
+from r2rise.study.hashing import without_first_defaults
 from r2rise.study.parts import Evaluation
 from r2rise.study.specs import EnvironmentSpec
 
@@ -218,15 +218,18 @@ def test_an_environment_that_remembers_is_not_used_again(factory, caplog):
 def test_the_demonstration_shows_what_random_actions_do_not_reach():
     environment = Environment(EnvironmentSpec.model_validate(RemembersAGoodEpisode))
     left, right = np.zeros(60, np.int64), np.ones(60, np.int64)
-    assert check_reuse(environment, Evaluation(), left).harmless
-    assert check_reuse(environment, Evaluation(), right).in_used == "the reward of step 1"
+    assert check_reuse(environment, Evaluation(), left).is_safe
+    assert check_reuse(environment, Evaluation(), right).reused_difference == "the reward of step 1"
 
 
 def test_one_that_does_not_is_used_again_and_changes_no_hash():
     resolved = resolve(study(plain), demonstrations())
     assert resolved.study.evaluation.reuse_environments
     assert codes(resolved.notices) == set()
-    assert "reuse_environments" not in hashed(resolved.study.design_part())["evaluation"]
+    assert (
+        "reuse_environments"
+        not in without_first_defaults(resolved.study.design_part())["evaluation"]
+    )
 
 
 @pytest.mark.parametrize("factory", [DrawsFromGlobalGenerators, DiffersFromOthers])
@@ -289,11 +292,11 @@ def test_one_by_one_the_environments_are_made_once():
 
 
 def test_environments_are_not_kept_when_something_is_raised():
-    kept = KeptEnvironments()
+    cache = EnvironmentCache()
     place = Environment(EnvironmentSpec.model_validate(Breaks))
     asked = Evaluation(n_episodes=2, backend="gymnasium")
     for _ in range(2):
         with pytest.raises(RuntimeError, match="broken"):
-            evaluate(Left(), place, asked, 0, progress=keep_going, kept=kept)
-    with kept.lent(place, [1, 2]) as envs:
+            evaluate(Left(), place, asked, 0, progress=keep_going, cache=cache)
+    with cache.borrow(place, [1, 2]) as envs:
         assert [env.n_steps for env in envs] == [0, 0]

@@ -14,7 +14,7 @@ from r2rise import Demonstrations, Ledger, Study
 from r2rise.errors import LedgerError
 from r2rise.ledger.format import FORMAT
 from r2rise.ledger.journal import open_ledger
-from r2rise.ledger.ledger import SO_FAR, LedgerHeader, journal_path, read_header
+from r2rise.ledger.ledger import WORK_SO_FAR, LedgerHeader, journal_path, read_header
 from r2rise.ledger.record import Record
 from r2rise.study.hashing import HASH_VERSION, json_hash
 from r2rise_service.cli import app
@@ -49,7 +49,7 @@ def test_the_golden_ledger_is_read_with_its_journal(golden):
         assert len(arrays["index"]) == N_SAVED
     ledger = Ledger.load(golden)
     assert [len(ledger.records(kind)) for kind in KINDS] == [1, 2, 32]
-    assert (ledger.elapsed, ledger.worked) == ({0: 7.5}, 7.5)
+    assert (ledger.elapsed, ledger.work_seconds) == ({0: 7.5}, 7.5)
     study = Study.load(GOLDEN / "study.yaml")
     assert ledger.header == LedgerHeader(ledger.header.design, (40, 40), 8)
     assert ledger.header.design_hash == study.design_hash
@@ -73,9 +73,9 @@ def test_what_the_golden_ledger_holds_is_what_is_written_today(golden, tmp_path)
     assert lines[0] == whole.header.to_json()
     assert set(lines[1]) == set(plain(whole)[0]), raise_number
     with open_ledger(tmp_path / "new.npz", whole.header) as book:
-        book.append((Record.from_json(line) for line in lines[1:-1]), worked=7.5)
+        book.append((Record.from_json(line) for line in lines[1:-1]), work_seconds=7.5)
         written = journal_path(tmp_path / "new.npz").read_text()
-    worked = {"block": SO_FAR, "elapsed": 7.5}
+    worked = {"block": WORK_SO_FAR, "elapsed": 7.5}
     assert [json.loads(line) for line in written.splitlines()] == [lines[0], worked, *lines[1:-1]]
     assert lines[-1] == {"block": 0, "elapsed": 7.5}, raise_number
 

@@ -15,7 +15,7 @@ from r2rise import Certificate, Curation, ImportanceMap, Plan, Transfer
 from r2rise.errors import MapError, ResultError
 from r2rise.results.result import Result, now
 from r2rise.statistics.summaries import FloatList
-from r2rise.study.hashing import completed
+from r2rise.study.hashing import with_first_defaults
 
 EVERY = pytest.mark.parametrize("result", RESULTS, ids=name_of)
 
@@ -79,7 +79,7 @@ def test_a_map_of_an_older_minor_version_still_loads():
     assert {name: again[name] for name in old if name != "study"} == {
         name: old[name] for name in old if name != "study"
     }
-    study = completed(old["study"])
+    study = with_first_defaults(old["study"])
     assert {name: again["study"][name] for name in study} == study
 
 

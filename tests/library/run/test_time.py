@@ -13,7 +13,7 @@ from r2rise import Ledger
 from r2rise.design.tasks import design_tasks, study_tasks
 from r2rise.errors import LedgerError, NotReady
 from r2rise.ledger.journal import open_ledger
-from r2rise.ledger.ledger import SO_FAR
+from r2rise.ledger.ledger import WORK_SO_FAR
 from r2rise.run.clock import Clock
 from r2rise.run.resolve import resolve
 from r2rise.run.runner import Runner
@@ -31,7 +31,7 @@ def cut(study: Study, n_design: int, worked: float, n_baselines: int = 2) -> Led
     whole = by_hand(study)
     found = Ledger(whole.header, whole.records("design", n_design))
     found.add([*whole.records("random_policy"), *whole.records("baseline", n_baselines)])
-    found.note_times({SO_FAR: worked})
+    found.note_times({WORK_SO_FAR: worked})
     return found
 
 
@@ -99,7 +99,7 @@ def done_so_far(path, study: Study, n: int, worked: float) -> None:
     with Runner(study, DEMONSTRATIONS) as runner:
         records = runner.run(study_tasks(study, D)[:n])
     with open_ledger(path, runner.ledger.header) as book:
-        book.append(records, worked=worked)
+        book.append(records, work_seconds=worked)
 
 
 def test_the_same_call_finds_the_same_end_and_more_time_goes_on(tmp_path):
@@ -148,12 +148,12 @@ def test_work_ends_with_the_shard_that_comes_back_after_the_limit(tmp_path):
         assert len(runner.run(tasks)) == 1 + 2 + 2
         assert engine.closed
     assert len(engine.done) == 3
-    assert Ledger.load(path).worked >= 100.0
+    assert Ledger.load(path).work_seconds >= 100.0
     # the clock goes on to another runner, with nothing left for it
     other = Backwards()
     with Runner(study, DEMONSTRATIONS, engine=other, clock=clock) as runner:
         assert runner.run(tasks) == []
-        assert runner.ledger.worked >= 100.0
+        assert runner.ledger.work_seconds >= 100.0
     assert other.done == []
 
 
@@ -162,7 +162,7 @@ def test_who_has_no_clock_leaves_the_time_alone(tmp_path):
     done_so_far(path, study, 3, 7.0)
     with Runner(study, DEMONSTRATIONS, ledger=path) as runner:
         runner.run(study_tasks(study, D)[:8])
-    assert Ledger.load(path).worked == 7.0
+    assert Ledger.load(path).work_seconds == 7.0
 
 
 def test_a_block_that_is_cut_off_is_a_sample_of_its_rows():
@@ -220,7 +220,7 @@ def submitted(server, n_records: int):
     server.upload()
     study = {**STUDY, "demonstrations": cartpole().content_hash, "until": LIMIT}
     job = server.store.jobs.get("local", server.submit(study=study).json()["id"])
-    server.store.records.add(job.id, records()[:n_records], times={SO_FAR: 61.5})
+    server.store.records.add(job.id, records()[:n_records], times={WORK_SO_FAR: 61.5})
     return job
 
 
@@ -231,7 +231,7 @@ def test_the_service_ends_where_the_library_does(server):
     assert work.answered
     found = server.app.state.context.maps.map(job)
     ledger = server.app.state.context.maps.ledger(job)
-    assert (ledger.worked, len(ledger)) == (61.5, 12)
+    assert (ledger.work_seconds, len(ledger)) == (61.5, 12)
     assert (found.revision, found.partial, found.stopped.seconds) == (9, True, 61.5)
     want = r2rise.importance_map(ledger, job.study, job.warnings)
     assert worth.without_time(found) == worth.without_time(want)

@@ -10,7 +10,7 @@ from six_segments import SEGMENTS, SIZE, D, by_hand, resolved
 
 import r2rise
 from r2rise import Ledger, Study
-from r2rise.ledger.ledger import SO_FAR
+from r2rise.ledger.ledger import WORK_SO_FAR
 from r2rise.statistics.estimators import estimate
 from r2rise.statistics.reliability import reliability
 from r2rise.statistics.stopping import Stop, StoppingRule, design_sample, estimator_name
@@ -67,8 +67,8 @@ def test_masks_with_seeds_of_their_own_are_looked_at_every_64():
         budget=150,
     )  # fmt: skip
     assert StoppingRule(never, SEGMENTS).decide(by_hand(never)) is None
-    assert Ledger(ledger.header).add(by_hand(never).records("design"), worked=2.0) == {
-        SO_FAR: 2.0, 0: 2.0, 1: 2.0,
+    assert Ledger(ledger.header).add(by_hand(never).records("design"), work_seconds=2.0) == {
+        WORK_SO_FAR: 2.0, 0: 2.0, 1: 2.0,
     }  # fmt: skip
 
 

@@ -17,9 +17,9 @@ from r2rise.study.hashing import (
     FIRST_DEFAULTS,
     FIRST_SETTINGS,
     HASH_VERSION,
-    completed,
-    hashed,
     json_hash,
+    with_first_defaults,
+    without_first_defaults,
 )
 from r2rise.study.specs import AlgorithmSpec
 
@@ -105,7 +105,7 @@ def test_first_defaults_and_version_1_never_change():
 @pytest.mark.parametrize("golden", GOLDEN, ids=lambda golden: golden["about"])
 def test_the_same_design_has_the_same_hash_as_ever(golden):
     design = golden["design"]
-    assert json_hash(hashed(design)) == golden["design_hash"]
+    assert json_hash(without_first_defaults(design)) == golden["design_hash"]
     assert LedgerHeader(design, (40,), 8).design_hash == golden["design_hash"]
     study = Study.resolved(design)
     assert study.design_hash == golden["design_hash"]
@@ -176,7 +176,7 @@ def test_a_changed_default_of_a_setting_is_a_new_value_in_the_hash(monkeypatch):
 def test_what_is_added_to_a_setting_of_the_same_name_elsewhere_is_no_matter():
     design = STUDY.design_part()
     design["algorithm"] = {"name": "gail", "settings": {"average_last": 0.0}}
-    assert "average_last" in hashed(design)["algorithm"]["settings"]
+    assert "average_last" in without_first_defaults(design)["algorithm"]["settings"]
 
 
 def test_all_fields_are_saved_so_that_another_default_changes_no_saved_study():
@@ -196,18 +196,18 @@ def test_a_saved_study_had_the_first_default_of_a_field_that_it_lacks(monkeypatc
     class Study2(Study):
         masking: Masking2 = Masking2()
 
-    saved = hashed(STUDY.model_dump(mode="json"))
+    saved = without_first_defaults(STUDY.model_dump(mode="json"))
     assert "frame_stack" not in saved["masking"]
     assert Study2.parse(saved).masking.frame_stack == 4
     assert Study2.resolved(saved).masking.frame_stack == 1
-    assert completed(saved) == completed(STUDY.model_dump(mode="json"))
-    assert completed(completed(saved)) == completed(saved)
-    assert hashed(completed(saved)) == saved
+    assert with_first_defaults(saved) == with_first_defaults(STUDY.model_dump(mode="json"))
+    assert with_first_defaults(with_first_defaults(saved)) == with_first_defaults(saved)
+    assert without_first_defaults(with_first_defaults(saved)) == saved
 
 
 @pytest.mark.parametrize(
     "broken", [{}, {"masking": None, "algorithm": "bc"}, {"algorithm": {"name": ["bc"]}}]
 )
 def test_what_is_no_study_is_left_to_those_who_check_it(broken):
-    assert completed(broken).keys() == broken.keys()
-    assert hashed(broken) == broken
+    assert with_first_defaults(broken).keys() == broken.keys()
+    assert without_first_defaults(broken) == broken

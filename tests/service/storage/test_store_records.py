@@ -24,7 +24,7 @@ from stores import (
 )
 
 from r2rise.design.tasks import baseline_tasks
-from r2rise.ledger.ledger import SO_FAR, Ledger, LedgerHeader
+from r2rise.ledger.ledger import WORK_SO_FAR, Ledger, LedgerHeader
 from r2rise.ledger.record import Record
 from r2rise_service.models import LIVE
 from r2rise_service.storage import NewDataset
@@ -38,12 +38,12 @@ def test_records_come_back_as_they_were(store, job):
     records = [*design_records([2, 0]), *failures([1]), *baseline]
     done = store.records.add(job.id, iter(records))
     assert (done.progress.done, done.progress.failed, done.revision) == (6, 1, 3)
-    store.records.add(job.id, [], times={SO_FAR: 2.5, 0: 1.5, 1: 2.5})
-    store.records.add(job.id, [], times={SO_FAR: 3.5, 1: 3.5})
+    store.records.add(job.id, [], times={WORK_SO_FAR: 2.5, 0: 1.5, 1: 2.5})
+    store.records.add(job.id, [], times={WORK_SO_FAR: 3.5, 1: 3.5})
     ledger = store.records.ledger(job.id, LENGTHS, N_SEGMENTS)
     oracle = Ledger(LedgerHeader(STUDY.design_part(), LENGTHS, N_SEGMENTS), records)
     assert ledger.header == oracle.header
-    assert (ledger.elapsed, ledger.worked) == ({0: 1.5, 1: 3.5}, 3.5)
+    assert (ledger.elapsed, ledger.work_seconds) == ({0: 1.5, 1: 3.5}, 3.5)
     assert len(ledger) == 6
     for kind in ("design", "baseline", "random_policy"):
         ours, theirs = ledger.records(kind), oracle.records(kind)

@@ -46,7 +46,7 @@ def plan(
     """
     import r2rise
     from r2rise.formats import read_demonstrations
-    from r2rise.study.study import MOST_RETRAININGS
+    from r2rise.study.study import MAX_RETRAININGS
     from r2rise_service.cli.progress import progress_bar
 
     get_ready()
@@ -57,7 +57,7 @@ def plan(
             loaded,
             question,
             maps=maps,
-            max_retrainings=max_retrainings or MOST_RETRAININGS,
+            max_retrainings=max_retrainings or MAX_RETRAININGS,
             out=out,
             workers=workers,
             on_progress=on_progress,
