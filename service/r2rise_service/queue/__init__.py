@@ -1,1 +1,1 @@
-"""The queue: what the database lacks is what is left to do."""
+"""The queue: what the database lacks of a live job is what is left to do."""
