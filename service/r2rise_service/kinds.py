@@ -33,7 +33,7 @@ class KindOfJob:
         most_bases: On how many jobs it can be based; 0: it has a study of its own.
         fewest_bases: On how many it has to be.
         repetitions: How many training seeds it compares by default; None where that is no choice.
-        takes_baselines: Whether it uses the baselines of the jobs that it is based on.
+        reuses_baselines: Whether it uses the baselines of the jobs that it is based on.
         other_files: Names of the files that are not its result in some format, by their ending.
     """
 
@@ -46,7 +46,7 @@ class KindOfJob:
     most_bases: int = 1
     fewest_bases: int = 1
     repetitions: int | None = None
-    takes_baselines: bool = True
+    reuses_baselines: bool = True
     other_files: Mapping[str, str] = field(default_factory=lambda: {".html": REPORT})
 
     @property
@@ -103,7 +103,7 @@ CURATE = KindOfJob(
     route="curation",
     endings=(".json", ".npz", ".png", ".svg", ".html"),
     records="curate",
-    takes_baselines=False,  # it compares with retrainings of its own
+    reuses_baselines=False,  # it compares with retrainings of its own
     other_files={".npz": "curated.npz", ".html": REPORT},
 )
 TRANSFER = KindOfJob(

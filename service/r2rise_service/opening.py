@@ -57,10 +57,10 @@ def alone(settings: Settings) -> Iterator[None]:
     Raises:
         AlreadyRunning: When another process has it.
     """
-    from r2rise_service.storage.exclusive import FileExclusive
+    from r2rise_service.storage.exclusive import ExclusiveFileLock
 
     make_folder(settings)
-    lock = FileExclusive(settings.data / "server.lock")
+    lock = ExclusiveFileLock(settings.data / "server.lock")
     if not lock.acquire(wait=False):
         raise AlreadyRunning(
             f"A server is running on {settings.data}. Stop it first (Ctrl-C), or name another "
@@ -99,7 +99,7 @@ def connected(settings: Settings) -> Iterator["Store"]:
 
     with closing(Store(settings.database_url)) as store:
         try:
-            store.schema()
+            store.schema_versions()
         except DBAPIError as error:
             reason = str(error.orig).strip().partition("\n")[0]
             raise InputError(
@@ -119,12 +119,12 @@ def upgraded(settings: Settings) -> tuple[str | None, str | None]:
     if settings.on_sqlite:
         make_folder(settings)
     with connected(settings) as store:
-        before, newest = store.schema()
+        before, newest = store.schema_versions()
         if before == newest:
             return before, newest
         with alone(settings) if settings.on_sqlite else nullcontext():
             store.migrate()
-        return before, store.schema().current
+        return before, store.schema_versions().current
 
 
 def shown_url(settings: Settings) -> str:

@@ -50,7 +50,7 @@ def create(
     check_fields(asked)
     check_json(asked.study or {})
     once = (idempotency_key, json_hash(asked.model_dump(mode="json"))) if idempotency_key else None
-    earlier = context.store.jobs.replayed(owner, once) if once and not dry_run else None
+    earlier = context.store.jobs.find_idempotent(owner, once) if once and not dry_run else None
     if earlier is not None:
         return respond_with(earlier, response)
     new, cost, check = accept(context, owner, asked)

@@ -222,7 +222,7 @@ def check(data: Data = None, database: Database = None) -> None:
     from r2rise_service.opening import connected
 
     with connected(settings) as store:
-        schema = store.schema()
+        schema = store.schema_versions()
     if schema.is_current:
         typer.echo(f"The database has the newest schema, {schema.current}.")
         return
