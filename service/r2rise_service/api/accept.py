@@ -102,7 +102,7 @@ def _wrong_basis(asked: JobRequest) -> list[_Wrong]:
     if asked.study is not None:
         detail = f"A job of the kind {kind.name} has the study of the job it is based on"
         wrong.append(("study", detail, "extra_forbidden"))
-    fewest, most = kind.fewest_bases, kind.most_bases
+    fewest, most = kind.min_bases, kind.max_bases
     if not fewest <= n <= most:
         count = f"{fewest}" if fewest == most else f"{fewest} to {most}"
         detail = f"Expected {count} ids of jobs of the kind {EXPLAIN.name}, got {n}"
@@ -110,7 +110,7 @@ def _wrong_basis(asked: JobRequest) -> list[_Wrong]:
     elif len(set(asked.based_on)) < n:
         wrong.append(("based_on", "Expected each job once", "twice"))
     if kind.repetitions is None and asked.repetitions is not None:
-        wrong.append(("repetitions", f"{kind.doing} knows how many it needs", "extra_forbidden"))
+        wrong.append(("repetitions", f"{kind.activity} knows how many it needs", "extra_forbidden"))
     return wrong
 
 

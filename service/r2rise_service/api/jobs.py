@@ -211,7 +211,7 @@ def _add_headers(job: JobInfo, response: Response) -> None:
 def with_links(job: JobInfo) -> JobInfo:
     """Return a job that says where its parts are."""
     own = f"{PREFIX}/jobs/{job.id}"
-    names = ("events", "retrainings", *KINDS[job.kind].parts)
+    names = ("events", "retrainings", *KINDS[job.kind].resource_names)
     links = {name: f"{own}/{name}" for name in names}
     links |= {"self": own, "dataset": f"{PREFIX}/datasets/{job.dataset_id}"}
     return job.model_copy(update={"links": links})

@@ -147,8 +147,8 @@ class Reconciler:
         with closing(self._make_pool()) as pool:
             self._pool = pool
             try:
-                # The lock goes with its connection, and then another process leads: it is checked
-                # before every step, so that two lead side by side for one step at most.
+                # On PostgreSQL the lock is lost with its connection, and then another process leads.
+                # As it is checked before each step, two lead at once for one step at most.
                 while self._lock.is_held() and not self._stopping.is_set():
                     if pool.is_short:
                         raise SchedulerLost("worker processes did not come back; starting others")
@@ -171,9 +171,9 @@ class Reconciler:
         while not self._wake_event.is_set() and time.monotonic() < until:
             self._advance_idle_jobs()
             self._fill_window(pool)
-            done = pool.next(_POLL_SECONDS)
-            if done is not None:
-                self._store_shard(pool, done)
+            finished = pool.next(_POLL_SECONDS)
+            if finished is not None:
+                self._store_shard(pool, finished)
             elif not self._job_works:
                 self._wake_event.wait(_POLL_SECONDS)
 
@@ -228,21 +228,25 @@ class Reconciler:
             pool.submit(job_work.id, learner_work, shard, priority=worker_priority(job_work))
             logger.debug("shard submitted", extra={"job": job_work.id, "shard": shard.name})
 
-    def _store_shard(self, pool: DaskPool, done: Done) -> None:
+    def _store_shard(self, pool: DaskPool, finished: Done) -> None:
         """Store the records of a shard that came back, and end its job if that is decided."""
-        fields = {"job": done.name, "shard": done.shard.name, "records": len(done.records)}
+        fields = {
+            "job": finished.name,
+            "shard": finished.shard.name,
+            "records": len(finished.records),
+        }
         logger.debug("shard back", extra=fields)
-        job_work = self._job_works.get(done.name)
+        job_work = self._job_works.get(finished.name)
         if job_work is None:
             return  # removed meanwhile
-        part, records = job_work.part_of(done.shard), done.records
-        times = job_work.add_records(done.shard, records)
+        part, records = job_work.part_of(finished.shard), finished.records
+        times = job_work.add_records(finished.shard, records)
         # Records are stored even if the job is canceled or has failed: a retry starts from them.
         if self._store.records.add(job_work.id, records, part=part, times=times) is None:
             job_work.cancel()  # the job was deleted
         try:
             if not job_work.canceled and job_work.may_stop():
-                job_work.cancel()
+                job_work.cancel()  # it has enough: its status is set once its shards are back
         except (StudyFailed, NotReady) as error:
             job_work.cancel()
             self._fail(job_work.id, str(error))

@@ -84,7 +84,7 @@ class JobWork:
             self.answered = True
         except MissingTasks as missing:
             self._stage = _stage_shards(missing.requests)
-            self._tallies.clear()  # the stage has tallies of its own, which count over its requests
+            self._tallies.clear()  # each stage has its own tallies, one for each request
             self._next = next(self._stage, None)
             self.total = max(self.total, sum(len(runner.requested) for runner in self._runners))
 

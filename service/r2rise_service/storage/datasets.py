@@ -30,25 +30,25 @@ class DatasetStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, new: NewDataset) -> tuple[DatasetInfo, bool]:
+    def add(self, new_dataset: NewDataset) -> tuple[DatasetInfo, bool]:
         """Store a dataset, or return the owner's existing one with the same content.
 
         Returns:
-            The dataset, and whether it is new.
+            The dataset, and whether it is new_dataset.
         """
         with self._database.writing() as session:
-            self._database.lock_owner(session, new.owner)
-            existing = _find(session, new.owner, Dataset.sha256 == new.sha256)
+            self._database.lock_owner(session, new_dataset.owner)
+            existing = _find(session, new_dataset.owner, Dataset.sha256 == new_dataset.sha256)
             if existing:
                 return existing[0], False
             dataset = Dataset(
                 id=new_id("ds"),
-                owner=new.owner,
-                sha256=new.sha256,
-                lengths=list(new.lengths),
-                obs_shape=list(new.obs_shape),
-                act_shape=list(new.act_shape),
-                details=dict(new.metadata),
+                owner=new_dataset.owner,
+                sha256=new_dataset.sha256,
+                lengths=list(new_dataset.lengths),
+                obs_shape=list(new_dataset.obs_shape),
+                act_shape=list(new_dataset.act_shape),
+                details=dict(new_dataset.metadata),
                 created_at=utc_now(),
             )
             session.add(dataset)

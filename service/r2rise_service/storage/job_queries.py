@@ -32,7 +32,7 @@ _CHANGEABLE = ("name", "labels", "priority")
 
 @dataclass(frozen=True)
 class Source:
-    """A job that another is based on: its id, its map, and the name of the map in the other job."""
+    """A job that a new job is based on: its id, its map, and the map's name in the new job."""
 
     job_id: str
     name: str
@@ -114,33 +114,33 @@ def forget_old_keys(session: Session, now: datetime) -> None:
     session.execute(delete(Idempotency).where(Idempotency.created_at < now - IDEMPOTENCY_WINDOW))
 
 
-def store_job(session: Session, new: NewJob, idempotency: tuple[str, str] | None) -> Job:
+def store_job(session: Session, new_job: NewJob, idempotency: tuple[str, str] | None) -> Job:
     """Store a job as `queued`, with its first event.
 
     Raises:
         StoreConflict: When its dataset does not exist any more. A job that is based on others does
             not need it: the demonstrations of those jobs are kept.
     """
-    lengths, now = _find_lengths(session, new), utc_now()
+    lengths, now = _find_lengths(session, new_job), utc_now()
     job = Job(
         id=new_id("job"),
-        owner=new.owner,
-        kind=new.kind,
+        owner=new_job.owner,
+        kind=new_job.kind,
         status="queued",
         status_reason="",
-        name=new.name,
-        labels=dict(new.labels),
-        warnings=[notice.model_dump() for notice in new.warnings],
-        priority=new.priority,
-        dataset_id=new.dataset_id,
-        sha256=new.study.demonstrations,
+        name=new_job.name,
+        labels=dict(new_job.labels),
+        warnings=[notice.model_dump() for notice in new_job.warnings],
+        priority=new_job.priority,
+        dataset_id=new_job.dataset_id,
+        sha256=new_job.study.demonstrations,
         lengths=lengths,
-        study=new.study.model_dump(mode="json"),
-        study_hash=new.study.study_hash,
-        based_on=[source.job_id for source in new.sources],
-        repetitions=new.repetitions,
+        study=new_job.study.model_dump(mode="json"),
+        study_hash=new_job.study.study_hash,
+        based_on=[source.job_id for source in new_job.sources],
+        repetitions=new_job.repetitions,
         done_since=0,
-        total=new.total,
+        total=new_job.total,
         done=0,
         failed=0,
         revision=0,
@@ -151,13 +151,13 @@ def store_job(session: Session, new: NewJob, idempotency: tuple[str, str] | None
     if idempotency is not None:
         key, digest = idempotency
         session.add(
-            Idempotency(owner=new.owner, key=key, digest=digest, job_id=job.id, created_at=now)
+            Idempotency(owner=new_job.owner, key=key, digest=digest, job_id=job.id, created_at=now)
         )
     store_event(session, job.id, "job.status", {"status": "queued", "status_reason": ""})
     return job
 
 
-def _find_lengths(session: Session, new: NewJob) -> list[int] | None:
+def _find_lengths(session: Session, new_job: NewJob) -> list[int] | None:
     """Return the number of frames of each of a new job's demonstrations.
 
     They are None when the job is based on an old job, for which they were not stored.
@@ -165,14 +165,16 @@ def _find_lengths(session: Session, new: NewJob) -> list[int] | None:
     Raises:
         StoreConflict: When its dataset does not exist any more, and it is not based on other jobs.
     """
-    if new.sources:
-        source_id = new.sources[0].job_id
-        of_source = select(Job.lengths).where(Job.id == source_id, Job.owner == new.owner)
+    if new_job.sources:
+        source_id = new_job.sources[0].job_id
+        of_source = select(Job.lengths).where(Job.id == source_id, Job.owner == new_job.owner)
         return session.scalar(of_source)
-    query = select(Dataset.lengths).where(Dataset.id == new.dataset_id, Dataset.owner == new.owner)
+    query = select(Dataset.lengths).where(
+        Dataset.id == new_job.dataset_id, Dataset.owner == new_job.owner
+    )
     lengths = session.scalar(query.with_for_update())
     if lengths is None:
-        raise StoreConflict(f"There is no dataset {new.dataset_id}: upload it again.")
+        raise StoreConflict(f"There is no dataset {new_job.dataset_id}: upload it again.")
     return lengths
 
 

@@ -36,7 +36,7 @@ class JobStore:
 
     def add(
         self,
-        new: NewJob,
+        new_job: NewJob,
         *,
         idempotency: tuple[str, str] | None = None,
         max_live: int | None = None,
@@ -44,13 +44,13 @@ class JobStore:
         """Store a job as `queued`, with its first `job.status` event and the maps it is based on.
 
         Args:
-            new: The job.
+            new_job: The job.
             idempotency: Key that the owner sent, and digest of the request body. If both were used
                 within the last 24 hours, the job that was stored then is returned.
             max_live: How many live jobs the owner may have, this one included; None is no limit.
 
         Returns:
-            The job, and whether it is new.
+            The job, and whether it is new_job.
 
         Raises:
             IdempotencyKeyReused: When the key was used with another body.
@@ -58,16 +58,16 @@ class JobStore:
             StoreConflict: When its dataset, or a job that it is based on, does not exist any more.
         """
         with self._database.writing() as session:
-            self._database.lock_owner(session, new.owner)
+            self._database.lock_owner(session, new_job.owner)
             if idempotency is not None:
-                existing = job_queries.find_idempotent_job(session, new.owner, idempotency)
+                existing = job_queries.find_idempotent_job(session, new_job.owner, idempotency)
                 if existing is not None:
                     return job_info(existing), False
                 job_queries.forget_old_keys(session, utc_now())
-            job_queries.check_live(session, new.owner, max_live)
-            job = job_queries.store_job(session, new, idempotency)
-            with_baselines = KINDS[new.kind].reuses_baselines
-            for part, source in enumerate(new.sources):
+            job_queries.check_live(session, new_job.owner, max_live)
+            job = job_queries.store_job(session, new_job, idempotency)
+            with_baselines = KINDS[new_job.kind].reuses_baselines
+            for part, source in enumerate(new_job.sources):
                 store_source(session, job, part, source, with_baselines=with_baselines)
             session.flush()
             return job_info(job), True

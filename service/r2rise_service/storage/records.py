@@ -120,20 +120,20 @@ def _store_records(
     """
     records_by_task = _one_per_task(records)
     stored_statuses = _read_statuses(session, job, part, list(records_by_task))
-    new = {
+    to_store = {
         task: record
         for task, record in records_by_task.items()
         if stored_statuses.get(task, "failed") == "failed"
     }
-    if not new:
+    if not to_store:
         return
-    rows = [_make_row(job.id, part, task, record) for task, record in new.items()]
+    rows = [_make_row(job.id, part, task, record) for task, record in to_store.items()]
     session.connection().execute(upsert, rows)
-    added_kinds = [record.kind for task, record in new.items() if task not in stored_statuses]
-    n_replaced = len(new) - len(added_kinds)  # only failed records are replaced
+    added_kinds = [record.kind for task, record in to_store.items() if task not in stored_statuses]
+    n_replaced = len(to_store) - len(added_kinds)  # only failed records are replaced
     job.done += len(added_kinds)
-    job.done_since += len(new)
-    job.failed += sum(record.status == "failed" for record in new.values()) - n_replaced
+    job.done_since += len(to_store)
+    job.failed += sum(record.status == "failed" for record in to_store.values()) - n_replaced
     n_new_design = added_kinds.count("design")
     job.revision += n_new_design
     session.flush()
