@@ -147,7 +147,7 @@ class Reconciler:
         with closing(self._make_pool()) as pool:
             self._pool = pool
             try:
-                # On PostgreSQL the lock is lost with its connection, and then another process leads.
+                # On PostgreSQL the lock is lost with its connection, and another process takes it.
                 # As it is checked before each step, two lead at once for one step at most.
                 while self._lock.is_held() and not self._stopping.is_set():
                     if pool.is_short:
