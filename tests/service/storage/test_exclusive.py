@@ -12,7 +12,7 @@ from r2rise_service.storage import Store
 HOLD = """
 import sys, time
 from r2rise_service.storage import Store
-lock = Store(sys.argv[1]).exclusive("it")
+lock = Store(sys.argv[1]).exclusive_lock("it")
 assert lock.acquire(wait=False)
 print("held", flush=True)
 time.sleep(60)
@@ -66,7 +66,7 @@ def test_it_goes_with_a_killed_process(store, url):
 
 def test_who_lost_the_connection_notices(postgres_url):
     store = Store(postgres_url)
-    first, second = store.exclusive_lock("it"), store.exclusive("it")
+    first, second = store.exclusive_lock("it"), store.exclusive_lock("it")
     assert first.acquire(wait=False)
     engine = create_engine(postgres_url)
     with engine.connect() as connection:
