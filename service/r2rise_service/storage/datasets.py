@@ -34,7 +34,7 @@ class DatasetStore:
         """Store a dataset, or return the owner's existing one with the same content.
 
         Returns:
-            The dataset, and whether it is new_dataset.
+            The dataset, and whether it is new.
         """
         with self._database.writing() as session:
             self._database.lock_owner(session, new_dataset.owner)

@@ -80,10 +80,10 @@ def part_study(session: Session, job: Job, part: int) -> Study:
 
 def store_event(session: Session, job_id: str, type_: EventType, data: dict[str, Any]) -> Event:
     """Store an event, and flush, so that it has an id."""
-    event = Event(job_id=job_id, type=type_, data=data, created_at=utc_now())
-    session.add(event)
+    job_event = Event(job_id=job_id, type=type_, data=data, created_at=utc_now())
+    session.add(job_event)
     session.flush()
-    return event
+    return job_event
 
 
 def find_idempotent_job(session: Session, owner: str, idempotency: tuple[str, str]) -> Job | None:

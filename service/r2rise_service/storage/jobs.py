@@ -47,10 +47,10 @@ class JobStore:
             new_job: The job.
             idempotency: Key that the owner sent, and digest of the request body. If both were used
                 within the last 24 hours, the job that was stored then is returned.
-            max_live: How many live jobs the owner may have, this one included; None is no limit.
+            max_live: How many live jobs the owner may have, this one included; None for no limit.
 
         Returns:
-            The job, and whether it is new_job.
+            The job, and whether it is new.
 
         Raises:
             IdempotencyKeyReused: When the key was used with another body.

@@ -98,10 +98,10 @@ class RecordStore:
             for block, elapsed in times.items()
         ]
         if rows:
-            insert = self._database.insert(BlockTime).values(rows)
+            upsert = self._database.insert(BlockTime).values(rows)
             session.execute(
-                insert.on_conflict_do_update(
-                    index_elements=["job_id", "block"], set_={"elapsed": insert.excluded.elapsed}
+                upsert.on_conflict_do_update(
+                    index_elements=["job_id", "block"], set_={"elapsed": upsert.excluded.elapsed}
                 )
             )
 
@@ -143,7 +143,7 @@ def _store_records(
 
 
 def _read_statuses(session: Session, job: Job, part: int, tasks: Sequence[str]) -> dict[str, str]:
-    """Return the statuses of stored records by task, for those of these tasks that have one.
+    """Return the status of the stored record of each task that has one.
 
     The query names the tasks, so that it uses the primary key instead of reading the whole job.
     """
