@@ -9,7 +9,7 @@ __all__ = ["Client"]
 
 
 def __getattr__(name: str) -> Any:
-    """Load the client when it is asked for."""
+    """Import the client on first access."""
     if name == "Client":
         from r2rise_service.client import Client
 

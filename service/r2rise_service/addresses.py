@@ -1,11 +1,11 @@
-"""Addresses of the own machine."""
+"""Addresses of the local machine."""
 
 import ipaddress
 from contextlib import suppress
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address or name is that of the own machine."""
+    """Whether a host is a loopback address or `localhost`."""
     with suppress(ValueError):
         return ipaddress.ip_address(host).is_loopback
     return host == "localhost"

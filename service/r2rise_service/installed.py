@@ -1,10 +1,10 @@
-"""Whether the optional packages of the service are installed."""
+"""Checks that the optional packages of the service are installed."""
 
 from importlib.util import find_spec
 
 from r2rise.errors import MissingExtra
 
-_NEEDED = (
+_REQUIRED_PACKAGES = (
     "alembic",
     "dask",
     "distributed",
@@ -18,14 +18,14 @@ _NEEDED = (
 )
 
 
-def check_installed(what: str) -> None:
+def check_installed(feature: str) -> None:
     """Check that the service's optional packages are installed.
 
     Args:
-        what: What needs them.
+        feature: What needs them, as the error names it.
 
     Raises:
-        MissingExtra: When one is not.
+        MissingExtra: When one of them is not installed.
     """
-    if any(find_spec(name) is None for name in _NEEDED):
-        raise MissingExtra(what, "service,dask")
+    if any(find_spec(name) is None for name in _REQUIRED_PACKAGES):
+        raise MissingExtra(feature, "service,dask")

@@ -1,4 +1,4 @@
-"""Making, listing and revoking keys: in the store, or through a server that runs."""
+"""Makes, lists and revokes API keys: in the store, or through a running server."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from r2rise.errors import InputError
 from r2rise_service.keys import KeyInfo, KeyRequest, NewKey, digest_of, new_secret
 from r2rise_service.models import Scope
-from r2rise_service.opening import AlreadyRunning, opened
-from r2rise_service.operator_file import read_operator
+from r2rise_service.opening import AlreadyRunning, open_store
+from r2rise_service.operator_file import read_operator_access
 from r2rise_service.settings import Settings
 
 if TYPE_CHECKING:
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
 
 class Keyring(Protocol):
-    """What can be done with keys, wherever they are."""
+    """Makes, lists and revokes keys, wherever they are stored."""
 
     def create(self, *, owner: str, name: str, scopes: Sequence[Scope]) -> NewKey:
-        """Make a key; its secret is told this once."""
+        """Make a key; its secret is returned only this once."""
 
     def list(self) -> Sequence[KeyInfo]:
-        """Return the keys that were not revoked."""
+        """Return the keys that are not revoked."""
 
     def revoke(self, key_id: str) -> None:
         """Revoke a key.
 
         Raises:
-            InputError: When there is none of this id.
+            InputError: When there is no valid key with this id.
         """
 
 
@@ -41,53 +41,53 @@ class StoreKeys:
         self._store = store
 
     def create(self, *, owner: str, name: str, scopes: Sequence[Scope]) -> NewKey:
-        """Make a key; its secret is told this once."""
+        """Make a key; its secret is returned only this once."""
         secret = new_secret()
         key = self._store.keys.add(owner, name, scopes, digest_of(secret))
         return NewKey(**key.model_dump(), secret=secret)
 
     def list(self) -> Sequence[KeyInfo]:
-        """Return the keys that were not revoked."""
+        """Return the keys that are not revoked."""
         return self._store.keys.valid()
 
     def revoke(self, key_id: str) -> None:
         """Revoke a key.
 
         Raises:
-            InputError: When there is none of this id.
+            InputError: When there is no valid key with this id.
         """
         if not self._store.keys.revoke(key_id):
             raise InputError(f"There is no key {key_id}.")
 
 
 @contextmanager
-def keyring(settings: Settings) -> Iterator[Keyring]:
+def open_keyring(settings: Settings) -> Iterator[Keyring]:
     """Open the keys of a server: through it while it runs on SQLite, else in its database.
 
     Raises:
-        AlreadyRunning: When the server just starts or stops.
+        AlreadyRunning: When the server is just starting or stopping.
         InputError: When the database cannot be reached.
         OldSchema: When a PostgreSQL database has to be upgraded first.
     """
     with ExitStack() as stack:
         try:
-            store = stack.enter_context(opened(settings))
+            store = stack.enter_context(open_store(settings))
         except AlreadyRunning:
-            operator = read_operator(settings.data)
-            if operator is None:
+            access = read_operator_access(settings.data)
+            if access is None:
                 raise
             from r2rise_service.client import Client
 
-            yield stack.enter_context(Client(url=operator.url, api_key=operator.token)).keys
+            yield stack.enter_context(Client(url=access.url, api_key=access.token)).keys
         else:
             yield StoreKeys(store)
 
 
-def request_of(owner: str, name: str, scopes: Sequence[str]) -> KeyRequest:
-    """Return what is asked of a keyring.
+def make_key_request(owner: str, name: str, scopes: Sequence[str]) -> KeyRequest:
+    """Return a validated request for a key.
 
     Raises:
-        InputError: When an owner, name or scope cannot be used.
+        InputError: When the owner, the name or a scope is invalid.
     """
     try:
         return KeyRequest.model_validate({"owner": owner, "name": name, "scopes": list(scopes)})

@@ -1,4 +1,4 @@
-"""API keys: what is said of them over HTTP, and their secrets, of which only digests are stored."""
+"""API keys: their HTTP models, and their secrets, of which only digests are stored."""
 
 import hashlib
 import secrets
@@ -17,10 +17,10 @@ def new_secret() -> str:
 
 
 def digest_of(secret: str) -> str:
-    """Return `sha256:<hex>` of a secret, under which its key is stored and looked up.
+    """Return `sha256:<hex>` of a secret, by which its key is stored and looked up.
 
-    The secret is random, so a plain hash is enough. Keys are looked up by digest: how long that
-    takes tells nothing about a secret.
+    The secret is random, so a plain hash is enough. As keys are looked up by digest, the time of a
+    lookup reveals nothing about a secret.
     """
     return f"sha256:{hashlib.sha256(secret.encode()).hexdigest()}"
 

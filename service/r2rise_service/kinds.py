@@ -1,7 +1,7 @@
-"""The kinds of jobs, a row for each: read by REST, queue, client and command line.
+"""The kinds of jobs, one row each, for REST API, queue, client and command line.
 
-A row holds what a kind is in data. What a kind does is code where it is done: its question
-(`queue/questions.py`), the method that asks for it (`client/jobs.py`) and its commands (`cli`).
+A row holds the data of a kind. Its code is where it runs: its question (`queue/questions.py`), the
+method that requests it (`client/jobs.py`) and its commands (`cli`).
 """
 
 from collections.abc import Mapping
@@ -16,105 +16,107 @@ JobKind = Literal["explain", "certify", "curate", "transfer"]
 
 REPORT = "report"
 REPETITIONS = 20
-"""Training seeds to compare, unless others are asked for."""
+"""Default number of training seeds to compare."""
 
 
 @dataclass(frozen=True)
-class KindOfJob:
+class JobKindSpec:
     """All that differs between the kinds of jobs.
 
     Attributes:
-        name: As requests name it.
-        doing: What is being done, for people.
+        name: Name in requests.
+        activity: What a job does, for people: the label of its progress.
         result: Name, in `r2rise`, of the class of its result.
-        route: Where its result is, below the job.
-        endings: Of the files that can be downloaded of it.
-        records: Kind of the retrainings that it mainly does.
-        most_bases: On how many jobs it can be based; 0: it has a study of its own.
-        fewest_bases: On how many it has to be.
-        repetitions: How many training seeds it compares by default; None where that is no choice.
-        takes_baselines: Whether it uses the baselines of the jobs that it is based on.
-        other_files: Names of the files that are not its result in some format, by their ending.
+        route: Path of its result, below the job.
+        endings: Endings of the files that can be downloaded.
+        record_kind: Kind of most of its retrainings.
+        max_bases: On how many jobs it can be based; 0 for a kind with its own study.
+        min_bases: On how many jobs it must be based.
+        repetitions: Default number of training seeds to compare; None if it cannot be chosen.
+        reuses_baselines: Whether it uses the baselines of the jobs that it is based on.
+        other_files: Names, by ending, of the files that are not its result in some format.
     """
 
     name: JobKind
-    doing: str
+    activity: str
     result: str
     route: str
     endings: tuple[str, ...]
-    records: "RecordKind"
-    most_bases: int = 1
-    fewest_bases: int = 1
+    record_kind: "RecordKind"
+    max_bases: int = 1
+    min_bases: int = 1
     repetitions: int | None = None
-    takes_baselines: bool = True
+    reuses_baselines: bool = True
     other_files: Mapping[str, str] = field(default_factory=lambda: {".html": REPORT})
 
     @property
     def result_class(self) -> "type[Result]":
-        """Class of its result; loaded when this is read."""
+        """Class of its result; the library is imported only here."""
         import r2rise
 
-        found: type[Result] = getattr(r2rise, self.result)
-        return found
+        result_class: type[Result] = getattr(r2rise, self.result)
+        return result_class
 
     @property
     def is_based_on_maps(self) -> bool:
-        """Whether it is about the maps of other jobs."""
-        return self.most_bases > 0
+        """Whether a job of this kind is based on the maps of other jobs."""
+        return self.max_bases > 0
 
     @property
-    def parts(self) -> tuple[str, ...]:
-        """Names of all that can come of it, below the job."""
+    def resource_names(self) -> tuple[str, ...]:
+        """Names, below the job, of its result and its other files."""
         return (self.route, *self.other_files.values())
 
     @property
     def result_endings(self) -> tuple[str, ...]:
-        """Endings of its result in all formats."""
+        """Endings of its result, one for each format."""
         return tuple(ending for ending in self.endings if ending not in self.other_files)
 
     def file_name(self, ending: str) -> str:
-        """Return the name, below the job, of the file of one of its endings."""
+        """Return the name, below the job, of the file with an ending."""
         return self.other_files.get(ending, f"{self.route}{ending}")
 
 
-EXPLAIN = KindOfJob(
+EXPLAIN = JobKindSpec(
     name="explain",
-    doing="Retraining",
+    activity="Retraining",
     result="ImportanceMap",
     route="importance",
     endings=(".json", ".csv", ".npz", ".png", ".svg", ".html"),
-    records="design",
-    most_bases=0,
-    fewest_bases=0,
+    record_kind="design",
+    max_bases=0,
+    min_bases=0,
 )
-CERTIFY = KindOfJob(
+CERTIFY = JobKindSpec(
     name="certify",
-    doing="Certifying",
+    activity="Certifying",
     result="Certificate",
     route="certificate",
     endings=(".json", ".png", ".svg", ".html"),
-    records="certify",
+    record_kind="certify",
     repetitions=REPETITIONS,
 )
-CURATE = KindOfJob(
+CURATE = JobKindSpec(
     name="curate",
-    doing="Curating",
+    activity="Curating",
     result="Curation",
     route="curation",
     endings=(".json", ".npz", ".png", ".svg", ".html"),
-    records="curate",
-    takes_baselines=False,  # it compares with retrainings of its own
+    record_kind="curate",
+    reuses_baselines=False,  # it compares with its own retrainings on all frames
     other_files={".npz": "curated.npz", ".html": REPORT},
 )
-TRANSFER = KindOfJob(
+TRANSFER = JobKindSpec(
     name="transfer",
-    doing="Transferring",
+    activity="Transferring",
     result="Transfer",
     route="transfer",
     endings=(".json", ".png", ".svg", ".html"),
-    records="certify",
-    most_bases=20,
-    fewest_bases=2,
+    record_kind="certify",
+    max_bases=20,
+    min_bases=2,
     repetitions=REPETITIONS,
 )
-KINDS: dict[JobKind, KindOfJob] = {kind.name: kind for kind in (EXPLAIN, CERTIFY, CURATE, TRANSFER)}
+KINDS: dict[JobKind, JobKindSpec] = {
+    kind.name: kind for kind in (EXPLAIN, CERTIFY, CURATE, TRANSFER)
+}

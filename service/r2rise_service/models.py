@@ -1,4 +1,4 @@
-"""What travels over HTTP: the same models in server and client."""
+"""Request and response bodies, shared by server and client."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -15,7 +15,7 @@ JobStatus = Literal["queued", "running", "canceling", "succeeded", "failed", "ca
 EventType = Literal["job.status", "job.progress", "job.importance", "job.error"]
 
 LIVE: tuple[JobStatus, ...] = ("queued", "running", "canceling")
-"""States of a job that still has work to do."""
+"""Statuses of a job that still has work to do."""
 
 ENDED: tuple[JobStatus, ...] = ("succeeded", "failed", "canceled")
 
@@ -35,7 +35,7 @@ class RequestBody(BaseModel):
 
 
 def example(body: dict[str, JsonValue]) -> ConfigDict:
-    """Return the configuration of a request body with an example."""
+    """Return a model configuration with an example of the request body."""
     return ConfigDict(json_schema_extra={"examples": [body]})
 
 
@@ -69,8 +69,8 @@ class DatasetPage(Answer):
     next_page_token: str | None = None
 
 
-def _listed(value: Any) -> Any:
-    """Take one id for a list of one."""
+def _as_tuple(value: Any) -> Any:
+    """Return a single id as a tuple of one; other values unchanged."""
     return (value,) if isinstance(value, str) else value
 
 
@@ -102,7 +102,7 @@ class JobRequest(RequestBody):
 
     kind: JobKind = "explain"
     study: dict[str, Any] | None = None
-    based_on: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
+    based_on: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = ()
     repetitions: int | None = Field(default=None, ge=2, le=10_000)
     name: str = Field(default="", max_length=200)
     labels: Labels = {}
@@ -197,7 +197,7 @@ class JobEvent(Answer):
 
     @property
     def progress(self) -> JobProgress | None:
-        """Progress, for events that tell of it."""
+        """Progress of the job, for `job.progress` events; None for others."""
         return JobProgress.model_validate(self.data) if self.type == "job.progress" else None
 
 

@@ -1,7 +1,7 @@
-"""`operator.json`: how commands on the server's own machine reach a server that runs on SQLite.
+"""`operator.json`: how commands on the same machine reach a server that runs on SQLite.
 
-Only the server's user can read it. It is there while the server runs; one that a crash left behind
-is recognised by the lock of the data folder, which nobody holds then.
+Only the server's user can read the file. It exists while the server runs. A file that a crash left
+behind is recognized by the lock of the data folder: no process holds it then.
 """
 
 import json
@@ -17,34 +17,34 @@ _NAME = "operator.json"
 
 
 @dataclass(frozen=True)
-class Operator:
-    """Where the server is, and what opens it to whoever may read its data folder."""
+class OperatorAccess:
+    """URL of the server, and a token for everyone who may read its data folder."""
 
     url: str
     token: str = field(repr=False)
 
 
 @contextmanager
-def announced(folder: Path, url: str) -> Iterator[Operator]:
+def publish_operator_access(folder: Path, url: str) -> Iterator[OperatorAccess]:
     """Write the file with a new random token; it is removed when the block ends."""
-    operator = Operator(url, secrets.token_urlsafe(32))
+    access = OperatorAccess(url, secrets.token_urlsafe(32))
     handle, path = tempfile.mkstemp(dir=folder, prefix=_NAME)  # mode 0600
     with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump(asdict(operator), file)
+        json.dump(asdict(access), file)
     Path(path).replace(folder / _NAME)
     try:
-        yield operator
+        yield access
     finally:
-        forget_operator(folder)
+        remove_operator_access(folder)
 
 
-def read_operator(folder: Path) -> Operator | None:
-    """Return what the file says, or None where there is none."""
+def read_operator_access(folder: Path) -> OperatorAccess | None:
+    """Return the content of the file; None if there is no valid file."""
     with suppress(OSError, ValueError, TypeError):
-        return Operator(**json.loads((folder / _NAME).read_text(encoding="utf-8")))
+        return OperatorAccess(**json.loads((folder / _NAME).read_text(encoding="utf-8")))
     return None
 
 
-def forget_operator(folder: Path) -> None:
-    """Remove the file, where there is one."""
+def remove_operator_access(folder: Path) -> None:
+    """Remove the file, if it exists."""
     (folder / _NAME).unlink(missing_ok=True)

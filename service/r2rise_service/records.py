@@ -1,4 +1,4 @@
-"""Records of a ledger as they travel over HTTP."""
+"""HTTP models of the records of a ledger."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""The server: what runs in one process, what starts first and what stops last."""
+"""Runs the server: starts its parts in order, and stops them in reverse order."""
 
 import gc
 import logging
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from r2rise.errors import InputError
 from r2rise_service.addresses import is_loopback
-from r2rise_service.opening import add_first_key, key_command, make_folder, opened
-from r2rise_service.operator_file import announced
+from r2rise_service.opening import add_first_key, key_command, make_folder, open_store
+from r2rise_service.operator_file import publish_operator_access
 from r2rise_service.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,25 +26,25 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-COLLECTIONS = (5_000, 20, 1_000)
-"""Thresholds of Python's garbage collector: with the tasks of long jobs in memory, a look at all
-objects holds every request up for half a second, so that it is rare."""
+GC_THRESHOLDS = (5_000, 20, 1_000)
+"""Thresholds of Python's garbage collector. With the tasks of long jobs in memory, a full
+collection delays every request by half a second, so it must be rare."""
 
-SWITCH_SECONDS = 0.001
-"""How long a busy thread, such as that which moves jobs on, may hold up requests."""
+SWITCH_INTERVAL_SECONDS = 0.001
+"""How long a busy thread, such as the reconciler's, may delay requests."""
 
 
 def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
     """Run the server until Ctrl-C or SIGTERM.
 
     Args:
-        settings: What the operator decided.
-        ready: Is told the URL when requests are answered.
+        settings: Settings of the server.
+        ready: Called with the URL as soon as requests are answered.
 
     Raises:
-        AlreadyRunning: When another server has this data folder.
-        InputError: When the address cannot be listened on, or needs keys and there are none; when
-            the database cannot be reached, or the first key is none.
+        AlreadyRunning: When another server uses this data folder.
+        InputError: When the server cannot listen on the address, or needs keys there and has none;
+            when the database cannot be reached, or the first key is not valid.
         OldSchema: When a PostgreSQL database has to be upgraded first.
     """
     from r2rise_service.api.app import create_app
@@ -55,25 +55,27 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with (
         suppress(KeyboardInterrupt),
-        opened(settings) as store,
-        _listening(settings, store) as sock,
-        _for_operator(settings, sock) as token,
+        open_store(settings) as store,
+        _listen(settings, store) as sock,
+        _publish_for_operator(settings, sock) as token,
     ):
-        sys.setswitchinterval(SWITCH_SECONDS)
-        gc.set_threshold(*COLLECTIONS)
+        sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+        gc.set_threshold(*GC_THRESHOLDS)
         files = DatasetFiles(settings.datasets, shared=not settings.on_sqlite)
-        reconciler = Reconciler(store, files, pool_of(settings), keep_days=settings.keep_days)
+        reconciler = Reconciler(
+            store, files, make_pool_factory(settings), keep_days=settings.keep_days
+        )
         reconciler.start()
         try:
             app = create_app(settings, store, files, reconciler, operator_token=token)
-            _server(settings, app, ready).run(sockets=[sock])
+            _make_server(settings, app, ready).run(sockets=[sock])
         finally:
             reconciler.stop(settings.grace_seconds)
             logger.info("stopped; unfinished jobs go on when a server is started again")
 
 
-def pool_of(settings: Settings) -> Callable[[], "DaskPool"]:
-    """Return what starts worker processes, or reaches those of a scheduler.
+def make_pool_factory(settings: Settings) -> Callable[[], "DaskPool"]:
+    """Return a function that starts worker processes, or reaches those of a scheduler.
 
     Raises:
         InputError: When the scheduler's address and TLS files do not go together.
@@ -83,13 +85,13 @@ def pool_of(settings: Settings) -> Callable[[], "DaskPool"]:
 
     if settings.scheduler is None:
         return lambda: DaskPool(settings.workers, nice=WORKER_NICE)
-    tls = (settings.tls_ca, settings.tls_cert, settings.tls_key)
-    scheduler = Scheduler(settings.scheduler, *tls)
+    tls_files = (settings.tls_ca, settings.tls_cert, settings.tls_key)
+    scheduler = Scheduler(settings.scheduler, *tls_files)
     return lambda: DaskPool(scheduler)
 
 
 @contextmanager
-def _listening(settings: Settings, store: "Store") -> Iterator[socket.socket]:
+def _listen(settings: Settings, store: "Store") -> Iterator[socket.socket]:
     host, port = settings.host, settings.port
     add_first_key(settings, store)
     if not is_loopback(host) and not store.keys.valid():
@@ -110,40 +112,46 @@ def _listening(settings: Settings, store: "Store") -> Iterator[socket.socket]:
         yield sock
 
 
-def _server(settings: Settings, app: "FastAPI", ready: Callable[[str], None]) -> "uvicorn.Server":
+def _make_server(
+    settings: Settings, app: "FastAPI", ready: Callable[[str], None]
+) -> "uvicorn.Server":
     import uvicorn
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             if self.started and sockets:
-                ready(_url(settings.host, sockets[0]))
+                ready(_server_url(settings.host, sockets[0]))
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-            app.state.context.stopping.set()  # open event streams would hold up the shutdown
+            app.state.context.stopping.set()  # open event streams would delay the shutdown
             super().handle_exit(sig, frame)
 
     return Server(
         uvicorn.Config(
             app,
             access_log=False,
-            log_config=None,  # requests are logged by ourselves
+            log_config=None,  # the application logs requests itself
             server_header=False,
             timeout_graceful_shutdown=round(settings.grace_seconds),
         )
     )
 
 
-def _url(host: str, sock: socket.socket) -> str:
+def _server_url(host: str, sock: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{sock.getsockname()[1]}"
 
 
 @contextmanager
-def _for_operator(settings: Settings, sock: socket.socket) -> Iterator[str | None]:
-    """Let commands on this machine reach the server where they cannot use its database."""
+def _publish_for_operator(settings: Settings, sock: socket.socket) -> Iterator[str | None]:
+    """Let commands on this machine reach the server on SQLite, whose database they cannot use.
+
+    Yields:
+        The token of the operator; None on PostgreSQL.
+    """
     if not settings.on_sqlite:
         yield None
         return
-    here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
-    with announced(settings.data, _url(here, sock)) as operator:
-        yield operator.token
+    local_host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
+    with publish_operator_access(settings.data, _server_url(local_host, sock)) as access:
+        yield access.token

@@ -1,6 +1,7 @@
-"""Settings of the server: what an operator decides.
+"""Settings of the server.
 
-Each one is an argument, else the environment variable `R2RISE_<NAME>`, else its default.
+A setting comes from an argument, else from the environment variable `R2RISE_<NAME>`, else from its
+default.
 """
 
 import os
@@ -23,27 +24,33 @@ from r2rise.errors import InputError, suggestion
 
 MEBIBYTE = 2**20
 PREFIX = "R2RISE_"
-_OF_OTHERS = {"R2RISE_API_KEY", "R2RISE_CACHE", "R2RISE_URL"}
-"""Variables that the client and the library read."""
+_OTHER_VARIABLES = {"R2RISE_API_KEY", "R2RISE_CACHE", "R2RISE_URL"}
+"""Variables that only the client and the library read."""
 
 
-def _listed(value: object) -> object:
-    """Return the names of a list with commas, which is how a variable holds one."""
+def _split_names(value: object) -> object:
+    """Split names separated by commas, as a variable holds them; return other values unchanged."""
     if isinstance(value, str):
         return tuple(name.strip() for name in value.split(",") if name.strip())
     return value
 
 
-def _patterns(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Check that environments are named by ids: others would make gymnasium import a module."""
+def _check_environment_ids(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Check that environments are named by plain ids.
+
+    With other names, such as `module:id`, gymnasium would import a module.
+
+    Raises:
+        ValueError: When a name is not such an id.
+    """
     for name in names:
         if not re.fullmatch(r"([\w-]+/)?[\w.-]*(-v\d+|\*)", name, re.ASCII):
             raise ValueError(f"expected ids such as CartPole-v1 or r2rise/*, not {name}")
     return names
 
 
-def _like(example: str, pattern: str) -> AfterValidator:
-    """Return a check that says what a text should look like."""
+def _matching(example: str, pattern: str) -> AfterValidator:
+    """Return a validator that checks a text against a pattern, and names an example otherwise."""
 
     def check(value: str) -> str:
         if not re.fullmatch(pattern, value):
@@ -53,39 +60,38 @@ def _like(example: str, pattern: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_names)]
 DatabaseUrl = Annotated[
-    str, _like("postgresql://user@host/name", r"postgresql(\+psycopg)?://[^/]+/.+")
+    str, _matching("postgresql://user@host/name", r"postgresql(\+psycopg)?://[^/]+/.+")
 ]
-SchedulerUrl = Annotated[str, _like("tls://host:8786", r"(tcp|tls)://[^/]+:\d+")]
+SchedulerUrl = Annotated[str, _matching("tls://host:8786", r"(tcp|tls)://[^/]+:\d+")]
 
 
 class Settings(BaseSettings):
-    """Settings of the server; `read` reports what is wrong with them.
+    """Settings of the server; `read` makes them, with readable errors.
 
     Attributes:
         data: Folder of the database, demonstrations and tokens.
-        database: URL of a PostgreSQL database; SQLite in `data` unless given.
-        database_password_file: File that holds the password of the database.
-        host: Address that is listened on; anything but loopback needs keys.
+        database: URL of a PostgreSQL database; None uses SQLite in `data`.
+        database_password_file: File with the password of the database.
+        host: Address to listen on; any other than loopback needs keys.
         hosts: Other names by which clients may call this server.
-        port: Port that is listened on; 0 takes any free one.
+        port: Port to listen on; 0 takes any free one.
         workers: Worker processes of the embedded cluster.
         scheduler: Dask scheduler to use instead of an embedded cluster.
-        tls_ca: Certificate of who signed those of scheduler and workers.
-        tls_cert: Certificate that is shown to the scheduler.
+        tls_ca: Certificate of the authority that signed those of scheduler and workers.
+        tls_cert: Certificate of the server, for the scheduler.
         tls_key: Private key of `tls_cert`.
         first_key_file: File with the secret of the first API key.
         keep_days: Days after which ended jobs are removed; None keeps them.
-        environments: Ids of the environments that jobs may use; `*` at the end stands for any
-            ending.
-        max_upload_bytes: Size of an uploaded file.
-        max_array_bytes: Size of all arrays in it.
-        max_retrainings: Retrainings of one job.
-        max_steps: Environment steps of one job, if no episode ended before its limit.
-        max_live_jobs: Live jobs of one owner.
-        grace_seconds: Time for shutting down.
-        log_level: What of our own is logged; of other packages, warnings are.
+        environments: Ids of the environments that jobs may use; a final `*` stands for any text.
+        max_upload_bytes: Limit of the size of an uploaded file.
+        max_array_bytes: Limit of the total size of the arrays in it.
+        max_retrainings: Limit of the retrainings of one job.
+        max_steps: Limit of the environment steps of one job, counted as if no episode ended early.
+        max_live_jobs: Limit of the live jobs of one owner.
+        grace_seconds: Time allowed for shutting down.
+        log_level: Lowest level of R2RISE's own messages in the log; other packages log warnings.
     """
 
     model_config = SettingsConfigDict(
@@ -105,7 +111,7 @@ class Settings(BaseSettings):
     tls_key: Path | None = None
     first_key_file: Path | None = None
     keep_days: PositiveFloat | None = None
-    environments: Annotated[Names, AfterValidator(_patterns)] = (
+    environments: Annotated[Names, AfterValidator(_check_environment_ids)] = (
         "CartPole-v1", "Pendulum-v1", "MountainCar-v0", "Hopper-v4", "r2rise/*",
     )  # fmt: skip
     max_upload_bytes: PositiveInt = 512 * MEBIBYTE
@@ -117,20 +123,20 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning"] = "info"
 
     @classmethod
-    def read(cls, **given: Any) -> Self:
-        """Return the settings of arguments, environment variables and defaults.
+    def read(cls, **arguments: Any) -> Self:
+        """Return the settings from arguments, environment variables and defaults.
 
         Args:
-            given: Arguments by name; None leaves one to the environment.
+            arguments: Settings by name; None leaves a setting to the environment.
 
         Raises:
-            InputError: When one has a wrong value; says what was expected, and where.
+            InputError: When settings have wrong values; the message has a line for each.
         """
-        arguments = {name: value for name, value in given.items() if value is not None}
+        arguments = {name: value for name, value in arguments.items() if value is not None}
         try:
             return cls(**arguments)
         except ValidationError as error:
-            lines = [_in_words(dict(problem), arguments) for problem in error.errors()]
+            lines = [_describe_problem(dict(problem), arguments) for problem in error.errors()]
             raise InputError("\n".join(lines)) from None
 
     @model_validator(mode="after")
@@ -146,15 +152,15 @@ class Settings(BaseSettings):
 
     @property
     def on_sqlite(self) -> bool:
-        """Whether the database is a file, which one process has for itself."""
+        """Whether the database is a SQLite file, which only one process uses."""
         return self.database is None
 
     @property
     def database_url(self) -> str:
-        """URL of the database, with its password.
+        """URL of the database, including its password.
 
         Raises:
-            InputError: When the file of the password cannot be read.
+            InputError: When the password file cannot be read.
         """
         if self.database is None:
             return f"sqlite:///{self.data / 'r2rise.sqlite'}"
@@ -167,25 +173,29 @@ class Settings(BaseSettings):
 
     @property
     def datasets(self) -> Path:
-        """Folder of the demonstrations, named by their content; workers know it by this path."""
+        """Folder of the demonstrations; workers must see it at the same absolute path."""
         return self.data.absolute() / "datasets"
 
 
 def unknown_variables() -> list[str]:
-    """Return what is wrong with each variable that looks like a setting and is none."""
-    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | _OF_OTHERS
+    """Return a warning for each variable with the prefix of settings that is not a setting."""
+    known_names = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | _OTHER_VARIABLES
     return [
-        f"{name} is no setting and was ignored. {suggestion(name, known)}"
+        f"{name} is no setting and was ignored. {suggestion(name, known_names)}"
         for name in sorted(os.environ)
-        if name.startswith(PREFIX) and name not in known
+        if name.startswith(PREFIX) and name not in known_names
     ]
 
 
 def read_secret(path: Path, purpose: str) -> str:
-    """Return what a file of a secret holds, without the end of the line.
+    """Return the secret in a file, without surrounding white space.
+
+    Args:
+        path: The file.
+        purpose: What the secret is for, as errors name it.
 
     Raises:
-        InputError: When it cannot be read, or is empty.
+        InputError: When the file cannot be read, or is empty.
     """
     try:
         secret = path.read_text(encoding="utf-8").strip()
@@ -196,14 +206,14 @@ def read_secret(path: Path, purpose: str) -> str:
     return secret
 
 
-def _in_words(problem: dict[str, Any], arguments: dict[str, Any]) -> str:
-    """Return what is wrong with a setting: where it came from, what was expected, what came."""
+def _describe_problem(problem: dict[str, Any], arguments: dict[str, Any]) -> str:
+    """Return an error message for a setting: its name, the expected value, and the given one."""
     message = str(problem["msg"]).removeprefix("Value error, ")
     if not problem["loc"]:
         return f"Settings that do not go together: {message}. See `r2rise serve --help`."
     name = str(problem["loc"][0])
     variable = f"{PREFIX}{name.upper()}"
     where = f"{name} (or {variable})" if name in arguments else variable
-    came = str(arguments.get(name, os.environ.get(variable)))
-    came = re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", came)  # a password in a URL
-    return f"{where}: {message[:1].lower()}{message[1:]}, got {came!r}."
+    value = str(arguments.get(name, os.environ.get(variable)))
+    value = re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", value)  # a password in a URL
+    return f"{where}: {message[:1].lower()}{message[1:]}, got {value!r}."

@@ -1,4 +1,4 @@
-"""Worker processes for a Dask scheduler: they come back when killed, and when it comes back."""
+"""Worker processes for a Dask scheduler, restarted when they are killed or lose the scheduler."""
 
 import asyncio
 import logging
@@ -10,7 +10,7 @@ from r2rise.run.engines.priority import LowPriority
 
 _RETRY_SECONDS = 1.0
 _CLOSE_SECONDS = 1.0
-"""A worker that has not ended by itself after this time is killed."""
+"""A worker that has not ended after this time is killed."""
 
 _START_SECONDS = 60.0
 
@@ -18,25 +18,25 @@ logger = logging.getLogger(__name__)
 
 
 def run(scheduler: Scheduler, n_workers: int) -> None:
-    """Keep one-thread worker processes at work for a scheduler until SIGTERM or Ctrl-C.
+    """Run one-thread worker processes for a scheduler until SIGTERM or Ctrl-C.
 
-    Nobody has to be told of them: the scheduler gives them tasks once they are connected. While it
-    cannot be reached they wait for it.
+    They need no registration: the scheduler gives them tasks once they are connected. While the
+    scheduler cannot be reached, they wait for it.
 
     Args:
-        scheduler: Where they work.
-        n_workers: Worker processes.
+        scheduler: The scheduler to connect to.
+        n_workers: Number of worker processes.
     """
     asyncio.run(_run(scheduler, n_workers))
 
 
 async def _run(scheduler: Scheduler, n_workers: int) -> None:
     stopping = asyncio.Event()
-    for sent in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(sent, stopping.set)
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signal_number, stopping.set)
     security = scheduler.security()
     workers = [
-        asyncio.create_task(_Worker(scheduler, security, number + 1).keep())
+        asyncio.create_task(_Worker(scheduler, security, number + 1).run())
         for number in range(n_workers)
     ]
     await stopping.wait()
@@ -46,28 +46,28 @@ async def _run(scheduler: Scheduler, n_workers: int) -> None:
 
 
 class _Worker:
-    """One worker process and the nanny that starts it again when it was killed."""
+    """One worker process, with the nanny that restarts it when it was killed."""
 
     def __init__(self, scheduler: Scheduler, security: Any, number: int) -> None:
         self._address, self._security, self._number = scheduler.address, security, number
         self._trouble = ""
 
-    async def keep(self) -> None:
-        """Work whenever the scheduler is there; never ends by itself."""
+    async def run(self) -> None:
+        """Work whenever the scheduler can be reached; ends only by cancellation."""
         while True:
             try:
-                await self._reach()
+                await self._check_scheduler()
                 await self._work()
                 self._log(f"the scheduler at {self._address} is gone")
             except (OSError, RuntimeError) as error:  # lost while the worker started
-                self._complain(error)
+                self._log_trouble(error)
             await asyncio.sleep(_RETRY_SECONDS)
 
-    async def _reach(self) -> None:
+    async def _check_scheduler(self) -> None:
         """Check that the scheduler answers.
 
         Raises:
-            OSError: When it does not.
+            OSError: When it does not answer.
         """
         from distributed import Security
         from distributed.comm.core import connect
@@ -77,7 +77,7 @@ class _Worker:
         await comm.close()
 
     async def _work(self) -> None:
-        """Work until the scheduler is gone."""
+        """Work until the scheduler is lost."""
         from distributed import Nanny
         from distributed.comm.addressing import get_address_host
         from distributed.utils import get_ip
@@ -86,9 +86,9 @@ class _Worker:
             self._address,
             nthreads=1,
             memory_limit=0,
-            host=get_ip(get_address_host(self._address)),  # not on all networks of this machine
+            host=get_ip(get_address_host(self._address)),  # otherwise it listens on all networks
             security=self._security,
-            dashboard_address="127.0.0.1:0",  # its status pages: any port, for this machine
+            dashboard_address="127.0.0.1:0",  # status pages: any port, only for this machine
             death_timeout=_START_SECONDS,
             silence_logs=logging.CRITICAL,
             plugins=(LowPriority(WORKER_NICE),),
@@ -101,8 +101,8 @@ class _Worker:
         finally:
             await nanny.close(timeout=_CLOSE_SECONDS)
 
-    def _complain(self, error: Exception) -> None:
-        """Say what is wrong, once."""
+    def _log_trouble(self, error: Exception) -> None:
+        """Log an error, unless the last one was the same."""
         trouble = reason_of(error)
         if trouble != self._trouble:
             self._trouble = trouble

@@ -19,7 +19,7 @@ from r2rise_service import Client
 from r2rise_service.cli import app
 from r2rise_service.client import NotAllowed
 from r2rise_service.keys import new_secret
-from r2rise_service.opening import alone, upgraded
+from r2rise_service.opening import lock_data_folder, upgrade_database
 from r2rise_service.settings import Settings
 
 
@@ -83,7 +83,7 @@ def test_keys_are_made_and_revoked_while_the_server_runs(tmp_path):
 
 def test_a_server_that_just_starts_or_stops_has_no_way_in(tmp_path):
     settings = Settings.read(data=tmp_path)
-    with alone(settings):  # as a server does, which has not written its file yet
+    with lock_data_folder(settings):  # as a server does, which has not written its file yet
         _, err = command("keys", "create", "--data", str(tmp_path), status=1)
         assert f"A server is running on {tmp_path}" in err
         _, err = command("db", "upgrade", "--data", str(tmp_path), status=1)
@@ -158,7 +158,7 @@ def test_a_database_that_cannot_be_reached(tmp_path, monkeypatch):
 def test_upgrades_at_once_do_not_meet(postgres_url):
     settings = Settings.read(database=postgres_url)
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(upgraded, [settings] * 4))
+        found = list(pool.map(upgrade_database, [settings] * 4))
     assert len({after for _, after in found}) == 1
 
 

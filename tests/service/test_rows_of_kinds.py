@@ -6,7 +6,7 @@ import pytest
 from imports import loaded_by
 
 from r2rise_service.client.job import Job
-from r2rise_service.kinds import KINDS, JobKind, KindOfJob
+from r2rise_service.kinds import KINDS, JobKind, JobKindSpec
 
 ALL = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 
@@ -16,21 +16,21 @@ def test_every_kind_has_a_row():
 
 
 @ALL
-def test_a_result_is_downloaded_in_every_format_that_it_can_be_saved_as(kind: KindOfJob):
+def test_a_result_is_downloaded_in_every_format_that_it_can_be_saved_as(kind: JobKindSpec):
     assert set(kind.result_endings) == set(kind.result_class.endings)
     assert set(kind.other_files) == set(kind.endings) - set(kind.result_endings)
 
 
 @ALL
-def test_the_client_reads_a_result_under_the_name_of_its_route(kind: KindOfJob):
+def test_the_client_reads_a_result_under_the_name_of_its_route(kind: JobKindSpec):
     assert callable(getattr(Job, kind.route))
 
 
 @ALL
-def test_only_kinds_without_a_study_are_based_on_jobs(kind: KindOfJob):
+def test_only_kinds_without_a_study_are_based_on_jobs(kind: JobKindSpec):
     assert kind.is_based_on_maps == (kind.name != "explain")
-    assert (kind.fewest_bases > 0) == kind.is_based_on_maps
-    assert kind.fewest_bases <= kind.most_bases
+    assert (kind.min_bases > 0) == kind.is_based_on_maps
+    assert kind.min_bases <= kind.max_bases
 
 
 def test_files_below_a_job():
@@ -38,7 +38,7 @@ def test_files_below_a_job():
         "curation.json", "curated.npz", "curation.png", "curation.svg", "report"
     ]  # fmt: skip
     assert KINDS["explain"].file_name(".npz") == "importance.npz"
-    assert KINDS["curate"].parts == ("curation", "curated.npz", "report")
+    assert KINDS["curate"].resource_names == ("curation", "curated.npz", "report")
 
 
 def test_the_table_loads_no_other_package():

@@ -15,7 +15,7 @@ from r2rise.run.retraining import unpack_retrainer
 from r2rise.run.runner import Runner
 from r2rise_service.api.app import create_app
 from r2rise_service.models import JobInfo, Problem
-from r2rise_service.queue.admission import admitted
+from r2rise_service.queue.admission import make_job_work
 from r2rise_service.queue.reconciler import Load
 from r2rise_service.settings import Settings
 from r2rise_service.storage import Store
@@ -107,14 +107,14 @@ class Server:
     def done(self, job_id: str) -> JobInfo:
         """Do all that a queued job asks for, in this process."""
         job = self.store.jobs.start(job_id)
-        work = admitted(job, self.store, self.files)
+        work = make_job_work(job, self.store, self.files)
         while not work.answered:
             work.ask()
             self.store.jobs.grow_total(job_id, work.total)
             while work.has_more:
                 own, shard = work.take_shard()
                 found = unpack_retrainer(own.packed).run(shard, lambda _: None)
-                part, times = work.part_of(shard), work.take_in(shard, found)
+                part, times = work.part_of(shard), work.add_records(shard, found)
                 self.store.records.add(job_id, found, part=part, times=times)
         self.store.results.finish(job_id, work.result.to_json() if work.result else None)
         return self.store.jobs.get("local", job_id)

@@ -24,8 +24,8 @@ from r2rise_service.api.studies import (
 )
 from r2rise_service.kinds import EXPLAIN, KINDS
 from r2rise_service.models import Cost, JobInfo, JobRequest, ProblemPart
-from r2rise_service.queue.questions import most_asked_later, question_about_maps
-from r2rise_service.queue.stored import Missing, StoredRunner
+from r2rise_service.queue.questions import max_later_tasks, question_about_maps
+from r2rise_service.queue.stored import MissingTasks, StoredRunner
 from r2rise_service.settings import Settings
 from r2rise_service.storage import NewJob, Source
 
@@ -102,7 +102,7 @@ def _wrong_basis(asked: JobRequest) -> list[_Wrong]:
     if asked.study is not None:
         detail = f"A job of the kind {kind.name} has the study of the job it is based on"
         wrong.append(("study", detail, "extra_forbidden"))
-    fewest, most = kind.fewest_bases, kind.most_bases
+    fewest, most = kind.min_bases, kind.max_bases
     if not fewest <= n <= most:
         count = f"{fewest}" if fewest == most else f"{fewest} to {most}"
         detail = f"Expected {count} ids of jobs of the kind {EXPLAIN.name}, got {n}"
@@ -110,7 +110,7 @@ def _wrong_basis(asked: JobRequest) -> list[_Wrong]:
     elif len(set(asked.based_on)) < n:
         wrong.append(("based_on", "Expected each job once", "twice"))
     if kind.repetitions is None and asked.repetitions is not None:
-        wrong.append(("repetitions", f"{kind.doing} knows how many it needs", "extra_forbidden"))
+        wrong.append(("repetitions", f"{kind.activity} knows how many it needs", "extra_forbidden"))
     return wrong
 
 
@@ -137,7 +137,7 @@ def _accept_basis(context: Context, owner: str, asked: JobRequest) -> Accepted:
         kind=asked.kind,
         dataset_id=jobs[0].dataset_id,
         study=jobs[0].study,
-        total=sum(len(runner.asked) for runner in runners),
+        total=sum(len(runner.requested) for runner in runners),
         name=asked.name,
         labels=asked.labels,
         priority=asked.priority,
@@ -181,7 +181,7 @@ def _runner(context: Context, asked: JobRequest, part: int, job: JobInfo) -> Sto
     theirs = context.maps.ledger(job)
     lengths = np.array(theirs.header.lengths, dtype=np.int64)
     copied = Ledger(theirs.header)
-    if KINDS[asked.kind].takes_baselines:
+    if KINDS[asked.kind].reuses_baselines:
         copied.add([*theirs.records("random_policy"), *theirs.records("baseline")])
     return StoredRunner(part, job.study, Segments.of(lengths, job.study.masking), copied)
 
@@ -200,9 +200,9 @@ def _cost(
     lacking = {runner.part: set[TaskKey]() for runner in runners}
     try:
         question_about_maps(asked.kind, runners, maps, repetitions)()
-    except Missing as missing:
-        for runner, tasks in missing.wanted:
-            lacking[runner.part] |= {task.key for task in tasks if runner.lacks(task)}
+    except MissingTasks as missing:
+        for runner, tasks in missing.requests:
+            lacking[runner.part] |= {task.key for task in tasks if runner.is_missing(task)}
     except MapError as error:
         code = "not-comparable" if len(maps) > 1 else "refused"
         raise _refused(str(error), code=code) from None
@@ -210,7 +210,7 @@ def _cost(
         raise _refused(str(error)) from None
     return cost_of(
         [
-            (runner.study, len(lacking[runner.part]) + most_asked_later(asked.kind, runner))
+            (runner.study, len(lacking[runner.part]) + max_later_tasks(asked.kind, runner))
             for runner in runners
             if lacking[runner.part]
         ]

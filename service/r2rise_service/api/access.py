@@ -119,7 +119,7 @@ class AccessControl:
 
     def _known(self, headers: Headers) -> Caller | None:
         """Return a caller whose key was looked up a moment ago."""
-        key = self._store.keys.find_known(digest_of(_secret(headers)))
+        key = self._store.keys.find_cached(digest_of(_secret(headers)))
         return None if key is None else Caller(key.owner, key.scopes)
 
     def _caller(self, scope: Scope, headers: Headers) -> Caller:

@@ -121,7 +121,7 @@ def _store(
         new = NewDataset(
             owner, facts.sha256, facts.lengths, facts.obs_shape, facts.act_shape, metadata
         )
-        with context.store.content:
+        with context.store.content_lock:
             files.keep(path, facts.sha256)
             return context.store.datasets.add(new)
     finally:

@@ -81,7 +81,7 @@ def metrics(context: InContext) -> Response:
 
 def state_of(context: Context) -> State:
     """Return what metrics tell about the service at this moment."""
-    jobs, retrainings = context.store.jobs.totals()
+    jobs, retrainings = context.store.jobs.count_by_status()
     engine = context.reconciler.load()
     return State(
         jobs=jobs,
@@ -103,7 +103,7 @@ def _parts(context: Context) -> dict[str, str]:
 
 def _database(context: Context) -> str:
     try:
-        current = context.store.schema().is_current
+        current = context.store.schema_versions().is_current
     except Exception:  # whatever the database raises means the same here
         logger.exception("the database cannot be reached")
         return "degraded: it cannot be reached"

@@ -50,7 +50,7 @@ def create(
     check_fields(asked)
     check_json(asked.study or {})
     once = (idempotency_key, json_hash(asked.model_dump(mode="json"))) if idempotency_key else None
-    earlier = context.store.jobs.replayed(owner, once) if once and not dry_run else None
+    earlier = context.store.jobs.find_idempotent(owner, once) if once and not dry_run else None
     if earlier is not None:
         return respond_with(earlier, response)
     new, cost, check = accept(context, owner, asked)
@@ -211,7 +211,7 @@ def _add_headers(job: JobInfo, response: Response) -> None:
 def with_links(job: JobInfo) -> JobInfo:
     """Return a job that says where its parts are."""
     own = f"{PREFIX}/jobs/{job.id}"
-    names = ("events", "retrainings", *KINDS[job.kind].parts)
+    names = ("events", "retrainings", *KINDS[job.kind].resource_names)
     links = {name: f"{own}/{name}" for name in names}
     links |= {"self": own, "dataset": f"{PREFIX}/datasets/{job.dataset_id}"}
     return job.model_copy(update={"links": links})

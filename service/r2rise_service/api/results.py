@@ -10,7 +10,7 @@ from r2rise_service.api.context import Context, InContext, Owner
 from r2rise_service.api.importance import MEDIA_TYPES
 from r2rise_service.api.jobs import known_job, matches
 from r2rise_service.api.problems import RETRY_SECONDS, ProblemError, problems
-from r2rise_service.kinds import CURATE, KINDS, REPORT, KindOfJob
+from r2rise_service.kinds import CURATE, KINDS, REPORT, JobKindSpec
 from r2rise_service.models import JobInfo
 
 router = APIRouter(tags=["results"])
@@ -52,7 +52,7 @@ def report(
     return _answer(etag, if_none_match, ".html", lambda: context.outcomes.report(job, others))
 
 
-def _add(kind: KindOfJob) -> None:
+def _add(kind: JobKindSpec) -> None:
     """Add the paths of the result of a kind of job."""
     name, endings = kind.route, kind.result_endings
 
@@ -98,7 +98,9 @@ def _result(context: Context, job: JobInfo, ending: str, if_none_match: str | No
     return _answer(etag, if_none_match, ending, found)
 
 
-def _ended(context: Context, owner: str, job_id: str, kind: KindOfJob | None, name: str) -> JobInfo:
+def _ended(
+    context: Context, owner: str, job_id: str, kind: JobKindSpec | None, name: str
+) -> JobInfo:
     """Return one of the owner's jobs that has come to its end.
 
     Raises:
@@ -106,7 +108,7 @@ def _ended(context: Context, owner: str, job_id: str, kind: KindOfJob | None, na
     """
     job = known_job(context, owner, job_id)
     if kind is not None and job.kind != kind.name:
-        known = ", ".join(KINDS[job.kind].parts)
+        known = ", ".join(KINDS[job.kind].resource_names)
         detail = f"Job {job_id} is of the kind {job.kind}: it has no {name}, but {known}."
         raise ProblemError(404, "no-such-result", detail)
     if job.is_live:

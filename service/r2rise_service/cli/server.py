@@ -144,10 +144,10 @@ def create(
     Example: r2rise keys create --data r2rise-data --owner anna --name laptop
     """
     settings = _settings(data, database)
-    from r2rise_service.keyring import keyring, request_of
+    from r2rise_service.keyring import make_key_request, open_keyring
 
-    asked = request_of(owner, name, scope or ["read", "submit"])
-    with keyring(settings) as ring:
+    asked = make_key_request(owner, name, scope or ["read", "submit"])
+    with open_keyring(settings) as ring:
         key = ring.create(owner=asked.owner, name=asked.name, scopes=asked.scopes)
     if json:
         typer.echo(key.model_dump_json(indent=2))
@@ -164,9 +164,9 @@ def list_(data: Data = None, database: Database = None, json: Json = False) -> N
     """
     settings = _existing(data, database)
     from r2rise_service.cli.output import say_table
-    from r2rise_service.keyring import keyring
+    from r2rise_service.keyring import open_keyring
 
-    with keyring(settings) as ring:
+    with open_keyring(settings) as ring:
         found = ring.list()
     if json:
         typer.echo(json_.dumps([key.model_dump(mode="json") for key in found], indent=2))
@@ -189,9 +189,9 @@ def revoke(
     Example: r2rise keys revoke key_123 --data r2rise-data
     """
     settings = _existing(data, database)
-    from r2rise_service.keyring import keyring
+    from r2rise_service.keyring import open_keyring
 
-    with keyring(settings) as ring:
+    with open_keyring(settings) as ring:
         ring.revoke(key_id)
     typer.echo(f"Revoked: {key_id}.", err=True)
 
@@ -203,9 +203,9 @@ def upgrade(data: Data = None, database: Database = None) -> None:
     Example: r2rise db upgrade --database postgresql://r2rise@db.example/r2rise
     """
     settings = _settings(data, database)
-    from r2rise_service.opening import upgraded
+    from r2rise_service.opening import upgrade_database
 
-    before, after = upgraded(settings)
+    before, after = upgrade_database(settings)
     if before == after:
         typer.echo(f"The database has the newest schema, {after}.")
     else:
@@ -219,10 +219,10 @@ def check(data: Data = None, database: Database = None) -> None:
     Example: r2rise db check --database postgresql://r2rise@db.example/r2rise
     """
     settings = _existing(data, database)
-    from r2rise_service.opening import connected
+    from r2rise_service.opening import connect_store
 
-    with connected(settings) as store:
-        schema = store.schema()
+    with connect_store(settings) as store:
+        schema = store.schema_versions()
     if schema.is_current:
         typer.echo(f"The database has the newest schema, {schema.current}.")
         return

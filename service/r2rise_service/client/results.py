@@ -75,7 +75,7 @@ class Results:
             part: Of a transfer: whose retrainings, counted from 0 as in `info.based_on`.
         """
         params = {
-            "kind": kind or KINDS[self.info.kind].records,
+            "kind": kind or KINDS[self.info.kind].record_kind,
             "part": part,
             "page_size": PAGE_SIZE,
         }

@@ -1,1 +1,1 @@
-"""The queue: what the database lacks is what is left to do."""
+"""The queue: the work left to do is what the database lacks of the live jobs."""

@@ -1,4 +1,4 @@
-"""From a stored job to work that can be done."""
+"""Turns a stored job into work that can be done."""
 
 from r2rise import Demonstrations
 from r2rise.algorithms import leaves_amount_open
@@ -13,40 +13,40 @@ from r2rise_service.queue.questions import (
     training_question,
 )
 from r2rise_service.queue.stored import StoredRunner
-from r2rise_service.queue.work import Ending, JobWork
+from r2rise_service.queue.work import EarlyStopping, JobWork
 from r2rise_service.storage import Store
 from r2rise_service.storage.files import DatasetFiles
 
 
-def admitted(job: JobInfo, store: Store, files: DatasetFiles) -> JobWork:
-    """Return the work of a live job, with what the store holds of it.
+def make_job_work(job: JobInfo, store: Store, files: DatasetFiles) -> JobWork:
+    """Return the work of a live job, with the records that are already stored.
 
     Raises:
-        R2RiseError: When it cannot be done.
+        R2RiseError: When the job cannot be done.
         OSError: When its demonstrations cannot be read or unpacked.
     """
     maps = {name: ImportanceMap.from_json(text) for name, text in store.results.maps_of(job.id)}
     studies = [map_.study for map_ in maps.values()] or [job.study]
     path = files.path(job.study.demonstrations or "")
-    flag = files.folder / "canceled" / job.id
-    runners, works = [], []
+    cancel_flag = files.folder / "canceled" / job.id
+    runners, learner_works = [], []
     for part, study in enumerate(studies):
         demonstrations = Demonstrations.load(path, obs_keys=study.environment.obs_keys)
-        runners.append(_runner(job, part, study, demonstrations, store))
-        works.append(Work.of(study, demonstrations, files.folder / "unpacked", flag))
+        runners.append(_make_runner(job, part, study, demonstrations, store))
+        learner_works.append(Work.of(study, demonstrations, files.folder / "unpacked", cancel_flag))
     if maps:
         question = question_about_maps(job.kind, runners, maps, job.repetitions)
-        return JobWork(job, question, runners, works, flag)
+        return JobWork(job, question, runners, learner_works, cancel_flag)
     if leaves_amount_open(job.study.algorithm):
         question = training_question(runners[0], demonstrations.n_frames)
-        return JobWork(job, question, runners, works, flag)
+        return JobWork(job, question, runners, learner_works, cancel_flag)
     rule = StoppingRule(job.study, runners[0].segments)
-    ending = Ending(job.study, rule, runners[0].ledger)
-    question = map_question(runners[0], ending.has_enough)
-    return JobWork(job, question, runners, works, flag, ending)
+    early_stopping = EarlyStopping(job.study, rule, runners[0].ledger)
+    question = map_question(runners[0], early_stopping.has_enough)
+    return JobWork(job, question, runners, learner_works, cancel_flag, early_stopping)
 
 
-def _runner(
+def _make_runner(
     job: JobInfo, part: int, study: Study, demonstrations: Demonstrations, store: Store
 ) -> StoredRunner:
     segments = demonstrations.segments(study.masking)

@@ -1,4 +1,4 @@
-"""What is deleted when it is old."""
+"""Deletes jobs and idempotency keys that have expired."""
 
 import logging
 from datetime import datetime, timedelta
@@ -12,13 +12,13 @@ logger = logging.getLogger(__name__)
 def remove_expired(
     store: Store, files: DatasetFiles, now: datetime, *, keep_days: float | None
 ) -> int:
-    """Delete jobs that ended long ago, with all that nobody else uses, and old idempotency keys.
+    """Delete jobs that ended long ago, files that nothing else uses, and old idempotency keys.
 
     Args:
         store: State.
         files: Demonstrations.
-        now: The time.
-        keep_days: Days after its end that a job is kept; None keeps all.
+        now: The current time.
+        keep_days: How many days a job is kept after its end; None keeps all jobs.
 
     Returns:
         How many jobs were deleted.
@@ -26,11 +26,11 @@ def remove_expired(
     store.jobs.forget_old_keys(now)
     if keep_days is None:
         return 0
-    n_removed, contents = 0, set[str | None]()
+    n_removed, content_hashes = 0, set[str | None]()
     while removed := store.jobs.remove_ended(now - timedelta(days=keep_days)):
         n_removed += len(removed)
-        contents.update(removed.values())
-    for sha256 in filter(None, contents):
+        content_hashes.update(removed.values())
+    for sha256 in filter(None, content_hashes):
         store.remove_unused(files, sha256)
     if n_removed:
         logger.info("deleted %d jobs that ended %g days ago or earlier", n_removed, keep_days)

@@ -1,7 +1,7 @@
-"""Whose turn it is: the one place that decides what is done before what.
+"""The order of work: the one place that decides which job goes first.
 
-Higher priority goes first. Jobs of equal priority share the workers: the next shard is of the one
-that has the fewest at them, and of equals of the one that came first.
+Higher priority goes first. Jobs of equal priority share the workers: the next shard is taken from
+the job with the fewest shards in flight, and among equals from the job that was submitted first.
 """
 
 from collections.abc import Iterable
@@ -10,28 +10,32 @@ from r2rise_service.models import JobInfo
 from r2rise_service.queue.work import JobWork
 
 
-def turn(priority: int, in_flight: int = 0) -> tuple[int, int]:
-    """Return when it is the turn of a job: the least goes first, and of equals who came first.
+def order_key(priority: int, in_flight: int = 0) -> tuple[int, int]:
+    """Return the key that jobs are sorted by, the least first; ties keep their order.
 
     Args:
-        priority: Of the job.
-        in_flight: Shards that workers have of it; none before it is taken up.
+        priority: Priority of the job.
+        in_flight: Number of its shards that workers have; 0 before it is admitted.
     """
     return -priority, in_flight
 
 
-def to_take_up(jobs: Iterable[JobInfo]) -> list[JobInfo]:
-    """Return jobs, of which the older come first, in the order in which they are taken up."""
-    return sorted(jobs, key=lambda job: turn(job.priority))
+def admission_order(jobs: Iterable[JobInfo]) -> list[JobInfo]:
+    """Return jobs in the order in which they are admitted; expects them oldest first."""
+    return sorted(jobs, key=lambda job: order_key(job.priority))
 
 
-def next_to_submit(works: Iterable[JobWork]) -> JobWork | None:
-    """Return the job whose next shard is to be submitted; None where none has one."""
-    ready = (work for work in works if work.has_more)
-    return min(ready, key=lambda work: turn(work.priority, work.in_flight), default=None)
+def next_to_submit(job_works: Iterable[JobWork]) -> JobWork | None:
+    """Return the job whose next shard is to be submitted; None when no job has one."""
+    ready = (job_work for job_work in job_works if job_work.has_more)
+    return min(
+        ready,
+        key=lambda job_work: order_key(job_work.priority, job_work.in_flight),
+        default=None,
+    )
 
 
-def rank_at_workers(work: JobWork) -> int:
-    """Return the rank of a job's shards among those that wait for a worker: higher goes first."""
-    before, _ = turn(work.priority)
-    return -before
+def worker_priority(job_work: JobWork) -> int:
+    """Return the priority of a job's shards that wait for a worker: higher goes first."""
+    negated_priority, _ = order_key(job_work.priority)
+    return -negated_priority

@@ -1,4 +1,4 @@
-"""State: the store holds every query, demonstrations are files named by their content."""
+"""State: the store makes every query; demonstrations are files named by their content hash."""
 
 from r2rise_service.storage.datasets import NewDataset
 from r2rise_service.storage.job_queries import NewJob, Source

@@ -1,4 +1,4 @@
-"""Connections: exactly one that writes, a few that read."""
+"""Database connections: exactly one that writes, and a few that read."""
 
 import threading
 from collections.abc import Iterator
@@ -20,7 +20,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from r2rise_service.storage.exclusive import Exclusive, FileExclusive, PostgresExclusive
+from r2rise_service.storage.exclusive import (
+    ExclusiveFileLock,
+    ExclusiveLock,
+    ExclusivePostgresLock,
+)
 from r2rise_service.storage.tables import Table
 
 if TYPE_CHECKING:
@@ -28,13 +32,13 @@ if TYPE_CHECKING:
 
 N_READERS = 8
 BUSY_MILLISECONDS = 30_000
-SCRIPTS = "r2rise_service.storage:migrations"
+_MIGRATIONS = "r2rise_service.storage:migrations"
 
 
 class Database:
     """A database on SQLite or PostgreSQL.
 
-    SQLite before 3.51.3 can damage a WAL database when two connections write at once, so one
+    SQLite before 3.51.3 can damage a WAL database when two connections write at once. So one
     connection writes, under a lock, and the others only read.
 
     Args:
@@ -45,35 +49,38 @@ class Database:
         self._url = make_url(url)
         self.dialect = self._url.get_backend_name()
         self._lock = threading.Lock()
-        self._writer = _engine(url, n_connections=1, writes=True)
-        self._readers = _engine(url, n_connections=N_READERS, writes=False)
+        self._writer = _make_engine(url, n_connections=1, writes=True)
+        self._readers = _make_engine(url, n_connections=N_READERS, writes=False)
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
-        """Open the one writing transaction; it is committed when the block ends well."""
+        """Open the only writing transaction; it is committed unless the block raises."""
         with self._lock, Session(self._writer, expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """Open a transaction that sees one state of the database."""
+        """Open a read-only transaction that sees one snapshot of the database."""
         with Session(self._readers, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
     def altering(self) -> Iterator[Connection]:
-        """Open the one writing transaction for changes of the schema."""
+        """Open the only writing transaction, for changes of the schema."""
         with self._lock, self._writer.begin() as connection:
             yield connection
 
-    def exclusive(self, name: str) -> Exclusive:
-        """Return a lock that one holder among all processes of this database can have."""
+    def exclusive_lock(self, name: str) -> ExclusiveLock:
+        """Return a lock with one holder among all processes that use this database."""
         if self.dialect == "sqlite":
-            return FileExclusive(Path(f"{self._url.database}.{name}.lock"))
-        return PostgresExclusive(self._url, name)
+            return ExclusiveFileLock(Path(f"{self._url.database}.{name}.lock"))
+        return ExclusivePostgresLock(self._url, name)
 
     def lock_owner(self, session: Session, owner: str) -> None:
-        """Let other transactions of an owner wait for this one; on SQLite they all do anyway."""
+        """Make other transactions of an owner wait for this one.
+
+        On SQLite there is only one writing transaction at a time, so nothing has to be done.
+        """
         if self.dialect == "postgresql":
             key = func.hashtextextended(f"owner {owner}", 0)
             session.execute(select(func.pg_advisory_xact_lock(key)))
@@ -84,14 +91,14 @@ class Database:
         self._writer.dispose()
 
     def insert(self, table: type[Table]) -> Any:
-        """Return an INSERT that knows ON CONFLICT."""
+        """Return an INSERT that supports ON CONFLICT, in the dialect of the database."""
         return {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[self.dialect](table)
 
 
-def _engine(url: str, *, n_connections: int, writes: bool) -> Engine:
+def _make_engine(url: str, *, n_connections: int, writes: bool) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
-        return _sqlite_engine(parsed, n_connections, writes)
+        return _make_sqlite_engine(parsed, n_connections, writes)
     return create_engine(
         parsed,
         pool_size=n_connections,
@@ -101,20 +108,21 @@ def _engine(url: str, *, n_connections: int, writes: bool) -> Engine:
     )
 
 
-def _sqlite_engine(url: URL, n_connections: int, writes: bool) -> Engine:
+def _make_sqlite_engine(url: URL, n_connections: int, writes: bool) -> Engine:
     if url.database in {None, "", ":memory:"}:
         raise ValueError(f"Expected sqlite:///path of a file, got {str(url)!r}: name a file.")
     Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
-    threads = {"check_same_thread": False}  # the pool hands a connection to one at a time
-    engine = create_engine(url, pool_size=n_connections, max_overflow=0, connect_args=threads)
+    # the pool hands a connection to one thread at a time
+    connect_args = {"check_same_thread": False}
+    engine = create_engine(url, pool_size=n_connections, max_overflow=0, connect_args=connect_args)
 
     @event.listens_for(engine, "connect")
     def set_up(connection: Any, _: Any) -> None:
-        connection.isolation_level = None  # the driver begins nothing by itself
+        connection.isolation_level = None  # the driver must not begin transactions by itself
         connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
         if writes:
-            # of those that change a new file's mode at once, SQLite makes none wait but fails
-            with FileExclusive(Path(f"{url.database}.mode.lock")):
+            # SQLite fails, instead of waiting, when two processes change the mode of a new file
+            with ExclusiveFileLock(Path(f"{url.database}.mode.lock")):
                 connection.execute("PRAGMA journal_mode = WAL")  # stays with the file
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA foreign_keys = ON")
@@ -128,43 +136,48 @@ def _sqlite_engine(url: URL, n_connections: int, writes: bool) -> Engine:
 
 
 def migrate(database: Database) -> None:
-    """Bring the schema to the newest version, all in one transaction."""
+    """Upgrade the schema to the newest version, in one transaction."""
     from alembic import command
 
     config = alembic_config()
     with database.altering() as connection:
-        if database.dialect == "postgresql":  # one after the other, where several begin at once
+        if database.dialect == "postgresql":  # several processes may upgrade at once
             connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('r2rise migrate'))"))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
 
-class Schema(NamedTuple):
-    """Versions of the schema: the one that the database has, or None, and the newest."""
+class SchemaVersions(NamedTuple):
+    """Versions of the schema.
+
+    Attributes:
+        current: Version of the database; None when it has no schema yet.
+        newest: Version that this code needs.
+    """
 
     current: str | None
     newest: str | None
 
     @property
     def is_current(self) -> bool:
-        """Whether nothing has to be upgraded."""
+        """Whether the database has the newest version."""
         return self.current == self.newest
 
 
-def schema(connection: Connection) -> Schema:
-    """Return the versions of the schema."""
+def read_schema_versions(connection: Connection) -> SchemaVersions:
+    """Return the version of the database's schema, and the newest."""
     from alembic.runtime.migration import MigrationContext
     from alembic.script import ScriptDirectory
 
     newest = ScriptDirectory.from_config(alembic_config()).get_current_head()
-    return Schema(MigrationContext.configure(connection).get_current_revision(), newest)
+    return SchemaVersions(MigrationContext.configure(connection).get_current_revision(), newest)
 
 
 def alembic_config() -> "Config":
-    """Return where Alembic finds the migrations."""
+    """Return the configuration with which Alembic finds the migrations."""
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", SCRIPTS)
+    config.set_main_option("script_location", _MIGRATIONS)
     config.set_main_option("path_separator", "os")
     return config

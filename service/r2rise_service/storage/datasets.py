@@ -1,4 +1,4 @@
-"""Datasets: what is known of the demonstrations that were uploaded."""
+"""Datasets: metadata of uploaded demonstrations."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,13 +8,13 @@ from sqlalchemy.orm import Session
 
 from r2rise_service.models import LIVE, DatasetInfo, DatasetPage
 from r2rise_service.storage.database import Database
-from r2rise_service.storage.rows import StoreConflict, dataset_info, new_id, page_of, utc_now
+from r2rise_service.storage.rows import StoreConflict, dataset_info, new_id, read_page, utc_now
 from r2rise_service.storage.tables import Dataset, Job
 
 
 @dataclass(frozen=True)
 class NewDataset:
-    """What is stored of demonstrations that were uploaded."""
+    """Metadata of uploaded demonstrations, to be stored."""
 
     owner: str
     sha256: str
@@ -25,43 +25,48 @@ class NewDataset:
 
 
 class DatasetStore:
-    """Datasets."""
+    """Stores the metadata of uploaded demonstrations."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, new: NewDataset) -> tuple[DatasetInfo, bool]:
-        """Store a dataset, or return the owner's existing one of this content.
+    def add(self, new_dataset: NewDataset) -> tuple[DatasetInfo, bool]:
+        """Store a dataset, or return the owner's existing one with the same content.
 
         Returns:
             The dataset, and whether it is new.
         """
         with self._database.writing() as session:
-            self._database.lock_owner(session, new.owner)
-            held = _find(session, new.owner, Dataset.sha256 == new.sha256)
-            if held:
-                return held[0], False
+            self._database.lock_owner(session, new_dataset.owner)
+            existing = _find(session, new_dataset.owner, Dataset.sha256 == new_dataset.sha256)
+            if existing:
+                return existing[0], False
             dataset = Dataset(
                 id=new_id("ds"),
-                owner=new.owner,
-                sha256=new.sha256,
-                lengths=list(new.lengths),
-                obs_shape=list(new.obs_shape),
-                act_shape=list(new.act_shape),
-                details=dict(new.metadata),
+                owner=new_dataset.owner,
+                sha256=new_dataset.sha256,
+                lengths=list(new_dataset.lengths),
+                obs_shape=list(new_dataset.obs_shape),
+                act_shape=list(new_dataset.act_shape),
+                details=dict(new_dataset.metadata),
                 created_at=utc_now(),
             )
             session.add(dataset)
             return dataset_info(dataset), True
 
     def get(self, owner: str, dataset_id: str) -> DatasetInfo | None:
-        """Return one of the owner's datasets."""
+        """Return one of the owner's datasets; None if the owner has none with this id."""
         with self._database.reading() as session:
-            found = _find(session, owner, Dataset.id == dataset_id)
-            return found[0] if found else None
+            datasets = _find(session, owner, Dataset.id == dataset_id)
+            return datasets[0] if datasets else None
 
     def find(self, owner: str, *, sha256: str | None = None) -> list[DatasetInfo]:
-        """Return the owner's datasets, newest first."""
+        """Return the owner's datasets, newest first.
+
+        Args:
+            owner: Owner of the datasets.
+            sha256: Content of the datasets; None returns all.
+        """
         conditions = [] if sha256 is None else [Dataset.sha256 == sha256]
         with self._database.reading() as session:
             return _find(session, owner, *conditions)
@@ -77,48 +82,48 @@ class DatasetStore:
         """Return a page of the owner's datasets, newest first.
 
         Raises:
-            ValueError: When the token is none that a page gave.
+            ValueError: When the token is not one that a page returned.
         """
-        own = select(Dataset.id, Dataset).where(Dataset.owner == owner)
+        query = select(Dataset.id, Dataset).where(Dataset.owner == owner)
         if sha256 is not None:
-            own = own.where(Dataset.sha256 == sha256)
+            query = query.where(Dataset.sha256 == sha256)
         with self._database.reading() as session:
-            shown, following = page_of(session, own, Dataset.id, page_size, page_token)
-            infos = tuple(dataset_info(row) for _, row in shown)
-            return DatasetPage(data=infos, next_page_token=following)
+            rows, next_token = read_page(session, query, Dataset.id, page_size, page_token)
+            infos = tuple(dataset_info(dataset) for _, dataset in rows)
+            return DatasetPage(data=infos, next_page_token=next_token)
 
     def remove(self, owner: str, dataset_id: str) -> DatasetInfo | None:
-        """Remove one of the owner's datasets.
+        """Remove one of the owner's datasets, and return it; None if there is none with this id.
 
         Raises:
             StoreConflict: While a live job uses it.
         """
-        own = select(Dataset).where(Dataset.id == dataset_id, Dataset.owner == owner)
-        users = select(Job.id).where(Job.dataset_id == dataset_id, Job.status.in_(LIVE))
+        query = select(Dataset).where(Dataset.id == dataset_id, Dataset.owner == owner)
+        live_jobs = select(Job.id).where(Job.dataset_id == dataset_id, Job.status.in_(LIVE))
         with self._database.writing() as session:
-            dataset = session.scalar(own.with_for_update())
+            dataset = session.scalar(query.with_for_update())
             if dataset is None:
                 return None
-            user = session.scalar(users.limit(1))
-            if user is not None:
+            job_id = session.scalar(live_jobs.limit(1))
+            if job_id is not None:
                 raise StoreConflict(
-                    f"Dataset {dataset_id} is used by job {user}: cancel it and wait for its end "
+                    f"Dataset {dataset_id} is used by job {job_id}: cancel it and wait for its end "
                     "first."
                 )
             session.delete(dataset)
             return dataset_info(dataset)
 
     def lengths_of_job(self, job_id: str) -> tuple[int, ...] | None:
-        """Return the frames of each demonstration that a job is about, where they were kept.
+        """Return the number of frames of each of a job's demonstrations; None if not stored.
 
-        They are there also when the dataset is not any more.
+        They stay when the dataset is deleted. Old jobs may have none.
         """
         with self._database.reading() as session:
             lengths = session.scalar(select(Job.lengths).where(Job.id == job_id))
             return None if lengths is None else tuple(lengths)
 
     def content_is_used(self, sha256: str) -> bool:
-        """Whether any owner has a dataset, or any job is about, this content."""
+        """Whether any dataset or job, of any owner, uses this content."""
         dataset = exists().where(Dataset.sha256 == sha256)
         job = exists().where(Job.sha256 == sha256)
         with self._database.reading() as session:
@@ -126,6 +131,6 @@ class DatasetStore:
 
 
 def _find(session: Session, owner: str, *conditions: Any) -> list[DatasetInfo]:
-    """Return the owner's datasets, newest first."""
-    own = select(Dataset).where(Dataset.owner == owner, *conditions).order_by(Dataset.id.desc())
-    return [dataset_info(dataset) for dataset in session.scalars(own)]
+    """Return the owner's datasets that meet all conditions, newest first."""
+    query = select(Dataset).where(Dataset.owner == owner, *conditions).order_by(Dataset.id.desc())
+    return [dataset_info(dataset) for dataset in session.scalars(query)]

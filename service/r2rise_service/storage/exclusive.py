@@ -1,4 +1,4 @@
-"""Locks that one holder among all processes has; they go with the process that holds them."""
+"""Locks with one holder among all processes; a lock ends with the process that holds it."""
 
 import hashlib
 from contextlib import suppress
@@ -9,8 +9,8 @@ from filelock import FileLock, Timeout
 from sqlalchemy import URL, Connection, NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-_ALIVE = {
-    # both ends notice within seconds that the other machine is gone
+_KEEPALIVE_OPTIONS = {
+    # client and server notice within seconds that the other machine is gone
     "keepalives_idle": 3,
     "keepalives_interval": 2,
     "keepalives_count": 3,
@@ -20,36 +20,43 @@ _ALIVE = {
 }
 
 
-class Exclusive(Protocol):
-    """A lock that one holder at a time has; as a context manager it waits for its turn."""
+class ExclusiveLock(Protocol):
+    """A lock with one holder at a time; as a context manager it waits for the lock."""
 
     def acquire(self, *, wait: bool) -> bool:
-        """Take the lock, or say that another holder has it; True where it is held already."""
+        """Acquire the lock.
+
+        Args:
+            wait: Whether to wait until the lock is free.
+
+        Returns:
+            Whether this holder has the lock now; True also if it already had it.
+        """
 
     def is_held(self) -> bool:
-        """Whether it is held still: a lost connection loses it."""
+        """Whether this holder still has the lock: it may be lost with a connection."""
 
     def release(self) -> None:
-        """Let the next one have it."""
+        """Release the lock; does nothing if it is not held."""
 
     def __enter__(self) -> Self:
-        """Wait until it is held."""
+        """Acquire the lock; wait until it is free."""
         self.acquire(wait=True)
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Release it."""
+        """Release the lock."""
         self.release()
 
 
-class FileExclusive(Exclusive):
+class ExclusiveFileLock(ExclusiveLock):
     """A lock on a file."""
 
     def __init__(self, path: Path) -> None:
         self._lock = FileLock(path, thread_local=False)
 
     def acquire(self, *, wait: bool) -> bool:
-        """Take the lock, or say that another holder has it."""
+        """Acquire the lock, or return False if another holder has it."""
         if self._lock.is_locked:
             return True
         try:
@@ -59,59 +66,63 @@ class FileExclusive(Exclusive):
         return True
 
     def is_held(self) -> bool:
-        """Whether it is held still."""
+        """Whether this holder still has the lock."""
         return self._lock.is_locked
 
     def release(self) -> None:
-        """Let the next one have it."""
+        """Release the lock."""
         self._lock.release()
 
 
-class PostgresExclusive(Exclusive):
-    """An advisory lock of PostgreSQL on a connection of its own, which goes when that goes."""
+class ExclusivePostgresLock(ExclusiveLock):
+    """An advisory lock of PostgreSQL on a separate connection, with which it is lost."""
 
     def __init__(self, url: URL, name: str) -> None:
         self._engine = create_engine(
-            url, poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args=_ALIVE
+            url, poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args=_KEEPALIVE_OPTIONS
         )
         digest = hashlib.sha256(f"r2rise {name}".encode()).digest()
-        self._number = {"number": int.from_bytes(digest[:8], signed=True)}
+        self._key_parameter = {"key": int.from_bytes(digest[:8], signed=True)}
         self._connection: Connection | None = None
-        self._has_it = False
+        self._has_lock = False
 
     def acquire(self, *, wait: bool) -> bool:
-        """Take the lock, or say that another holder has it."""
+        """Acquire the lock, or return False if another holder has it."""
         if self.is_held():
             return True
         try:
             self._connection = self._connection or self._engine.connect()
-            call = "pg_advisory_lock" if wait else "pg_try_advisory_lock"
-            got = self._connection.scalar(text(f"SELECT {call}(:number)"), self._number)
+            function = "pg_advisory_lock" if wait else "pg_try_advisory_lock"
+            acquired = self._connection.scalar(
+                text(f"SELECT {function}(:key)"), self._key_parameter
+            )
         except DBAPIError:
             self._close()
             raise
-        self._has_it = wait or bool(got)
-        return self._has_it
+        self._has_lock = wait or bool(acquired)
+        return self._has_lock
 
     def is_held(self) -> bool:
-        """Whether it is held still: a lost connection loses it."""
-        if self._has_it and self._connection is not None:
+        """Whether this holder still has the lock: it is lost with its connection."""
+        if self._has_lock and self._connection is not None:
             try:
                 self._connection.execute(text("SELECT 1"))
             except DBAPIError:
                 self._close()
-        return self._has_it
+        return self._has_lock
 
     def release(self) -> None:
-        """Let the next one have it."""
+        """Release the lock and close its connection."""
         if self._connection is not None and self.is_held():
-            # the server drops the locks of a closed connection some time later only
+            # explicitly: PostgreSQL drops the locks of a closed connection with a delay
             with suppress(DBAPIError):
-                self._connection.execute(text("SELECT pg_advisory_unlock(:number)"), self._number)
+                self._connection.execute(
+                    text("SELECT pg_advisory_unlock(:key)"), self._key_parameter
+                )
         self._close()
 
     def _close(self) -> None:
-        self._has_it = False
+        self._has_lock = False
         if self._connection is not None:
             self._connection.close()
             self._connection = None

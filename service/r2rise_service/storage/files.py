@@ -1,4 +1,4 @@
-"""Demonstrations on disk: a folder of files named by their content."""
+"""Demonstrations on disk: a folder of files named by their content hash."""
 
 import contextlib
 import os
@@ -13,31 +13,31 @@ from pathlib import Path
 from r2rise import Demonstrations
 
 UNPACKED = "unpacked"
-"""Folder of the arrays that are memory-mapped, by their content."""
+"""Folder of the unpacked arrays, which are memory-mapped; subfolders are named by content."""
 
-UNFINISHED = ".incoming."
-"""How the names of files and folders begin that nobody may rely on."""
+UNFINISHED_PREFIX = ".incoming."
+"""Prefix of the names of files and folders that are not complete, or temporary."""
 
-_UPLOAD_SECONDS = 3600.0
-"""No upload takes longer."""
+_MAX_UPLOAD_SECONDS = 3600.0
+"""Upper limit of the time that an upload takes."""
 
 
 class TooLarge(Exception):
-    """An upload is larger than allowed; the text says how large it may be."""
+    """An upload is larger than allowed; the message gives the limit."""
 
 
 class DatasetFiles:
-    """The demonstrations that were uploaded.
+    """Files of the uploaded demonstrations.
 
-    What a crash left unfinished is removed at the beginning.
+    Unfinished files that a crash left are removed when this is created.
 
     Args:
-        folder: Made when it is not there.
-        shared: Whether other processes receive uploads in it: what is younger than an hour may
-            be one of theirs, and stays.
+        folder: Folder of the files; created if it does not exist.
+        shared: Whether other processes receive uploads in the folder. Unfinished files younger
+            than an hour may belong to them, and stay.
 
     Attributes:
-        folder: Where the files lie.
+        folder: Folder of the files.
     """
 
     def __init__(self, folder: Path, *, shared: bool = False) -> None:
@@ -45,27 +45,27 @@ class DatasetFiles:
         self._unpacked = folder / UNPACKED
         self._unpacking = threading.Lock()
         folder.mkdir(parents=True, exist_ok=True)
-        for left in folder.glob(f"{UNFINISHED}*"):
-            with contextlib.suppress(FileNotFoundError):  # its owner was quicker
-                if shared and left.stat().st_mtime > time.time() - _UPLOAD_SECONDS:
+        for unfinished in folder.glob(f"{UNFINISHED_PREFIX}*"):
+            with contextlib.suppress(FileNotFoundError):  # finished or removed meanwhile
+                if shared and unfinished.stat().st_mtime > time.time() - _MAX_UPLOAD_SECONDS:
                     continue
-                if left.is_dir():
-                    shutil.rmtree(left)
+                if unfinished.is_dir():
+                    shutil.rmtree(unfinished)
                 else:
-                    left.unlink()
+                    unfinished.unlink()
 
     def receive(self, chunks: Iterable[bytes], max_bytes: int) -> Path:
-        """Write an upload to a temporary file; keep or unlink it.
+        """Write an upload to a temporary file; the caller must `keep` or unlink it.
 
         Args:
-            chunks: The bytes.
-            max_bytes: How many there may be.
+            chunks: Content of the upload.
+            max_bytes: Limit of its size.
 
         Raises:
-            TooLarge: When there are more; nothing is left on disk.
+            TooLarge: When the upload is larger; nothing stays on disk.
         """
         with tempfile.NamedTemporaryFile(
-            dir=self.folder, prefix=UNFINISHED, suffix=".npz", delete=False
+            dir=self.folder, prefix=UNFINISHED_PREFIX, suffix=".npz", delete=False
         ) as file:
             path = Path(file.name)
             try:
@@ -86,14 +86,16 @@ class DatasetFiles:
         return path
 
     def keep(self, path: Path, sha256: str) -> Path:
-        """Move a received file into its place; a file of equal content that is there stays.
+        """Move a received file to its final path, and return that path.
+
+        If a file with the same content already exists, it stays, and the received one is removed.
 
         Args:
-            path: What `receive` returned.
-            sha256: `sha256:<hex>` of its content.
+            path: Path that `receive` returned.
+            sha256: `sha256:<hex>` of the content.
 
         Raises:
-            ValueError: When the hash is none.
+            ValueError: When `sha256` is not such a hash.
         """
         target = self.path(sha256)
         if target.exists():
@@ -103,21 +105,21 @@ class DatasetFiles:
         return target
 
     def path(self, sha256: str) -> Path:
-        """Return where the file of a content lies, or would.
+        """Return the path of the file with this content, whether or not it exists.
 
         Raises:
-            ValueError: When the hash is none.
+            ValueError: When `sha256` is not `sha256:<hex>`.
         """
         if not re.fullmatch(r"sha256:[0-9a-f]{64}", sha256):
             raise ValueError(f"Expected sha256: and 64 hexadecimal digits, got {sha256[:80]!r}.")
         return self.folder / f"{sha256.removeprefix('sha256:')}.npz"
 
     def unpacked(self, sha256: str) -> Path:
-        """Return the folder of a content's arrays, for memory-mapping; unpacked at first use.
+        """Return the folder of the arrays of a file, to be memory-mapped; unpacked at first use.
 
         Raises:
-            DemonstrationsError: When the file is not there any more.
-            ValueError: When the hash is none.
+            DemonstrationsError: When the file does not exist any more.
+            ValueError: When `sha256` is not `sha256:<hex>`.
         """
         path = self.path(sha256)
         with self._unpacking:
@@ -125,10 +127,10 @@ class DatasetFiles:
             return folder if folder.exists() else Demonstrations.load(path).unpack(self._unpacked)
 
     def remove(self, sha256: str) -> None:
-        """Remove the file of a content and its unpacked arrays, where they are.
+        """Remove the file with this content and its unpacked arrays, if they exist.
 
         Raises:
-            ValueError: When the hash is none.
+            ValueError: When `sha256` is not `sha256:<hex>`.
         """
         path = self.path(sha256)
         path.unlink(missing_ok=True)

@@ -1,6 +1,6 @@
-"""Looking into an uploaded file, in a child process under limits.
+"""Inspects an uploaded file in a child process with limited resources.
 
-The file comes from anybody. Whatever it does to the process that parses it, the server goes on.
+The file is untrusted. Whatever it does to the process that parses it, the server goes on.
 """
 
 import contextlib
@@ -20,29 +20,29 @@ from typing import Any
 
 from r2rise.data.demonstrations import Demonstrations
 from r2rise.errors import DemonstrationsError
-from r2rise_service.storage.files import UNFINISHED
+from r2rise_service.storage.files import UNFINISHED_PREFIX
 
 GIBIBYTE = 2**30
-MOST_DEMONSTRATIONS = 100_000
-"""Demonstrations in one file; every answer about a dataset lists their lengths."""
+MAX_DEMONSTRATIONS = 100_000
+"""Limit for one file: every response about a dataset lists the length of each demonstration."""
 
 _NICE = 10
-_DICT_PART = r"obs\..+\.npy"
+_DICT_OBSERVATION_MEMBER = r"obs\..+\.npy"
 
 logger = logging.getLogger(__name__)
 
 
 class BadUpload(Exception):
-    """An uploaded file is no usable demonstrations file; the text says why."""
+    """An uploaded file is not a usable demonstrations file; the message says why."""
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What is to be known of demonstrations.
+class UploadInfo:
+    """Metadata of uploaded demonstrations.
 
     Attributes:
         sha256: `Demonstrations.content_hash`.
-        lengths: Frames of each demonstration.
+        lengths: Number of frames of each demonstration.
         obs_shape: Shape of one observation.
         act_shape: Shape of one action.
     """
@@ -55,21 +55,22 @@ class Facts:
 
 def inspect(
     path: Path, *, max_array_bytes: int, seconds: float = 60, max_memory: int = 8 * GIBIBYTE
-) -> Facts:
+) -> UploadInfo:
     """Parse an untrusted demonstrations file.
 
     Args:
         path: The file.
-        max_array_bytes: How large all arrays may be; a file that claims more is not read.
-        seconds: How long it may take.
-        max_memory: Address space of the child, bytes. Large arrays are mapped as a whole, so this
+        max_array_bytes: Limit of the total size of all arrays; a file that declares more is not
+            read.
+        seconds: Limit of the time, wall clock and CPU.
+        max_memory: Address space of the child in bytes. Large arrays are mapped as a whole, so this
             should be well above `max_array_bytes`.
 
     Raises:
-        BadUpload: When it cannot be used, or cannot be parsed within these limits.
+        BadUpload: When the file cannot be used, or cannot be parsed within these limits.
     """
-    # What the library unpacks goes with the folder, even when the child is killed.
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=UNFINISHED) as scratch:
+    # What the library unpacks is removed with this folder, even when the child is killed.
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=UNFINISHED_PREFIX) as scratch:
         arguments = [str(path), str(max_array_bytes), str(seconds), str(max_memory)]
         try:
             child = subprocess.run(  # noqa: S603  (our own interpreter and module)
@@ -84,21 +85,21 @@ def inspect(
             raise BadUpload(
                 f"The file could not be read within {seconds:g} s: upload fewer demonstrations."
             ) from None
-    return _facts(child)
+    return _read_info(child)
 
 
 def _environment(scratch: str) -> dict[str, str]:
-    """Return the variables that the child needs; secrets of the server are none of them."""
+    """Return the environment variables of the child, without the secrets of the server."""
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
         "R2RISE_CACHE": scratch,
         "TMPDIR": scratch,
-        "OPENBLAS_NUM_THREADS": "1",  # every thread takes address space
+        "OPENBLAS_NUM_THREADS": "1",  # every thread uses address space
     }
 
 
-def _facts(child: subprocess.CompletedProcess[bytes]) -> Facts:
+def _read_info(child: subprocess.CompletedProcess[bytes]) -> UploadInfo:
     try:
         answer: dict[str, Any] = json.loads(child.stdout)
     except ValueError:
@@ -112,12 +113,12 @@ def _facts(child: subprocess.CompletedProcess[bytes]) -> Facts:
     if "refused" in answer:
         raise BadUpload(answer["refused"])
     shapes = (tuple(answer[name]) for name in ("lengths", "obs_shape", "act_shape"))
-    return Facts(answer["sha256"], *shapes)
+    return UploadInfo(answer["sha256"], *shapes)
 
 
 def main(path: str, max_array_bytes: str, seconds: str, max_memory: str) -> None:
-    """Parse a file, as the child; the answer is JSON on stdout."""
-    os.nice(_NICE)  # requests go first
+    """Parse a file in the child process, and write the answer to stdout as JSON."""
+    os.nice(_NICE)  # requests to the server go first
     _limit(resource.RLIMIT_AS, int(max_memory))
     _limit(resource.RLIMIT_CPU, math.ceil(float(seconds)))
     _limit(resource.RLIMIT_CORE, 0)
@@ -125,46 +126,46 @@ def main(path: str, max_array_bytes: str, seconds: str, max_memory: str) -> None
         answer = asdict(_parse(Path(path), int(max_array_bytes)))
     except (BadUpload, DemonstrationsError) as error:
         if isinstance(error.__context__, OSError):
-            raise  # no memory or no disk: for the log, as it names the server's folders
-        answer = {"refused": _named(str(error), path)}
+            raise  # no memory or disk: only for the log, as the message names server folders
+        answer = {"refused": _without_path(str(error), path)}
     except MemoryError:
         answer = {"refused": "The file needs too much memory: upload fewer demonstrations."}
-    except (OSError, ImportError):  # no memory or no disk, even for a module
+    except (OSError, ImportError):  # no memory or disk, perhaps when importing a module
         raise
-    except Exception as error:  # NumPy, zipfile and zlib each raise their own on damaged files
+    except Exception as error:  # NumPy, zipfile and zlib raise errors of many types
         reason = str(error.args[0] if error.args else type(error).__name__)
-        answer = {"refused": f"The file is damaged: {_named(reason, path)}."}
+        answer = {"refused": f"The file is damaged: {_without_path(reason, path)}."}
     sys.stdout.write(json.dumps(answer))
 
 
-def _named(text: str, path: str) -> str:
-    """Return a message without the name that the file has on the server."""
+def _without_path(text: str, path: str) -> str:
+    """Return a message without the path that the file has on the server."""
     return text.replace(f" {path}", " the file").replace(path, "The file")
 
 
-def _limit(what: int, value: int) -> None:
-    _, hard = resource.getrlimit(what)
-    most = value if hard == resource.RLIM_INFINITY else min(value, hard)
-    resource.setrlimit(what, (most, most))
+def _limit(resource_id: int, value: int) -> None:
+    _, hard_limit = resource.getrlimit(resource_id)
+    limit = value if hard_limit == resource.RLIM_INFINITY else min(value, hard_limit)
+    resource.setrlimit(resource_id, (limit, limit))
 
 
-def _parse(path: Path, max_array_bytes: int) -> Facts:
-    claimed = 0
+def _parse(path: Path, max_array_bytes: int) -> UploadInfo:
+    declared_bytes = 0
     with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
-        claimed = sum(info.file_size for info in archive.infolist())
-        _refuse_dicts(archive.namelist())
-    if claimed > max_array_bytes:
+        declared_bytes = sum(info.file_size for info in archive.infolist())
+        _check_no_dict_observations(archive.namelist())
+    if declared_bytes > max_array_bytes:
         raise BadUpload(
-            f"The arrays of the file are {claimed} bytes in all, expected at most "
+            f"The arrays of the file are {declared_bytes} bytes in all, expected at most "
             f"{max_array_bytes}: upload fewer demonstrations."
         )
     demonstrations = Demonstrations.load(path)
-    if len(demonstrations) > MOST_DEMONSTRATIONS:
+    if len(demonstrations) > MAX_DEMONSTRATIONS:
         raise BadUpload(
             f"The file holds {len(demonstrations)} demonstrations, expected at most "
-            f"{MOST_DEMONSTRATIONS}: upload fewer."
+            f"{MAX_DEMONSTRATIONS}: upload fewer."
         )
-    return Facts(
+    return UploadInfo(
         demonstrations.content_hash,
         tuple(demonstrations.lengths.tolist()),
         demonstrations.obs.shape[1:],
@@ -172,9 +173,17 @@ def _parse(path: Path, max_array_bytes: int) -> Facts:
     )
 
 
-def _refuse_dicts(names: list[str]) -> None:
-    """Refuse dict observations: a dataset is one array of observations, known by its hash."""
-    keys = [name[len("obs.") : -len(".npy")] for name in names if re.fullmatch(_DICT_PART, name)]
+def _check_no_dict_observations(names: list[str]) -> None:
+    """Check that observations are one array, by whose hash a dataset is identified.
+
+    Raises:
+        BadUpload: When they are dicts.
+    """
+    keys = [
+        name[len("obs.") : -len(".npy")]
+        for name in names
+        if re.fullmatch(_DICT_OBSERVATION_MEMBER, name)
+    ]
     if keys and "obs.npy" not in names:
         raise BadUpload(
             f"The file holds dict observations ({', '.join(sorted(keys)[:20])}): upload them "

@@ -1,4 +1,4 @@
-"""Jobs, and what happens to them."""
+"""Storage of jobs and their events."""
 
 import threading
 from collections import OrderedDict
@@ -16,78 +16,78 @@ from r2rise_service.storage import job_queries
 from r2rise_service.storage.database import Database
 from r2rise_service.storage.job_queries import NewJob
 from r2rise_service.storage.results import store_source
-from r2rise_service.storage.rows import StoreConflict, event_info, job_info, page_of, utc_now
+from r2rise_service.storage.rows import StoreConflict, event_info, job_info, read_page, utc_now
 from r2rise_service.storage.tables import Event, Job
 
-_VERSION = select(Job.id, Job.version).where(
+_VERSION_QUERY = select(Job.id, Job.version).where(
     Job.id == bindparam("job_id"), Job.owner == bindparam("owner")
 )
-"""Made once, as it is asked with every request about a job."""
+"""Built once: every request about a job executes it."""
 
-_ENDED_KEPT = 2048
+_MAX_CACHED = 2048
 
 
 class JobStore:
-    """Jobs and their events."""
+    """Stores jobs and their events."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._ended = _EndedJobs()
+        self._ended_jobs = _EndedJobCache()
 
     def add(
         self,
-        new: NewJob,
+        new_job: NewJob,
         *,
         idempotency: tuple[str, str] | None = None,
         max_live: int | None = None,
     ) -> tuple[JobInfo, bool]:
-        """Store a job as `queued`, with its first `job.status` event and what it is based on.
+        """Store a job as `queued`, with its first `job.status` event and the maps it is based on.
 
         Args:
-            new: The job.
-            idempotency: Key that the owner sent and digest of the body. The same key and body
-                within 24 hours returns the job that was stored then.
-            max_live: How many live jobs the owner may have, this one included.
+            new_job: The job.
+            idempotency: Key that the owner sent, and digest of the request body. If both were used
+                within the last 24 hours, the job that was stored then is returned.
+            max_live: How many live jobs the owner may have, this one included; None for no limit.
 
         Returns:
             The job, and whether it is new.
 
         Raises:
             IdempotencyKeyReused: When the key was used with another body.
-            TooManyLive: When the owner has as many live jobs already.
-            StoreConflict: When its dataset, or a job that it is based on, is not there any more.
+            TooManyLive: When the owner already has `max_live` live jobs.
+            StoreConflict: When its dataset, or a job that it is based on, does not exist any more.
         """
         with self._database.writing() as session:
-            self._database.lock_owner(session, new.owner)
+            self._database.lock_owner(session, new_job.owner)
             if idempotency is not None:
-                earlier = job_queries.remembered(session, new.owner, idempotency)
-                if earlier is not None:
-                    return job_info(earlier), False
+                existing = job_queries.find_idempotent_job(session, new_job.owner, idempotency)
+                if existing is not None:
+                    return job_info(existing), False
                 job_queries.forget_old_keys(session, utc_now())
-            job_queries.check_live(session, new.owner, max_live)
-            job = job_queries.store_job(session, new, idempotency)
-            own = KINDS[new.kind].takes_baselines
-            for part, source in enumerate(new.sources):
-                store_source(session, job, part, source, with_baselines=own)
+            job_queries.check_live(session, new_job.owner, max_live)
+            job = job_queries.store_job(session, new_job, idempotency)
+            with_baselines = KINDS[new_job.kind].reuses_baselines
+            for part, source in enumerate(new_job.sources):
+                store_source(session, job, part, source, with_baselines=with_baselines)
             session.flush()
             return job_info(job), True
 
-    def replayed(self, owner: str, idempotency: tuple[str, str]) -> JobInfo | None:
-        """Return the job that an Idempotency-Key made in the last 24 hours.
+    def find_idempotent(self, owner: str, idempotency: tuple[str, str]) -> JobInfo | None:
+        """Return the job that was created for an Idempotency-Key in the last 24 hours.
 
         Raises:
             IdempotencyKeyReused: When the key was used with another body.
         """
         with self._database.reading() as session:
-            earlier = job_queries.remembered(session, owner, idempotency)
-            return None if earlier is None else job_info(earlier)
+            job = job_queries.find_idempotent_job(session, owner, idempotency)
+            return None if job is None else job_info(job)
 
     def get(self, owner: str, job_id: str) -> JobInfo | None:
-        """Return one of the owner's jobs."""
+        """Return one of the owner's jobs; None if the owner has none with this id."""
         with self._database.reading() as session:
-            rows = session.execute(_VERSION, {"job_id": job_id, "owner": owner})
-            found = self._ended.of(session, [(row.id, row.version) for row in rows])
-            return found[0] if found else None
+            rows = session.execute(_VERSION_QUERY, {"job_id": job_id, "owner": owner})
+            jobs = self._ended_jobs.read(session, [(row.id, row.version) for row in rows])
+            return jobs[0] if jobs else None
 
     def page(
         self,
@@ -99,33 +99,34 @@ class JobStore:
         page_size: int = 50,
         page_token: str | None = None,
     ) -> JobPage:
-        """Return a page of the owner's jobs, newest first (keyset pages).
+        """Return a page of the owner's jobs, newest first (keyset pagination).
 
         Raises:
-            ValueError: When the token is none that a page gave.
+            ValueError: When the token is not one that a page returned.
         """
-        statement = select(Job.id, Job.version).where(Job.owner == owner)
+        query = select(Job.id, Job.version).where(Job.owner == owner)
         if status is not None:
-            statement = statement.where(Job.status == status)
+            query = query.where(Job.status == status)
         if dataset_id is not None:
-            statement = statement.where(Job.dataset_id == dataset_id)
+            query = query.where(Job.dataset_id == dataset_id)
         if label is not None:
-            statement = statement.where(job_queries.has_label(self._database.dialect, *label))
+            query = query.where(job_queries.has_label(self._database.dialect, *label))
         with self._database.reading() as session:
-            shown, following = page_of(session, statement, Job.id, page_size, page_token)
-            jobs = self._ended.of(session, [(row.id, row.version) for row in shown])
-            return JobPage(data=tuple(jobs), next_page_token=following)
+            rows, next_token = read_page(session, query, Job.id, page_size, page_token)
+            jobs = self._ended_jobs.read(session, [(row.id, row.version) for row in rows])
+            return JobPage(data=tuple(jobs), next_page_token=next_token)
 
     def change(
         self, owner: str, job_id: str, changes: dict[str, Any], *, version: int | None = None
     ) -> JobInfo | None:
-        """Change name, labels or priority.
+        """Change the name, labels or priority of one of the owner's jobs, and return it.
 
         Raises:
-            StoreConflict: When a version is given and the job's is another.
+            StoreConflict: When a version is given and the job has another.
+            ValueError: When `changes` names another field.
         """
         with self._database.writing() as session:
-            job = job_queries.locked(session, job_id, owner)
+            job = job_queries.lock_job(session, job_id, owner)
             if job is None:
                 return None
             if version is not None and version != job.version:
@@ -138,13 +139,13 @@ class JobStore:
             return job_info(job)
 
     def remove(self, owner: str, job_id: str) -> bool:
-        """Remove an ended job with its records and events; False when there is none.
+        """Remove an ended job with its records and events; return False when it does not exist.
 
         Raises:
-            StoreConflict: While it is live.
+            StoreConflict: When the job is live.
         """
         with self._database.writing() as session:
-            job = job_queries.locked(session, job_id, owner)
+            job = job_queries.lock_job(session, job_id, owner)
             if job is None:
                 return False
             job_queries.check_ended(job)
@@ -154,44 +155,42 @@ class JobStore:
     def remove_ended(self, before: datetime, *, at_most: int = 100) -> dict[str, str | None]:
         """Remove jobs that ended before a time, with their records and events.
 
-        Args:
-            before: The time.
-            at_most: How many in one transaction; ask again until none is left.
+        It removes `at_most` jobs in one transaction; call it again until none is removed.
 
         Returns:
-            Ids of the removed jobs, and the content that each was about.
+            For each removed job, by id, the hash of its demonstrations' content.
         """
         with self._database.writing() as session:
             return job_queries.remove_ended(session, before, at_most)
 
     def forget_old_keys(self, now: datetime) -> None:
-        """Forget the Idempotency-Keys that are a day old."""
+        """Remove the Idempotency-Keys that are older than 24 hours."""
         with self._database.writing() as session:
             job_queries.forget_old_keys(session, now)
 
-    def totals(self) -> tuple[dict[str, int], dict[str, int]]:
-        """Return how many jobs have each status, and how many of all retrainings have each."""
+    def count_by_status(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Return the number of jobs by status, and of retrainings that are ok or failed."""
         with self._database.reading() as session:
-            return job_queries.totals(session)
+            return job_queries.count_by_status(session)
 
     def live(self) -> list[JobInfo]:
-        """Return the live jobs of all owners, older first."""
+        """Return the live jobs of all owners, oldest first."""
         with self._database.reading() as session:
-            return [job_info(job) for job in session.scalars(job_queries.live())]
+            return [job_info(job) for job in session.scalars(job_queries.select_live())]
 
     def start(self, job_id: str) -> JobInfo | None:
-        """Let a queued job run, or count the work of a running one anew: a server takes it up.
+        """Mark a job as `running` when a server starts or resumes it; its rate counts from now.
 
         Returns:
-            The job, or None when it is in another state (nothing happened then).
+            The job, or None when it is neither queued nor running (then nothing has changed).
         """
         with self._database.writing() as session:
-            job = job_queries.locked(session, job_id)
+            job = job_queries.lock_job(session, job_id)
             if job is None or job.status not in ("queued", "running"):
                 return None
             if job.status == "queued":
-                job_queries.move_on(session, job, "running", "", None)
-            job_queries.count_anew(job)
+                job_queries.change_status(session, job, "running", "", None)
+            job_queries.restart_rate(job)
             session.flush()
             return job_info(job)
 
@@ -199,33 +198,33 @@ class JobStore:
         """Queue an ended job again.
 
         Returns:
-            The job, or None when there is none.
+            The job, or None when the owner has no job with this id.
 
         Raises:
-            StoreConflict: While it is live.
-            TooManyLive: When the owner has as many live jobs already.
+            StoreConflict: When the job is live.
+            TooManyLive: When the owner already has `max_live` live jobs.
         """
         with self._database.writing() as session:
             self._database.lock_owner(session, owner)
-            job = job_queries.locked(session, job_id, owner)
+            job = job_queries.lock_job(session, job_id, owner)
             if job is None:
                 return None
             job_queries.check_ended(job)
             job_queries.check_live(session, owner, max_live)
-            job_queries.move_on(session, job, "queued", "Tried again.", None)
+            job_queries.change_status(session, job, "queued", "Tried again.", None)
             return job_info(job)
 
     def grow_total(self, job_id: str, total: int) -> None:
-        """Let a job ask for more retrainings than it did; never for fewer."""
+        """Raise the total number of retrainings of a job; it is never lowered."""
         with self._database.writing() as session:
-            job = job_queries.locked(session, job_id)
+            job = job_queries.lock_job(session, job_id)
             if job is not None:
                 job.total = max(job.total, total)
 
-    def settle(self, job_id: str, study: Study) -> None:
-        """Give a running job the amount of training that was chosen for its study."""
+    def set_study(self, job_id: str, study: Study) -> None:
+        """Replace the study of a running job by the one with the chosen amount of training."""
         with self._database.writing() as session:
-            job = job_queries.locked(session, job_id)
+            job = job_queries.lock_job(session, job_id)
             if job is not None and job.status == "running":
                 job.study = study.model_dump(mode="json")
                 job.study_hash = study.study_hash
@@ -239,58 +238,63 @@ class JobStore:
         reason: str = "",
         error: str | None = None,
     ) -> JobInfo | None:
-        """Move a job on, with a `job.status` event (and `job.error` where there is an error).
+        """Change the status of a job, with a `job.status` event, and `job.error` for an error.
 
-        `started_at` is set at the first `running`, `finished_at` at an ended state and cleared
-        when a job is queued again. The rate counts from the newest `running`.
+        `started_at` is set at the first `running`. `finished_at` is set when the job ends, and
+        cleared when it is queued again. The rate counts from the last `running`.
 
         Returns:
-            The job, or None when its state is not one of `only_from` (nothing happened then).
+            The job, or None when its status is not one of `only_from` (then nothing has changed).
         """
         with self._database.writing() as session:
-            job = job_queries.locked(session, job_id)
+            job = job_queries.lock_job(session, job_id)
             if job is None or job.status not in only_from:
                 return None
-            job_queries.move_on(session, job, status, reason, error)
+            job_queries.change_status(session, job, status, reason, error)
             return job_info(job)
 
     def events(self, job_id: str, *, after: int = 0, limit: int = 500) -> list[JobEvent]:
-        """Return events of a job with a higher number, in order."""
-        own = select(Event).where(Event.job_id == job_id, Event.id > after)
+        """Return the events of a job with an id above `after`, at most `limit`, in order."""
+        query = select(Event).where(Event.job_id == job_id, Event.id > after)
         with self._database.reading() as session:
-            events = session.scalars(own.order_by(Event.id).limit(limit))
+            events = session.scalars(query.order_by(Event.id).limit(limit))
             return [event_info(event) for event in events]
 
 
-class _EndedJobs:
-    """Keeps what is shown of ended jobs: lists show the same ones again and again.
+class _EndedJobCache:
+    """Caches the HTTP models of ended jobs, as lists return the same jobs many times.
 
-    Their rows are read again only at another version.
+    An entry is valid for one version of its job; another version is read from the database.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._known: OrderedDict[str, JobInfo] = OrderedDict()
+        self._cache: OrderedDict[str, JobInfo] = OrderedDict()
 
-    def of(self, session: Session, versions: Sequence[tuple[str, int]]) -> list[JobInfo]:
-        """Return jobs by their ids and present versions, in this order."""
+    def read(self, session: Session, versions: Sequence[tuple[str, int]]) -> list[JobInfo]:
+        """Return jobs, from the cache or the database, in the given order.
+
+        Args:
+            session: An open transaction.
+            versions: Ids and current versions of the jobs.
+        """
         with self._lock:
-            found = {
-                job_id: known
+            infos = {
+                job_id: info
                 for job_id, version in versions
-                if (known := self._known.get(job_id)) is not None and known.version == version
+                if (info := self._cache.get(job_id)) is not None and info.version == version
             }
-        missing = [job_id for job_id, _ in versions if job_id not in found]
-        if missing:
-            rows = session.scalars(select(Job).where(Job.id.in_(missing)))
-            read = {row.id: job_info(row) for row in rows}
-            self._keep(read)
-            found |= read
-        return [found[job_id] for job_id, _ in versions if job_id in found]
+        missing_ids = [job_id for job_id, _ in versions if job_id not in infos]
+        if missing_ids:
+            jobs = session.scalars(select(Job).where(Job.id.in_(missing_ids)))
+            missing_infos = {job.id: job_info(job) for job in jobs}
+            self._store(missing_infos)
+            infos |= missing_infos
+        return [infos[job_id] for job_id, _ in versions if job_id in infos]
 
-    def _keep(self, read: dict[str, JobInfo]) -> None:
-        ended = {job_id: info for job_id, info in read.items() if not info.is_live}
+    def _store(self, infos: dict[str, JobInfo]) -> None:
+        ended = {job_id: info for job_id, info in infos.items() if not info.is_live}
         with self._lock:
-            self._known.update(ended)
-            while len(self._known) > _ENDED_KEPT:
-                self._known.popitem(last=False)
+            self._cache.update(ended)
+            while len(self._cache) > _MAX_CACHED:
+                self._cache.popitem(last=False)

@@ -1,4 +1,4 @@
-"""API keys."""
+"""Storage of API keys."""
 
 import logging
 import time
@@ -13,21 +13,21 @@ from r2rise_service.storage.rows import key_info, new_id, utc_now
 from r2rise_service.storage.tables import ApiKey
 
 logger = logging.getLogger(__name__)
-KNOWN_SECONDS = 1.0
-"""How long a key that was looked up is known without looking again."""
+CACHE_SECONDS = 1.0
+"""How long a key is cached after it was looked up."""
 
 _VALID = select(ApiKey).where(ApiKey.revoked_at.is_(None)).order_by(ApiKey.id)
 
 
 class KeyStore:
-    """API keys, known by the digests of their secrets."""
+    """Stores API keys, identified by the digests of their secrets."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._known: dict[str, tuple[float, KeyInfo]] = {}
+        self._cache: dict[str, tuple[float, KeyInfo]] = {}
 
     def add(self, owner: str, name: str, scopes: Sequence[Scope], digest: str) -> KeyInfo:
-        """Store a key by the digest of its secret."""
+        """Store a key with the digest of its secret."""
         key = ApiKey(
             id=new_id("key"),
             owner=owner,
@@ -43,17 +43,20 @@ class KeyStore:
         return info
 
     def valid(self) -> list[KeyInfo]:
-        """Return the keys that were not revoked, in the order in which they were made."""
+        """Return the keys that are not revoked, oldest first."""
         with self._database.reading() as session:
             return [key_info(key) for key in session.scalars(_VALID)]
 
     def any_made(self) -> bool:
-        """Whether a key was ever made: revoking the last one opens the server to nobody."""
+        """Whether a key was ever made, revoked or not.
+
+        A server without keys is open; revoking the last key must not open it.
+        """
         with self._database.reading() as session:
             return session.scalars(select(ApiKey.id).limit(1)).first() is not None
 
     def revoke(self, key_id: str) -> bool:
-        """Revoke a key; False when there is none that is valid."""
+        """Revoke a key; return False when there is no valid key with this id."""
         with self._database.writing() as session:
             key = session.get(ApiKey, key_id)
             revoked = key is not None and key.revoked_at is None
@@ -61,24 +64,24 @@ class KeyStore:
                 key.revoked_at = utc_now()
         if revoked:
             logger.info("key revoked", extra={"key": key_id})
-        self._known.clear()
+        self._cache.clear()
         return revoked
 
     def find(self, digest: str) -> KeyInfo | None:
-        """Return the key whose secret has this digest, unless it was revoked."""
+        """Return the valid key whose secret has this digest, or None; the key is cached."""
         now = time.monotonic()
         with self._database.reading() as session:
             key = session.scalar(_VALID.where(ApiKey.digest == digest))
         if key is None:
             return None
         info = key_info(key)
-        self._known[digest] = now, info
+        self._cache[digest] = now, info
         return info
 
-    def find_known(self, digest: str) -> KeyInfo | None:
-        """Return what `find` returned a moment ago, without asking the database.
+    def find_cached(self, digest: str) -> KeyInfo | None:
+        """Return the cached key that `find` returned in the last second, without a query.
 
-        A key that another server process revoked is known for another second.
+        So a key that another server process revoked stays valid here for up to a second.
         """
-        asked, key = self._known.get(digest, (0.0, None))
-        return key if key and time.monotonic() - asked < KNOWN_SECONDS else None
+        found_at, key = self._cache.get(digest, (0.0, None))
+        return key if key and time.monotonic() - found_at < CACHE_SECONDS else None

@@ -1,4 +1,4 @@
-"""What queries share: ids, errors, pages, and from rows to what is shown of them."""
+"""Shared by the queries: ids, errors, pages, and conversion of rows to HTTP models."""
 
 import functools
 import hashlib
@@ -29,52 +29,55 @@ from r2rise_service.storage.tables import ApiKey, ComparisonRow, Dataset, Event,
 
 
 class StoreConflict(Exception):
-    """The state of something does not allow what was asked; the text says why."""
+    """The stored state does not allow the request; the message says why."""
 
 
 class IdempotencyKeyReused(StoreConflict):
-    """An Idempotency-Key was used with another request."""
+    """An Idempotency-Key was reused with another request body."""
 
 
 class TooManyLive(StoreConflict):
-    """An owner has as many live jobs as allowed."""
+    """An owner already has as many live jobs as allowed."""
 
 
 def new_id(prefix: str) -> str:
-    """Return an id whose order is that of time: nanoseconds and 64 random bits, as hex."""
+    """Return an id that sorts by time: nanoseconds and 64 random bits, as hexadecimal digits."""
     return f"{prefix}_{time.time_ns():016x}{secrets.token_hex(8)}"
 
 
 def utc_now() -> datetime:
-    """Return the time."""
+    """Return the current time, timezone-aware."""
     return datetime.now(UTC)
 
 
 def storable(text: str) -> str:
-    """Return a text that any database takes: what an algorithm says can hold anything."""
+    """Return a text that every database accepts, without lone surrogates and null characters.
+
+    Messages of algorithms can hold any character.
+    """
     return text.encode(errors="replace").decode().replace("\0", "?")
 
 
-def page_of(
+def read_page(
     session: Session,
-    statement: Select[*tuple[Any, ...]],
+    query: Select[*tuple[Any, ...]],
     ids: InstrumentedAttribute[str],
     size: int,
     token: str | None,
 ) -> tuple[Sequence[Row[*tuple[Any, ...]]], str | None]:
-    """Return the rows of a page, newest first, and the token of the next where there is more.
+    """Return the rows of a page, newest first, and the token of the next page.
 
-    The token of the next page is the id of the last row before it.
+    The token of the next page is the id of the last row of this one; None on the last page.
 
     Args:
         session: An open transaction.
-        statement: What is listed; its first column are the ids.
+        query: Selects what is listed; its first column holds the ids.
         ids: The column that orders the list.
-        size: Rows of a page.
-        token: What the page before gave; None for the first one.
+        size: Number of rows of a page.
+        token: Token that the previous page returned; None for the first page.
 
     Raises:
-        ValueError: When the token is none that a page gave.
+        ValueError: When the token is not one that a page returned.
     """
     if token is not None:
         prefix = {"datasets": "ds", "jobs": "job"}[str(ids.class_.__tablename__)]
@@ -83,14 +86,15 @@ def page_of(
                 f"Expected the next_page_token of an earlier page, got {token[:80]!r}: "
                 f"leave it out to start with the first page."
             )
-        statement = statement.where(ids < token)
-    rows = session.execute(statement.order_by(ids.desc()).limit(size + 1)).all()
-    shown = rows[:size]
-    return shown, shown[-1][0] if len(rows) > size else None
+        query = query.where(ids < token)
+    # one row more than the page, to see whether there is a next page
+    rows = session.execute(query.order_by(ids.desc()).limit(size + 1)).all()
+    page = rows[:size]
+    return page, page[-1][0] if len(rows) > size else None
 
 
 def comparison_info(row: ComparisonRow) -> ComparisonInfo:
-    """Return what is shown of a comparison."""
+    """Convert a comparison to its HTTP model."""
     return ComparisonInfo(
         id=row.id,
         a=row.a,
@@ -101,7 +105,7 @@ def comparison_info(row: ComparisonRow) -> ComparisonInfo:
 
 
 def task_digest(task: Task) -> str:
-    """Return what a record is known by within its part of a job: 32 hexadecimal digits."""
+    """Return the digest that identifies a record within its part of a job: 32 hex digits."""
     kind, index, mask, training_seed, evaluation_seed, amount = task.key
     text = f"{kind} {index} {mask.hex()} {training_seed} {evaluation_seed}"
     if amount:
@@ -110,17 +114,17 @@ def task_digest(task: Task) -> str:
 
 
 def key_info(key: ApiKey) -> KeyInfo:
-    """Return what is shown of a key."""
+    """Convert a key to its HTTP model, without the digest of its secret."""
     return KeyInfo.model_validate(key, from_attributes=True)
 
 
 def event_info(event: Event) -> JobEvent:
-    """Return what is shown of an event."""
+    """Convert an event to its HTTP model."""
     return JobEvent.model_validate(event, from_attributes=True)
 
 
 def dataset_info(dataset: Dataset) -> DatasetInfo:
-    """Return what is shown of a dataset."""
+    """Convert a dataset to its HTTP model."""
     return DatasetInfo(
         id=dataset.id,
         sha256=dataset.sha256,
@@ -135,24 +139,24 @@ def dataset_info(dataset: Dataset) -> DatasetInfo:
 
 
 def job_info(job: Job) -> JobInfo:
-    """Return what is shown of a job."""
+    """Convert a job to its HTTP model, without links."""
     names = JobInfo.model_fields.keys() - {"study", "progress", "links"}
     fields = {name: getattr(job, name) for name in names}
-    return JobInfo(**fields, study=study_of(job), progress=progress_of(job))
+    return JobInfo(**fields, study=job_study(job), progress=job_progress(job))
 
 
-def study_of(job: Job) -> Study:
-    """Return the study of a job."""
-    return _parsed(json.dumps(job.study))
+def job_study(job: Job) -> Study:
+    """Return the resolved study of a job; parsed studies are cached."""
+    return _parse_study(json.dumps(job.study))
 
 
 @functools.lru_cache(maxsize=256)
-def _parsed(study: str) -> Study:
-    return Study.resolved(json.loads(study))
+def _parse_study(study_json: str) -> Study:
+    return Study.resolved(json.loads(study_json))
 
 
-def progress_of(job: Job) -> JobProgress:
-    """Return how far a job is; its rate is that from its newest start to now or to its end."""
+def job_progress(job: Job) -> JobProgress:
+    """Return the progress of a job; its rate counts from its last start to now, or to its end."""
     progress = JobProgress(done=job.done, total=job.total, failed=job.failed)
     if job.resumed_at is None or job.done_since == 0:
         return progress
@@ -160,5 +164,5 @@ def progress_of(job: Job) -> JobProgress:
     if seconds <= 0:  # the clock was set back
         return progress
     rate = job.done_since / seconds
-    left = None if job.status in ENDED else max(job.total - job.done, 0) / rate
-    return progress.model_copy(update={"per_second": rate, "eta_seconds": left})
+    eta = None if job.status in ENDED else max(job.total - job.done, 0) / rate
+    return progress.model_copy(update={"per_second": rate, "eta_seconds": eta})

@@ -1,14 +1,19 @@
 """The store: every query of the service, on SQLite or PostgreSQL.
 
-All methods are safe to call from several threads. What does not exist, or belongs to another
-owner, is None: the two cannot be told apart from outside.
+All methods are safe to call from several threads. Methods return None both for what does not exist
+and for what belongs to another owner: callers cannot distinguish the two.
 """
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from r2rise_service.storage.database import Database, Schema, migrate, schema
+from r2rise_service.storage.database import (
+    Database,
+    SchemaVersions,
+    migrate,
+    read_schema_versions,
+)
 from r2rise_service.storage.datasets import DatasetStore
-from r2rise_service.storage.exclusive import Exclusive
+from r2rise_service.storage.exclusive import ExclusiveLock
 from r2rise_service.storage.files import DatasetFiles
 from r2rise_service.storage.jobs import JobStore
 from r2rise_service.storage.keys import KeyStore
@@ -24,10 +29,10 @@ class Store:
 
     Attributes:
         keys: API keys.
-        datasets: What is known of uploaded demonstrations.
+        datasets: Metadata of uploaded demonstrations.
         jobs: Jobs and their events.
         records: Records of retrainings, and how long they took.
-        results: What jobs are based on, and what came of them.
+        results: Maps that jobs are based on, and their results.
         comparisons: Comparisons of two maps.
     """
 
@@ -41,22 +46,22 @@ class Store:
         self.comparisons = ComparisonStore(self._database)
 
     def migrate(self) -> None:
-        """Bring the database to the newest schema (Alembic)."""
+        """Upgrade the database to the newest schema (Alembic)."""
         migrate(self._database)
 
-    def schema(self) -> Schema:
-        """Return the version of the schema that the database has, and the newest.
+    def schema_versions(self) -> SchemaVersions:
+        """Return the version of the database's schema, and the newest.
 
         Raises:
             SQLAlchemyError: When the database cannot be reached.
         """
         with self._database.reading() as session:
-            return schema(session.connection())
+            return read_schema_versions(session.connection())
 
     def is_current(self) -> bool:
         """Whether the database can be reached and has the newest schema."""
         try:
-            return self.schema().is_current
+            return self.schema_versions().is_current
         except SQLAlchemyError:
             return False
 
@@ -64,17 +69,17 @@ class Store:
         """Close all connections."""
         self._database.close()
 
-    def exclusive(self, name: str) -> Exclusive:
-        """Return a lock that one holder among all processes of this database can have."""
-        return self._database.exclusive(name)
+    def exclusive_lock(self, name: str) -> ExclusiveLock:
+        """Return a lock with one holder among all processes that use this database."""
+        return self._database.exclusive_lock(name)
 
     @property
-    def content(self) -> Exclusive:
-        """A lock to hold while files and datasets change together, in whichever process."""
-        return self.exclusive("content")
+    def content_lock(self) -> ExclusiveLock:
+        """Lock to hold while files and datasets change together; shared by all processes."""
+        return self.exclusive_lock("content")
 
     def remove_unused(self, files: DatasetFiles, sha256: str) -> None:
-        """Remove the file of a content that no dataset and no job is about any more."""
-        with self.content:
+        """Remove the file with this content, unless a dataset or job still uses it."""
+        with self.content_lock:
             if not self.datasets.content_is_used(sha256):
                 files.remove(sha256)

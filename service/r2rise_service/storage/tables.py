@@ -1,4 +1,4 @@
-"""The tables, the same on SQLite and PostgreSQL. A change here needs a new migration."""
+"""Database tables, the same on SQLite and PostgreSQL. Every change here needs a migration."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -23,31 +23,31 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
 class UtcTime(TypeDecorator[datetime]):
-    """Timezone-aware UTC; SQLite keeps no time zone, so it is added again when read."""
+    """Timezone-aware UTC time. SQLite stores no time zone, so it is added again on reading."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, _: Dialect) -> datetime | None:
-        """Return the same moment in UTC."""
+        """Convert a time to UTC."""
         return None if value is None else value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, _: Dialect) -> datetime | None:
-        """Return the moment as aware UTC."""
+        """Return a stored time as timezone-aware UTC."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 _Id = String(64)
-_LargeKey = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up INTEGER keys only
+_LargeKey = BigInteger().with_variant(Integer, "sqlite")  # SQLite increments INTEGER keys only
 
 
 class Table(DeclarativeBase):
     """Base of all tables."""
 
     metadata = MetaData(
-        naming_convention={  # a constraint that has a name can be changed later
+        naming_convention={  # only constraints with names can be changed by migrations
             "pk": "pk_%(table_name)s",
             "fk": "fk_%(table_name)s_%(column_0_N_name)s",
             "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -65,7 +65,7 @@ class Table(DeclarativeBase):
 
 
 class ApiKey(Table):
-    """An API key, known by the digest of its secret."""
+    """An API key, identified by the digest of its secret."""
 
     __tablename__ = "keys"
 
@@ -79,7 +79,7 @@ class ApiKey(Table):
 
 
 class Dataset(Table):
-    """Demonstrations of one owner; the file is named by the content."""
+    """Demonstrations of one owner; their file is named by the hash of its content."""
 
     __tablename__ = "datasets"
     __table_args__ = (UniqueConstraint("owner", "sha256"), Index(None, "sha256"))
@@ -95,11 +95,12 @@ class Dataset(Table):
 
 
 class Job(Table):
-    """A job with its counters; `version` grows with every change of the row.
+    """A job with its counters.
 
-    `lengths` are those of its demonstrations, also when their dataset is gone; of jobs older than
-    this column they may be missing. `resumed_at` is when it was started last, and `done_since`
-    what was retrained since.
+    `version` grows with every change of the row. `lengths` holds the frames of each demonstration,
+    and stays when the dataset is deleted; it may be NULL for jobs that are older than this column.
+    `resumed_at` is the time of the last start, and `done_since` the number of retrainings since
+    then.
     """
 
     __tablename__ = "jobs"
@@ -121,7 +122,7 @@ class Job(Table):
     priority: Mapped[int]
     dataset_id: Mapped[str] = mapped_column(_Id)  # outlives the dataset, so no foreign key
     sha256: Mapped[str | None]
-    lengths: Mapped[list[int] | None] = mapped_column(deferred=True)  # not with every look
+    lengths: Mapped[list[int] | None] = mapped_column(deferred=True)  # loaded only on access
     study: Mapped[dict[str, Any]]
     study_hash: Mapped[str]
     based_on: Mapped[list[str]]
@@ -141,8 +142,8 @@ class Job(Table):
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012  (read once by SQLAlchemy)
 
 
-def _job_key(*, primary_key: bool = False, index: bool = False) -> Any:
-    """Return the column of what goes when its job goes."""
+def _job_column(*, primary_key: bool = False, index: bool = False) -> Any:
+    """Return a column that refers to a job; its rows are deleted with the job."""
     reference = ForeignKey("jobs.id", ondelete="CASCADE")
     return mapped_column(_Id, reference, primary_key=primary_key, index=index)
 
@@ -150,12 +151,12 @@ def _job_key(*, primary_key: bool = False, index: bool = False) -> Any:
 class BasedOn(Table):
     """A map that a job is based on, as it was when the job was accepted.
 
-    `part` is the number of the map, and of the learner whose study it holds.
+    `part` is the number of the map, and of the learner whose study the map holds.
     """
 
     __tablename__ = "based_on"
 
-    job_id: Mapped[str] = _job_key(primary_key=True)
+    job_id: Mapped[str] = _job_column(primary_key=True)
     part: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     source_id: Mapped[str] = mapped_column(_Id, index=True)  # outlives its job: no foreign key
     name: Mapped[str] = mapped_column(Text)
@@ -163,16 +164,16 @@ class BasedOn(Table):
 
 
 class JobResult(Table):
-    """What came of a job that is no map: JSON, as the library writes it."""
+    """Result of a job other than a map: JSON, as the library writes it."""
 
     __tablename__ = "results"
 
-    job_id: Mapped[str] = _job_key(primary_key=True)
+    job_id: Mapped[str] = _job_column(primary_key=True)
     result: Mapped[str] = mapped_column(Text)
 
 
 class ComparisonRow(Table):
-    """Two maps compared; the jobs may be gone."""
+    """A comparison of the maps of two jobs, which may have been deleted."""
 
     __tablename__ = "comparisons"
 
@@ -185,11 +186,11 @@ class ComparisonRow(Table):
 
 
 class RecordRow(Table):
-    """What came of one retraining; `task` is the digest of all that it depends on."""
+    """The record of one retraining; `task` is the digest of all that the retraining depends on."""
 
     __tablename__ = "records"
 
-    job_id: Mapped[str] = _job_key(primary_key=True)
+    job_id: Mapped[str] = _job_column(primary_key=True)
     part: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     task: Mapped[str] = mapped_column(String(32), primary_key=True)
     kind: Mapped[str] = mapped_column(String(16))
@@ -207,35 +208,38 @@ class RecordRow(Table):
 
 
 class BlockTime(Table):
-    """Seconds of work until a block of the design was complete, or `ledger.WORK_SO_FAR`."""
+    """Seconds of work until a block of the design was complete.
+
+    The row whose `block` is `ledger.WORK_SO_FAR` holds the seconds of work so far.
+    """
 
     __tablename__ = "marks"
 
-    job_id: Mapped[str] = _job_key(primary_key=True)
+    job_id: Mapped[str] = _job_column(primary_key=True)
     block: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     elapsed: Mapped[float]
 
 
 class Event(Table):
-    """Something that happened to a job; numbers are never used twice."""
+    """Something that happened to a job; ids are never reused."""
 
     __tablename__ = "events"
     __table_args__ = (Index(None, "job_id", "id"), {"sqlite_autoincrement": True})
 
     id: Mapped[int] = mapped_column(_LargeKey, primary_key=True)
-    job_id: Mapped[str] = _job_key()
+    job_id: Mapped[str] = _job_column()
     type: Mapped[str] = mapped_column(String(32))
     data: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
 
 
 class Idempotency(Table):
-    """An Idempotency-Key that an owner sent, and the job that it made."""
+    """An Idempotency-Key that an owner sent, and the job that was created for it."""
 
     __tablename__ = "idempotency"
 
     owner: Mapped[str] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)
     digest: Mapped[str]
-    job_id: Mapped[str] = _job_key(index=True)
+    job_id: Mapped[str] = _job_column(index=True)
     created_at: Mapped[datetime]

@@ -21,7 +21,7 @@ from r2rise.run.shards import in_mixed_order
 from r2rise.statistics.estimators import estimate
 from r2rise.statistics.stopping import Stop, StoppingRule, design_sample
 from r2rise.study.study import Study
-from r2rise_service.queue.admission import admitted
+from r2rise_service.queue.admission import make_job_work
 
 LIMIT = {"seconds": 60}
 
@@ -226,7 +226,7 @@ def submitted(server, n_records: int):
 
 def test_the_service_ends_where_the_library_does(server):
     job = submitted(server, 3 + 9)
-    work = admitted(job, server.store, server.files)
+    work = make_job_work(job, server.store, server.files)
     work.ask()
     assert work.answered
     found = server.app.state.context.maps.map(job)
@@ -239,6 +239,6 @@ def test_the_service_ends_where_the_library_does(server):
 
 def test_the_service_says_when_time_was_too_short(server):
     job = submitted(server, 2)
-    work = admitted(job, server.store, server.files)
+    work = make_job_work(job, server.store, server.files)
     with pytest.raises(NotReady, match="1 of 2 retrainings on all frames were done and 0 on masks"):
         work.ask()

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from r2rise_service.queue.scheduling import next_to_submit, rank_at_workers, to_take_up
+from r2rise_service.queue.scheduling import admission_order, next_to_submit, worker_priority
 
 
 @dataclass
@@ -29,7 +29,7 @@ def submitted(works: list[Work], n: int) -> str:
 
 def test_higher_priority_is_taken_up_first_and_of_equals_who_came_first():
     jobs = [Work("a"), Work("b", 5), Work("c", -1), Work("d", 5), Work("e")]
-    assert [job.name for job in to_take_up(jobs)] == ["b", "d", "a", "e", "c"]
+    assert [job.name for job in admission_order(jobs)] == ["b", "d", "a", "e", "c"]
 
 
 def test_jobs_of_equal_priority_share_the_workers():
@@ -47,4 +47,4 @@ def test_higher_priority_has_all_its_shards_submitted_first():
 
 def test_of_shards_that_wait_for_a_worker_those_of_higher_priority_are_next():
     works = [Work("a", priority) for priority in (-100, -1, 0, 3, 100)]
-    assert sorted(works, key=rank_at_workers) == works
+    assert sorted(works, key=worker_priority) == works

@@ -8,7 +8,7 @@ import r2rise
 from r2rise.errors import StudyFailed
 from r2rise.ledger.record import Record
 from r2rise.run.retraining import unpack_retrainer
-from r2rise_service.queue.admission import admitted
+from r2rise_service.queue.admission import make_job_work
 
 
 @pytest.fixture
@@ -38,21 +38,21 @@ def rest(work) -> list:
 
 
 def test_lost_shards_are_asked_for_again_until_they_come(server):
-    work = admitted(server.job(), server.store, server.files)
+    work = make_job_work(server.job(), server.store, server.files)
     work.ask()
     shards = rest(work)
     lost = shards[-1]
     for shard in shards[:-1]:
-        work.take_in(shard[1], done(work, shard))
+        work.add_records(shard[1], done(work, shard))
     for _ in range(3):
         assert not work.is_idle
-        work.take_in(lost[1], [])
+        work.add_records(lost[1], [])
         assert work.is_idle
         work.ask()
         assert not work.answered
         (lost,) = again = rest(work)
         assert keys(again) == keys([lost])
-    work.take_in(lost[1], done(work, lost))
+    work.add_records(lost[1], done(work, lost))
     work.ask()
     assert work.answered
 
@@ -63,14 +63,14 @@ def test_what_failed_is_tried_once_by_each_server(server):
     study = {**STUDY, "demonstrations": cartpole().content_hash, "execution": execution}
     job = server.store.jobs.get("local", server.submit(study=study).json()["id"])
     for _ in range(2):
-        work = admitted(job, server.store, server.files)
+        work = make_job_work(job, server.store, server.files)
         work.ask()
         shards = rest(work)
         first = next(shard for shard in shards if shard[1].tasks[0].kind == "design")
         for shard in shards:
             came = failed(shard) if shard is first else done(work, shard)
             server.store.records.add(job.id, came)
-            work.take_in(shard[1], came)
+            work.add_records(shard[1], came)
         work.ask()
         assert work.answered
     assert keys(shards) == keys([first])  # the second server had nothing else to do
@@ -78,11 +78,11 @@ def test_what_failed_is_tried_once_by_each_server(server):
 
 def test_too_many_failures_count_over_lost_shards(server):
     job = server.job()
-    work = admitted(job, server.store, server.files)
+    work = make_job_work(job, server.store, server.files)
     work.ask()
     shards = rest(work)
     baselines = next(shard for shard in shards if shard[1].tasks[0].kind == "baseline")
-    work.take_in(baselines[1], failed(baselines))
+    work.add_records(baselines[1], failed(baselines))
     with pytest.raises(StudyFailed, match="retrainings on all frames failed"):
         work.may_stop()
 
@@ -92,7 +92,7 @@ def test_a_transfer_asks_all_learners_for_everything_at_once(server):
     b = server.explained(seed=9)
     body = {"kind": "transfer", "based_on": [a.id, b.id], "repetitions": 2}
     job = server.client.post("/jobs", json=body).json()
-    work = admitted(server.store.jobs.get("local", job["id"]), server.store, server.files)
+    work = make_job_work(server.store.jobs.get("local", job["id"]), server.store, server.files)
     work.ask()
     shards = rest(work)
     assert {work.part_of(shard) for _, shard in shards} == {0, 1}
@@ -101,7 +101,7 @@ def test_a_transfer_asks_all_learners_for_everything_at_once(server):
     n_tasks = len({(work.part_of(shard), task.key) for _, shard in shards for task in shard.tasks})
     assert n_tasks == job["progress"]["total"] - job["progress"]["done"]
     for shard in shards:
-        work.take_in(shard[1], done(work, shard))
+        work.add_records(shard[1], done(work, shard))
     assert work.is_idle
     work.ask()
     assert work.answered

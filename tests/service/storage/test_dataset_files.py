@@ -8,7 +8,7 @@ import toys
 
 import r2rise
 from r2rise_service.storage.files import DatasetFiles, TooLarge
-from r2rise_service.storage.inspect_upload import BadUpload, Facts, inspect
+from r2rise_service.storage.inspect_upload import BadUpload, UploadInfo, inspect
 
 MEBIBYTE = 2**20
 HASH = "sha256:" + "ab" * 32
@@ -132,7 +132,7 @@ def test_facts_are_those_of_the_library(files, folder, tmp_path):
     demonstrations.save(tmp_path / "d.npz")
     path = files.receive([(tmp_path / "d.npz").read_bytes()], MEBIBYTE)
     facts = inspect(path, max_array_bytes=MEBIBYTE)
-    assert facts == Facts(demonstrations.content_hash, (7, 7, 7), (1,), (1,))
+    assert facts == UploadInfo(demonstrations.content_hash, (7, 7, 7), (1,), (1,))
     kept = files.keep(path, facts.sha256)
     assert r2rise.Demonstrations.load(kept).content_hash == facts.sha256
     assert everything(folder) == [kept.name]

@@ -12,7 +12,7 @@ from r2rise_service.storage import Store
 HOLD = """
 import sys, time
 from r2rise_service.storage import Store
-lock = Store(sys.argv[1]).exclusive("it")
+lock = Store(sys.argv[1]).exclusive_lock("it")
 assert lock.acquire(wait=False)
 print("held", flush=True)
 time.sleep(60)
@@ -20,7 +20,7 @@ time.sleep(60)
 
 
 def test_one_has_it_at_a_time(store):
-    first, second, other = (store.exclusive(name) for name in ("it", "it", "another"))
+    first, second, other = (store.exclusive_lock(name) for name in ("it", "it", "another"))
     assert first.acquire(wait=False)
     assert first.acquire(wait=False)  # still
     assert first.is_held()
@@ -38,7 +38,7 @@ def test_the_next_waits_for_its_turn(store):
     turns = []
 
     def take(number):
-        with store.exclusive("it"):
+        with store.exclusive_lock("it"):
             turns.append(number)
             time.sleep(0.05)
             turns.append(number)
@@ -55,7 +55,7 @@ def test_the_next_waits_for_its_turn(store):
 def test_it_goes_with_a_killed_process(store, url):
     holder = subprocess.Popen([sys.executable, "-c", HOLD, url], stdout=subprocess.PIPE, text=True)
     assert holder.stdout.readline() == "held\n"
-    lock = store.exclusive("it")
+    lock = store.exclusive_lock("it")
     assert not lock.acquire(wait=False)
     holder.kill()
     holder.wait()
@@ -66,7 +66,7 @@ def test_it_goes_with_a_killed_process(store, url):
 
 def test_who_lost_the_connection_notices(postgres_url):
     store = Store(postgres_url)
-    first, second = store.exclusive("it"), store.exclusive("it")
+    first, second = store.exclusive_lock("it"), store.exclusive_lock("it")
     assert first.acquire(wait=False)
     engine = create_engine(postgres_url)
     with engine.connect() as connection:

@@ -17,7 +17,7 @@ from stores import (
     upload,
 )
 
-from r2rise_service.queue.scheduling import to_take_up
+from r2rise_service.queue.scheduling import admission_order
 from r2rise_service.storage import NewDataset, NewJob, StoreConflict
 
 # keys
@@ -257,7 +257,7 @@ def test_live_jobs_by_priority_then_age(store, dataset):
     store.jobs.set_status(second.id, "running", only_from=["queued"])
     ended = submit(store, dataset, priority=9)
     store.jobs.set_status(ended.id, "canceled", only_from=["queued"])
-    order = [job.id for job in to_take_up(store.jobs.live())]
+    order = [job.id for job in admission_order(store.jobs.live())]
     assert order == [high.id, first.id, second.id, other.id, low.id]
 
 

@@ -147,11 +147,11 @@ def test_what_was_asked_before_is_found_first(store, dataset, url):
     asked = new(dataset, "explain")
     job, _ = store.jobs.add(asked, idempotency=("key", "body"), max_live=1)
     assert store.jobs.add(asked, idempotency=("key", "body"), max_live=1) == (job, False)
-    assert store.jobs.replayed("me", ("key", "body")) == job
-    assert store.jobs.replayed("me", ("other", "body")) is None
-    assert store.jobs.replayed("you", ("key", "body")) is None
+    assert store.jobs.find_idempotent("me", ("key", "body")) == job
+    assert store.jobs.find_idempotent("me", ("other", "body")) is None
+    assert store.jobs.find_idempotent("you", ("key", "body")) is None
     with pytest.raises(IdempotencyKeyReused):
-        store.jobs.replayed("me", ("key", "other"))
+        store.jobs.find_idempotent("me", ("key", "other"))
     with pytest.raises(TooManyLive, match="You have 1 live jobs; 1 are allowed"):
         store.jobs.add(asked, max_live=1)
     with pytest.raises(IdempotencyKeyReused):

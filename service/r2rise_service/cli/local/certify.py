@@ -35,7 +35,7 @@ def certify(
     files = OutputDirectory(directory)
     files.check_own(*files.files_of(r2rise.Certificate))
     demonstrations, importance = files.demonstrations(), files.importance_map()
-    with progress_bar(CERTIFY.doing) as on_progress:
+    with progress_bar(CERTIFY.activity) as on_progress:
         found = r2rise.certify(
             demonstrations,
             importance,

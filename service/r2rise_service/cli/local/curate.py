@@ -41,7 +41,7 @@ def curate(
     check_files(out, _edits_beside(out), force=force, study=files, usual=usual)
     get_ready()
     demonstrations, importance = files.demonstrations(), files.importance_map()
-    with progress_bar(CURATE.doing) as on_progress:
+    with progress_bar(CURATE.activity) as on_progress:
         found = r2rise.curate(
             demonstrations,
             importance,

@@ -57,7 +57,7 @@ def explain(
         "preset": preset,
     }
     question = study_of(base, learner, frames, goals, others)
-    with progress_bar(EXPLAIN.doing, at_most=question.until.may_end_early) as on_progress:
+    with progress_bar(EXPLAIN.activity, at_most=question.until.may_end_early) as on_progress:
         importance = r2rise.explain(
             demonstrations,
             question,

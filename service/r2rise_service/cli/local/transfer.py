@@ -44,7 +44,7 @@ def transfer(
     get_ready()
     files = _by_name([OutputDirectory(path) for path in directories])
     demonstrations = first.demonstrations()
-    with progress_bar(TRANSFER.doing) as on_progress:
+    with progress_bar(TRANSFER.activity) as on_progress:
         found = r2rise.transfer(
             demonstrations,
             {name: own.importance_map() for name, own in files.items()},

@@ -108,7 +108,7 @@ def _show_bar(job: "Job") -> None:
 
     resumed = job.progress.done
     at_most = job.kind == EXPLAIN.name and job.info.study.until.may_end_early
-    with progress_bar(KINDS[job.kind].doing, at_most=at_most) as on_progress:
+    with progress_bar(KINDS[job.kind].activity, at_most=at_most) as on_progress:
         on_progress(Progress(resumed, job.progress.total, job.progress.failed, resumed))
         for event in job.events():
             told = event.progress

@@ -1,4 +1,4 @@
-"""The first version."""
+"""First version of the schema."""
 
 import sqlalchemy as sa
 from alembic import op

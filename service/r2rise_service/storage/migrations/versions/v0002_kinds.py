@@ -1,4 +1,4 @@
-"""Jobs of several kinds: what they are based on, their results, and records known by their task."""
+"""Several kinds of jobs: the maps they are based on, results, and records identified by task."""
 
 import hashlib
 from typing import Any
@@ -22,7 +22,7 @@ def upgrade() -> None:
 
 
 def _extend_jobs() -> None:
-    # SQLite adds columns in place. Making the table anew would delete what belongs to its rows.
+    # SQLite adds columns in place. Recreating the table would delete the rows that refer to it.
     op.add_column("jobs", sa.Column("based_on", sa.JSON(), nullable=False, server_default="[]"))
     op.add_column("jobs", sa.Column("repetitions", sa.Integer(), nullable=True))
     op.add_column("jobs", sa.Column("resumed_at", UtcTime(), nullable=True))
@@ -92,13 +92,14 @@ def _fill_in_tasks() -> None:
         .values(task=sa.bindparam("t"))
     )
     connection = op.get_bind()
-    for job in connection.scalars(sa.select(job_id).distinct()).all():  # one job's records at once
+    # job by job, so that only one job's records are in memory
+    for job in connection.scalars(sa.select(job_id).distinct()).all():
         rows = connection.execute(sa.select(kind, index, *of_task).where(job_id == job))
         tasks = [{"j": job, "k": row[0], "i": row[1], "t": _digest(*row)} for row in rows]
         connection.execute(fill, tasks)
 
 
 def _digest(kind: str, index: int, mask: Any, training_seed: int, evaluation_seed: int) -> str:
-    """As `rows.task_digest` was when this migration was written."""
+    """Return the digest as `rows.task_digest` computed it when this migration was written."""
     text = f"{kind} {index} {bytes(mask).hex()} {training_seed} {evaluation_seed}"
     return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""Jobs know the lengths of their demonstrations."""
+"""Adds the lengths of the demonstrations to jobs."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    """Add the column; jobs whose dataset was deleted know none."""
+    """Add the column; it stays NULL for jobs whose dataset was deleted."""
     op.add_column("jobs", sa.Column("lengths", sa.JSON(), nullable=True))
     op.execute(
         "UPDATE jobs SET lengths = "
