@@ -15,7 +15,7 @@ from r2rise.results.importance_map import ImportanceMap
 from r2rise.run.clock import Clock
 from r2rise.run.engines import Engine, SharedEngine
 from r2rise.run.progress import OnProgress
-from r2rise.run.resolve import going_on, resolve
+from r2rise.run.resolve import resolve, with_ledger_design
 from r2rise.run.runner import Runner, make_engine
 from r2rise.statistics.stopping import StoppingRule
 from r2rise.study.study import Study
@@ -63,7 +63,7 @@ def explain(
     if ledger is None and directory:
         ledger = directory.ledger
     begun = read_header(ledger) if ledger is not None else None
-    resolved = resolve(going_on(study, begun) if begun else study, demonstrations)
+    resolved = resolve(with_ledger_design(study, begun) if begun else study, demonstrations)
     if directory:
         directory.check_study(resolved.study)
     if not study.until.may_end_early:
@@ -95,7 +95,7 @@ def explain(
             rule = StoppingRule(asked, resolved.segments)
             runner.run(
                 study_tasks(asked, len(resolved.segments)),
-                enough=lambda: rule.decide(runner.ledger) is not None,
+                should_stop=lambda: rule.decide(runner.ledger) is not None,
             )
     try:
         result = importance_map(runner.ledger, asked, resolved.notices)

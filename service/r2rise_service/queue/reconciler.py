@@ -15,7 +15,7 @@ from r2rise.errors import NotReady, R2RiseError, StudyFailed
 from r2rise.results.training_check import TrainingCheck
 from r2rise.run.engines.cluster import SchedulerLost
 from r2rise.run.engines.pool import DaskPool
-from r2rise.run.engines.submitted import Done
+from r2rise.run.engines.submitted import ShardResult
 from r2rise_service.models import JobInfo
 from r2rise_service.queue.admission import admitted
 from r2rise_service.queue.expiry import remove_expired
@@ -210,7 +210,7 @@ class Reconciler:
             pool.submit(work.id, own, shard, priority=rank_at_workers(work))
             logger.debug("shard submitted", extra={"job": work.id, "shard": shard.name})
 
-    def _take_in(self, pool: DaskPool, done: Done) -> None:
+    def _take_in(self, pool: DaskPool, done: ShardResult) -> None:
         facts = {"job": done.name, "shard": done.shard.name, "records": len(done.records)}
         logger.debug("shard back", extra=facts)
         work = self._works.get(done.name)

@@ -159,7 +159,7 @@ class Ending:
     def __init__(self, study: Study, rule: StoppingRule, ledger: Ledger) -> None:
         self._study, self._rule, self._ledger = study, rule, ledger
         self._clock = Clock(study.until.seconds)
-        self._clock.go_on_from(ledger.worked)
+        self._clock.resume_from(ledger.worked)
 
     @property
     def worked(self) -> float | None:
