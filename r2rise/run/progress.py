@@ -75,13 +75,14 @@ class Tally:
         Raises:
             StudyFailed: When too many failed; the message has the most frequent reason.
         """
+        max_share = self._max_failed_share
         for kind, count in self._n_tasks.items():
             reasons = [reason for key, reason in self._reasons.items() if key[0] == kind]
-            if len(reasons) > self._max_failed_share * count:
+            if len(reasons) > max_share * count:
                 reason, n_times = Counter(reasons).most_common(1)[0]
                 raise StudyFailed(
                     f"{len(reasons)} of {count} {_NOUNS.get(kind, 'retrainings')} failed "
-                    f"(allowed: {self._max_failed_share:.0%}), {n_times} of them with:\n  {reason}\n"
+                    f"(allowed: {max_share:.0%}), {n_times} of them with:\n  {reason}\n"
                     f"{self._by_segment(kind)}"
                     f"Mend the cause and run the same again: it goes on from the ledger."
                 )
