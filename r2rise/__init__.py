@@ -1,6 +1,6 @@
 """R2RISE: explain imitation-learning policies by the frames of their demonstrations.
 
-What is named here is imported when it is first used: reading a file does not load gymnasium.
+Each public name is imported on first use, so that reading a file does not load gymnasium.
 """
 
 import importlib
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from r2rise.study.study import Study as Study
     from r2rise.study.training import Training as Training
 
-_HOMES = {
+_MODULES = {
     "Budget": "study.parts",
     "Certificate": "results.certificate",
     "Comparison": "results.comparison",
@@ -82,13 +82,13 @@ _HOMES = {
 }
 """The module of each public name."""
 
-__all__ = list(_HOMES)
+__all__ = list(_MODULES)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    value = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
     globals()[name] = value
     return value
 

@@ -1,1 +1,1 @@
-"""What can be asked of demonstrations: a file for each function and command."""
+"""The analyses of demonstrations: one file for each function and command."""

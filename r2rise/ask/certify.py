@@ -1,4 +1,4 @@
-"""Certifying: retrain on what a map calls important and unimportant, and compare."""
+"""Certification: retrain on the segments that a map ranks high and low, and compare."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -33,15 +33,15 @@ from r2rise.statistics.summaries import Baseline
 from r2rise.study.study import Study
 
 KEEP_LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
-"""Shares of the segments that are kept, the paper's degradation levels."""
+"""Shares of the segments that are kept: the paper's degradation levels."""
 
 REPETITIONS = 20
 
 FAIL_SHARE = 0.25
-"""A map fails when top and bottom differ by less than this share of what there is to lose."""
+"""A map fails when top and bottom differ by less than this share of the baseline's gain."""
 
 LUCK_LEVEL = 0.001
-"""A map passes when at most this share of shuffled maps fits the random arms as well."""
+"""A map passes when at most this share of shuffled maps fits the random arms as well as it."""
 
 _ARMS = ("top", "bottom", "random_as_top", "random_as_bottom")
 
@@ -58,13 +58,13 @@ def certify(
 ) -> Certificate:
     """Retrain on the top, the bottom and random segments of a map, and compare.
 
-    All arms of a repetition share a training and an evaluation seed, which no map has used.
+    All arms of a repetition share a training and an evaluation seed that no map uses.
 
     Args:
-        demonstrations: What the map is about.
-        importance_map: The map; also one that knows the order only.
-        repetitions: Training seeds.
-        ledger: Ledger file of the map's study, to add to.
+        demonstrations: The demonstrations of the map.
+        importance_map: The map; it may rank segments without signs.
+        repetitions: Number of training seeds.
+        ledger: Ledger file of the map's study; records are added to it.
         workers: Worker processes; 0 retrains in this process.
         engine: Where shards run, instead of `workers`. It is closed at the end.
         on_progress: Called after each shard.
@@ -89,7 +89,7 @@ def certify(
 def certificate_tasks(
     study: Study, segments: Segments, importance_map: ImportanceMap, repetitions: int
 ) -> list[Task]:
-    """Return what `certificate` has done: baselines, then the arms of each repetition.
+    """Return the tasks of a certificate: baselines, then the arms of each repetition.
 
     Raises:
         NotReady: When fewer than 2 segments were estimated.
@@ -100,7 +100,7 @@ def certificate_tasks(
 
 
 def certificate(runner: RunsTasks, importance_map: ImportanceMap, repetitions: int) -> Certificate:
-    """Certify a map with the algorithm of a runner; see `certify`."""
+    """Certify a map with the algorithm of the runner's study; see `certify`."""
     study, segments = runner.study, runner.segments
     plan = _plan(importance_map, segments)
     tasks = certificate_tasks(study, segments, importance_map, repetitions)
@@ -143,7 +143,7 @@ def certificate(runner: RunsTasks, importance_map: ImportanceMap, repetitions: i
 
 
 class _Plan(NamedTuple):
-    """What is retrained: `sizes` segments at a time, of a ranking."""
+    """The arms of a certificate: for each of `sizes`, that many segments of a ranking are kept."""
 
     ranking: Ranking
     sizes: tuple[int, ...]
@@ -153,12 +153,12 @@ class _Plan(NamedTuple):
         return np.array(self.sizes) / len(self.ranking)
 
     def masks(self, segments: Segments, generator: np.random.Generator) -> list[Mask]:
-        """Return the masks of one repetition: for each size those of `_ARMS`."""
-        masks, all_ = [], self.ranking.all()
+        """Return the masks of one repetition: for each size, in the order of `_ARMS`."""
+        masks, estimated = [], self.ranking.all()
         for k in self.sizes:
             top, bottom = self.ranking.top(k), self.ranking.bottom(k)
             masks += [top, bottom]
-            masks += [matched_random(own, all_, segments, generator) for own in (top, bottom)]
+            masks += [matched_random(m, estimated, segments, generator) for m in (top, bottom)]
         return masks
 
 
@@ -186,7 +186,12 @@ class _Areas(NamedTuple):
 
 
 def _areas(returns: NDArray[np.float64], keep: NDArray[np.float64]) -> _Areas:
-    """Return the mean heights between the curves over keep levels, from (n, levels, arms)."""
+    """Return the mean heights between the curves over keep levels.
+
+    Args:
+        returns: (n_repetitions, n_levels, n_arms).
+        keep: Shares of the segments that are kept, (n_levels,).
+    """
     if len(keep) == 1:
         heights = returns[:, 0]
     else:
@@ -200,10 +205,10 @@ def _areas(returns: NDArray[np.float64], keep: NDArray[np.float64]) -> _Areas:
 def _random_arms(
     masks: NDArray[np.bool_], returns: NDArray[np.float64]
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Return the random masks and returns of each level, (n_levels, 2 n, ...)."""
+    """Return masks and returns of both random arms, (n_levels, 2 * n_repetitions, ...)."""
     n, n_levels = returns.shape[:2]
-    drawn = masks[:, :, 2:].swapaxes(0, 1).reshape(n_levels, 2 * n, -1)
-    return drawn, returns[:, :, 2:].swapaxes(0, 1).reshape(n_levels, 2 * n)
+    random_masks = masks[:, :, 2:].swapaxes(0, 1).reshape(n_levels, 2 * n, -1)
+    return random_masks, returns[:, :, 2:].swapaxes(0, 1).reshape(n_levels, 2 * n)
 
 
 def _directions(
@@ -214,19 +219,20 @@ def _directions(
     values: NDArray[np.float64],
     generator: np.random.Generator,
 ) -> tuple[Direction, Direction]:
-    """Return what is shown of leaving out the bottom and of keeping only the top."""
-    masks, drawn = _random_arms(arms, returns)
-    repetition = np.tile(np.arange(drawn.shape[1]) // 2, (len(drawn), 1))
+    """Return the verdicts on leaving out the bottom half and on keeping only the top half."""
+    masks, random_returns = _random_arms(arms, returns)
+    n_levels, n_random = random_returns.shape
+    repetition = np.tile(np.arange(n_random) // 2, (n_levels, 1))
     half = len(plan.ranking) // 2
 
-    def found(own: Mask, *, few: bool) -> Direction:
-        luck = half_luck_p(masks, drawn, values, own, repetition, generator)
-        most = most_by_luck(half)
-        return direction(differences, plan.keep, few=few, luck=luck, most_luck=most)
+    def verdict_on(half_mask: Mask, *, few: bool) -> Direction:
+        luck = half_luck_p(masks, random_returns, values, half_mask, repetition, generator)
+        most_luck = most_by_luck(half)
+        return direction(differences, plan.keep, few=few, luck=luck, most_luck=most_luck)
 
     return (
-        found(plan.ranking.bottom(half), few=False),
-        found(plan.ranking.top(half), few=True),
+        verdict_on(plan.ranking.bottom(half), few=False),
+        verdict_on(plan.ranking.top(half), few=True),
     )
 
 

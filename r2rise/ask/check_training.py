@@ -1,4 +1,4 @@
-"""Checking how long to train: all frames at increasing amounts, before any mask is retrained."""
+"""The training check: trains on all frames for increasing amounts before masks are retrained."""
 
 import logging
 from collections.abc import Sequence
@@ -50,29 +50,31 @@ def check_training(
     engine: Engine | None = None,
     on_progress: OnProgress | None = None,
 ) -> TrainingCheck:
-    """Train on all frames for longer and longer, and choose how long every mask is to train.
+    """Train on all frames for increasing amounts, and choose the amount for every mask.
 
     Args:
-        demonstrations: What is to be explained.
-        study: What is asked; `training` says how many seeds and amounts are tried. An amount that
-            the algorithm's settings name is left out of account.
-        maps: Also compare the map at the chosen amount with that at four times as much.
-        ledger: Ledger file of the check's own retrainings, to go on from; those of `maps` lie in
-            `turnover.npz` beside it.
+        demonstrations: The demonstrations to explain.
+        study: The study; `training` says how many seeds and amounts are tried. An amount in the
+            algorithm's settings is ignored.
+        maps: Whether to also compare the map at the chosen amount with that at four times as much.
+        ledger: Ledger file of the check's retrainings, from which the check resumes; those of
+            `maps` are in `turnover.npz` beside it.
         workers: Worker processes; 0 retrains in this process.
         engine: Where shards run, instead of `workers`. It is closed at the end.
         on_progress: Called after each shard.
 
     Raises:
-        InputError: When something given cannot be used, or the algorithm does not say how it
-            counts its training; nothing has been spent.
+        InputError: When an argument cannot be used, or the algorithm does not say how it counts
+            its training; nothing has been spent.
         NotReady: When fewer than 2 training seeds succeed at every amount.
         StudyFailed: When more retrainings fail than the study allows.
     """
-    asked = opened(resolve(study, demonstrations).study)
+    open_study = with_open_amount(resolve(study, demonstrations).study)
     path = Path(ledger) if ledger is not None else None
     with SharedEngine(lambda: engine or make_engine(workers)) as shared:
-        return _checked(asked, demonstrations, path, shared, maps=maps, on_progress=on_progress)
+        return _run_check(
+            open_study, demonstrations, path, shared, maps=maps, on_progress=on_progress
+        )
 
 
 def with_training(
@@ -88,36 +90,44 @@ def with_training(
 ) -> Study:
     """Return a resolved study with an amount of training.
 
-    That is its own; or what an earlier run chose for the same study, whatever would be chosen now;
-    or what a check finds, whose retrainings lie in `training.npz` beside the ledger.
+    The amount is the study's own; or else the one that an earlier run of the same study chose,
+    even if a check would choose another now; or else the one that a training check chooses. The
+    retrainings of that check are in `training.npz` beside the ledger.
 
     Args:
         study: The resolved study.
-        demonstrations: What it is about.
+        demonstrations: The demonstrations of the study.
         maps: As for `check_training`.
-        earlier: The study that an earlier run wrote.
+        earlier: The study that an earlier run wrote, or None.
         ledger: Ledger file of the study, or None.
         engine: Where shards run.
         on_progress: Called after each shard.
-        clock: Counts the work of the check, too.
+        clock: Counts the working time, that of the check included.
 
     Raises:
         LedgerError: When the ledger is of another design; nothing has been spent.
-        NotReady: When time ended before an amount was chosen.
+        NotReady: When the time limit came before an amount was chosen.
     """
     if not leaves_amount_open(study.algorithm):
         return study
     path = Path(ledger) if ledger is not None else None
-    chosen = _chosen_before(study, earlier, path)
-    if chosen is not None:
-        return chosen
-    own = OutputDirectory(path.parent).training_ledger if path is not None else None
-    return _checked(
-        study, demonstrations, own, engine, maps=maps, on_progress=on_progress, clock=clock
-    ).study
+    resumed = _with_earlier_amount(study, earlier, path)
+    if resumed is not None:
+        return resumed
+    training_ledger = OutputDirectory(path.parent).training_ledger if path is not None else None
+    check = _run_check(
+        study,
+        demonstrations,
+        training_ledger,
+        engine,
+        maps=maps,
+        on_progress=on_progress,
+        clock=clock,
+    )
+    return check.study
 
 
-def _checked(
+def _run_check(
     study: Study,
     demonstrations: Demonstrations,
     ledger: Path | None,
@@ -129,54 +139,70 @@ def _checked(
 ) -> TrainingCheck:
     logger.info("%s", price_words(study, demonstrations.n_frames, maps=maps))
     runner = Runner(
-        _whole(study), demonstrations, ledger=ledger, engine=engine, on_progress=on_progress,
+        _without_masking(study), demonstrations, ledger=ledger, engine=engine,
+        on_progress=on_progress, clock=clock,
+    )  # fmt: skip
+    with runner:
+        check = training_check(runner, study, demonstrations.n_frames)
+    if not maps:
+        return check
+    turnover_ledger = ledger.with_name("turnover.npz") if ledger is not None else None
+    runner = Runner(
+        study, demonstrations, ledger=turnover_ledger, engine=engine, on_progress=on_progress,
         clock=clock,
     )  # fmt: skip
     with runner:
-        found = training_check(runner, study, demonstrations.n_frames)
-    if not maps:
-        return found
-    own = ledger.with_name("turnover.npz") if ledger is not None else None
-    runner = Runner(
-        study, demonstrations, ledger=own, engine=engine, on_progress=on_progress, clock=clock
-    )
-    with runner:
-        turnover = map_turnover(runner, found.curve.chosen)
-    training = found.study.training.model_copy(update={"turnover": turnover})
-    return found.model_copy(update={"study": found.study.model_copy(update={"training": training})})
+        turnover = map_turnover(runner, check.curve.chosen)
+    training = check.study.training.model_copy(update={"turnover": turnover})
+    return check.model_copy(update={"study": check.study.model_copy(update={"training": training})})
 
 
-def _whole(study: Study) -> Study:
-    """Return the study with a masking that all studies share: the check masks nothing."""
+def _without_masking(study: Study) -> Study:
+    """Return the study with one segment, so that a check's ledger serves studies of any masking."""
     masking = Masking(segment_length="all", design="balanced", block_size=BALANCED_BLOCK_SIZE)
     execution = study.execution.model_copy(update={"shard_size": SHARD_SIZE})
     return study.model_copy(update={"masking": masking, "execution": execution})
 
 
-def _chosen_before(study: Study, earlier: Study | None, ledger: Path | None) -> Study | None:
-    """Return the study with the amount of an earlier run that differs from it in nothing else."""
+def _with_earlier_amount(study: Study, earlier: Study | None, ledger: Path | None) -> Study | None:
+    """Return the study with the amount of an earlier run; None without such a run.
+
+    Raises:
+        LedgerError: When the ledger's design differs in more than the amount.
+    """
     if earlier is not None:
         amount = amount_of(earlier.algorithm)
-        chosen = _at(study, amount).model_copy(update={"training": earlier.training})
-        if amount is not None and chosen.design_hash == earlier.design_hash:
-            return chosen
-    held = None if ledger is None else read_header(ledger)
-    if ledger is None or held is None:
+        resumed = _with_amount(study, amount).model_copy(update={"training": earlier.training})
+        if amount is not None and resumed.design_hash == earlier.design_hash:
+            return resumed
+    header = None if ledger is None else read_header(ledger)
+    if ledger is None or header is None:
         return None
-    begun = study.algorithm.model_copy(update={"settings": held.design["algorithm"]["settings"]})
-    chosen = _at(study, amount_of(begun))
-    check_same_design(ledger, held, replace(held, design=chosen.design_part()))
-    return chosen
+    settings = header.design["algorithm"]["settings"]
+    resumed = _with_amount(
+        study, amount_of(study.algorithm.model_copy(update={"settings": settings}))
+    )
+    check_same_design(ledger, header, replace(header, design=resumed.design_part()))
+    return resumed
 
 
-def _at(study: Study, amount: int | None) -> Study:
+def _with_amount(study: Study, amount: int | None) -> Study:
     if amount is None:
         return study
     return study.model_copy(update={"algorithm": with_amount(study.algorithm, amount)})
 
 
 def training_check(runner: RunsTasks, study: Study, n_frames: int) -> TrainingCheck:
-    """Check the training of a study that leaves its amount open, on a runner of any masking."""
+    """Check the training of a study that leaves its amount open.
+
+    Args:
+        runner: Its masking does not matter.
+        study: The study.
+        n_frames: Frames of the demonstrations.
+
+    Raises:
+        NotReady: When the time limit came first, or too few retrainings succeeded.
+    """
     amounts = amounts_tried(study, n_frames)
     tasks = check_tasks(study, len(runner.segments), n_frames)
     records = runner.run(tasks)
@@ -189,11 +215,12 @@ def training_check(runner: RunsTasks, study: Study, n_frames: int) -> TrainingCh
     trained = [record for record in records if record.kind == "training_check"]
     if not random_policy:
         raise NotReady("The training check needs the returns of random actions.")
-    curve = _curve(study, amounts, _table(trained, len(amounts)), float(random_policy[0]))
+    returns = _complete_returns(trained, len(amounts))
+    curve = _curve(study, amounts, returns, float(random_policy[0]))
     logger.info("%s", training_words(curve))
     return TrainingCheck(
         created_at=now(),
-        study=settled(study, curve),
+        study=with_chosen_amount(study, curve),
         n_retrainings=len(trained),
         n_failed=sum(record.status == "failed" for record in trained),
         versions=versions(),
@@ -201,28 +228,32 @@ def training_check(runner: RunsTasks, study: Study, n_frames: int) -> TrainingCh
 
 
 def check_tasks(study: Study, n_segments: int, n_frames: int) -> list[Task]:
-    """Return random actions, and all frames with each seed at each amount."""
-    whole = np.ones(n_segments, dtype=bool)
-    masks = [[whole]] * n_seeds(study)
+    """Return the tasks of a check: random actions, and all frames per seed and amount."""
+    all_segments = np.ones(n_segments, dtype=bool)
+    masks = [[all_segments]] * n_seeds(study)
     paths = path_tasks("training_check", study, masks, amounts_tried(study, n_frames))
     return [*baseline_tasks(study, n_segments, 0), *paths]
 
 
-def opened(study: Study) -> Study:
-    """Return a study that leaves its amount of training open."""
+def with_open_amount(study: Study) -> Study:
+    """Return the study without an amount of training or an earlier check."""
     training = study.training.model_copy(update={"curve": None, "turnover": None})
     algorithm = without_amount(study.algorithm)
     return study.model_copy(update={"algorithm": algorithm, "training": training})
 
 
-def settled(study: Study, curve: TrainingCurve) -> Study:
-    """Return a study with the amount of training that was chosen."""
+def with_chosen_amount(study: Study, curve: TrainingCurve) -> Study:
+    """Return the study with the amount of training that its check chose."""
     training = study.training.model_copy(update={"curve": curve})
-    return _at(study, curve.chosen).model_copy(update={"training": training})
+    return _with_amount(study, curve.chosen).model_copy(update={"training": training})
 
 
-def _table(records: Sequence[Record], n_amounts: int) -> NDArray[np.float64]:
-    """Return the mean returns of the seeds that succeeded at all amounts, (n_seeds, n_amounts)."""
+def _complete_returns(records: Sequence[Record], n_amounts: int) -> NDArray[np.float64]:
+    """Return the mean returns of the seeds that succeeded at all amounts, (n_seeds, n_amounts).
+
+    Raises:
+        NotReady: When fewer than 2 did.
+    """
     table = mean_returns(records).reshape(-1, n_amounts)
     complete: NDArray[np.float64] = table[np.isfinite(table).all(axis=1)]
     if len(complete) < 2:

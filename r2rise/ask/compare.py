@@ -1,4 +1,4 @@
-"""Compare importance maps over the same segments without retraining."""
+"""Comparison of importance maps over the same segments, without retraining."""
 
 import math
 from typing import Literal
@@ -13,8 +13,8 @@ from r2rise.statistics.intervals import CONFIDENCE
 from r2rise.statistics.significance import LEAST, Floats, discoveries, quantile, survival
 
 _FIELLER = {"spearman": (1.06, 3), "kendall": (0.437, 4)}
-"""Variance of Fisher's z of each correlation: first over (n - second). Fieller, Hartley and
-Pearson 1957."""
+"""For each correlation (factor, offset): the variance of Fisher's z is factor / (n - offset).
+Fieller, Hartley and Pearson 1957."""
 
 
 def compare(
@@ -26,19 +26,20 @@ def compare(
         a: The first map.
         b: The second map.
         k: Length of the top and bottom lists.
-        names: What the maps are to be called.
+        names: Names of the maps in the result.
 
     Raises:
-        MapError: When demonstrations or segments differ, or fewer than 2 segments are in both.
+        MapError: When demonstrations or segments differ, or fewer than 2 segments are estimated in
+            both maps.
     """
     check_comparable(a, b)
-    both = np.isfinite(a.importance) & np.isfinite(b.importance)
-    n = int(both.sum())
+    in_both = np.isfinite(a.importance) & np.isfinite(b.importance)
+    n = int(in_both.sum())
     if n < 2:
         raise MapError(f"Only {n} segments are estimated in both maps: at least 2 are needed.")
-    ours, theirs = a.importance[both], b.importance[both]
+    values_a, values_b = a.importance[in_both], b.importance[in_both]
     k = min(k, n)
-    spearman = rank_correlation("spearman", ours, theirs)
+    spearman = rank_correlation("spearman", values_a, values_b)
     return Comparison(
         created_at=now(),
         study_hashes=(a.study_hash, b.study_hash),
@@ -46,11 +47,11 @@ def compare(
         names=names,
         n_segments=n,
         spearman=spearman,
-        kendall=rank_correlation("kendall", ours, theirs),
+        kendall=rank_correlation("kendall", values_a, values_b),
         spearman_corrected=corrected(spearman, a.quality.reliability, b.quality.reliability),
         k=k,
-        top=_overlap(-ours, -theirs, k),
-        bottom=_overlap(ours, theirs, k),
+        top=_overlap(-values_a, -values_b, k),
+        bottom=_overlap(values_a, values_b, k),
         difference=_difference(a, b),
     )
 
@@ -73,43 +74,47 @@ def check_comparable(a: ImportanceMap, b: ImportanceMap) -> None:
         )
 
 
-def rank_correlation(
-    name: Literal["spearman", "kendall"], ours: Floats, theirs: Floats
-) -> Correlation:
-    """Return the rank correlation of two lists of values, (n,) each, with Fisher's interval."""
+def rank_correlation(name: Literal["spearman", "kendall"], a: Floats, b: Floats) -> Correlation:
+    """Return the rank correlation of two arrays, (n,) each, with Fisher's interval."""
     from scipy.stats import kendalltau, spearmanr
 
-    if np.ptp(ours) == 0 or np.ptp(theirs) == 0:
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
         return Correlation(value=None, lower=None, upper=None)
-    found = spearmanr(ours, theirs) if name == "spearman" else kendalltau(ours, theirs)
-    value = float(found.statistic)
-    factor, less = _FIELLER[name]
-    n = len(ours)
-    if n <= less:
+    result = spearmanr(a, b) if name == "spearman" else kendalltau(a, b)
+    value = float(result.statistic)
+    factor, offset = _FIELLER[name]
+    n = len(a)
+    if n <= offset:
         return Correlation(value=value, lower=None, upper=None)
-    width = quantile((1 + CONFIDENCE) / 2) * math.sqrt(factor / (n - less))
+    width = quantile((1 + CONFIDENCE) / 2) * math.sqrt(factor / (n - offset))
     centre = math.atanh(min(max(value, -1 + 1e-12), 1 - 1e-12))
     return Correlation(
         value=value, lower=math.tanh(centre - width), upper=math.tanh(centre + width)
     )
 
 
-def corrected(found: Correlation, *reliabilities: float | None) -> Correlation:
-    """Return a correlation without noise: over the root of the product of the reliabilities."""
-    known = [value for value in reliabilities if value]
-    if found.value is None or len(known) < len(reliabilities):
+def corrected(correlation: Correlation, *reliabilities: float | None) -> Correlation:
+    """Return a correlation corrected for noise in both of its variables.
+
+    It is divided by the root of the product of their reliabilities, the largest correlation that
+    noise leaves possible (Spearman's correction for attenuation), and clipped to [-1, 1]. It is
+    unknown where a reliability is unknown or 0.
+    """
+    positive = [value for value in reliabilities if value]
+    if correlation.value is None or len(positive) < len(reliabilities):
         return Correlation(value=None, lower=None, upper=None)
-    most = math.sqrt(math.prod(known))
-    values = (found.value, found.lower, found.upper)
-    value, lower, upper = (None if v is None else max(-1.0, min(1.0, v / most)) for v in values)
+    ceiling = math.sqrt(math.prod(positive))
+    values = (correlation.value, correlation.lower, correlation.upper)
+    value, lower, upper = (None if v is None else max(-1.0, min(1.0, v / ceiling)) for v in values)
     return Correlation(value=value, lower=lower, upper=upper)
 
 
-def _overlap(ours: Floats, theirs: Floats, k: int) -> Overlap:
+def _overlap(a: Floats, b: Floats, k: int) -> Overlap:
+    """Compare the segments of the k smallest values of both arrays."""
     from scipy.stats import hypergeom
 
-    first, second = (set(np.argsort(v, kind="stable")[:k].tolist()) for v in (ours, theirs))
-    shared, n = len(first & second), len(ours)
+    first, second = (set(np.argsort(v, kind="stable")[:k].tolist()) for v in (a, b))
+    shared, n = len(first & second), len(a)
     return Overlap(
         share=shared / k, by_chance=k / n, p=min(1.0, float(hypergeom.sf(shared - 1, n, k, k)))
     )
@@ -122,27 +127,33 @@ def _difference(a: ImportanceMap, b: ImportanceMap) -> Difference | None:
     difference = a.importance - b.importance
     variances = np.array([a.std_error**2, b.std_error**2])
     std_error = np.sqrt(variances.sum(axis=0))
-    known = np.isfinite(difference) & np.isfinite(std_error)
-    degrees = _degrees(variances, np.array([a.degrees, b.degrees]))[known]
-    t = np.abs(difference[known]) / np.maximum(std_error[known], LEAST)
+    testable = np.isfinite(difference) & np.isfinite(std_error)
+    degrees = _degrees(variances, np.array([a.degrees, b.degrees]))[testable]
+    t = np.abs(difference[testable]) / np.maximum(std_error[testable], LEAST)
     verdict = np.full(len(difference), None, dtype=object)
     verdict[np.isfinite(difference)] = "unresolved"
     differs = discoveries(np.minimum(2 * survival(t, degrees), 1.0), 1 - CONFIDENCE)
     if any(has_one_training_seed(m) for m in (a, b)):
         differs[:] = False
-    found = np.flatnonzero(known)[differs]
-    verdict[found] = np.where(difference[found] > 0, "helps", "hurts")
+    significant = np.flatnonzero(testable)[differs]
+    verdict[significant] = np.where(difference[significant] > 0, "helps", "hurts")
     return Difference(difference=difference, std_error=std_error, verdict=tuple(verdict.tolist()))
 
 
-def has_one_training_seed(found: ImportanceMap) -> bool:
-    """Say whether all masks of a map share their training seed."""
-    return found.study.masking.shares_seeds and found.quality.reliability_method == "model"
+def has_one_training_seed(importance_map: ImportanceMap) -> bool:
+    """Return whether all masks of a map share their training seed."""
+    quality = importance_map.quality
+    return importance_map.study.masking.shares_seeds and quality.reliability_method == "model"
 
 
 def _degrees(variances: Floats, degrees: Floats) -> Floats:
-    """Return the degrees of freedom of differences, (n,), from (2, n) of each map (Welch 1947)."""
+    """Return the degrees of freedom of differences, (n,) (Welch 1947).
+
+    Args:
+        variances: Squared standard errors of both maps, (2, n).
+        degrees: Degrees of freedom of both maps, (2, n).
+    """
     total = (variances**2 / degrees).sum(axis=0)
     squares = variances.sum(axis=0) ** 2
-    found: Floats = np.divide(squares, total, out=np.full_like(total, np.inf), where=total > 0)
-    return found
+    result: Floats = np.divide(squares, total, out=np.full_like(total, np.inf), where=total > 0)
+    return result

@@ -1,4 +1,4 @@
-"""Curating: leave out the frames that hurt, as many as retraining shows, and confirm the gain."""
+"""Curation: drop harmful segments, choose by retraining how many, and confirm the gain."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,20 +35,20 @@ from r2rise.statistics.intervals import mean_interval, mean_returns
 from r2rise.study.study import Study
 
 CHOOSING_REPETITIONS = 16
-"""Training seeds that choose how many segments to drop."""
+"""Training seeds for choosing how many segments to drop."""
 
 AMOUNT_SEEDS, REPORTED_SEEDS, CONFIRMING_SEEDS = 8, 16, 40
-"""Training seeds that choose amounts of training, that are reported of each amount, and that are
-reported where there is only one amount."""
+"""Training seeds that choose amounts, that are reported of each amount, or of a single amount."""
 
 DOUBLINGS, DOUBLINGS_ONE_BY_ONE = 7, 3
-"""How far is looked from half of the study's amount on: to 64 times it, or 4 times."""
+"""Doublings from half of the study's amount on: to 64 times it, or to 4 times it for learners that
+train masks one by one."""
 
-MOST_TRAINING = 100_000
-"""Amount beyond which is not looked, unless the study's own is as large."""
+MAX_TRAINING = 100_000
+"""Largest amount of training that is compared, unless the study's own is larger."""
 
-MOST_DROPPED = 0.4
-"""Share of the segments beyond which nothing is tried."""
+MAX_DROPPED_SHARE = 0.4
+"""Largest share of the segments that is dropped."""
 
 
 def curate(
@@ -63,15 +63,15 @@ def curate(
     """Choose how many harmful segments to drop on one set of seeds, confirm it on another.
 
     Args:
-        demonstrations: What the map is about.
-        importance_map: The map; one with signs, not one that knows the order only.
-        ledger: Ledger file of the map's study, to add to.
+        demonstrations: The demonstrations of the map.
+        importance_map: The map; its estimator must give signs, not only an order.
+        ledger: Ledger file of the map's study; records are added to it.
         workers: Worker processes; 0 retrains in this process.
         engine: Where shards run, instead of `workers`. It is closed at the end.
         on_progress: Called after each shard.
 
     Raises:
-        MapError: When the map knows no signs.
+        MapError: When the map has no signs.
         StudyError: When the map is about other demonstrations.
         NotReady: When fewer than 2 repetitions succeed.
         StudyFailed: When more retrainings fail than the study allows.
@@ -89,7 +89,7 @@ def curate(
 
 
 def curation(runner: RunsTasks, importance_map: ImportanceMap) -> Curation:
-    """Curate with the algorithm of a runner, asked to choose and then to confirm: see `curate`."""
+    """Curate with the algorithm of the runner's study; see `curate`."""
     if importance_map.estimator.sign == "order_only":
         raise MapError(
             f"The estimator {importance_map.estimator.name!r} knows an order only, not what hurts: "
@@ -99,12 +99,12 @@ def curation(runner: RunsTasks, importance_map: ImportanceMap) -> Curation:
 
 
 class _Curator:
-    """Chooses and confirms, and counts what that takes."""
+    """Chooses and confirms, and counts the retrainings that this takes."""
 
     def __init__(self, runner: RunsTasks, importance_map: ImportanceMap) -> None:
         self._runner, self._map = runner, importance_map
         self._ranking = Ranking(importance_map)
-        self._whole = np.ones(len(importance_map), dtype=bool)
+        self._all_frames = np.ones(len(importance_map), dtype=bool)
         self._n_retrainings = self._n_failed = 0
 
     def curation(self) -> Curation:
@@ -112,8 +112,8 @@ class _Curator:
         trials = self._try(sizes) if sizes else ()
         best = max(trials, key=lambda trial: trial.gain.mean, default=None)
         chosen = best.n_dropped if best is not None and best.gain.mean > 0 else 0
-        judged = self._judge(chosen) if chosen else None
-        outcome, confirmation, longer_training = judged or ("no_gain", None, None)
+        judgement = self._judge(chosen) if chosen else None
+        outcome, confirmation, longer_training = judgement or ("no_gain", None, None)
         return Curation(
             created_at=now(),
             outcome=outcome,
@@ -132,10 +132,10 @@ class _Curator:
         )
 
     def _without(self, k: int) -> Mask:
-        return self._whole & ~self._ranking.bottom(k)
+        return self._all_frames & ~self._ranking.bottom(k)
 
     def _try(self, sizes: Sequence[int]) -> tuple[Trial, ...]:
-        masks = [self._whole, *(self._without(k) for k in sizes)]
+        masks = [self._all_frames, *(self._without(k) for k in sizes)]
         tasks = crossed_tasks("curate", self._runner.study, [masks] * CHOOSING_REPETITIONS)
         returns = self._returns(tasks, CHOOSING_REPETITIONS, len(masks))
         returns = returns[_complete(returns)]
@@ -149,32 +149,33 @@ class _Curator:
         )
 
     def _judge(self, k: int) -> tuple[CurationOutcome, Confirmation, LongerTraining]:
-        """Train both arms for longer and longer, and judge what is left of the gain."""
+        """Train both arms for increasing amounts, and judge how much of the gain remains."""
         study, segments = self._runner.study, self._runner.segments
-        amounts = amounts_looked_at(study, int((segments.stop - segments.start).sum()))
-        alone = len(amounts) == 1
-        n_choosing, n = (0, CONFIRMING_SEEDS) if alone else (AMOUNT_SEEDS, REPORTED_SEEDS)
-        arms = [self._whole, self._without(k)]
+        amounts = compared_amounts(study, int((segments.stop - segments.start).sum()))
+        one_amount = len(amounts) == 1
+        n_choosing, n = (0, CONFIRMING_SEEDS) if one_amount else (AMOUNT_SEEDS, REPORTED_SEEDS)
+        arms = [self._all_frames, self._without(k)]
         choosing = path_tasks("amounts", study, [arms] * n_choosing, amounts)
         reporting = path_tasks("confirm", study, [arms] * n, amounts)
-        both = self._returns([*choosing, *reporting], n_choosing + n, 2, len(amounts))
-        reported = both[n_choosing:]
-        choice = reported if alone else both[:n_choosing]
-        chosen = _curves(choice[_complete(choice)])
-        looked_at = amounts_for_random_drops(amounts, chosen, self._random_policy)
-        drops = self._random_drops(k, n)
-        tasks = path_tasks("confirm", study, drops, looked_at, first_index=len(reporting))
-        found = self._returns(tasks, n, len(looked_at))
-        at_random = np.full((n, len(amounts)), np.nan)
-        at_random[:, [amounts.index(amount) for amount in looked_at]] = found
-        complete = _complete(reported) & _complete(found)
-        curves = _curves(reported[complete])
-        judged = judge_curation(amounts, chosen, curves, at_random[complete], self._random_policy)
-        at_best = at_random[complete][:, amounts.index(judged.compared_amount)]
+        returns = self._returns([*choosing, *reporting], n_choosing + n, 2, len(amounts))
+        reported = returns[n_choosing:]
+        chance = self._random_policy
+        choosing_returns = reported if one_amount else returns[:n_choosing]
+        choosing_curves = _curves(choosing_returns[_complete(choosing_returns)])
+        drop_amounts = amounts_for_random_drops(amounts, choosing_curves, chance)
+        masks = self._random_drop_masks(k, n)
+        tasks = path_tasks("confirm", study, masks, drop_amounts, first_index=len(reporting))
+        drop_returns = self._returns(tasks, n, len(drop_amounts))
+        random_drops = np.full((n, len(amounts)), np.nan)
+        random_drops[:, [amounts.index(amount) for amount in drop_amounts]] = drop_returns
+        complete = _complete(reported) & _complete(drop_returns)
+        curves, random_drops = _curves(reported[complete]), random_drops[complete]
+        judgement = judge_curation(amounts, choosing_curves, curves, random_drops, chance)
+        random_drop = random_drops[:, amounts.index(judgement.compared_amount)]
         return (
-            judged.outcome,
-            _confirmation(judged, at_best),
-            _longer(study, amounts, curves, judged),
+            judgement.outcome,
+            _confirmation(judgement, random_drop),
+            _longer_training(study, amounts, curves, judgement),
         )
 
     @property
@@ -184,17 +185,20 @@ class _Curator:
             raise NotReady("Curation needs the return of random actions, which the map lacks.")
         return random_policy.mean
 
-    def _random_drops(self, k: int, n: int) -> list[list[Mask]]:
-        """Return for each repetition the mask that leaves out as many random segments."""
-        dropped, known = self._ranking.bottom(k), self._ranking.all()
+    def _random_drop_masks(self, k: int, n: int) -> list[list[Mask]]:
+        """Return for each of n repetitions the mask that drops k random segments."""
+        dropped, estimated = self._ranking.bottom(k), self._ranking.all()
         generators = (mask_generator(self._runner.study.seed, i, "confirm") for i in range(n))
         return [
-            [self._whole & ~matched_random(dropped, known, self._runner.segments, generator)]
+            [
+                self._all_frames
+                & ~matched_random(dropped, estimated, self._runner.segments, generator)
+            ]
             for generator in generators
         ]
 
     def _returns(self, tasks: Sequence[Task], *shape: int) -> NDArray[np.float64]:
-        """Retrain and return mean returns in the order of the tasks; NaN where one failed."""
+        """Retrain and return mean returns as an array of `shape`; NaN where a retraining failed."""
         records = self._runner.run(tasks)
         self._n_retrainings += len(records)
         self._n_failed += sum(record.status == "failed" for record in records)
@@ -213,44 +217,44 @@ class _Curator:
 
 
 def drop_sizes(importance_map: ImportanceMap) -> list[int]:
-    """Return how many of the segments that seem to hurt are tried: 1, 2, 3, 4, 6, 8, 11, ..."""
+    """Return how many segments of negative importance to try dropping: 1, 2, 3, 4, 6, 8, ..."""
     values = importance_map.importance
-    n_known = int(np.isfinite(values).sum())
-    most = min(int((values < 0).sum()), int(MOST_DROPPED * n_known))
+    n_estimated = int(np.isfinite(values).sum())
+    max_size = min(int((values < 0).sum()), int(MAX_DROPPED_SHARE * n_estimated))
     steps = sorted({round(2 ** (half / 2)) for half in range(64)})
-    return [k for k in steps if k <= most]
+    return [k for k in steps if k <= max_size]
 
 
-def amounts_looked_at(study: Study, n_frames: int) -> tuple[int, ...]:
-    """Return the amounts of training at which curated frames are compared with all.
+def compared_amounts(study: Study, n_frames: int) -> tuple[int, ...]:
+    """Return the amounts of training at which curated frames are compared with all frames.
 
-    Doublings from half of the study's amount (or of the least that the algorithm knows, where the
-    study names epochs); a single 0 for algorithms that do not say how they count their training.
+    They double from half of the study's amount (or of the algorithm's least amount, where the study
+    names epochs). It is a single 0 for algorithms that do not say how they count their training.
     """
     least = least_amount_of(study.algorithm, n_frames)
     if least is None:
         return (0,)
-    own = amount_of(study.algorithm) or least
-    together = isinstance(make_algorithm(study.algorithm), TrainsMany)
-    doublings = DOUBLINGS if together else DOUBLINGS_ONE_BY_ONE
-    most = max(MOST_TRAINING, own)
-    amounts = (max(1, own // 2) * 2**k for k in range(doublings + 1))
-    return tuple(amount for amount in amounts if amount <= most)
+    study_amount = amount_of(study.algorithm) or least
+    trains_many = isinstance(make_algorithm(study.algorithm), TrainsMany)
+    doublings = DOUBLINGS if trains_many else DOUBLINGS_ONE_BY_ONE
+    max_amount = max(MAX_TRAINING, study_amount)
+    amounts = (max(1, study_amount // 2) * 2**k for k in range(doublings + 1))
+    return tuple(amount for amount in amounts if amount <= max_amount)
 
 
-def most_judged(study: Study, n_frames: int) -> int:
-    """Return how many policies are evaluated at most to judge what was chosen."""
-    n = len(amounts_looked_at(study, n_frames))
+def max_judging_evaluations(study: Study, n_frames: int) -> int:
+    """Return the largest number of evaluated policies that judging a choice can take."""
+    n = len(compared_amounts(study, n_frames))
     if n == 1:
         return 3 * CONFIRMING_SEEDS
     return 2 * n * (AMOUNT_SEEDS + REPORTED_SEEDS) + 2 * REPORTED_SEEDS
 
 
 def _complete(returns: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return which repetitions are without a failed retraining, (n_repetitions,) bool.
+    """Return which repetitions have no failed retraining, (n_repetitions,) bool.
 
     Raises:
-        NotReady: When fewer than 2 are.
+        NotReady: When fewer than 2 have none.
     """
     complete: NDArray[np.bool_] = np.all(np.isfinite(returns.reshape(len(returns), -1)), axis=1)
     if complete.sum() < 2:
@@ -262,35 +266,35 @@ def _complete(returns: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def _curves(returns: NDArray[np.float64]) -> Curves:
-    """Return the curves of (n_seeds, 2, n_amounts) returns."""
+    """Return the curves of both arms from returns (n_seeds, 2, n_amounts)."""
     return Curves(all_frames=returns[:, 0], curated=returns[:, 1])
 
 
-def _confirmation(judged: Judgement, random_drop: NDArray[np.float64]) -> Confirmation:
-    over_random = judged.over_random
+def _confirmation(judgement: Judgement, random_drop: NDArray[np.float64]) -> Confirmation:
+    over_random = judgement.over_random
     if over_random is None:
         raise NotReady("Random drops were not trained where the curated frames are compared.")
     return Confirmation(
-        all_frames=judged.all_frames,
-        curated=judged.curated,
+        all_frames=judgement.all_frames,
+        curated=judgement.curated,
         random_drop=mean_interval(random_drop),
-        gain=judged.gain,
+        gain=judgement.gain,
         gain_over_random=over_random,
     )
 
 
-def _longer(
-    study: Study, amounts: tuple[int, ...], curves: Curves, judged: Judgement
+def _longer_training(
+    study: Study, amounts: tuple[int, ...], curves: Curves, judgement: Judgement
 ) -> LongerTraining:
-    counted = counts_training(study.algorithm)
+    amount = counts_training(study.algorithm)
     return LongerTraining(
         amounts=amounts,
-        unit=counted.unit if counted else "",
+        unit=amount.unit if amount else "",
         all_frames=tuple(mean_interval(column) for column in curves.all_frames.T),
         curated=tuple(mean_interval(column) for column in curves.curated.T),
-        all_frames_amount=judged.all_frames_amount,
-        curated_amount=judged.curated_amount,
-        speed=judged.speed,
-        least_gain=judged.least_gain,
-        still_rising=judged.still_rising,
+        all_frames_amount=judgement.all_frames_amount,
+        curated_amount=judgement.curated_amount,
+        speed=judgement.speed,
+        least_gain=judgement.least_gain,
+        still_rising=judgement.still_rising,
     )

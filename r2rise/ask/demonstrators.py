@@ -1,4 +1,4 @@
-"""Who demonstrates: a policy of the user's own program, or one that a model file holds."""
+"""Loading the policy that demonstrates: a user's own object, or a model file."""
 
 import json
 import logging
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 RANDOM = "random"
 """The source of uniformly random actions."""
 
-_TOLD_BY = {  # which setting only models of this class have
+_CLASS_SETTINGS = {  # a setting that only models of this class have
     "DQN": "exploration_initial_eps",
     "SAC": "target_entropy",
     "TD3": "policy_delay",
@@ -38,30 +38,30 @@ _FOR_TRAINING_ONLY = {
     "exploration_schedule": float,
     "buffer_size": 1,
 }
-"""What acting does not need: functions that other versions cannot read, and a large buffer."""
-
+"""Replacements for settings that acting does not need: functions that other versions of Python
+cannot unpickle, and a large buffer."""
 
 _DAMAGED = (
     *(OSError, EOFError, zipfile.BadZipFile, zlib.error),
     *(KeyError, TypeError, ValueError, RuntimeError),
 )
-"""What reading a file raises that is no zip file, or whose `data` is something else."""
+"""Errors of reading a file that is not a zip file, or whose `data` is not that of a model."""
 
 
 def load_policy(source: str, environment: Environment) -> Policy | None:
     """Return the policy that a source names, or None for uniformly random actions.
 
     Args:
-        source: `random`; a model file of Stable-Baselines3 (`.zip`), **which is unpickled, and so
-            runs what code it holds: it must be trusted**; or `module:policy`, an object with
+        source: `random`; a model file of Stable-Baselines3 (`.zip`), **which is unpickled and so
+            can run any code: it must be trusted**; or `module:policy`, an object with
             `predict(observations, deterministic=True) -> (actions, state)` or a function that
             returns one, `make(environment) -> policy`.
-        environment: Where it will act.
+        environment: The environment that it will act in.
 
     Raises:
         UnknownName: When there is no such source.
-        InputError: When the file is no model of Stable-Baselines3, or the object is no policy.
-        EnvironmentMismatch: When the model was trained on other spaces.
+        InputError: When the file is not a model of Stable-Baselines3, or the object not a policy.
+        EnvironmentMismatch: When the model was trained with other spaces.
         MissingExtra: When Stable-Baselines3 is needed and not installed.
     """
     if source == RANDOM:
@@ -76,26 +76,26 @@ def load_policy(source: str, environment: Environment) -> Policy | None:
     )
 
 
-def _policy_of(found: Any, source: str, environment: Environment) -> Policy:
-    if not _acts(found) and callable(found):
+def _policy_of(candidate: Any, source: str, environment: Environment) -> Policy:
+    if not _is_policy(candidate) and callable(candidate):
         try:
-            found = found(environment)
+            candidate = candidate(environment)
         except Exception as error:
             raise InputError(
                 f"{source!r} cannot make a policy for environment {environment.spec.id!r} "
                 f"({type(error).__name__}: {error}). Expected a function make(environment)."
             ) from error
-    if not _acts(found):
+    if not _is_policy(candidate):
         raise InputError(
             f"{source!r} is no policy: expected an object with a method predict(observations, "
             f"deterministic=True) -> (actions, state), or a function make(environment) that "
-            f"returns one, got {type(found).__name__}."
+            f"returns one, got {type(candidate).__name__}."
         )
-    policy: Policy = found
+    policy: Policy = candidate
     return policy
 
 
-def _acts(thing: Any) -> bool:
+def _is_policy(thing: Any) -> bool:
     return not isinstance(thing, type) and callable(getattr(thing, "predict", None))
 
 
@@ -111,7 +111,7 @@ def _load_model(path: Path, environment: Environment) -> Policy:
         kind,
     )
     try:
-        with seeded_globals(0, threads=1):  # reading a model seeds them
+        with seeded_globals(0, threads=1):  # loading a model seeds the global generators
             model = getattr(stable_baselines3, kind).load(
                 path, device="cpu", custom_objects=_FOR_TRAINING_ONLY
             )
@@ -127,52 +127,55 @@ def _load_model(path: Path, environment: Environment) -> Policy:
 
 
 def _model_class(path: Path) -> str:
-    """Return the class of a model file from the names of its settings; nothing is unpickled."""
+    """Return the class of a model file from the names of its settings, without unpickling."""
     try:
         with zipfile.ZipFile(path) as archive:
             data = json.loads(archive.read("data"))
-            known = {"policy_class", "observation_space", "action_space"} <= set(data)
-            module = str(dict(data["policy_class"]).get("__module__", "")) if known else ""
+            is_model = {"policy_class", "observation_space", "action_space"} <= set(data)
+            module = str(dict(data["policy_class"]).get("__module__", "")) if is_model else ""
     except FileNotFoundError:
         raise UnknownName(f"There is no file {path}.") from None
     except _DAMAGED:
-        known = False
-    if not known:
+        is_model = False
+    if not is_model:
         raise InputError(
             f"{path} is no model of Stable-Baselines3: expected a .zip file that "
             f"model.save({path.name!r}) or `r2rise train-expert` wrote."
         )
-    for kind, setting in _TOLD_BY.items():
+    for kind, setting in _CLASS_SETTINGS.items():
         if setting in data and not module.startswith("sb3_contrib"):
             return kind
     raise InputError(
-        f"{path} holds a model of another class ({module}) than {', '.join(_TOLD_BY)}: load it in "
-        f"a module of your own, and give module:policy."
+        f"{path} holds a model of another class ({module}) than {', '.join(_CLASS_SETTINGS)}: "
+        f"load it in a module of your own, and give module:policy."
     )
 
 
 def _check_spaces(model: "BaseAlgorithm", path: Path, environment: Environment) -> None:
-    own = (model.observation_space, model.action_space)
-    given = (environment.observation_space, environment.action_space)
-    if _shows_same(own[0], given[0]) and _acts_same(own[1], given[1]):
+    obs_space, action_space = model.observation_space, model.action_space
+    env_obs_space, env_action_space = environment.observation_space, environment.action_space
+    if _observations_fit(obs_space, env_obs_space) and _actions_fit(action_space, env_action_space):
         return
     raise EnvironmentMismatch(
-        f"The policy {path} was trained on observations {own[0]} and actions {own[1]}, but "
-        f"environment {environment.spec.id!r} has {given[0]} and {given[1]}: name the environment "
-        f"it was trained in, its wrappers included.",
+        f"The policy {path} was trained on observations {obs_space} and actions {action_space}, "
+        f"but environment {environment.spec.id!r} has {env_obs_space} and {env_action_space}: "
+        f"name the environment it was trained in, its wrappers included.",
         field="environment.id",
     )
 
 
-def _shows_same(own: spaces.Space[Any], given: spaces.Space[Any]) -> bool:
-    """Say whether a policy sees such observations; it moves channels of images to the front."""
-    if own.shape == given.shape:
-        return type(own) is type(given)
-    shape = given.shape or ()
-    return len(shape) == 3 and given.dtype == np.uint8 and own.shape == (shape[2], *shape[:2])
+def _observations_fit(of_model: spaces.Space[Any], of_env: spaces.Space[Any]) -> bool:
+    """Return whether a model takes these observations.
+
+    Stable-Baselines3 moves the channels of images to the front before it trains.
+    """
+    if of_model.shape == of_env.shape:
+        return type(of_model) is type(of_env)
+    shape = of_env.shape or ()
+    return len(shape) == 3 and of_env.dtype == np.uint8 and of_model.shape == (shape[2], *shape[:2])
 
 
-def _acts_same(own: spaces.Space[Any], given: spaces.Space[Any]) -> bool:
-    if isinstance(own, spaces.Box) or isinstance(given, spaces.Box):
-        return type(own) is type(given) and own.shape == given.shape
-    return own == given
+def _actions_fit(of_model: spaces.Space[Any], of_env: spaces.Space[Any]) -> bool:
+    if isinstance(of_model, spaces.Box) or isinstance(of_env, spaces.Box):
+        return type(of_model) is type(of_env) and of_model.shape == of_env.shape
+    return of_model == of_env

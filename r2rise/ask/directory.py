@@ -1,4 +1,4 @@
-"""The directory of a study: all that is needed to go on, to judge and to repeat."""
+"""The directory of a study: everything needed to resume, to assess and to repeat it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from r2rise.study.study import Study
 class OutputDirectory:
     """`study.yaml`, `demonstrations.npz`, `ledger.npz`, `map.json`, `map.csv` and `map.png`.
 
-    Other results lie beside them, each under its own name: `plan.json` (with `plan.yaml` and
+    Other results are beside them, each under its usual name: `plan.json` (with `plan.yaml` and
     `pilot.npz`), `certificate.json`, `curation.json`, `transfer.json`, `report.html`.
     """
 
@@ -33,32 +33,32 @@ class OutputDirectory:
         require("matplotlib", "Drawing a map", "plot")
 
     def check_own(self, *paths: Path) -> None:
-        """Check, before anything is spent, that no file is replaced that this study did not write.
+        """Check, before anything is spent, that only files of this study would be replaced.
 
         Raises:
-            InputError: When one would be.
+            InputError: When a file that this study did not write would be replaced.
         """
         for path in paths:
             if is_there(path) and not self.written.owns(path.name):
-                raise _foreign(path)
+                raise _foreign_file_error(path)
 
     def check_study(self, study: Study) -> None:
-        """Check the same of the study, its demonstrations and its map.
+        """Check the same for the files of the study, its demonstrations and its map.
 
         Raises:
-            InputError: When something else would be replaced.
+            InputError: When a file that this study did not write would be replaced.
         """
         self.check_own(self.path / "study.yaml", *self.files_of(ImportanceMap))
-        explained = self.written.explained()
-        if not is_there(self._copy) or explained == study.demonstrations:
+        study_hash = self.written.study_dataset_hash()
+        if not is_there(self._copy) or study_hash == study.demonstrations:
             return
-        copied = self._copied(study)
-        if copied is None or copied not in (study.demonstrations, explained):
-            raise _foreign(self._copy)
+        copy_hash = self._copy_hash(study)
+        if copy_hash is None or copy_hash not in (study.demonstrations, study_hash):
+            raise _foreign_file_error(self._copy)
 
     @property
     def written(self) -> Written:
-        """Which files this study wrote, here and elsewhere."""
+        """The files that this study wrote, in the directory and elsewhere."""
         return Written(self.path)
 
     @property
@@ -67,22 +67,22 @@ class OutputDirectory:
 
     @property
     def ledger(self) -> Path:
-        """Where the ledger lies."""
+        """Path of the ledger."""
         return self.path / "ledger.npz"
 
     @property
     def training_ledger(self) -> Path:
-        """Where the ledger of the training check lies, in whose design no amount is chosen."""
+        """Path of the training check's ledger; its design leaves the amount of training open."""
         return self.path / "training.npz"
 
     @property
     def pilot_ledger(self) -> Path:
-        """Where the ledger of a pilot lies, whose design may differ from the study it proposes."""
+        """Path of a pilot's ledger; its design may differ from that of the proposed study."""
         return self.path / "pilot.npz"
 
     @property
     def plan_study(self) -> Path:
-        """Where the study that a plan proposes lies."""
+        """Path of the study that a plan proposes."""
         return self.path / "plan.yaml"
 
     def demonstrations(self) -> Demonstrations:
@@ -109,39 +109,42 @@ class OutputDirectory:
         return ImportanceMap.load(self.path)
 
     def study(self) -> Study | None:
-        """Read the study that an earlier run wrote, or return None when there is none yet."""
+        """Read the study that an earlier run wrote; None if there is none yet."""
         path = self.path / "study.yaml"
         return Study.load(path) if path.exists() else None
 
     def files_of(self, kind: type[Result]) -> tuple[Path, ...]:
-        """Return the files that a result is written as: under its usual name, figure beside it."""
+        """Return the paths of a result's files: usual name, one path for each file ending."""
         path = self.path / kind.file_name
         endings = (".json", ".csv", ".png")
         return tuple(path.with_suffix(ending) for ending in endings if ending in kind.endings)
 
     def write(self, result: Result) -> None:
-        """Write a result as all of its files."""
+        """Write a result in all of its file formats."""
         for path in self.files_of(type(result)):
             result.save(path)
 
     def write_study(self, study: Study, demonstrations: Demonstrations) -> None:
-        """Write the resolved study and its demonstrations, unless they are there already."""
+        """Write the resolved study, and its demonstrations unless they already exist there."""
         self.path.mkdir(parents=True, exist_ok=True)
-        known = self._copy.exists() and self.written.explained() == study.demonstrations
-        if not known and self._copied(study) != study.demonstrations:
+        # reading study.yaml is cheaper than hashing the demonstrations
+        is_same = self._copy.exists() and (
+            self.written.study_dataset_hash() == study.demonstrations
+        )
+        if not is_same and self._copy_hash(study) != study.demonstrations:
             demonstrations.save(self._copy)
         study.save(self.path / "study.yaml")
 
-    def _copied(self, study: Study) -> str | None:
-        """Return the content hash of the demonstrations that lie here; None where none do."""
+    def _copy_hash(self, study: Study) -> str | None:
+        """Return the content hash of the demonstrations here; None if they cannot be read."""
         try:
-            found = Demonstrations.load(self._copy, obs_keys=study.environment.obs_keys)
+            copy = Demonstrations.load(self._copy, obs_keys=study.environment.obs_keys)
         except DemonstrationsError:
             return None
-        return found.content_hash
+        return copy.content_hash
 
 
-def _foreign(path: Path) -> InputError:
+def _foreign_file_error(path: Path) -> InputError:
     return InputError(
         f"{path} would be replaced, but r2rise did not write it for this study: move it away, or "
         f"choose another directory."

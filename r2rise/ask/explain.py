@@ -1,4 +1,4 @@
-"""Explaining: from demonstrations and a study to an importance map."""
+"""Explanation: from demonstrations and a study to an importance map."""
 
 import logging
 from pathlib import Path
@@ -15,7 +15,7 @@ from r2rise.results.importance_map import ImportanceMap
 from r2rise.run.clock import Clock
 from r2rise.run.engines import Engine, SharedEngine
 from r2rise.run.progress import OnProgress
-from r2rise.run.resolve import going_on, resolve
+from r2rise.run.resolve import resolve, with_ledger_design
 from r2rise.run.runner import Runner, make_engine
 from r2rise.statistics.stopping import StoppingRule
 from r2rise.study.study import Study
@@ -35,13 +35,13 @@ def explain(
 ) -> ImportanceMap:
     """Compute an importance map: mask frames at random, retrain, evaluate, estimate.
 
-    Where the study does not say how long to train, the training check chooses it first; see
-    `check_training`. What is in the ledger already is not retrained: the same call goes on after
-    any crash, and a larger budget extends it.
+    If the study does not say how long to train, the training check chooses the amount first; see
+    `check_training`. Retrainings in the ledger are not repeated: the same call resumes after any
+    crash, and a larger budget extends the study.
 
     Args:
         demonstrations: The demonstrations or their file.
-        study: What is asked; only `environment` has no default.
+        study: The study; only `environment` has no default.
         out: Directory for study, demonstrations, ledger and map; nothing is written without it.
         ledger: Ledger file, if not `<out>/ledger.npz`.
         workers: Worker processes; 0 retrains in this process.
@@ -49,10 +49,10 @@ def explain(
         on_progress: Called after each shard.
 
     Raises:
-        InputError: When something given cannot be used; nothing has been spent.
+        InputError: When an argument cannot be used; nothing has been spent.
         LedgerError: When the ledger is in use, damaged or of another design.
         StudyFailed: When more retrainings fail than the study allows.
-        NotReady: When time ended before there was enough for a map.
+        NotReady: When the time limit came before there were enough retrainings for a map.
     """
     directory = OutputDirectory(Path(out)) if out is not None else None
     if directory:
@@ -62,8 +62,8 @@ def explain(
         demonstrations = read_demonstrations(demonstrations, obs_keys=keys)
     if ledger is None and directory:
         ledger = directory.ledger
-    begun = read_header(ledger) if ledger is not None else None
-    resolved = resolve(going_on(study, begun) if begun else study, demonstrations)
+    header = read_header(ledger) if ledger is not None else None
+    resolved = resolve(with_ledger_design(study, header) if header else study, demonstrations)
     if directory:
         directory.check_study(resolved.study)
     if not study.until.may_end_early:
@@ -72,7 +72,7 @@ def explain(
         logger.warning("%s", notice.detail)
     clock = Clock(study.until.seconds)
     with SharedEngine(lambda: engine or make_engine(workers)) as shared:
-        asked = with_training(
+        trained_study = with_training(
             resolved.study,
             demonstrations,
             earlier=directory.study() if directory else None,
@@ -82,7 +82,7 @@ def explain(
             clock=clock,
         )
         runner = Runner(
-            asked,
+            trained_study,
             demonstrations,
             ledger=ledger,
             engine=shared,
@@ -91,17 +91,17 @@ def explain(
         )
         with runner:
             if directory:
-                directory.write_study(asked, demonstrations)
-            rule = StoppingRule(asked, resolved.segments)
+                directory.write_study(trained_study, demonstrations)
+            rule = StoppingRule(trained_study, resolved.segments)
             runner.run(
-                study_tasks(asked, len(resolved.segments)),
-                enough=lambda: rule.decide(runner.ledger) is not None,
+                study_tasks(trained_study, len(resolved.segments)),
+                should_stop=lambda: rule.decide(runner.ledger) is not None,
             )
     try:
-        result = importance_map(runner.ledger, asked, resolved.notices)
+        result = importance_map(runner.ledger, trained_study, resolved.notices)
     except NotReady as error:
-        kept = "" if ledger is None else f" What was done is kept in {ledger}."
-        raise NotReady(f"{error}{kept}") from None
+        where_kept = "" if ledger is None else f" What was done is kept in {ledger}."
+        raise NotReady(f"{error}{where_kept}") from None
     if directory:
         directory.write(result)
     return result

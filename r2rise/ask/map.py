@@ -1,4 +1,4 @@
-"""From a ledger to an importance map; nothing is retrained."""
+"""From a ledger to an importance map, without retraining."""
 
 from collections.abc import Sequence
 
@@ -45,13 +45,13 @@ def importance_map(ledger: Ledger, study: Study, notices: Sequence[Notice] = ())
     """Compute the map of a resolved study from its ledger.
 
     Args:
-        ledger: Records of the study's design; more than its budget asks for are left out.
+        ledger: Records of the study's design; records beyond its budget are ignored.
         study: The resolved study.
-        notices: What was noticed before the first retraining.
+        notices: Notices from before the first retraining.
 
     Raises:
-        NotReady: When there are too few successful retrainings for any estimator, or time ended
-            before there were any.
+        NotReady: When there are too few successful retrainings for any estimator, or the time limit
+            came before there were any.
     """
     lengths = np.array(ledger.header.lengths, dtype=np.int64)
     segments = Segments.of(lengths, study.masking)
@@ -60,12 +60,12 @@ def importance_map(ledger: Ledger, study: Study, notices: Sequence[Notice] = ())
     planned = stop.n_retrainings if stop else study.budget.retrainings
     records = ledger.records("design", planned)
     sample = MaskedReturns.of(records, segments, study.masking)
-    name, found, more = _estimate(study, sample)
-    trust = reliability(found)
+    name, estimated, estimator_notices = _estimate(study, sample)
+    estimated_reliability = reliability(estimated)
     quality = Quality(
         equal_importance_p=equal_importance_p(sample, study.seed),
-        reliability=trust.value,
-        reliability_method=trust.method,
+        reliability=estimated_reliability.value,
+        reliability_method=estimated_reliability.method,
     )
     baseline = measured_baseline(ledger, study)
     stopped = _stopped(stop, ledger, study)
@@ -73,10 +73,10 @@ def importance_map(ledger: Ledger, study: Study, notices: Sequence[Notice] = ())
         *worth_notices(study, baseline, records),
         *(notice for notice in training_notices(study) if notice not in notices),
         *notices,
-        *more,
-        *about_estimate(records, sample, found, trust.value, study),
+        *estimator_notices,
+        *about_estimate(records, sample, estimated, estimated_reliability.value, study),
         *about_unfinished_block(stop, ledger, study),
-        *about_missed_goal(study, stop, trust.value, found, sample),
+        *about_missed_goal(study, stop, estimated_reliability.value, estimated, sample),
     )
     return ImportanceMap(
         revision=len(records),
@@ -99,14 +99,14 @@ def importance_map(ledger: Ledger, study: Study, notices: Sequence[Notice] = ())
             start=segments.start,
             stop=segments.stop,
         ),
-        importance=found.importance,
-        std_error=found.std_error,
+        importance=estimated.importance,
+        std_error=estimated.std_error,
         n_kept=sample.n_kept,
         n_masked=len(sample) - sample.n_kept,
-        degrees_of_freedom=_least(found.degrees_of_freedom),
-        segment_degrees=found.degrees_of_freedom,
-        verdicts=judge(study, found, baseline, len(sample)),
-        demonstrations=_demonstrations(study, found, segments, baseline, len(sample)),
+        degrees_of_freedom=_smallest(estimated.degrees_of_freedom),
+        segment_degrees=estimated.degrees_of_freedom,
+        verdicts=judge(study, estimated, baseline, len(sample)),
+        demonstrations=_demonstrations(study, estimated, segments, baseline, len(sample)),
         stopped=stopped,
         quality=quality,
         versions=versions(),
@@ -115,7 +115,7 @@ def importance_map(ledger: Ledger, study: Study, notices: Sequence[Notice] = ())
 
 
 def _estimate(study: Study, sample: MaskedReturns) -> tuple[EstimatorName, Estimate, list[Notice]]:
-    """Estimate as the study says; ridge while no block of a difference estimate is usable."""
+    """Estimate as the study says, or by ridge while no block is usable for differences."""
     name = estimator_name(study)
     try:
         return name, estimate(name, sample), []
@@ -136,19 +136,19 @@ def _stopped(stop: Stop | None, ledger: Ledger, study: Study) -> Stopped | None:
     return Stopped(reason=stop.reason, seconds=ledger.elapsed.get(last_block))
 
 
-def _least(degrees: NDArray[np.float64]) -> float | None:
+def _smallest(degrees: NDArray[np.float64]) -> float | None:
     finite = degrees[np.isfinite(degrees)]
     return float(finite.min()) if len(finite) else None
 
 
 def _demonstrations(
-    study: Study, found: Estimate, segments: Segments, baseline: Baseline, n_retrainings: int
+    study: Study, estimated: Estimate, segments: Segments, baseline: Baseline, n_retrainings: int
 ) -> DemonstrationTable | None:
-    """Return the sums over demonstrations; None for the two rise estimators, which have no unit."""
+    """Return the sums over demonstrations; None for the rise estimators, which have no unit."""
     if not ESTIMATORS[estimator_name(study)].signed:
         return None
     first_segment = np.flatnonzero(np.diff(segments.demonstration, prepend=-1))
-    sums = per_demonstration(found, first_segment)
+    sums = per_demonstration(estimated, first_segment)
     return DemonstrationTable(
         importance=sums.importance,
         std_error=sums.std_error,

@@ -1,4 +1,4 @@
-"""What a map should be read with: failures, waiting blocks, one seed, goals that were missed."""
+"""Notices of a map: failures, waiting blocks, a single seed, goals that were missed."""
 
 import math
 from collections.abc import Sequence
@@ -24,37 +24,43 @@ from r2rise.study.study import Study
 def about_estimate(
     records: Sequence[Record],
     sample: MaskedReturns,
-    found: Estimate,
-    trust: float | None,
+    estimate: Estimate,
+    reliability: float | None,
     study: Study,
 ) -> list[Notice]:
-    """Return what is to be known of an estimate: what failed, waits, decides it or is missing."""
+    """Return the notices of an estimate.
+
+    They are about failed retrainings, waiting blocks, intervals that are missing, outlying returns,
+    a single training seed, and low reliability.
+    """
     notices = []
     n_failed = len(records) - len(sample)
     if n_failed:
-        notices.append(Notice(code="failed_retrainings", detail=_failed(records, n_failed)))
+        notices.append(
+            Notice(code="failed_retrainings", detail=_describe_failures(records, n_failed))
+        )
     if failures_follow_frames_kept(records, sample.n_frames):
         detail = "Failures go with the number of frames kept: the map describes the others only."
         notices.append(Notice(code="failures_follow_frames_kept", detail=detail))
     if (by_segment := failures_by_segment(records, sample.n_segments)) is not None:
         notices.append(Notice(code="failures_follow_segments", detail=by_segment))
-    if found.n_waiting:
-        waiting = counted(found.n_waiting, "retraining")
+    if estimate.n_waiting:
+        waiting = counted(estimate.n_waiting, "retraining")
         detail = f"{waiting} waiting for the block to be of full rank."
         notices.append(Notice(code="waiting_blocks", detail=detail))
-    notices += _withheld(found, study, sample)
-    notices += _outlying(found.outlying, len(sample))
-    if _has_one_seed(found, sample):
+    notices += _withheld_intervals(estimate, study, sample)
+    notices += _outlying_returns(estimate.outlying, len(sample))
+    if _has_one_seed(estimate, sample):
         detail = "All masks share one training seed: the map may describe one lucky start."
         notices.append(Notice(code="one_training_seed", detail=detail))
-    if trust is not None and trust < LOW_RELIABILITY:
-        detail = f"Reliability {trust:.2f}: much of this ranking would not come back."
+    if reliability is not None and reliability < LOW_RELIABILITY:
+        detail = f"Reliability {reliability:.2f}: much of this ranking would not come back."
         notices.append(Notice(code="low_reliability", detail=detail))
     return notices
 
 
-def _failed(records: Sequence[Record], n_failed: int) -> str:
-    """Say how many retrainings failed, and which of them could not be done."""
+def _describe_failures(records: Sequence[Record], n_failed: int) -> str:
+    """Describe how many retrainings failed, and whether because their masks keep no frames."""
     n_empty = sum(record.reason == EMPTY_MASK for record in records)
     detail = left_out(n_failed, len(records))
     if n_empty == n_failed:
@@ -63,20 +69,21 @@ def _failed(records: Sequence[Record], n_failed: int) -> str:
     return detail
 
 
-def _outlying(far: Outliers | None, n_returns: int) -> list[Notice]:
-    if far is None:
+def _outlying_returns(outliers: Outliers | None, n_returns: int) -> list[Notice]:
+    if outliers is None:
         return []
     detail = (
-        f"{far.n} of {counted(n_returns, 'return')} lie far from all others (such as "
-        f"{far.example:.4g}) and make up {far.share:.0%} of the variance: where they fall decides "
-        f"the map. Look for rewards that explode, or name another score (evaluation.score)."
+        f"{outliers.n} of {counted(n_returns, 'return')} lie far from all others (such as "
+        f"{outliers.example:.4g}) and make up {outliers.share:.0%} of the variance: where they "
+        f"fall decides the map. Look for rewards that explode, or name another score "
+        f"(evaluation.score)."
     )
     return [Notice(code="outlying_returns", detail=detail)]
 
 
-def _withheld(found: Estimate, study: Study, sample: MaskedReturns) -> list[Notice]:
-    """Say why there are no intervals, and what would give them."""
-    if found.covers is not None or not ESTIMATORS[estimator_name(study)].signed:
+def _withheld_intervals(estimate: Estimate, study: Study, sample: MaskedReturns) -> list[Notice]:
+    """Explain why there are no intervals, and what would give them."""
+    if estimate.covers is not None or not ESTIMATORS[estimator_name(study)].signed:
         return []
     d = sample.n_segments
     detail = (
@@ -89,48 +96,52 @@ def _withheld(found: Estimate, study: Study, sample: MaskedReturns) -> list[Noti
 
 
 def about_unfinished_block(stop: Stop | None, ledger: Ledger, study: Study) -> list[Notice]:
-    """Say what became of the block within which time ended."""
+    """Describe how a map treats the block that the time limit interrupted."""
     if stop is None or not stop.within_block:
         return []
     n_done = len(ledger.records("design", study.budget.retrainings))
     if n_done == stop.n_retrainings:
         return []
-    left_out = n_done - stop.n_retrainings
-    if left_out > 0:
-        what = f"{left_out} retrainings of it are left out of this map"
+    n_left_out = n_done - stop.n_retrainings
+    if n_left_out > 0:
+        extent = f"{n_left_out} retrainings of it are left out of this map"
     else:
-        what = f"the map is of the {n_done} retrainings there are"
+        extent = f"the map is of the {n_done} retrainings there are"
     detail = (
-        f"Time ended within a block of {study.masking.masks_between_looks}: {what}. They are in "
+        f"Time ended within a block of {study.masking.masks_between_looks}: {extent}. They are in "
         f"the ledger, and the same study goes on from there with more time."
     )
     return [Notice(code="unfinished_block", detail=detail)]
 
 
 def about_missed_goal(
-    study: Study, stop: Stop | None, trust: float | None, found: Estimate, sample: MaskedReturns
+    study: Study,
+    stop: Stop | None,
+    reliability: float | None,
+    estimate: Estimate,
+    sample: MaskedReturns,
 ) -> list[Notice]:
-    """Say what it would take where a study ended without what it was to reach."""
+    """Describe what it would take to reach the goal of a study that ended without it."""
     n_done = len(sample)
     goal = study.until.reliability
     if not study.until.has_goal or (stop is not None and stop.reason == "goal"):
         return []
     detail = "Verdicts are still open for some segments."
-    if goal is not None and _has_one_seed(found, sample):
+    if goal is not None and _has_one_seed(estimate, sample):
         detail = (
             "Reliability between training seeds was asked for, but all masks share one: at least "
             "one more block is needed."
         )
-    elif goal is not None and (trust is None or trust < goal):
-        reached = "unknown" if trust is None else f"{trust:.2f}"
+    elif goal is not None and (reliability is None or reliability < goal):
+        reached = "unknown" if reliability is None else f"{reliability:.2f}"
         detail = f"Reliability {goal} was asked for and is {reached} after {n_done} retrainings."
-        if trust is not None and 0 < trust < goal:
-            needed = math.ceil(n_done * goal * (1 - trust) / (trust * (1 - goal)))
+        if reliability is not None and 0 < reliability < goal:
+            needed = math.ceil(n_done * goal * (1 - reliability) / (reliability * (1 - goal)))
             detail += f" About {needed} would reach it, or longer segments."
     return [Notice(code="goal_not_reached", detail=detail)]
 
 
-def _has_one_seed(found: Estimate, sample: MaskedReturns) -> bool:
-    """Say whether all masks that the map rests on share a training seed; some may wait."""
+def _has_one_seed(estimate: Estimate, sample: MaskedReturns) -> bool:
+    """Return whether all masks of the map, waiting blocks left out, share a training seed."""
     only_block = sample.seeds == "block" and len(sample.blocks) == 1
-    return only_block or found.covers == "masks"
+    return only_block or estimate.covers == "masks"

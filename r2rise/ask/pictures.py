@@ -1,4 +1,4 @@
-"""Small pictures of frames, for people to look at."""
+"""Small pictures of frames, for viewing."""
 
 from typing import Any
 
@@ -9,20 +9,20 @@ from r2rise.errors import EnvironmentMismatch
 
 
 def small_picture(rendered: Any, height: int) -> NDArray[np.uint8]:
-    """Return what an environment rendered, no higher than `height` pixels.
+    """Scale a rendered frame down to at most `height` pixels.
 
     Args:
         rendered: (H, W, 3), uint8 or floats from 0 to 1.
-        height: Pixels; a lower picture is left as it is.
+        height: Pixels; a lower picture is not scaled.
 
     Returns:
-        (h, w, 3) uint8, of the same proportions.
+        A copy, (h, w, 3) uint8, with the same proportions.
 
     Raises:
-        EnvironmentMismatch: When it is no picture.
+        EnvironmentMismatch: When `rendered` is not a picture.
     """
     picture = np.asarray(rendered)
-    if picture.ndim != 3 or picture.shape[2] != 3 or not _is_known(picture.dtype):
+    if picture.ndim != 3 or picture.shape[2] != 3 or not _is_pixel_type(picture.dtype):
         raise EnvironmentMismatch(
             f"The environment should render pictures (height, width, 3) uint8, got "
             f"{picture.shape} {picture.dtype}: record without pictures."
@@ -38,9 +38,9 @@ def small_picture(rendered: Any, height: int) -> NDArray[np.uint8]:
     small = torch.nn.functional.interpolate(
         planes, (height, width), mode="bilinear", antialias=True, align_corners=False
     )
-    found: NDArray[np.uint8] = small[0].permute(1, 2, 0).round().clamp(0, 255).byte().numpy()
-    return found
+    scaled: NDArray[np.uint8] = small[0].permute(1, 2, 0).round().clamp(0, 255).byte().numpy()
+    return scaled
 
 
-def _is_known(dtype: np.dtype[Any]) -> bool:
+def _is_pixel_type(dtype: np.dtype[Any]) -> bool:
     return dtype == np.uint8 or dtype.kind == "f"

@@ -1,9 +1,9 @@
-"""The pilot: few masks, several training seeds, crossed, to measure before anything is spent.
+"""The pilot: a few masks crossed with several training seeds, to measure signal and noise.
 
-Masks come in pairs of complements that each keep half of the segments. In a fold-over block main
+Masks come in pairs of complements that each keep half of the segments. In a fold-over block, main
 effects are estimated from the differences within pairs alone, so the pilot measures just these:
-D = (return of a mask - return of its complement) / 2, once for each pair and training seed. What
-of D comes back with every seed is signal, what does not is noise.
+D = (return of a mask - return of its complement) / 2, once for each pair and training seed. The
+part of D that repeats with every seed is signal; the rest is noise.
 """
 
 from collections.abc import Sequence
@@ -29,28 +29,28 @@ Floats = NDArray[np.float64]
 
 
 class Cost(NamedTuple):
-    """Seconds of the parts of one retraining with one worker."""
+    """Seconds of one worker for training, and for each episode of evaluation."""
 
     training: float
     episode: float
 
     def of(self, n_episodes: int) -> float:
-        """Return the seconds of a retraining with so many episodes."""
+        """Return the seconds of one retraining with `n_episodes`."""
         return self.training + n_episodes * self.episode
 
 
 @dataclass(frozen=True)
 class Pilot:
-    """What a pilot measured.
+    """The measurements of a pilot.
 
     Attributes:
         variance: Two-way random effects of the mean return: masks, seeds, both, episodes.
-        mean_return: Over all masks and seeds.
-        f: Mean square of the pairs over that within pairs.
-        degrees: Degrees of freedom of both.
+        mean_return: Mean over all masks and seeds.
+        f: Mean square between pairs over that within pairs.
+        degrees: Degrees of freedom of both mean squares.
         noise: Variance of one mask's return that blurs main effects, episodes included.
-        episode_noise: The part of it that one episode contributes.
-        cost: Seconds of the parts.
+        episode_noise: Variance of one episode; `noise` contains it divided by `n_episodes`.
+        cost: Seconds of training and of an episode.
         n_episodes: Episodes of each retraining.
         n_retrainings: Retrainings of the pilot.
     """
@@ -71,11 +71,14 @@ class Pilot:
         With S seeds the expectation of F is 1 + S signal / s^2, s^2 the variance of D within
         pairs, and the noise of one mask is 2 s^2.
         """
-        above = (self.f if f is None else f) - 1
-        return 2 * N_SEEDS / above if above > 0 else float("inf")
+        excess = (self.f if f is None else f) - 1
+        return 2 * N_SEEDS / excess if excess > 0 else float("inf")
 
     def f_interval(self, confidence: float) -> tuple[float, float]:
-        """Return an interval of F / (1 + S signal / s^2), turned to the expectation of F."""
+        """Return an interval for the expectation of F.
+
+        F / (1 + S signal / s^2) has the F distribution with `degrees`.
+        """
         from scipy.stats import f as f_distribution
 
         tails = (1 - confidence) / 2, (1 + confidence) / 2
@@ -84,22 +87,22 @@ class Pilot:
 
     @property
     def sees_effects(self) -> bool:
-        """Whether the frames' effects can be told from none (80 % interval of F)."""
+        """Whether the frames have a detectable effect (80 % interval of F above 1)."""
         return self.f_interval(0.8)[0] > 1
 
     @property
     def largest_f(self) -> float:
-        """What F may be in truth: upper end of a 90 % interval, more than 1."""
+        """Largest plausible expectation of F: upper end of a 90 % interval, at least 1."""
         return max(self.f_interval(0.9)[1], 1.0)
 
     @property
     def largest_signal(self) -> float:
-        """Variance between masks that repeats itself over seeds, where F is the largest."""
+        """Variance between masks that repeats with every seed if F is `largest_f`."""
         return self.noise / 2 * (self.largest_f - 1) / N_SEEDS
 
 
 def run_pilot(runner: Runner) -> Pilot:
-    """Do the baselines and the pilot, and measure.
+    """Run the baselines and the pilot, and measure.
 
     Raises:
         NotReady: When there are fewer than 4 segments, or too many retrainings fail.
@@ -128,7 +131,7 @@ def _paired_masks(n_segments: int, generator: np.random.Generator) -> list[NDArr
 
 
 def measure(records: Sequence[Record], n_episodes: int) -> Pilot:
-    """Measure a pilot's records, seed by seed, pair by pair.
+    """Measure a pilot's records, which are in the order seed, pair, mask or complement.
 
     Pairs with a failed retraining are left out.
 
@@ -166,9 +169,9 @@ def measure(records: Sequence[Record], n_episodes: int) -> Pilot:
 
 
 def _episode_variance(episodes: Floats) -> float:
-    """Return the variance of one episode, (n_seeds, n_masks, n_episodes).
+    """Return the variance of one episode from returns (n_seeds, n_masks, n_episodes).
 
-    Masks of a seed meet the same initial states: what these have in common cancels.
+    Masks of a seed have the same initial states, so that the effects of these cancel.
     """
     _, n_masks, n_episodes = episodes.shape
     if n_episodes < 2:
@@ -183,17 +186,22 @@ def _episode_variance(episodes: Floats) -> float:
     return float((residuals**2).sum()) / degrees
 
 
-def _variance_split(returns: Floats, episodes: float) -> VarianceSplit:
-    """Split the variance of returns (n_seeds, n_masks) by two-way random effects (Searle 1971)."""
+def _variance_split(returns: Floats, episode_variance: float) -> VarianceSplit:
+    """Split the variance of returns by two-way random effects (Searle 1971).
+
+    Args:
+        returns: Mean returns, (n_seeds, n_masks).
+        episode_variance: The variance of these means that episodes cause.
+    """
     n_seeds, n_masks = returns.shape
     by_mask, by_seed = returns.mean(axis=0), returns.mean(axis=1)
     residuals = returns - by_mask - by_seed[:, None] + returns.mean()
-    both = float((residuals**2).sum()) / ((n_seeds - 1) * (n_masks - 1))
-    masks = (n_seeds * float(by_mask.var(ddof=1)) - both) / n_seeds
-    seeds = (n_masks * float(by_seed.var(ddof=1)) - both) / n_masks
+    interaction = float((residuals**2).sum()) / ((n_seeds - 1) * (n_masks - 1))
+    masks = (n_seeds * float(by_mask.var(ddof=1)) - interaction) / n_seeds
+    seeds = (n_masks * float(by_seed.var(ddof=1)) - interaction) / n_masks
     return VarianceSplit(
         masks=max(0.0, masks),
         training_seeds=max(0.0, seeds),
-        masks_by_seeds=max(0.0, both - episodes),
-        episodes=min(episodes, both),
+        masks_by_seeds=max(0.0, interaction - episode_variance),
+        episodes=min(episode_variance, interaction),
     )

@@ -24,10 +24,10 @@ from r2rise.study.parts import Masking
 from r2rise.study.study import MAX_RETRAININGS, Study
 
 GOAL = 0.9
-"""Reliability that is planned for where the study names none."""
+"""Reliability that is planned for if the study names none."""
 
 FLOOR = 0.1
-"""Share of what all frames gain, below which half of the frames teach next to nothing."""
+"""Share of the gain of all frames below which half of the frames teach next to nothing."""
 
 GENTLE_KEEP_PROBABILITY = 0.8
 
@@ -45,23 +45,23 @@ def plan(
 ) -> Plan:
     """Run a pilot of 16 masks x 4 training seeds and propose a study.
 
-    Where the study does not say how long to train, the training check chooses it first.
+    If the study does not say how long to train, the training check chooses the amount first.
 
     Args:
-        demonstrations: What is to be explained.
-        study: What is asked; its `until` names the reliability to plan for (0.9 where it does
-            not) and the seconds that may be spent.
-        maps: Where the training is checked, also compare the map at the chosen amount with that
-            at four times as much.
-        max_retrainings: Masks that may be spent.
+        demonstrations: The demonstrations to explain.
+        study: The study; its `until` names the reliability to plan for (0.9 by default) and the
+            seconds that may be spent.
+        maps: Whether a training check also compares the map at the chosen amount with that at four
+            times as much.
+        max_retrainings: Largest number of masks.
         out: Directory for `plan.json`, the proposed study `plan.yaml` and the pilot's ledger; a
-            plan that is refused leaves no `plan.yaml`.
+            refused plan leaves no `plan.yaml`.
         workers: Worker processes; 0 retrains in this process.
         engine: Where shards run, instead of `workers`. It is closed at the end.
         on_progress: Called after each shard.
 
     Raises:
-        InputError: When something given cannot be used; nothing has been spent.
+        InputError: When an argument cannot be used; nothing has been spent.
         NotReady: When there are too few segments, or too many retrainings fail.
     """
     directory = OutputDirectory(Path(out)) if out is not None else None
@@ -73,7 +73,7 @@ def plan(
     resolved = resolve(study, demonstrations).study
     ledger = directory.pilot_ledger if directory else None
     with SharedEngine(lambda: engine or make_engine(workers)) as shared:
-        asked = with_training(
+        trained_study = with_training(
             resolved,
             demonstrations,
             maps=maps,
@@ -83,27 +83,27 @@ def plan(
             on_progress=on_progress,
         )
         runner = Runner(
-            asked, demonstrations, ledger=ledger, engine=shared, on_progress=on_progress
+            trained_study, demonstrations, ledger=ledger, engine=shared, on_progress=on_progress
         )
         with runner:
             pilot = run_pilot(runner)
-            baseline = measured_baseline(runner.ledger, asked)
+            baseline = measured_baseline(runner.ledger, trained_study)
     goal = study.until.reliability or GOAL
-    trained = {"algorithm": asked.algorithm, "training": asked.training}
-    study = study.model_copy(update=trained)
+    chosen_training = {"algorithm": trained_study.algorithm, "training": trained_study.training}
+    study = study.model_copy(update=chosen_training)
     proposer = Proposer(study, demonstrations, pilot, goal, max_retrainings, baseline.gain)
-    proposed = _concluded(proposer, pilot, goal, baseline)
+    proposal = _make_plan(proposer, pilot, goal, baseline)
     if directory:
-        directory.write(proposed)
-        if proposed.outcome == "refused":
+        directory.write(proposal)
+        if proposal.outcome == "refused":
             directory.plan_study.unlink(missing_ok=True)
         else:
-            proposed.study.save(directory.plan_study)
-    return proposed
+            proposal.study.save(directory.plan_study)
+    return proposal
 
 
 def _check_masking(masking: Masking) -> None:
-    """Check that the study keeps half of the segments, which is what a pilot measures.
+    """Check that the study keeps half of the segments, as the masks of a pilot do.
 
     Raises:
         StudyError: When it does not.
@@ -117,14 +117,14 @@ def _check_masking(masking: Masking) -> None:
 
 
 def _with_finest_segments(study: Study) -> Study:
-    """Begin with the shortest segments where the length is left open: longer ones are options."""
+    """Use the shortest segments if the length is open: the plan's options have longer ones."""
     if study.masking.segment_length != "auto":
         return study
     masking = study.masking.model_copy(update={"segment_length": FINEST_SEGMENT_LENGTH})
     return study.model_copy(update={"masking": masking})
 
 
-def _concluded(proposer: Proposer, pilot: Pilot, goal: float, baseline: Baseline) -> Plan:
+def _make_plan(proposer: Proposer, pilot: Pilot, goal: float, baseline: Baseline) -> Plan:
     options = proposer.options()
     outcome, chosen = proposer.choose(options)
     return Plan(
@@ -141,22 +141,22 @@ def _concluded(proposer: Proposer, pilot: Pilot, goal: float, baseline: Baseline
         n_retrainings=pilot.n_retrainings,
         options=tuple(options),
         advice=(
-            *_unseen(pilot, proposer, options[0].n_segments),
-            *_advice(pilot, baseline, proposer.n_episodes),
+            *_missed_effect_advice(pilot, proposer, options[0].n_segments),
+            *_general_advice(pilot, baseline, proposer.n_episodes),
         ),
         versions=versions(),
     )
 
 
-def _unseen(pilot: Pilot, proposer: Proposer, n_segments: int) -> Iterator[str]:
-    """Say how large an effect the pilot may have missed, and how to look closer."""
+def _missed_effect_advice(pilot: Pilot, proposer: Proposer, n_segments: int) -> Iterator[str]:
+    """Yield advice on how large an effect the pilot may have missed, and how to detect it."""
     signal = pilot.largest_signal
     if pilot.sees_effects or signal == 0:
         return
-    others = pilot.variance.total - pilot.variance.masks
+    other_variance = pilot.variance.total - pilot.variance.masks
     yield (
         f"The pilot cannot tell an effect of the frames from none: one that makes up to "
-        f"{signal / (signal + others):.0%} of the variance, a standard deviation of "
+        f"{signal / (signal + other_variance):.0%} of the variance, a standard deviation of "
         f"{math.sqrt(signal):.3g} between masks with a mean return of {pilot.mean_return:.4g}, "
         f"would escape it."
     )
@@ -170,7 +170,7 @@ def _unseen(pilot: Pilot, proposer: Proposer, n_segments: int) -> Iterator[str]:
     )
 
 
-def _advice(pilot: Pilot, baseline: Baseline, n_episodes: int) -> Iterator[str]:
+def _general_advice(pilot: Pilot, baseline: Baseline, n_episodes: int) -> Iterator[str]:
     gain, random_policy = baseline.gain, baseline.random_policy
     if n_episodes != pilot.n_episodes:
         yield (
@@ -178,11 +178,11 @@ def _advice(pilot: Pilot, baseline: Baseline, n_episodes: int) -> Iterator[str]:
             f"less time."
         )
     if gain is not None and random_policy is not None and gain > 0:
-        left = (pilot.mean_return - random_policy.mean) / gain
-        if left < FLOOR:
+        gain_share = (pilot.mean_return - random_policy.mean) / gain
+        if gain_share < FLOOR:
             yield (
-                f"Half of the frames keep only {max(left, 0):.0%} of what all frames gain over "
-                f"random actions: masks of half the segments say little about good policies. "
+                f"Half of the frames keep only {max(gain_share, 0):.0%} of what all frames gain "
+                f"over random actions: masks of half the segments say little about good policies. "
                 f"Consider masking.keep_probability {GENTLE_KEEP_PROBABILITY}."
             )
     shares = pilot.variance.shares()

@@ -1,4 +1,4 @@
-"""What a pilot's measurements allow: segment lengths, episodes, retrainings."""
+"""Proposal of a study from a pilot: segment lengths, episodes, retrainings."""
 
 import math
 from typing import NamedTuple
@@ -17,20 +17,25 @@ RANKED = 0.5
 """Reliability below which a map is noise."""
 
 CONFIDENCE = 0.8
-"""Of the prediction's interval."""
+"""Confidence of the prediction's interval."""
 
 _EPISODES = (2, 100)
+"""Smallest and largest number of episodes that is proposed."""
+
 _LEAST_TRAINING_NOISE = 0.2
-"""Share of the noise that is taken for training noise whatever a small pilot says."""
+"""Smallest share of the noise that counts as training noise, whatever a small pilot measures."""
 
 _WORTH_CHANGING = 0.8
-"""Cost below which another number of episodes is proposed, over that of the present one."""
+"""Relative cost below which another number of episodes is proposed."""
 
 
 class Blocks(NamedTuple):
-    """How the masks of an option come: what shares a training seed, and the masks of a block.
+    """The blocks of masks of an option.
 
-    `least` is the fewest masks that show what comes back with another training seed.
+    Attributes:
+        training_seeds: Whether pairs or blocks share a training seed.
+        size: Masks of a block.
+        least: Fewest masks that show what repeats with another training seed.
     """
 
     training_seeds: TrainingSeeds
@@ -39,36 +44,36 @@ class Blocks(NamedTuple):
 
     @classmethod
     def of(cls, training_seeds: TrainingSeeds, n_segments: int) -> "Blocks":
-        """Return the smallest fold-over blocks that fit so many segments."""
+        """Return the smallest fold-over blocks for `n_segments`."""
         paired = training_seeds == "pair"
         size = paired_block_size(n_segments) if paired else foldover_block_size(n_segments)
         return cls(training_seeds, size, masks_for_intervals(n_segments, training_seeds))
 
     def at_least(self, n_masks: float) -> int:
-        """Return a finite number of masks rounded up to whole blocks, `least` at least."""
+        """Return a finite number of masks rounded up to whole blocks, at least `least`."""
         return max(self.least, math.ceil(n_masks / self.size) * self.size)
 
     def at_most(self, n_masks: float) -> int:
-        """Return a number of masks rounded down to whole blocks; 0 where that is under `least`."""
+        """Return a number of masks rounded down to whole blocks; 0 if that is less than `least`."""
         n = int(n_masks // self.size) * self.size
         return n if n >= self.least else 0
 
 
 class Proposer:
-    """Concludes from a pilot what a study takes.
+    """Proposes a study from the measurements of a pilot.
 
     Args:
-        study: What is asked; its `until.seconds` is a limit.
-        demonstrations: What is to be explained.
-        pilot: What was measured.
+        study: The study to plan; its `until.seconds` is a limit.
+        demonstrations: The demonstrations to explain.
+        pilot: The measurements.
         goal: Reliability to reach.
-        max_retrainings: Masks that may be spent.
-        gain: Of all frames over random actions, where it is known; the verdicts' margin is a share
-            of it.
+        max_retrainings: Largest number of masks.
+        gain: Gain of all frames over random actions, or None if unknown; the margin of verdicts is
+            a share of it.
 
     Attributes:
-        n_episodes: Of each retraining.
-        blur: Noise over signal of one mask with so many episodes.
+        n_episodes: Episodes of each retraining.
+        blur: Noise over signal of one mask with `n_episodes`.
     """
 
     def __init__(
@@ -86,17 +91,17 @@ class Proposer:
         self.blur = pilot.blur() * _noise_change(pilot, self.n_episodes)
         self._cost = pilot.cost.of(self.n_episodes)
         seconds = study.until.seconds
-        self._most = float(max_retrainings)
+        self._max_masks = float(max_retrainings)
         if seconds is not None:
-            in_time = seconds / self._cost - study.budget.baseline_retrainings
-            self._most = min(self._most, in_time)
-        self._for_verdicts = self._masks_for_verdicts(gain) if study.until.verdicts else 0.0
+            masks_in_time = seconds / self._cost - study.budget.baseline_retrainings
+            self._max_masks = min(self._max_masks, masks_in_time)
+        self._verdict_masks = self._masks_for_verdicts(gain) if study.until.verdicts else 0.0
 
     def _masks_for_verdicts(self, gain: float | None) -> float:
-        """Return the masks at which every effect is resolved as often as not, or infinity.
+        """Return the masks at which any effect gets a verdict half of the time, or infinity.
 
-        A standard error has to fit into the margin with the quantiles of both tests: an effect
-        that is too small to differ from 0 is then small enough to be negligible.
+        The standard error times the quantiles of both tests must fit into the margin: then an
+        effect that is too small to differ from 0 is small enough to be negligible.
         """
         rule = self._study.verdicts
         if gain is None or gain <= 0:
@@ -106,40 +111,40 @@ class Proposer:
         return 4 * noise / std_error**2
 
     def options(self) -> list[Option]:
-        """Return what the limits allow: the segments asked for first, then longer ones."""
+        """Return the options: the requested segments first, then longer ones."""
         maskings = with_longer_segments(self._study.masking, self._demonstrations.lengths)
         return [self._option(masking) for masking in maskings]
 
     def _option(self, masking: Masking) -> Option:
         n = len(self._demonstrations.segments(masking))
-        exact = max(masks_for(self._goal, n, self.blur), self._for_verdicts)
+        exact_masks = max(masks_for(self._goal, n, self.blur), self._verdict_masks)
         blocks = self._blocks(n)
-        wanted = blocks.at_least(exact) if math.isfinite(exact) else None
-        allowed = blocks.at_most(self._most)
-        spent = min(wanted or allowed, allowed)
+        needed_masks = blocks.at_least(exact_masks) if math.isfinite(exact_masks) else None
+        allowed_masks = blocks.at_most(self._max_masks)
+        n_masks = min(needed_masks or allowed_masks, allowed_masks)
         return Option(
             segment_length=masking.segment_length,
             n_segments=n,
             training_seeds=blocks.training_seeds,
-            retrainings=wanted,
-            seconds=None if wanted is None else wanted * self._cost,
-            reliability=float(expected_reliability(spent, n, self.blur)),
+            retrainings=needed_masks,
+            seconds=None if needed_masks is None else needed_masks * self._cost,
+            reliability=float(expected_reliability(n_masks, n, self.blur)),
         )
 
     def _blocks(self, n_segments: int) -> Blocks:
-        """Choose a training seed for each pair where the limits allow one block and no second.
+        """Choose what shares a training seed: pairs if the limits allow only one block.
 
-        Otherwise one for each block, which ranks better for the same number of masks.
+        Otherwise whole blocks, which rank better for the same number of masks.
         """
-        shared, paired = Blocks.of("block", n_segments), Blocks.of("pair", n_segments)
-        only_one = paired.size <= self._most < shared.least
-        return paired if only_one or self._study.masking.training_seeds == "pair" else shared
+        by_block, by_pair = Blocks.of("block", n_segments), Blocks.of("pair", n_segments)
+        only_one = by_pair.size <= self._max_masks < by_block.least
+        return by_pair if only_one or self._study.masking.training_seeds == "pair" else by_block
 
     def choose(self, options: list[Option]) -> tuple[PlanOutcome, Option]:
-        """Return the shortest segments that reach the goal, else those that can be ranked."""
+        """Return the option of the shortest segments that reach the goal, or else can be ranked."""
         usable = [o for o in options if o.retrainings and o.n_segments >= MIN_SEGMENTS]
         for option in usable:
-            if option.retrainings is not None and option.retrainings <= self._most:
+            if option.retrainings is not None and option.retrainings <= self._max_masks:
                 return ("as_asked" if option is options[0] else "coarser"), option
         for option in usable:
             if option.reliability >= RANKED:
@@ -147,33 +152,33 @@ class Proposer:
         return "refused", options[0]
 
     def study(self, option: Option) -> Study:
-        """Return the proposed study, with what is to be expected of it."""
-        asked = self._study
+        """Return the proposed study with its prediction."""
+        study = self._study
         masking = {
             "segment_length": option.segment_length,
             "training_seeds": option.training_seeds,
         }
-        until = asked.until
+        until = study.until
         if not until.verdicts:
             until = until.model_copy(update={"reliability": self._goal})
         changes = {
-            "masking": asked.masking.model_copy(update=masking),
-            "evaluation": asked.evaluation.model_copy(update={"n_episodes": self.n_episodes}),
+            "masking": study.masking.model_copy(update=masking),
+            "evaluation": study.evaluation.model_copy(update={"n_episodes": self.n_episodes}),
             "until": until,
         }
         if option.retrainings is None:
-            return asked.model_copy(update=changes)
-        allowed = Blocks.of(option.training_seeds, option.n_segments).at_most(self._most)
+            return study.model_copy(update=changes)
+        allowed_masks = Blocks.of(option.training_seeds, option.n_segments).at_most(self._max_masks)
         ranks = option.reliability >= RANKED
-        n = min(option.retrainings, allowed) if ranks else option.retrainings
-        budget = asked.budget.model_copy(update={"retrainings": max(n, allowed)})
+        n = min(option.retrainings, allowed_masks) if ranks else option.retrainings
+        budget = study.budget.model_copy(update={"retrainings": max(n, allowed_masks)})
         prediction = self._prediction(n, option.n_segments)
-        return asked.model_copy(update={**changes, "budget": budget, "prediction": prediction})
+        return study.model_copy(update={**changes, "budget": budget, "prediction": prediction})
 
     def masks_to_see(self, n_segments: int) -> int:
-        """Return the retrainings that could rank segments if their effect just escaped the pilot.
+        """Return the retrainings for ranking segments whose effect is just too small for the pilot.
 
-        Only where the pilot leaves room for one.
+        Call it only if the pilot leaves room for such an effect (`Pilot.largest_signal` above 0).
         """
         blur = self._pilot.blur(self._pilot.largest_f) * _noise_change(self._pilot, self.n_episodes)
         return Blocks.of("block", n_segments).at_least(masks_for(RANKED, n_segments, blur))
@@ -199,10 +204,10 @@ class Proposer:
 
 
 def best_episodes(pilot: Pilot) -> int:
-    """Return the episodes of a retraining that give most reliability for the time.
+    """Return the number of episodes of a retraining that gives the most reliability for its time.
 
-    The product of a mask's noise, a + e / n, and its seconds, c + n s, is least at
-    n = sqrt(e c / (a s)). The present number stays unless that saves a fifth.
+    The product of a mask's noise, a + e / n, and its seconds, c + n s, is smallest at
+    n = sqrt(e c / (a s)). The pilot's number stays unless the change saves a fifth.
     """
     cost, e = pilot.cost, pilot.episode_noise
     a = max(pilot.noise - e / pilot.n_episodes, _LEAST_TRAINING_NOISE * pilot.noise)
@@ -218,7 +223,7 @@ def best_episodes(pilot: Pilot) -> int:
 
 
 def _noise_change(pilot: Pilot, n_episodes: int) -> float:
-    """Return the factor by which another number of episodes changes the noise."""
+    """Return the factor by which `n_episodes` changes the noise of a pilot."""
     if pilot.noise <= 0:
         return 1.0
     change = pilot.episode_noise * (1 / n_episodes - 1 / pilot.n_episodes)

@@ -1,4 +1,4 @@
-"""Recording: demonstrations from a policy and an environment."""
+"""Recording of demonstrations from a policy and an environment."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ from r2rise.study.specs import EnvironmentSpec
 from r2rise.study.validation import describe
 
 MOST_DEMONSTRATIONS = 100_000
-"""As many as a server takes in one file."""
+"""Largest number that a server accepts in one file."""
 
 AnyEnvironment = str | dict[str, Any] | EnvironmentSpec | Environment | Callable[..., GymEnv]
 
@@ -66,11 +66,11 @@ def record(
     on_progress: OnProgress | None = None,
     **settings: Any,
 ) -> Demonstrations:
-    """Record demonstrations of a policy: the same ones for the same seed.
+    """Record demonstrations of a policy; the same seed gives the same demonstrations.
 
     Args:
         environment: A gymnasium id, the `environment` part of a study, or a function that makes
-            one.
+            an environment.
         policy: An object with `predict(observations, deterministic=True) -> (actions, state)`, or
             its source: `random`, a trusted model file of Stable-Baselines3 (`.zip`), or
             `module:policy`. See `r2rise.ask.demonstrators.load_policy`.
@@ -82,25 +82,25 @@ def record(
         for each demonstration its `returns` and its `epsilon`, the probability of random actions.
 
     Raises:
-        InputError: When something given cannot be used, or the policy acts as it should not.
-        EnvironmentMismatch: When policy and environment do not fit, the environment fails, or
-            pictures are asked of one that draws none.
+        InputError: When an argument cannot be used, or the policy's actions are invalid.
+        EnvironmentMismatch: When policy and environment do not fit together, the environment fails,
+            or pictures are requested but the environment draws none.
         MissingExtra: When an optional package is not installed.
     """
     recording = _recording(settings)
-    place = environment_of(environment)
+    target = environment_of(environment)
     source = policy.rpartition("/")[2] if isinstance(policy, str) else type(policy).__qualname__
-    acting = load_policy(policy, place) if isinstance(policy, str) else policy
-    if (why := divergence(acting)) is not None:
-        raise InputError(f"The policy {source} cannot demonstrate anything: {why}")
-    epsilon = _epsilon(recording, acting)
-    episodes = _Recorder(place, acting, recording).episodes(epsilon, on_progress)
-    return _joined(
+    demonstrator = load_policy(policy, target) if isinstance(policy, str) else policy
+    if (problem := divergence(demonstrator)) is not None:
+        raise InputError(f"The policy {source} cannot demonstrate anything: {problem}")
+    epsilon = _epsilon(recording, demonstrator)
+    episodes = _Recorder(target, demonstrator, recording).episodes(epsilon, on_progress)
+    return _join_episodes(
         episodes,
         meta={
-            "environment": place.spec.id,
-            "environment_kwargs": place.spec.kwargs,
-            "obs_keys": list(place.spec.obs_keys),
+            "environment": target.spec.id,
+            "environment_kwargs": target.spec.kwargs,
+            "obs_keys": list(target.spec.obs_keys),
             "policy": source,
             "recording": recording.model_dump(mode="json"),
             "epsilon": epsilon.tolist(),
@@ -118,19 +118,19 @@ def _recording(settings: dict[str, Any]) -> Recording:
         ) from None
 
 
-def environment_of(given: AnyEnvironment) -> Environment:
-    """Return the environment that is meant.
+def environment_of(description: AnyEnvironment) -> Environment:
+    """Return the environment that a description, id or function stands for.
 
     Raises:
-        StudyError: When the parts of a description cannot be used.
+        StudyError: When the fields of a description cannot be used.
         UnknownName: When no environment has this name.
-        EnvironmentMismatch: When it cannot be made.
+        EnvironmentMismatch: When the environment cannot be made.
         MissingExtra: When an optional package is not installed.
     """
-    if isinstance(given, Environment):
-        return given
+    if isinstance(description, Environment):
+        return description
     try:
-        return Environment(EnvironmentSpec.model_validate(given))
+        return Environment(EnvironmentSpec.model_validate(description))
     except ValidationError as error:
         raise StudyError(
             f"The environment cannot be used:\n{describe(error, EnvironmentSpec)}",
@@ -150,7 +150,7 @@ def _epsilon(recording: Recording, policy: Policy | None) -> NDArray[np.float64]
     return epsilon
 
 
-def _joined(episodes: list[_Episode], meta: dict[str, Any]) -> Demonstrations:
+def _join_episodes(episodes: list[_Episode], meta: dict[str, Any]) -> Demonstrations:
     pictures = [episode.frames for episode in episodes if episode.frames is not None]
     return Demonstrations(
         obs=np.concatenate([episode.obs for episode in episodes]),
@@ -164,7 +164,7 @@ def _joined(episodes: list[_Episode], meta: dict[str, Any]) -> Demonstrations:
 
 
 class _Recorder:
-    """A policy in its environment."""
+    """Records episodes of a policy in an environment."""
 
     def __init__(
         self, environment: Environment, policy: Policy | None, recording: Recording
@@ -179,19 +179,21 @@ class _Recorder:
     def episodes(
         self, epsilon: NDArray[np.float64], on_progress: OnProgress | None
     ) -> list[_Episode]:
-        """Record an episode for each probability of random actions, each with its own seed."""
+        """Record an episode for each entry of `epsilon`, (n_demonstrations,), with its own seed."""
         with failures_of(self._environment):
-            env = (_drawing(self._environment) if self._pictures else self._environment).make(0)
-        found = []
+            env = (_with_pictures(self._environment) if self._pictures else self._environment).make(
+                0
+            )
+        episodes: list[_Episode] = []
         try:
-            for seed, share in zip(self._seeds, epsilon.tolist(), strict=True):
+            for seed, probability in zip(self._seeds, epsilon.tolist(), strict=True):
                 with seeded_globals(seed, threads=1), failures_of(self._environment):
-                    found.append(self._episode(env, seed, share))
+                    episodes.append(self._episode(env, seed, probability))
                 if on_progress:
-                    on_progress(Progress(len(found), len(epsilon), failed=0, resumed=0))
+                    on_progress(Progress(len(episodes), len(epsilon), failed=0, resumed=0))
         finally:
             env.close()
-        return found
+        return episodes
 
     def _episode(self, env: GymEnv, seed: int, epsilon: float) -> _Episode:
         action_source = RandomActionSource(env.action_space, seed)
@@ -206,7 +208,9 @@ class _Recorder:
                 action = action_source.sample()
             else:
                 action = self._act(self._policy, obs[-1])
-            acts.append(np.array(action))  # the environment may change what it is given
+            acts.append(
+                np.array(action)
+            )  # a copy: the environment may change its argument in place
             observation, reward, terminated, truncated, _ = env.step(action)
             obs.append(np.array(observation))
             rews.append(float(reward))
@@ -230,8 +234,8 @@ class _Recorder:
             ) from error
         return small_picture(rendered, height)
 
-    def _check_finite(self, **given: list[Any]) -> None:
-        for name, values in given.items():
+    def _check_finite(self, **arrays: list[Any]) -> None:
+        for name, values in arrays.items():
             if not np.isfinite(values).all():
                 raise EnvironmentMismatch(
                     f"Environment {self._environment.spec.id!r} gave {name} that are not finite "
@@ -241,20 +245,20 @@ class _Recorder:
 
     def _act(self, policy: Policy, observation: NDArray[Any]) -> Any:
         try:
-            found, _ = policy.predict(observation[None], deterministic=self._deterministic)
+            actions, _ = policy.predict(observation[None], deterministic=self._deterministic)
         except Exception as error:
             raise EnvironmentMismatch(
                 f"policy.predict failed on an observation {observation.shape} {observation.dtype} "
                 f"of environment {self._environment.spec.id!r}: {type(error).__name__}: {error}"
             ) from error
-        return checked_actions(found, 1, self._environment.action_space)[0]
+        return checked_actions(actions, 1, self._environment.action_space)[0]
 
 
-def _drawing(environment: Environment) -> Environment:
-    """Return the same environment, made to draw pictures.
+def _with_pictures(environment: Environment) -> Environment:
+    """Return the environment with a render mode that draws pictures.
 
     Raises:
-        EnvironmentMismatch: When it cannot.
+        EnvironmentMismatch: When it has no such mode.
     """
     spec = environment.spec
     env = environment.make(0)

@@ -1,4 +1,4 @@
-"""What a training check tries, and what that costs."""
+"""The amounts and training seeds of a training check, and their cost."""
 
 from r2rise.algorithms import TrainsMany, counts_training, least_amount_of, make_algorithm
 from r2rise.ask.turnover import LONGER
@@ -6,11 +6,11 @@ from r2rise.errors import StudyError
 from r2rise.study.study import Study
 
 _TOGETHER, _ONE_BY_ONE = (16, 6), (4, 4)
-"""Training seeds and doublings for learners that train masks together, and for the others."""
+"""(training seeds, doublings) for learners that train masks together, and for others."""
 
 
 def amounts_tried(study: Study, n_frames: int) -> tuple[int, ...]:
-    """Return the amounts of training that are tried: a least one, doubled again and again.
+    """Return the amounts of training that are tried: the least one, doubled repeatedly.
 
     Raises:
         StudyError: When the algorithm does not say how it counts its training.
@@ -27,22 +27,22 @@ def amounts_tried(study: Study, n_frames: int) -> tuple[int, ...]:
 
 
 def n_checked(study: Study, n_frames: int) -> int:
-    """Return how many policies the check of a study evaluates, random actions not counted."""
+    """Return how many policies a study's check evaluates, not counting random actions."""
     return n_seeds(study) * len(amounts_tried(study, n_frames))
 
 
 def price_words(study: Study, n_frames: int, *, maps: bool = False) -> str:
-    """Return what the check of a study takes, before it is spent."""
+    """Describe the cost of a study's check before it starts."""
     amounts, unit = amounts_tried(study, n_frames), unit_of(study)
     return (
         f"Training check: all frames with {n_seeds(study)} training seeds, each for "
         f"{amounts[-1]} {unit} and evaluated {len(amounts)} times on the way, from {amounts[0]} "
         f"{unit} on."
-        f"{_price_of_maps(study) if maps else ''}"
+        f"{_maps_price_words(study) if maps else ''}"
     )
 
 
-def _price_of_maps(study: Study) -> str:
+def _maps_price_words(study: Study) -> str:
     return (
         f" Then {study.masking.masks_between_looks} masks, each for {LONGER} times the amount that "
         f"is chosen and evaluated at both."
@@ -50,18 +50,18 @@ def _price_of_maps(study: Study) -> str:
 
 
 def unit_of(study: Study) -> str:
-    """Return what the algorithm of a study counts its training in."""
+    """Return the unit in which the algorithm of a study counts its training, or an empty text."""
     amount = counts_training(study.algorithm)
     return amount.unit if amount else ""
 
 
 def n_seeds(study: Study) -> int:
-    """Return the training seeds of the check of a study."""
+    """Return the number of training seeds of a study's check."""
     return _seeds_and_doublings(study)[0]
 
 
 def _seeds_and_doublings(study: Study) -> tuple[int, int]:
-    together = isinstance(make_algorithm(study.algorithm), TrainsMany)
-    seeds, doublings = _TOGETHER if together else _ONE_BY_ONE
-    asked = study.training
-    return asked.check_seeds or seeds, asked.check_doublings or doublings
+    trains_many = isinstance(make_algorithm(study.algorithm), TrainsMany)
+    seeds, doublings = _TOGETHER if trains_many else _ONE_BY_ONE
+    training = study.training
+    return training.check_seeds or seeds, training.check_doublings or doublings

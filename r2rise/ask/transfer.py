@@ -1,4 +1,4 @@
-"""Transfer: does what one algorithm's map calls important matter to another algorithm?"""
+"""Transfer: do the important segments of one algorithm's map matter to another algorithm?"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,10 +31,10 @@ def transfer(
     """Retrain each map's algorithm on the top, the bottom and random segments of every map.
 
     Args:
-        demonstrations: What all maps are about.
+        demonstrations: The demonstrations of all maps.
         maps: At least 2 maps over the same segments, by name.
-        repetitions: Training seeds.
-        ledgers: Ledger files of the maps' studies, by name, to add to.
+        repetitions: Number of training seeds.
+        ledgers: Ledger files of the maps' studies, by name; records are added to them.
         workers: Worker processes; 0 retrains in this process.
         engine: Where shards run, instead of `workers`. It is closed at the end.
         on_progress: Called after each shard.
@@ -48,13 +48,13 @@ def transfer(
     with SharedEngine(lambda: engine or make_engine(workers)) as shared:
         runners = {
             name: Runner(
-                own.study,
+                importance_map.study,
                 demonstrations,
                 ledger=(ledgers or {}).get(name),
                 engine=shared,
                 on_progress=on_progress,
             )
-            for name, own in maps.items()
+            for name, importance_map in maps.items()
         }
         for learner, runner in runners.items():
             with runner:
@@ -63,10 +63,10 @@ def transfer(
 
 
 def check_maps(maps: Mapping[str, ImportanceMap]) -> None:
-    """Check that there can be a transfer between maps.
+    """Check that a transfer between maps is possible.
 
     Raises:
-        MapError: When there are fewer than 2, or they cannot be compared.
+        MapError: When there are fewer than 2 maps, or they cannot be compared.
     """
     names = tuple(maps)
     if len(names) < 2:
@@ -78,19 +78,20 @@ def check_maps(maps: Mapping[str, ImportanceMap]) -> None:
 def row(
     learner: str, runner: RunsTasks, maps: Mapping[str, ImportanceMap], repetitions: int
 ) -> list[Cell]:
-    """Return what one learner, the algorithm of a runner, says of every map."""
-    certificates = {name: certificate(runner, own, repetitions) for name, own in maps.items()}
-    return [
-        Cell(learner=learner, ranking=name, share=_share(found), certificate=found)
-        for name, found in certificates.items()
-    ]
+    """Return the cells of one learner: the algorithm of the runner's study certifies each map."""
+    cells = []
+    for name, importance_map in maps.items():
+        result = certificate(runner, importance_map, repetitions)
+        share = _share_of_gain(result)
+        cells.append(Cell(learner=learner, ranking=name, share=share, certificate=result))
+    return cells
 
 
 def matrix(names: tuple[str, ...], cells: Sequence[Cell]) -> Transfer:
-    """Return the rows of all learners as one result."""
+    """Return the cells of all learners as one result."""
     return Transfer(created_at=now(), names=names, cells=tuple(cells), versions=versions())
 
 
-def _share(found: Certificate) -> float | None:
-    gain = found.baseline.gain
-    return found.area_top_bottom.mean / gain if gain is not None and gain > 0 else None
+def _share_of_gain(result: Certificate) -> float | None:
+    gain = result.baseline.gain
+    return result.area_top_bottom.mean / gain if gain is not None and gain > 0 else None

@@ -1,4 +1,4 @@
-"""Does the map depend on training? One block of masks at the chosen amount and at four times it."""
+"""Whether the map depends on training: one block of masks at an amount and at four times it."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,21 +19,21 @@ from r2rise.study.study import Study
 from r2rise.study.training import MapTurnover
 
 LONGER = 4
-"""How many times longer the second map's policies are trained."""
+"""Factor by which the policies of the second map are trained longer."""
 
 
 def map_turnover(runner: RunsTasks, amount: int) -> MapTurnover:
     """Compare the map at an amount of training with the one at four times as much.
 
-    Both are of the masks of the design's first block, with one and the same training seed: what
-    differs between them is training.
+    Both use the masks of the design's first block and the same training seed, so that they differ
+    only in training.
 
     Args:
-        runner: Of a study whose own amount does not matter.
-        amount: In the algorithm's unit.
+        runner: A runner of the study, whose own amount does not matter.
+        amount: Amount of training in the algorithm's unit.
 
     Raises:
-        NotReady: When too few retrainings succeed for a map, or time ended.
+        NotReady: When too few retrainings succeed for a map, or the time limit came first.
     """
     study, segments = runner.study, runner.segments
     tasks = turnover_tasks(study, len(segments), amount)
@@ -41,33 +41,34 @@ def map_turnover(runner: RunsTasks, amount: int) -> MapTurnover:
     if len(records) < len(tasks):
         raise NotReady("Time ended before the maps at two amounts of training were done.")
     amounts = (amount, LONGER * amount)
-    maps = [_map([r for r in records if r.amount == a], study, segments) for a in amounts]
-    known = np.isfinite(maps[0].importance) & np.isfinite(maps[1].importance)
-    found = rank_correlation("spearman", maps[0].importance[known], maps[1].importance[known])
-    own = corrected(found, *(reliability(one).value for one in maps))
+    maps = [_estimate_map([r for r in records if r.amount == a], study, segments) for a in amounts]
+    first, second = (estimated.importance for estimated in maps)
+    in_both = np.isfinite(first) & np.isfinite(second)
+    spearman = rank_correlation("spearman", first[in_both], second[in_both])
+    result = corrected(spearman, *(reliability(estimated).value for estimated in maps))
     return MapTurnover(
         amounts=amounts,
         n_masks=len(tasks) // 2,
-        spearman=own.value,
-        lower=own.lower,
-        upper=own.upper,
+        spearman=result.value,
+        lower=result.lower,
+        upper=result.upper,
     )
 
 
 def turnover_tasks(study: Study, n_segments: int, amount: int) -> list[Task]:
-    """Return the masks of the design's first block at both amounts."""
+    """Return the tasks of the map turnover: the design's first block at both amounts."""
     masks = mask_matrix(
         make_design(study.masking, n_segments, study.seed), range(study.masking.masks_between_looks)
     )
     return path_tasks("training_maps", study, [list(masks)], (amount, LONGER * amount))
 
 
-def _map(records: Sequence[Record], study: Study, segments: Segments) -> Estimate:
+def _estimate_map(records: Sequence[Record], study: Study, segments: Segments) -> Estimate:
     masking = study.masking.model_copy(
         update={"block_size": study.masking.masks_between_looks, "training_seeds": "block"}
     )
-    own = [replace(record, index=number) for number, record in enumerate(records)]
-    sample = MaskedReturns.of(own, segments, masking)
+    renumbered = [replace(record, index=number) for number, record in enumerate(records)]
+    sample = MaskedReturns.of(renumbered, segments, masking)
     try:
         return estimate(estimator_name(study), sample)
     except NotReady:

@@ -1,6 +1,6 @@
-"""What a study wrote: in its directory known by what it holds, elsewhere by a record.
+"""The files that a study wrote: recognized in its directory by content, elsewhere by a record.
 
-Only such files may be replaced without being asked for it.
+Only these files may be replaced without the user's permission.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from r2rise.files import atomic_file
 from r2rise.study.study import read_yaml
 
 RECORD = ".written.json"
-"""Of files elsewhere: their path, seen from the directory, and the SHA-256 of what was written."""
+"""For files outside the directory: their paths relative to it, and the SHA-256 of the content."""
 
 _RESULTS = {
     "map": "r2rise.importance_map",
@@ -24,7 +24,7 @@ _RESULTS = {
     "training_check": "r2rise.training_check",
     "transfer": "r2rise.transfer",
 }
-"""Results that lie in a directory and their schemas; tables, figures and `plan.yaml` lie beside."""
+"""Results in a directory and their schemas; tables, figures and `plan.yaml` share these names."""
 
 _ENDINGS = (".json", ".csv", ".png", ".yaml")
 
@@ -32,7 +32,7 @@ _REPORT_MARK = b'<meta name="generator" content="R2RISE '
 
 
 def is_there(path: Path) -> bool:
-    """Say whether anything is at a path, be it a link that leads nowhere."""
+    """Return whether anything exists at a path, even a broken link."""
     return path.exists() or path.is_symlink()
 
 
@@ -42,60 +42,61 @@ class Written:
 
     directory: Path
 
-    def explained(self) -> str | None:
+    def study_dataset_hash(self) -> str | None:
         """Return the content hash of the demonstrations that `study.yaml` is about.
 
-        None where it is not there, or no resolved study: only r2rise fills the hash in.
+        None if the file does not exist or is not a resolved study: only r2rise fills in the hash.
         """
         try:
-            found = read_yaml(self.directory / "study.yaml").get("demonstrations")
+            content_hash = read_yaml(self.directory / "study.yaml").get("demonstrations")
         except StudyError:
             return None
-        return None if found is None else str(found)
+        return None if content_hash is None else str(content_hash)
 
     def owns(self, name: str) -> bool:
-        """Say whether a file of the directory is what the study writes under this name."""
+        """Return whether a file of the directory has the content that the study writes there."""
         path = self.directory / name
         if name == "report.html":
             return _starts_as_report(path)
         if name == "study.yaml":
-            return self.explained() is not None
+            return self.study_dataset_hash() is not None
         if path.stem not in _RESULTS or path.suffix not in _ENDINGS:
             return False
         schema = _read_json(path.with_suffix(".json")).get("schema")
-        return schema == _RESULTS[path.stem] and self._has_begun(path.stem)
+        return schema == _RESULTS[path.stem] and self._has_started(path.stem)
 
     def is_as_written(self, path: Path) -> bool:
-        """Say whether a file elsewhere is still what the study wrote there."""
-        noted = self._record().get(self._seen_from_here(path))
-        return noted is not None and path.is_file() and _sha256(path) == noted
+        """Return whether a file outside the directory is unchanged since the study wrote it."""
+        recorded = self._record().get(self._relative_path(path))
+        return recorded is not None and path.is_file() and _sha256(path) == recorded
 
     def remember(self, *paths: Path) -> None:
-        """Note what was just written elsewhere."""
-        files = self._record() | {self._seen_from_here(path): _sha256(path) for path in paths}
+        """Record files that were just written outside the directory."""
+        files = self._record() | {self._relative_path(path): _sha256(path) for path in paths}
         with atomic_file(self.directory / RECORD) as file:
             file.write((json.dumps(files, indent=2) + "\n").encode())
 
-    def _has_begun(self, result: str) -> bool:
+    def _has_started(self, result: str) -> bool:
+        """Return whether the retrainings behind a result were started in this directory."""
         if result == "plan":
             return (self.directory / "pilot.npz").exists()
-        return self.explained() is not None
+        return self.study_dataset_hash() is not None
 
     def _record(self) -> dict[str, object]:
         return _read_json(self.directory / RECORD)
 
-    def _seen_from_here(self, path: Path) -> str:
+    def _relative_path(self, path: Path) -> str:
         """Return the relative path, so that directory and files can be moved together."""
         return os.path.relpath(path.parent.resolve() / path.name, self.directory.resolve())
 
 
 def _read_json(path: Path) -> dict[str, object]:
-    """Return the fields of a JSON object; none where it is something else."""
+    """Return the fields of a JSON object; empty if the file does not hold one."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def _starts_as_report(path: Path) -> bool:

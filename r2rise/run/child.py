@@ -1,4 +1,4 @@
-"""The child's side of `isolation.py`: retrains what its parent asks for."""
+"""The child process of `isolation.py`: retrains the shards that its parent sends."""
 
 import os
 import queue
@@ -12,23 +12,23 @@ from r2rise.run.shards import Shard
 
 
 def main() -> NoReturn:
-    """Answer questions until the parent is gone."""
+    """Retrain shards until the parent process ends."""
     pipe = Connection(int(sys.argv[1]))
     packed = pipe.recv_bytes()
-    questions: queue.SimpleQueue[Shard] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(pipe, questions), daemon=True).start()
+    shards: queue.SimpleQueue[Shard] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(pipe, shards), daemon=True).start()
     retrainer = unpack_retrainer(packed)
     while True:
-        shard = questions.get()
+        shard = shards.get()
         pipe.send("started")
         pipe.send(retrainer.run(shard, keep_going))
 
 
-def _listen(pipe: Connection, questions: "queue.SimpleQueue[Shard]") -> None:
-    """Pass on questions; end the process, whatever it is doing, when the parent is gone."""
+def _listen(pipe: Connection, shards: "queue.SimpleQueue[Shard]") -> None:
+    """Queue the parent's shards; when the parent ends, exit at once, even in mid-training."""
     try:
         while True:
-            questions.put(pipe.recv())
+            shards.put(pipe.recv())
     except (EOFError, OSError):
         os._exit(1)
 

@@ -1,21 +1,21 @@
-"""How long a study has been worked on, over all runs."""
+"""The working time of a study, over all of its runs."""
 
 import time
 
 
 class Clock:
-    """Seconds of work, from when it was made; one clock may go on from runner to runner.
+    """Counts seconds of work from its creation; successive runners may share one clock.
 
     Args:
-        limit: Seconds after which no more work is to begin, or None.
+        limit: Seconds after which no more work begins, or None.
     """
 
     def __init__(self, limit: float | None = None) -> None:
         self.limit = limit
         self._started = time.monotonic()
 
-    def go_on_from(self, seconds: float) -> None:
-        """Count the work of earlier runs, unless as much was counted already."""
+    def resume_from(self, seconds: float) -> None:
+        """Include `seconds` of work by earlier runs; a clock that already counts more keeps it."""
         self._started = min(self._started, time.monotonic() - seconds)
 
     @property
@@ -25,10 +25,10 @@ class Clock:
 
     @property
     def left(self) -> float | None:
-        """Seconds that are left, at least 0; None without a limit."""
+        """Seconds until the limit, never negative; None without a limit."""
         return None if self.limit is None else max(self.limit - self.worked, 0.0)
 
     @property
     def is_up(self) -> bool:
-        """Whether the limit is reached."""
+        """Whether the limit has been reached."""
         return self.left == 0.0

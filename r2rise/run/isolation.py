@@ -1,8 +1,8 @@
-"""Retraining in a child process: one that passes its time limit or dies takes nobody with it.
+"""Retraining in a child process, so that a timeout or a crash does not affect other work.
 
 A black box cannot be interrupted from within its process. The child is a fresh interpreter
 (`python -m r2rise.run.child`), so that it works inside daemonic workers and scripts need no
-`if __name__ == "__main__"`. It ends by itself when its parent is gone.
+`if __name__ == "__main__"`. It exits by itself when its parent ends.
 """
 
 import os
@@ -20,12 +20,12 @@ from r2rise.run.shards import Shard
 
 TIMEOUT = "timeout"
 
-_LOOK_SECONDS = 0.2
-"""How often a parent looks whether its child is to be ended."""
+_POLL_SECONDS = 0.2
+"""Interval at which the parent checks the time limit and cancellation."""
 
 
 class IsolatedRetrainer:
-    """Retrains in a child process, under a time limit if there is one; a lost child is replaced."""
+    """Retrains in a child process, with an optional time limit; a child that died is replaced."""
 
     def __init__(self, packed: bytes, retrainer: Retrainer, time_limit: float | None) -> None:
         self._packed = packed
@@ -34,13 +34,17 @@ class IsolatedRetrainer:
         self._child: _Child | None = None
 
     def run(self, shard: Shard, progress: ProgressCallback) -> list[Record]:
-        """Do the retrainings of a shard; the limit is for each, or for all that train together."""
+        """Do a shard's retrainings; the limit is for each, or for all if they train together."""
         if self._retrainer.trains_many:
-            return self._ask(shard, progress)
-        alone = [replace(shard, tasks=(task,)) for task in shard.tasks]
-        return [record for one in alone for record in self._ask(one, progress)]
+            return self._run_in_child(shard, progress)
+        single_task_shards = [replace(shard, tasks=(task,)) for task in shard.tasks]
+        return [
+            record
+            for single in single_task_shards
+            for record in self._run_in_child(single, progress)
+        ]
 
-    def _ask(self, shard: Shard, progress: ProgressCallback) -> list[Record]:
+    def _run_in_child(self, shard: Shard, progress: ProgressCallback) -> list[Record]:
         progress(0.0)
         if self._child is None:
             self._child = _Child(self._packed)
@@ -67,23 +71,23 @@ class _Child:
     """The parent's side of a child process."""
 
     def __init__(self, packed: bytes) -> None:
-        self._pipe, theirs = Pipe()
-        self._process = subprocess.Popen(  # noqa: S603  (our own interpreter and module)
-            [sys.executable, "-m", "r2rise.run.child", str(theirs.fileno())],
-            pass_fds=[theirs.fileno()],
+        self._pipe, child_end = Pipe()
+        self._process = subprocess.Popen(  # noqa: S603  (this interpreter, a module of this package)
+            [sys.executable, "-m", "r2rise.run.child", str(child_end.fileno())],
+            pass_fds=[child_end.fileno()],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             start_new_session=True,
         )
-        theirs.close()
+        child_end.close()
         self._pipe.send_bytes(packed)
 
     def run(
         self, shard: Shard, time_limit: float | None, progress: ProgressCallback
     ) -> list[Record]:
         self._pipe.send(shard)
-        self._pipe.recv()  # set up and at it: imports are not part of anybody's time limit
+        self._pipe.recv()  # the child has started: the time limit does not include its imports
         started = time.monotonic()
-        while not self._pipe.poll(_LOOK_SECONDS):
+        while not self._pipe.poll(_POLL_SECONDS):
             progress(0.0)
             if time_limit is not None and time.monotonic() - started > time_limit:
                 raise TimeoutError

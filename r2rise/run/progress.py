@@ -1,4 +1,4 @@
-"""How far the work is, and what failed of it."""
+"""Progress of the requested retrainings, and their failures."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -18,14 +18,14 @@ from r2rise.study.study import Study
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the work is.
+    """Progress of the requested retrainings; all counts include the baselines.
 
     Attributes:
-        done: Retrainings in the ledger of those asked for, baselines included.
-        total: Retrainings asked for, baselines included.
-        failed: Failed ones among those done.
-        resumed: Those done that an earlier run left in the ledger.
-        seconds_left: Of the time that may be worked; None without a limit.
+        done: Requested retrainings that are in the ledger.
+        total: Requested retrainings.
+        failed: Failed retrainings among `done`.
+        resumed: Retrainings among `done` that an earlier run left in the ledger.
+        seconds_left: Seconds until the time limit; None without a limit.
     """
 
     done: int
@@ -39,20 +39,20 @@ OnProgress = Callable[[Progress], None]
 
 
 class Tally:
-    """Counts what is done and what failed of the tasks asked for."""
+    """Counts the requested tasks that are done and those that failed."""
 
     def __init__(self, study: Study, tasks: Sequence[Task], ledger: Ledger) -> None:
-        self._allowed = study.execution.max_failed_share
-        self._counts = Counter(task.kind for task in tasks)
+        self._max_failed_share = study.execution.max_failed_share
+        self._n_tasks = Counter(task.kind for task in tasks)
         self._done: set[TaskKey] = set()
         self._failed: set[TaskKey] = set()
         self._reasons: dict[TaskKey, str] = {}
         self.add([record for task in tasks if (record := ledger.get(task)) is not None])
-        self._reasons.clear()  # failures of earlier runs are tried again
+        self._reasons.clear()  # failures of earlier runs are retried, so they do not count
         self._resumed = len(self._done)
 
     def add(self, records: Sequence[Record]) -> None:
-        """Count records; a later one takes the place of an earlier."""
+        """Count records; a later record of a task replaces an earlier one."""
         for record in records:
             self._done.add(record.key)
             self._failed.discard(record.key)
@@ -63,36 +63,39 @@ class Tally:
                 self._reasons[record.key] = record.reason
 
     def progress(self) -> Progress:
-        """Return how far the work is."""
-        total = sum(self._counts.values())
+        """Return the counts so far, without the time left."""
+        total = sum(self._n_tasks.values())
         return Progress(len(self._done), total, len(self._failed), self._resumed)
 
     def check_failures(self) -> None:
-        """Check that no more retrainings failed than allowed; empty masks do not count.
+        """Check that no more retrainings failed than the study allows.
+
+        Masks that keep no frames do not count as failures.
 
         Raises:
-            StudyFailed: With the most frequent reason.
+            StudyFailed: When too many failed; the message has the most frequent reason.
         """
-        for kind, count in self._counts.items():
+        max_share = self._max_failed_share
+        for kind, count in self._n_tasks.items():
             reasons = [reason for key, reason in self._reasons.items() if key[0] == kind]
-            if len(reasons) > self._allowed * count:
-                reason, times = Counter(reasons).most_common(1)[0]
+            if len(reasons) > max_share * count:
+                reason, n_times = Counter(reasons).most_common(1)[0]
                 raise StudyFailed(
                     f"{len(reasons)} of {count} {_NOUNS.get(kind, 'retrainings')} failed "
-                    f"(allowed: {self._allowed:.0%}), {times} of them with:\n  {reason}\n"
+                    f"(allowed: {max_share:.0%}), {n_times} of them with:\n  {reason}\n"
                     f"{self._by_segment(kind)}"
                     f"Mend the cause and run the same again: it goes on from the ledger."
                 )
 
     def _by_segment(self, kind: Kind) -> str:
-        """Say which segments the failures of one kind go with, where they go with any."""
-        trained = [
+        """Return a line on the segments that failures of this kind depend on, or an empty text."""
+        tasks = [
             Task(*key)
             for key in self._done
             if key[0] == kind and (key in self._reasons or key not in self._failed)
         ]
-        kept = np.array([task.mask(8 * len(task.packed_mask)) for task in trained])
-        words = failing_segments_words(kept, np.array([t.key in self._reasons for t in trained]))
+        masks = np.array([task.mask(8 * len(task.packed_mask)) for task in tasks])
+        words = failing_segments_words(masks, np.array([t.key in self._reasons for t in tasks]))
         return f"{words}\n" if words else ""
 
 

@@ -1,4 +1,4 @@
-"""From the study a user writes to one in which everything that matters is filled in."""
+"""Resolving a study: every field that the user left open is filled in and checked."""
 
 import logging
 from collections.abc import Callable
@@ -41,7 +41,7 @@ from r2rise.study.study import Study
 logger = logging.getLogger(__name__)
 
 SHARD_SIZE = 2
-"""Masks that one worker retrains one by one in a call: a pair of complements."""
+"""Masks per call of a worker that trains them one by one: a pair of complements."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,10 @@ class Resolved:
     """A study ready to run.
 
     Attributes:
-        study: With every field filled in.
-        segments: What is masked.
-        power: What the budget can resolve.
-        notices: What the user should know before anything is spent.
+        study: The study with every field filled in.
+        segments: The segments that are masked.
+        power: The effects that the budget can resolve.
+        notices: Notices for the user before any retraining is spent.
     """
 
     study: Study
@@ -65,12 +65,13 @@ def resolve(study: Study, demonstrations: Demonstrations) -> Resolved:
     """Fill in a study and check it against demonstrations, environment and algorithm.
 
     Raises:
-        InputError: When something does not fit; nothing has been spent.
-        MissingExtra: When an optional package is needed.
+        InputError: When study, demonstrations, environment and algorithm do not fit together;
+            nothing has been spent.
+        MissingExtra: When an optional package is needed and not installed.
     """
     environment = Environment(study.environment)
-    study = identified(study)
-    notices = _about_demonstrations(demonstrations, environment)
+    study = with_identities(study)
+    notices = _action_notices(demonstrations, environment)
     check_hash(study, demonstrations)
     study = with_segment_length(study, demonstrations)
     segments = demonstrations.segments(study.masking)
@@ -78,22 +79,22 @@ def resolve(study: Study, demonstrations: Demonstrations) -> Resolved:
     masking = resolve_masking(study, len(segments))
     estimator = resolve_estimator(study, masking, len(segments))
     _check_until(study, estimator)
-    budget, more = round_budget(study, masking)
-    notices += more
-    evaluation, more = _resolve_evaluation(study, environment, demonstrations)
-    notices += more
+    budget, budget_notices = round_budget(study, masking)
+    notices += budget_notices
+    evaluation, evaluation_notices = _resolve_evaluation(study, environment, demonstrations)
+    notices += evaluation_notices
     algorithm = check_algorithm(study.algorithm)
-    wanted = _masks_at_once(algorithm, demonstrations.n_frames, environment)
+    masks_at_once = _masks_at_once(algorithm, demonstrations.n_frames, environment)
     fields = {
         "demonstrations": demonstrations.content_hash,
         "algorithm": algorithm,
         "masking": masking,
         "evaluation": evaluation,
-        "demonstrated": _demonstrated(demonstrations, study, environment),
+        "demonstrated": _demonstrated_return(demonstrations, study, environment),
         "budget": study.budget.model_copy(update={"retrainings": budget}),
         "estimator": estimator,
         "execution": study.execution.model_copy(
-            update={"shard_size": resolve_shard_size(study, masking, wanted)}
+            update={"shard_size": resolve_shard_size(study, masking, masks_at_once)}
         ),
     }
     resolved = study.model_copy(update=fields)
@@ -104,59 +105,62 @@ def resolve(study: Study, demonstrations: Demonstrations) -> Resolved:
     return Resolved(resolved, segments, power, tuple(notices))
 
 
-def going_on(study: Study, held: LedgerHeader) -> Study:
-    """Return a study with the design that a ledger was begun with, where it leaves that open.
+def with_ledger_design(study: Study, header: LedgerHeader) -> Study:
+    """Return a study whose open masking fields are taken from the design of its ledger.
 
-    What `auto` means depends on the budget; a ledger is extended whatever the budget is. Where
-    environments were not used again they never are.
+    The meaning of `auto` depends on the budget, but a ledger has to be extended with its own design
+    whatever the budget is. A ledger whose environments were not reused never reuses them. The
+    masking stays as it is when another of its fields differs from the ledger's.
     """
-    design = with_first_defaults(held.design)
+    design = with_first_defaults(header.design)
     if not design["evaluation"]["reuse_environments"]:
-        apart = study.evaluation.model_copy(update={"reuse_environments": False})
-        study = study.model_copy(update={"evaluation": apart})
-    asked, begun = study.masking, design["masking"]
+        evaluation = study.evaluation.model_copy(update={"reuse_environments": False})
+        study = study.model_copy(update={"evaluation": evaluation})
+    masking, ledger_masking = study.masking, design["masking"]
     open_fields: dict[str, Any] = {}
-    if asked.segment_length == "auto":
-        open_fields["segment_length"] = begun["segment_length"]
-    if asked.design == "auto":
-        open_fields["design"] = begun["design"]
-    if open_fields and asked.block_size is None:
-        open_fields["block_size"] = begun["block_size"]
-    masking = asked.model_copy(update=open_fields)
-    same = masking.model_dump(mode="json") == begun
-    return study.model_copy(update={"masking": masking}) if same else study
+    if masking.segment_length == "auto":
+        open_fields["segment_length"] = ledger_masking["segment_length"]
+    if masking.design == "auto":
+        open_fields["design"] = ledger_masking["design"]
+    if open_fields and masking.block_size is None:
+        open_fields["block_size"] = ledger_masking["block_size"]
+    masking = masking.model_copy(update=open_fields)
+    is_same = masking.model_dump(mode="json") == ledger_masking
+    return study.model_copy(update={"masking": masking}) if is_same else study
 
 
 def check_hash(study: Study, demonstrations: Demonstrations) -> None:
-    """Check that a study is about these demonstrations, where it says about which.
+    """Check that a study that names the hash of its demonstrations is about these.
 
     Raises:
         StudyError: When it is about others.
     """
-    asked = study.demonstrations
-    if asked is not None and asked != demonstrations.content_hash:
+    study_hash = study.demonstrations
+    if study_hash is not None and study_hash != demonstrations.content_hash:
         raise StudyError(
-            f"The study is about the demonstrations {asked}, but got "
+            f"The study is about the demonstrations {study_hash}, but got "
             f"{demonstrations.content_hash}: give the file it was made for, or remove "
             f"'demonstrations' from the study.",
             field="demonstrations",
         )
 
 
-def identified(study: Study, *, on_disk: bool = False) -> Study:
-    """Return the study with what its own algorithm and environment are known by.
+def with_identities(study: Study, *, on_disk: bool = False) -> Study:
+    """Return the study with the identities of a user's own algorithm and environment.
 
     Args:
-        study: One that says it already is checked, unless it holds the object itself.
-        on_disk: Whether records are kept, to be found again by what they are known by.
+        study: The study. An identity that it already has must still be right; it is not checked
+            for an object that the study itself holds.
+        on_disk: Whether records are kept on disk, where a later run finds them by the identity.
 
     Raises:
-        UnknownName: When one of them cannot be imported.
-        StudyError: When one has changed since, or cannot be told from a changed one on disk.
+        UnknownName: When algorithm or environment cannot be imported.
+        StudyError: When one of them has changed since its identity was taken, or has no identity
+            although records are kept on disk.
     """
     parts = {
-        "environment": _identified(study.environment, environment_identity, on_disk),
-        "algorithm": _identified(study.algorithm, algorithm_identity, on_disk),
+        "environment": _with_identity(study.environment, environment_identity, on_disk),
+        "algorithm": _with_identity(study.algorithm, algorithm_identity, on_disk),
     }
     return study.model_copy(update=parts)
 
@@ -164,16 +168,16 @@ def identified(study: Study, *, on_disk: bool = False) -> Study:
 Spec = TypeVar("Spec", AlgorithmSpec, EnvironmentSpec)
 
 
-def _identified(spec: Spec, identity: Callable[[Spec], str | None], on_disk: bool) -> Spec:
-    role, name, given = (
+def _with_identity(spec: Spec, identify: Callable[[Spec], str | None], on_disk: bool) -> Spec:
+    role, name, user_object = (
         ("algorithm", spec.name, spec.implementation)
         if isinstance(spec, AlgorithmSpec)
         else ("environment", spec.id, spec.factory)
     )
-    if given is not None and spec.identity is not None:
+    if user_object is not None and spec.identity is not None:
         return spec
     try:
-        found = identity(spec)
+        identity = identify(spec)
     except Unidentified as error:
         if on_disk:
             raise StudyError(
@@ -183,15 +187,15 @@ def _identified(spec: Spec, identity: Callable[[Spec], str | None], on_disk: boo
                 f"nothing on disk.",
                 field=role,
             ) from None
-        found = None
-    if spec.identity is not None and found != spec.identity:
+        identity = None
+    if spec.identity is not None and identity != spec.identity:
         raise StudyError(
             f"The {role} {name!r} is not the one that this study was made with: its code or what "
             f"it holds has changed since, or Python's version. Go on with the old one, or ask "
             f"anew (without the saved study) with another --out.",
             field=f"{role}.identity",
         )
-    return spec.model_copy(update={"identity": found})
+    return spec.model_copy(update={"identity": identity})
 
 
 def _check_until(study: Study, estimator: EstimatorName) -> None:
@@ -214,7 +218,7 @@ def _check_segments(segments: Segments) -> None:
         )
 
 
-def _about_demonstrations(demonstrations: Demonstrations, environment: Environment) -> list[Notice]:
+def _action_notices(demonstrations: Demonstrations, environment: Environment) -> list[Notice]:
     n_outside = check_demonstrations(demonstrations, environment)
     if not n_outside:
         return []
@@ -228,23 +232,23 @@ def _about_demonstrations(demonstrations: Demonstrations, environment: Environme
 def _resolve_evaluation(
     study: Study, environment: Environment, demonstrations: Demonstrations
 ) -> tuple[Evaluation, list[Notice]]:
-    """Fill in the evaluation; environments that show that they were used before are not reused."""
-    max_steps, notices = _resolve_steps(study, environment)
+    """Fill in the evaluation; environments whose episodes depend on earlier use are not reused."""
+    max_steps, notices = _resolve_max_steps(study, environment)
     backend = resolve_backend(study.evaluation, study.environment)
-    found = study.evaluation.model_copy(update={"max_steps": max_steps, "backend": backend})
+    evaluation = study.evaluation.model_copy(update={"max_steps": max_steps, "backend": backend})
     if backend != "gymnasium":
-        return found, notices
-    reuse = check_reuse(environment, found, demonstrations.acts[: demonstrations.lengths[0]])
+        return evaluation, notices
+    reuse = check_reuse(environment, evaluation, demonstrations.acts[: demonstrations.lengths[0]])
     if not reuse.is_safe:
-        found = found.model_copy(update={"reuse_environments": False})
-        logger.warning(reuse.cost(found.n_episodes))
-    return found, notices + reuse.notices(environment)
+        evaluation = evaluation.model_copy(update={"reuse_environments": False})
+        logger.warning(reuse.cost(evaluation.n_episodes))
+    return evaluation, notices + reuse.notices(environment)
 
 
-def _resolve_steps(study: Study, environment: Environment) -> tuple[int, list[Notice]]:
-    steps = study.evaluation.max_steps or environment.max_episode_steps
-    if steps is not None:
-        return steps, []
+def _resolve_max_steps(study: Study, environment: Environment) -> tuple[int, list[Notice]]:
+    max_steps = study.evaluation.max_steps or environment.max_episode_steps
+    if max_steps is not None:
+        return max_steps, []
     detail = (
         f"Environment {study.environment.id!r} has no step limit: episodes are cut after "
         f"{DEFAULT_MAX_STEPS} steps. Set evaluation.max_steps."
@@ -252,25 +256,29 @@ def _resolve_steps(study: Study, environment: Environment) -> tuple[int, list[No
     return DEFAULT_MAX_STEPS, [Notice(code="step_limit", detail=detail)]
 
 
-def _demonstrated(
+def _demonstrated_return(
     demonstrations: Demonstrations, study: Study, environment: Environment
 ) -> DemonstratedReturn | None:
-    """Return what the demonstrations returned, or None where the file does not tell."""
+    """Return the mean return of the demonstrations; None without rewards or with another score.
+
+    Whole demonstrations are those that end terminally or reach the step limit. The return of a
+    shorter one is scaled up to the step limit, and counts only if there is no whole one.
+    """
     limit = study.evaluation.max_steps or environment.max_episode_steps
     if demonstrations.rews is None or study.evaluation.score != "return":
         return None
     returns = np.add.reduceat(demonstrations.rews.astype(np.float64), demonstrations.first_frame)
     lengths, terminal = demonstrations.lengths, demonstrations.terminal
-    whole = np.zeros(len(lengths), dtype=bool) if terminal is None else terminal.copy()
+    is_whole = np.zeros(len(lengths), dtype=bool) if terminal is None else terminal.copy()
     if limit is not None:
-        whole |= lengths >= limit
-        returns = np.where(whole, returns, returns * limit / lengths)
-    elif not whole.any():
+        is_whole |= lengths >= limit
+        returns = np.where(is_whole, returns, returns * limit / lengths)
+    elif not is_whole.any():
         return None
-    counted = returns[whole] if whole.any() else returns
-    n_whole = int(whole.sum())
+    averaged = returns[is_whole] if is_whole.any() else returns
+    n_whole = int(is_whole.sum())
     return DemonstratedReturn(
-        mean=float(counted.mean()), n_whole=n_whole, n_cut=len(lengths) - n_whole
+        mean=float(averaged.mean()), n_whole=n_whole, n_cut=len(lengths) - n_whole
     )
 
 

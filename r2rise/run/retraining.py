@@ -1,7 +1,6 @@
 """Retraining: masks -> train -> evaluate -> records.
 
-A plain importable module of plain data: any process that has the study and the demonstrations
-computes the same records.
+Any process that has the study and the demonstrations computes the same records.
 """
 
 import functools
@@ -42,7 +41,7 @@ from r2rise.study.study import Study
 
 
 class Retrainer:
-    """Retrains the algorithm of a resolved study, one mask after another, in this process."""
+    """Retrains the algorithm of a resolved study in this process."""
 
     def __init__(self, study: Study, demonstrations: Demonstrations) -> None:
         self.study = study
@@ -59,9 +58,9 @@ class Retrainer:
             self._warm_up(algorithm)
 
     def _algorithm(self, amount: int) -> Algorithm:
-        """Return the algorithm that trains for an amount, or with 0 for as long as the study says.
+        """Return the algorithm that trains for `amount`, or with 0 for the study's own amount.
 
-        The same one each time: what it keeps of a block is of use to the next shard.
+        The object is reused: it may cache data of a block that the next shard needs, too.
         """
         if amount not in self._algorithms:
             spec = self.study.algorithm
@@ -69,22 +68,22 @@ class Retrainer:
         return self._algorithms[amount]
 
     def _warm_up(self, algorithm: TrainsMany) -> None:
-        """Compile and load before the first shard, so that no retraining is timed with it."""
+        """Compile and load before the first shard, so that no retraining's time includes it."""
         with seeded_globals(0, self.study.execution.threads):
             policies = algorithm.warm_up(self._environment)
-            briefly = {"max_steps": 1, "n_episodes": 1, "score": "return"}
-            evaluation = self.study.evaluation.model_copy(update=briefly)
+            one_step = {"max_steps": 1, "n_episodes": 1, "score": "return"}
+            evaluation = self.study.evaluation.model_copy(update=one_step)
             evaluate_many(policies, self._environment, evaluation, 0, progress=keep_going)
 
     def close(self) -> None:
-        """Close the environments that are kept for the next shard."""
+        """Close the environments that are kept open between shards."""
         self._environment_cache.close()
 
     def run(self, shard: Shard, progress: ProgressCallback) -> list[Record]:
         """Do the retrainings of a shard, in order.
 
         Raises:
-            Canceled: When `progress` says so.
+            Canceled: When `progress` raises it.
         """
         if self.trains_many and shard.tasks[0].kind != "random_policy":
             records = self._retrain_together(shard.tasks, progress)
@@ -93,94 +92,97 @@ class Retrainer:
         return [replace(record, attempts=shard.attempts + 1) for record in records]
 
     def _retrain_together(self, tasks: Sequence[Task], progress: ProgressCallback) -> list[Record]:
-        """Train and evaluate masks that share their seeds at once."""
+        """Train and evaluate together the tasks that share their seeds."""
         started = time.perf_counter()
-        found = {task.key: Record.failed(task, EMPTY_MASK) for task in tasks}
-        kept = self._kept(tasks)
+        records = {task.key: Record.failed(task, EMPTY_MASK) for task in tasks}
+        kept = self._kept_frames(tasks)
         groups: dict[Seeds, list[int]] = {}
         for row, task in enumerate(tasks):
             if kept[row].any():
                 groups.setdefault(task.seeds, []).append(row)
         evaluation_seconds = 0.0
         for rows in groups.values():
-            own = [tasks[row] for row in rows]
+            group = [tasks[row] for row in rows]
             try:
-                for some, scores, seconds in self._returns_together(own, kept[rows], progress):
+                results = self._returns_together(group, kept[rows], progress)
+                for scored, outcomes, seconds in results:
                     evaluation_seconds += seconds
-                    for task, scored in zip(some, scores, strict=True):
-                        found[task.key] = _record(task, scored)
+                    for task, outcome in zip(scored, outcomes, strict=True):
+                        records[task.key] = _record(task, outcome)
             except Canceled:
                 raise
             except Exception as error:
-                for task in own:
-                    found[task.key] = Record.failed(task, _reason(error))
+                for task in group:
+                    records[task.key] = Record.failed(task, _failure_reason(error))
         seconds = (time.perf_counter() - started) / len(tasks)
         share = evaluation_seconds / len(tasks)
         return [
-            replace(found[task.key], seconds=seconds, evaluation_seconds=share) for task in tasks
+            replace(records[task.key], seconds=seconds, evaluation_seconds=share) for task in tasks
         ]
 
     def _returns_together(
         self, tasks: Sequence[Task], kept: NDArray[np.bool_], progress: ProgressCallback
     ) -> Iterator[tuple[Sequence[Task], list[Returns | Exception], float]]:
-        """Yield tasks, what `evaluate_many` gives for each, and the seconds that it took.
+        """Yield the tasks of one amount, their outcomes, and the seconds that evaluation took.
+
+        An outcome is the returns of a policy, or the error that its evaluation met.
 
         Args:
-            tasks: They share their seeds.
+            tasks: Tasks that share their seeds.
             kept: (n_tasks, n_frames) bool.
-            progress: Called now and then.
+            progress: Called from time to time.
         """
         threads, seeds = self.study.execution.threads, tasks[0].seeds
         with threadpool_limits(threads):
-            for own, policies in self._trained_together(tasks, kept, progress):
+            for trained, policies in self._train_together(tasks, kept, progress):
                 checked = policies
                 if not hasattr(policies, "predict_many"):
-                    checked = [_checked(policy) for policy in policies]
+                    checked = [_checked_policy(policy) for policy in policies]
                 started = time.perf_counter()
                 with seeded_globals(seeds.evaluation, threads):
-                    scores = evaluate_many(
+                    outcomes = evaluate_many(
                         checked, self._environment, self.study.evaluation, seeds.evaluation,
                         progress=progress, cache=self._environment_cache,
                     )  # fmt: skip
-                yield own, scores, time.perf_counter() - started
+                yield trained, outcomes, time.perf_counter() - started
 
-    def _trained_together(
+    def _train_together(
         self, tasks: Sequence[Task], kept: NDArray[np.bool_], progress: ProgressCallback
     ) -> Iterator[tuple[Sequence[Task], Sequence[Policy]]]:
-        """Yield the tasks of each amount of training with their policies; see above."""
+        """Yield the tasks of each amount with their policies, on one path if possible."""
         threads, seed = self.study.execution.threads, tasks[0].training_seed
         rows: dict[int, list[int]] = {}
         for row, task in enumerate(tasks):
             rows.setdefault(task.amount, []).append(row)
         amounts, masks = sorted(rows), [kept[rows[amount]] for amount in sorted(rows)]
-        last = self._algorithm(amounts[-1])
-        same_masks = all(np.array_equal(own, masks[0]) for own in masks)
+        longest = self._algorithm(amounts[-1])
+        same_masks = all(np.array_equal(other, masks[0]) for other in masks)
         with seeded_globals(seed, threads):
-            if same_masks and len(amounts) > 1 and follows_one_path(last):
-                paths = last.train_along(
+            if same_masks and len(amounts) > 1 and follows_one_path(longest):
+                policies_by_amount = longest.train_along(
                     self._demonstrations, masks[0], self._environment, seed, amounts,
                     threads=threads, progress=progress,
                 )  # fmt: skip
             else:
-                paths = [
+                policies_by_amount = [
                     cast("TrainsMany", self._algorithm(amount)).train_many(
-                        self._demonstrations, own, self._environment, seed,
+                        self._demonstrations, amount_masks, self._environment, seed,
                         threads=threads, progress=progress,
                     )
-                    for amount, own in zip(amounts, masks, strict=True)
+                    for amount, amount_masks in zip(amounts, masks, strict=True)
                 ]  # fmt: skip
-        for amount, policies in zip(amounts, paths, strict=True):
+        for amount, policies in zip(amounts, policies_by_amount, strict=True):
             yield [tasks[row] for row in rows[amount]], policies
 
     def retrain(self, task: Task, progress: ProgressCallback) -> Record:
-        """Train and evaluate once; whatever the algorithm raises becomes a failed record.
+        """Train and evaluate once; an error of the algorithm becomes a failed record.
 
         Raises:
-            Canceled: When `progress` says so.
+            Canceled: When `progress` raises it.
         """
         started = time.perf_counter()
         record = Record.failed(task, EMPTY_MASK)
-        [kept] = self._kept([task])
+        [kept] = self._kept_frames([task])
         if task.kind == "random_policy" or kept.any():
             try:
                 returns, seconds = self._returns(task, kept, progress)
@@ -188,10 +190,10 @@ class Retrainer:
             except Canceled:
                 raise
             except Exception as error:
-                record = Record.failed(task, _reason(error))
+                record = Record.failed(task, _failure_reason(error))
         return replace(record, seconds=time.perf_counter() - started)
 
-    def _kept(self, tasks: Sequence[Task]) -> NDArray[np.bool_]:
+    def _kept_frames(self, tasks: Sequence[Task]) -> NDArray[np.bool_]:
         """Return the frames that each task trains on, (n_tasks, n_frames) bool."""
         masks = np.array([task.mask(len(self.segments)) for task in tasks])
         return self._demonstrations.trainable(
@@ -203,12 +205,12 @@ class Retrainer:
     def _returns(
         self, task: Task, kept: NDArray[np.bool_], progress: ProgressCallback
     ) -> tuple[Returns, float]:
-        """Return scores (n_episodes,) and the seconds that evaluation took."""
+        """Return the returns, (n_episodes,), and the seconds that evaluation took."""
         with threadpool_limits(self.study.execution.threads):
             policy = None
             if task.kind != "random_policy":
                 with seeded_globals(task.training_seed, self.study.execution.threads):
-                    policy = _checked(
+                    policy = _checked_policy(
                         self._algorithm(task.amount).train(
                             self._transitions(kept),
                             self._environment,
@@ -228,48 +230,48 @@ class Retrainer:
                 )
             return returns, time.perf_counter() - started
 
-    def _transitions(self, frames: NDArray[np.bool_]) -> Transitions:
-        kept = self._demonstrations.transitions(frames)
+    def _transitions(self, kept: NDArray[np.bool_]) -> Transitions:
+        transitions = self._demonstrations.transitions(kept)
         obs_dtype = self._environment.observation_space.dtype
         return replace(
-            kept,
-            obs=kept.obs.astype(obs_dtype, copy=False),
-            acts=kept.acts.astype(self._environment.action_space.dtype, copy=False),
-            next_obs=kept.next_obs.astype(obs_dtype, copy=False),
+            transitions,
+            obs=transitions.obs.astype(obs_dtype, copy=False),
+            acts=transitions.acts.astype(self._environment.action_space.dtype, copy=False),
+            next_obs=transitions.next_obs.astype(obs_dtype, copy=False),
         )
 
 
 class Retrains(Protocol):
-    """What does the retrainings of a shard: a `Retrainer`, or one in a child process."""
+    """Does the retrainings of a shard: a `Retrainer`, or one in a child process."""
 
     def run(self, shard: Shard, progress: ProgressCallback) -> list[Record]:
         """Do the retrainings of a shard, in order."""
 
 
 def keep_going(_fraction: float) -> None:
-    """Progress that nobody listens to and nobody cancels."""
+    """Ignore progress and never cancel: a `ProgressCallback` for callers that need neither."""
 
 
 def pack(study: Study, demonstrations: Path) -> bytes:
-    """Return what another process needs to retrain: the study and where the arrays lie.
+    """Pickle the study and the folder of the unpacked demonstrations for another process.
 
-    Objects of the user's own program travel by value.
+    Objects of the user's own program are pickled by value.
     """
     return bytes(cloudpickle.dumps((study, demonstrations)))
 
 
 @functools.lru_cache(maxsize=8)
 def unpack_retrainer(packed: bytes) -> Retrainer:
-    """Return the retrainer that `pack` describes, kept for the next shard of the same study."""
+    """Return the retrainer that `pack` describes; it is cached for later shards of the study."""
     study, demonstrations = cloudpickle.loads(packed)
     return Retrainer(study, Demonstrations.open(demonstrations))
 
 
-def _checked(policy: Policy) -> Policy:
-    """Return what training gave, if it is a policy; evaluation would take None for chance.
+def _checked_policy(policy: Policy) -> Policy:
+    """Check what training returned: evaluation would take None for random actions.
 
     Raises:
-        TypeError: When it is none.
+        TypeError: When it is not a policy.
     """
     if not callable(getattr(policy, "predict", None)):
         raise TypeError(
@@ -279,20 +281,20 @@ def _checked(policy: Policy) -> Policy:
     return policy
 
 
-def _record(task: Task, scored: Returns | Exception) -> Record:
-    """Return the record of what evaluation gave for a task."""
-    if isinstance(scored, Exception):
-        return Record.failed(task, _reason(scored))
-    return Record(*task.key, scored)
+def _record(task: Task, outcome: Returns | Exception) -> Record:
+    """Return the record of a task with this outcome of its evaluation."""
+    if isinstance(outcome, Exception):
+        return Record.failed(task, _failure_reason(outcome))
+    return Record(*task.key, outcome)
 
 
-def _reason(error: Exception) -> str:
-    """Return `Type: message (file:line)`, the place being the innermost outside libraries.
+def _failure_reason(error: Exception) -> str:
+    """Return `Type: message (file:line)` with the innermost place outside of libraries.
 
-    That training diverged has no place, nor has what evaluation found without raising it.
+    Divergence, and errors that evaluation returned and did not raise, have no place.
     """
     frames = traceback.extract_tb(error.__traceback__)
     if not frames or isinstance(error, Diverged):
         return f"{type(error).__name__}: {error}"
-    own = [frame for frame in frames if "site-packages" not in frame.filename] or frames
-    return f"{type(error).__name__}: {error} ({Path(own[-1].filename).name}:{own[-1].lineno})"
+    innermost = ([f for f in frames if "site-packages" not in f.filename] or frames)[-1]
+    return f"{type(error).__name__}: {error} ({Path(innermost.filename).name}:{innermost.lineno})"

@@ -1,4 +1,4 @@
-"""The runner: shards out, records in, until the ledger holds what was asked for."""
+"""The runner: submits shards and saves their records until the ledger has every task."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -17,13 +17,13 @@ from r2rise.ledger.record import Record
 from r2rise.run.clock import Clock
 from r2rise.run.engines import Engine, InlineEngine
 from r2rise.run.progress import OnProgress, Tally
-from r2rise.run.resolve import check_hash, identified
+from r2rise.run.resolve import check_hash, with_identities
 from r2rise.run.shards import Shard, missing_shards
 from r2rise.study.study import Study
 
 
 class RunsTasks(Protocol):
-    """What a question about a study needs: somebody who has tasks done and keeps the records."""
+    """Retrains tasks of a study and keeps their records: what every analysis needs."""
 
     @property
     def study(self) -> Study:
@@ -31,32 +31,32 @@ class RunsTasks(Protocol):
 
     @property
     def segments(self) -> Segments:
-        """What is masked."""
+        """The segments that are masked."""
 
     @property
     def ledger(self) -> Ledger:
         """All records so far."""
 
     def run(self, tasks: Sequence[Task]) -> list[Record]:
-        """Have done what the ledger lacks, and return the records of the tasks in their order."""
+        """Retrain the tasks that the ledger lacks; return the records of all, in their order."""
 
 
 class Runner:
-    """Does the tasks of a resolved study that its ledger lacks. Use it as a context manager.
+    """Retrains the tasks of a resolved study that its ledger lacks. Use as a context manager.
 
     Args:
         study: The resolved study.
-        demonstrations: Its demonstrations.
+        demonstrations: The demonstrations of the study.
         ledger: Ledger file, or None to keep the records in memory.
         workers: Worker processes; 0 retrains in this process.
         engine: Where shards run, instead of `workers`. It is closed at the end.
         on_progress: Called after each shard.
-        clock: Counts the work, which the ledger then keeps over all runs. Where it has a limit,
-            work ends with the shard that is the first to come back after it.
+        clock: Counts the working time, which the ledger then stores over all runs. With a limit,
+            work ends with the first shard that returns after the limit.
 
     Raises:
-        StudyError: When the study is about other demonstrations, its algorithm or environment has
-            changed since, or cannot be told from a changed one in a ledger file.
+        StudyError: When the study is about other demonstrations; when its algorithm or environment
+            has changed since; or when one of them has no identity, but there is a ledger file.
         LedgerError: On entering, when the ledger is in use, damaged or of another design.
     """
 
@@ -72,12 +72,12 @@ class Runner:
         clock: Clock | None = None,
     ) -> None:
         check_hash(study, demonstrations)
-        identified(study, on_disk=ledger is not None)
+        with_identities(study, on_disk=ledger is not None)
         self.study = study
         self.demonstrations = demonstrations
         self.segments = demonstrations.segments(study.masking)
         self._path = Path(ledger) if ledger is not None else None
-        self._workers, self._own_engine = workers, engine
+        self._workers, self._supplied_engine = workers, engine
         self._on_progress = on_progress or (lambda _: None)
         self._clock = clock
         self._engine: Engine | None = None
@@ -86,52 +86,52 @@ class Runner:
     def __enter__(self) -> Self:
         lengths = tuple(self.demonstrations.lengths.tolist())
         header = LedgerHeader(self.study.design_part(), lengths, len(self.segments))
-        self._book = self._stack.enter_context(open_ledger(self._path, header))
+        self._ledger_file = self._stack.enter_context(open_ledger(self._path, header))
         if self._clock is not None:
-            self._clock.go_on_from(self.ledger.work_seconds)
+            self._clock.resume_from(self.ledger.work_seconds)
         return self
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        error_type: type[BaseException] | None,
         error: BaseException | None,
-        trace: TracebackType | None,
+        traceback: TracebackType | None,
     ) -> None:
         try:
             self._close_engine()
         finally:
-            self._stack.__exit__(kind, error, trace)
+            self._stack.__exit__(error_type, error, traceback)
 
     @property
     def ledger(self) -> Ledger:
         """All records so far."""
-        return self._book.ledger
+        return self._ledger_file.ledger
 
-    def _take_in(self, records: Sequence[Record] = ()) -> None:
-        """Keep records and how long it was worked until now; at its limit time stands still."""
+    def _save(self, records: Sequence[Record] = ()) -> None:
+        """Save records and the working time so far; at the limit the time stops counting."""
         clock = None if self._time_is_up else self._clock
-        self._book.append(records, work_seconds=None if clock is None else clock.worked)
+        self._ledger_file.append(records, work_seconds=None if clock is None else clock.worked)
 
     @property
     def _time_is_up(self) -> bool:
-        """By the ledger, not the clock: whoever reads it later has to come to the same end."""
+        """Judged by the ledger's time, so that a later reader comes to the same decision."""
         limit = self._clock.limit if self._clock is not None else None
         return limit is not None and self.ledger.work_seconds >= limit
 
-    def _is_over(self, enough: Callable[[], bool]) -> bool:
-        return enough() or self._time_is_up
+    def _is_over(self, should_stop: Callable[[], bool]) -> bool:
+        return should_stop() or self._time_is_up
 
     def run(
-        self, tasks: Sequence[Task], *, enough: Callable[[], bool] = lambda: False
+        self, tasks: Sequence[Task], *, should_stop: Callable[[], bool] = lambda: False
     ) -> list[Record]:
-        """Retrain what the ledger lacks, a window of shards at a time, in whatever order they end.
+        """Retrain the tasks that the ledger lacks, a window of shards at a time, in any order.
 
         Args:
-            tasks: What is asked for.
-            enough: Called after each shard; what is then in flight is given up when it says so.
+            tasks: The requested retrainings.
+            should_stop: Called after each shard; if it returns True, shards in flight are dropped.
 
         Returns:
-            The records of the tasks, in their order, as far as they were done.
+            The records of the tasks that are done, in the order of the tasks.
 
         Raises:
             StudyFailed: When more retrainings fail than the study allows.
@@ -139,26 +139,26 @@ class Runner:
         tally = Tally(self.study, tasks, self.ledger)
         shards = missing_shards(self.ledger, self.study, tasks)
         first = next(shards, None)
-        self._take_in()
-        if first is not None and not self._is_over(enough):
-            self._run_shards(chain([first], shards), tally, enough)
+        self._save()
+        if first is not None and not self._is_over(should_stop):
+            self._run_shards(chain([first], shards), tally, should_stop)
         return [record for task in tasks if (record := self.ledger.get(task)) is not None]
 
     def _run_shards(
-        self, waiting: Iterator[Shard], tally: "Tally", enough: Callable[[], bool]
+        self, shards: Iterator[Shard], tally: Tally, should_stop: Callable[[], bool]
     ) -> None:
         engine = self._started_engine()
-        for shard in islice(waiting, engine.window):
+        for shard in islice(shards, engine.window):
             engine.submit(shard)
         for records in engine.results():
-            self._take_in(records)
+            self._save(records)
             tally.add(records)
             self._on_progress(replace(tally.progress(), seconds_left=self._seconds_left()))
             tally.check_failures()
-            if self._is_over(enough):
+            if self._is_over(should_stop):
                 self._close_engine()
                 return
-            for shard in islice(waiting, 1):
+            for shard in islice(shards, 1):
                 engine.submit(shard)
 
     def _seconds_left(self) -> float | None:
@@ -166,7 +166,7 @@ class Runner:
 
     def _started_engine(self) -> Engine:
         if self._engine is None:
-            engine = self._own_engine or make_engine(self._workers)
+            engine = self._supplied_engine or make_engine(self._workers)
             self._engine = engine
             engine.start(self.study, self.demonstrations)
         return self._engine
@@ -178,7 +178,7 @@ class Runner:
 
 
 def make_engine(workers: int) -> Engine:
-    """Return the engine for a number of worker processes; 0 is this process."""
+    """Return an engine with that many worker processes, or with 0 one in this process."""
     if workers == 0:
         return InlineEngine()
     from r2rise.run.engines.dask import DaskEngine

@@ -1,4 +1,4 @@
-"""Shards: what one worker does in one call, and which of them a ledger lacks."""
+"""Shards: the tasks of one call of a worker, and the shards that a ledger still lacks."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ from r2rise.study.study import Study
 
 @dataclass(frozen=True)
 class Shard:
-    """Tasks that one worker does in one call.
+    """The tasks that one worker does in one call.
 
     Attributes:
         tasks: Retrainings of one kind.
-        attempts: How often the most tried of them was tried before.
+        attempts: The largest number of earlier attempts at one of them.
     """
 
     tasks: tuple[Task, ...]
@@ -26,41 +26,49 @@ class Shard:
 
     @property
     def name(self) -> str:
-        """Kind and index of its first task, for logs."""
+        """Kind and index of the first task, for logs."""
         return f"{self.tasks[0].kind}-{self.tasks[0].index}"
 
     def failed(self, reason: str) -> list[Record]:
-        """Return records that say why the shard failed."""
+        """Return a failed record for each task, all with the same reason."""
         return [Record.failed(task, reason, self.attempts + 1) for task in self.tasks]
 
 
 def missing_shards(ledger: Ledger, study: Study, tasks: Sequence[Task]) -> Iterator[Shard]:
-    """Yield the shards with tasks that the ledger lacks or that failed, each as a whole."""
-    for own in _cut(tasks, study.execution.shard_size or 1, study.masking.block_size or 1):
-        held = [ledger.get(task) for task in own]
-        if any(record is None or to_retry(record) for record in held):
-            attempts = max(record.attempts if record else 0 for record in held)
-            yield Shard(own, attempts)
+    """Yield, whole, each shard that has a task to do or to retry."""
+    for shard_tasks in _shards_of_tasks(
+        tasks, study.execution.shard_size or 1, study.masking.block_size or 1
+    ):
+        records = [ledger.get(task) for task in shard_tasks]
+        if any(record is None or to_retry(record) for record in records):
+            attempts = max(record.attempts if record else 0 for record in records)
+            yield Shard(shard_tasks, attempts)
 
 
-def _cut(tasks: Sequence[Task], size: int, block_size: int) -> Iterator[tuple[Task, ...]]:
-    """Yield the tasks of each kind, `size` masks at a time; a mask's amounts stay together."""
-    for (kind, path), group in groupby(
+def _shards_of_tasks(
+    tasks: Sequence[Task], size: int, block_size: int
+) -> Iterator[tuple[Task, ...]]:
+    """Yield the tasks of each kind, `size` masks at a time.
+
+    The tasks of one mask at several amounts of training stay together, so that one training can
+    be evaluated on the way.
+    """
+    for (kind, seeds), group in groupby(
         tasks, key=lambda task: (task.kind, task.seeds if task.amount else None)
     ):
-        of_kind = tuple(group)
-        step = size * len({task.amount for task in of_kind}) if path else size
-        whole = [of_kind[start : start + step] for start in range(0, len(of_kind), step)]
-        yield from in_mixed_order(whole, block_size) if kind == "design" else whole
+        group_tasks = tuple(group)
+        step = size * len({task.amount for task in group_tasks}) if seeds else size
+        shards = [group_tasks[start : start + step] for start in range(0, len(group_tasks), step)]
+        yield from in_mixed_order(shards, block_size) if kind == "design" else shards
 
 
 def in_mixed_order(
     shards: Sequence[tuple[Task, ...]], block_size: int
 ) -> Iterator[tuple[Task, ...]]:
-    """Yield the shards of a design block by block, those of a block in an order of their own.
+    """Yield the shards of a design block by block, each block in a random but fixed order.
 
-    The first rows of a fold-over block tell many segments apart only together; a block that is cut
-    off should be a sample of its rows.
+    The first rows of a fold-over block alone cannot separate many of the segments. In random order,
+    a block that is cut off by the time limit is a random sample of its rows.
     """
     for _, group in groupby(shards, key=lambda tasks: tasks[0].index // block_size):
         block = list(group)
@@ -70,5 +78,5 @@ def in_mixed_order(
 
 
 def to_retry(record: Record) -> bool:
-    """Say whether a retraining failed in a way that another try may mend."""
+    """Return whether a retraining failed for a reason that another attempt may avoid."""
     return record.status == "failed" and record.reason != EMPTY_MASK

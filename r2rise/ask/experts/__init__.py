@@ -1,4 +1,4 @@
-"""Experts to record: PPO with settings that suit the kind of environment."""
+"""Training of experts to record: PPO with settings that suit the kind of environment."""
 
 from pathlib import Path
 from time import perf_counter
@@ -16,7 +16,7 @@ from r2rise.study.parts import Evaluation, StudyPart
 __all__ = ["N_EPISODES", "Expert", "Recipe", "recipe_for", "train_expert"]
 
 N_EPISODES = 20
-"""Episodes that an expert is evaluated in."""
+"""Episodes of an expert's evaluation."""
 
 
 class Expert(StudyPart):
@@ -48,23 +48,23 @@ def train_expert(
     seed: int = 0,
     on_progress: OnProgress | None = None,
 ) -> Expert:
-    """Train an expert by PPO; the best so far lies at `out` while it goes on.
+    """Train an expert by PPO; during training, `out` holds the best expert so far.
 
     The same seed gives the same expert on the same kind of machine and library versions.
 
     Args:
-        environment: Where it acts.
-        out: Model file of Stable-Baselines3 (`.zip`), written anew when the mean return of the
-            last 100 episodes is the best so far, looked at 50 times, and also when training is
-            interrupted. What an earlier training left there is replaced.
-        steps: Steps of the environment; by the kind of observations when left out.
-        n_envs: Environments side by side; likewise.
-        seed: Of everything random.
-        on_progress: Called now and then with the steps that are done.
+        environment: The environment that it acts in.
+        out: Model file of Stable-Baselines3 (`.zip`). It is checked 50 times, and when training
+            ends or is interrupted, whether the mean return of the last 100 episodes is the best so
+            far; then the file is replaced. A file of an earlier training is replaced, too.
+        steps: Steps of the environment; by default they depend on the kind of observations.
+        n_envs: Parallel environments; likewise.
+        seed: Seed of all random numbers.
+        on_progress: Called from time to time with the number of steps done.
 
     Raises:
         InputError: When steps or environments are too few or too many, or the seed is too large.
-        EnvironmentMismatch: When the environment fails, or gives something else than numbers.
+        EnvironmentMismatch: When the environment fails, or gives values that are not finite.
         MissingExtra: When Stable-Baselines3 is not installed.
     """
     require("stable_baselines3", "Training an expert", "imitation")

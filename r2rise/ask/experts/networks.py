@@ -1,6 +1,6 @@
-"""What the networks of experts see with; an expert's file names these classes.
+"""Feature extractors of experts; model files refer to these classes by name: do not rename them.
 
-Imports Stable-Baselines3, and is itself imported only where an expert is trained or read.
+This module imports Stable-Baselines3, so it is imported only where an expert is trained or read.
 """
 
 from typing import Any
@@ -15,10 +15,10 @@ from r2rise.ask.experts.recipes import LARGE_PIXELS, channels_first
 
 
 class Images(BaseFeaturesExtractor):
-    """Convolutions and a layer, for images of 3 pixels a side and more.
+    """Convolutions and a linear layer, for images of at least 3 x 3 pixels.
 
-    Large ones get Atari's network (Mnih et al. 2015), small ones that of MinAtar (Young and Tian
-    2019, arXiv 1903.03176), for which Stable-Baselines3 has none.
+    Large images get the Atari network (Mnih et al. 2015), small ones that of MinAtar (Young and
+    Tian 2019, arXiv 1903.03176), for which Stable-Baselines3 has none.
     """
 
     def __init__(self, observation_space: spaces.Box, features_dim: int = 0) -> None:
@@ -55,9 +55,9 @@ class Images(BaseFeaturesExtractor):
 
 
 class Vectors(BaseFeaturesExtractor):
-    """A vector, each number less its running mean, divided by its running standard deviation.
+    """Standardizes each number of a vector by its running mean and standard deviation.
 
-    In the network and not around the environment, so that the expert acts on plain observations.
+    This is part of the network and not a wrapper, so that the expert takes plain observations.
     """
 
     CLIP = 10.0
@@ -80,7 +80,7 @@ class Vectors(BaseFeaturesExtractor):
         return ((flat - self.mean.to(flat)) / deviation).clamp(-self.CLIP, self.CLIP)
 
     def learn(self, observations: NDArray[Any]) -> None:
-        """Take observations (n, *obs_shape) into mean and variance (Chan et al. 1979)."""
+        """Update mean and variance with observations (n, *obs_shape) (Chan et al. 1979)."""
         new = torch.as_tensor(observations, dtype=torch.float64).flatten(start_dim=1)
         total = self.count + len(new)
         shift = new.mean(dim=0) - self.mean

@@ -1,4 +1,4 @@
-"""PPO of Stable-Baselines3. Imported only where an expert is trained."""
+"""PPO of Stable-Baselines3; imported only where an expert is trained."""
 
 import io
 from pathlib import Path
@@ -25,20 +25,20 @@ from r2rise.files import atomic_file
 from r2rise.run.progress import OnProgress, Progress
 
 N_CHECKS = 50
-"""How often, in the course of training, the best expert so far is looked for."""
+"""Number of times during training that the current expert is compared with the best so far."""
 
 
 def open_envs(environment: Environment, recipe: Recipe) -> VecEnv:
-    """Return environments side by side, whose rewards are scaled for training alone.
+    """Return parallel environments whose rewards are scaled, for training only.
 
-    They raise when something that they give is not a finite number.
+    They raise when an observation or reward is not finite.
     """
     envs = VecMonitor(DummyVecEnv([lambda: environment.make(0)] * recipe.n_envs))
     return VecNormalize(VecCheckNan(envs, raise_exception=True), norm_obs=False, gamma=recipe.gamma)
 
 
 def make_ppo(envs: VecEnv, recipe: Recipe, seed: int) -> PPO:
-    """Return PPO before its first step; it seeds the environments."""
+    """Return an untrained PPO model; making it seeds the environments."""
     return PPO(
         "MlpPolicy",
         envs,
@@ -57,7 +57,7 @@ def make_ppo(envs: VecEnv, recipe: Recipe, seed: int) -> PPO:
 
 
 class _Falling:
-    """A step size that falls linearly to 0."""
+    """A learning rate that falls linearly to 0; model files refer to this class by name."""
 
     def __init__(self, start: float) -> None:
         self._start = start
@@ -67,7 +67,7 @@ class _Falling:
 
 
 def _network(space: spaces.Space[Any]) -> dict[str, Any]:
-    """Return the network for observations: two hidden layers, or what sees images and no more."""
+    """Return the network settings: a feature extractor alone for images, else two hidden layers."""
     if image_pixels(space) is not None:
         return {
             "features_extractor_class": Images,
@@ -80,10 +80,10 @@ def _network(space: spaces.Space[Any]) -> dict[str, Any]:
 
 
 class Keeper(BaseCallback):
-    """Keeps the best model so far in a file, measures vectors, and tells progress.
+    """Saves the best model so far, updates the statistics of vectors, and reports progress.
 
     Attributes:
-        steps: Of the environment, when the kept model was found.
+        steps: Steps of the environment at which the saved model was the best.
     """
 
     def __init__(self, out: Path, total: int, on_progress: OnProgress | None) -> None:
@@ -94,17 +94,19 @@ class Keeper(BaseCallback):
         self._on_progress = on_progress
         self._best: float | None = None
         self._next_check = 0
-        self._seen: NDArray[Any] | None = None
+        self._observations: NDArray[Any] | None = None
 
     def keep(self) -> None:
-        """Write the model if it is the first, or the best so far by its last 100 episodes."""
+        """Save the model if it is the first, or the best so far by its last 100 episodes."""
         returns = [episode["r"] for episode in self.model.ep_info_buffer or ()]
         mean = float(np.mean(returns)) if returns else -np.inf
         if self._best is None or mean > self._best:
-            saved = io.BytesIO()  # it refuses other files than Python's own
-            self.model.save(saved)
+            content = (
+                io.BytesIO()
+            )  # Stable-Baselines3 accepts only file types of the standard library
+            self.model.save(content)
             with atomic_file(self._out) as file:
-                file.write(saved.getvalue())
+                file.write(content.getvalue())
             self._best, self.steps = mean, self.num_timesteps
 
     def _on_step(self) -> bool:
@@ -115,12 +117,14 @@ class Keeper(BaseCallback):
 
     def _on_rollout_start(self) -> None:
         extractor = self.model.policy.features_extractor
-        if isinstance(extractor, Vectors) and self._seen is not None:
-            extractor.learn(self._seen)  # here, so that no update sees another scale than its data
+        if isinstance(extractor, Vectors) and self._observations is not None:
+            extractor.learn(
+                self._observations
+            )  # here: an update and its data must have the same scale
         if self.num_timesteps >= self._next_check and self.model.ep_info_buffer:
             self._next_check += self._total // N_CHECKS
             self.keep()
 
     def _on_rollout_end(self) -> None:
-        seen: NDArray[Any] = self.locals["rollout_buffer"].observations
-        self._seen = seen.reshape(-1, *seen.shape[2:])
+        observations: NDArray[Any] = self.locals["rollout_buffer"].observations
+        self._observations = observations.reshape(-1, *observations.shape[2:])

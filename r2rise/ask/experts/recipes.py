@@ -8,13 +8,13 @@ from r2rise.environments import Environment
 from r2rise.errors import InputError
 
 LARGE_PIXELS = 36
-"""Side of the smallest image that the network of Atari's agents takes."""
+"""Shorter side of the smallest image for the Atari network."""
 
-MOST_ENVS = 4096
-"""Environments side by side; more do not learn faster, and take memory."""
+MAX_ENVS = 4096
+"""Largest number of parallel environments: more take memory and do not learn faster."""
 
 SMALLEST_PIXELS = 3
-"""Side of the smallest image that is worth a convolution."""
+"""Shorter side of the smallest image that convolutions are used for."""
 
 
 @dataclass(frozen=True)
@@ -22,18 +22,18 @@ class Recipe:
     """Settings of PPO.
 
     Attributes:
-        steps: Of the environment, in all.
-        n_envs: Environments side by side.
-        n_steps: Of each between two updates.
-        batch_size: Frames per gradient step at most.
-        n_epochs: Passes over what was collected.
+        steps: Total steps of the environment.
+        n_envs: Parallel environments.
+        n_steps: Steps of each environment between two updates.
+        batch_size: Largest number of frames in a gradient step.
+        n_epochs: Passes over the collected frames in an update.
         learning_rate: Adam's step size at the start; it falls to 0.
-        gamma: Discount.
-        gae_lambda: Of the advantages.
+        gamma: Discount factor.
+        gae_lambda: Lambda of generalized advantage estimation.
         ent_coef: Weight of the entropy bonus.
-        clip_range: Of the ratio of probabilities.
-        device: Where the network is; `auto`: on a GPU if there is one. Small ones are faster on a
-            CPU.
+        clip_range: Clipping range of the ratio of probabilities.
+        device: Device of the network; `auto` is a GPU if there is one. Small networks are faster on
+            a CPU.
     """
 
     steps: int
@@ -50,7 +50,7 @@ class Recipe:
 
     @property
     def even_batch_size(self) -> int:
-        """`batch_size`, or fewer frames, so that what was collected falls into equal batches."""
+        """`batch_size`, or fewer frames, so that the collected frames split into equal batches."""
         frames = self.n_steps * self.n_envs
         while frames > self.batch_size and frames % 2 == 0:
             frames //= 2
@@ -62,7 +62,7 @@ SMALL_IMAGES = Recipe(2_000_000, 128, 64, 1024, 4, 2.5e-3, ent_coef=0.01)
 LARGE_IMAGES = Recipe(
     10_000_000, 8, 128, 256, 4, 2.5e-4, ent_coef=0.01, clip_range=0.1, device="auto"
 )
-"""Those of Schulman et al. 2017 (arXiv 1707.06347) for Atari."""
+"""Atari settings of Schulman et al. 2017 (arXiv 1707.06347)."""
 
 
 def recipe_for(
@@ -71,12 +71,12 @@ def recipe_for(
     """Return the settings that suit an environment's observations.
 
     Raises:
-        InputError: When steps or environments are too few, or environments too many.
+        InputError: When there are too few steps or environments, or too many environments.
     """
     if min(steps or 1, n_envs or 1) < 1 or 0 in (steps, n_envs):
         raise InputError(f"steps and envs should be at least 1, got {steps} and {n_envs}.")
-    if (n_envs or 1) > MOST_ENVS:
-        raise InputError(f"Expected at most {MOST_ENVS} environments side by side, got {n_envs}.")
+    if (n_envs or 1) > MAX_ENVS:
+        raise InputError(f"Expected at most {MAX_ENVS} environments side by side, got {n_envs}.")
     recipe = VECTORS
     pixels = image_pixels(environment.observation_space)
     if pixels is not None:
@@ -85,7 +85,7 @@ def recipe_for(
 
 
 def image_pixels(space: spaces.Space[object]) -> int | None:
-    """Return the shorter side of image observations, or None for others."""
+    """Return the shorter side of image observations, or None for other observations."""
     if not isinstance(space, spaces.Box) or len(space.shape) != 3:
         return None
     shorter = sorted(channels_first(space.shape)[1:])[0]

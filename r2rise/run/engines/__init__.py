@@ -1,4 +1,4 @@
-"""Where shards run: in this process, or on Dask workers."""
+"""Engines: they run shards in this process or on Dask workers."""
 
 from r2rise.run.engines.base import Engine
 from r2rise.run.engines.inline import InlineEngine

@@ -1,4 +1,4 @@
-"""What the loop needs of a place where shards run."""
+"""The interface between the runner and the places where shards run."""
 
 from collections.abc import Iterator
 from typing import Protocol
@@ -10,7 +10,7 @@ from r2rise.study.study import Study
 
 
 class Engine(Protocol):
-    """Runs shards and hands back their records as they finish.
+    """Runs shards and returns their records as they finish.
 
     Attributes:
         window: Shards worth having submitted at a time.
@@ -19,15 +19,15 @@ class Engine(Protocol):
     window: int
 
     def start(self, study: Study, demonstrations: Demonstrations) -> None:
-        """Get ready for the shards of a resolved study; another may have been started before."""
+        """Prepare for the shards of a resolved study, which may follow another study."""
 
     def submit(self, shard: Shard) -> None:
-        """Take on a shard."""
+        """Queue a shard."""
 
     def results(self) -> Iterator[list[Record]]:
-        """Yield the records of each shard as it finishes, until none is left.
+        """Yield the records of each shard as it finishes, until no shard is left.
 
-        Shards may be submitted between two results.
+        Shards may be submitted between two results. A canceled shard yields no records.
         """
 
     def close(self) -> None:

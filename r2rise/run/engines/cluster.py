@@ -1,4 +1,4 @@
-"""Where worker processes are: started here, or those of a Dask scheduler."""
+"""Worker processes: started on this machine, or those of a Dask scheduler."""
 
 import contextlib
 import logging
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 5
 WORKER_NICE = 10
-"""How much lower the priority of a service's workers is: the server answers first."""
+"""How much lower the priority of a service's workers is, so that the server stays responsive."""
 
 _NO_GUARD = (
     "Worker processes did not start. Each of them imports your script first: put the call under "
@@ -26,21 +26,21 @@ _NO_GUARD = (
 
 
 class SchedulerLost(R2RiseError):
-    """A Dask scheduler cannot be reached, or was lost with all that it knew."""
+    """A Dask scheduler cannot be reached, or was lost with everything submitted to it."""
 
 
 @dataclass(frozen=True)
 class Scheduler:
-    """A Dask scheduler and what proves who one is.
+    """A Dask scheduler, and the TLS files for connecting to it.
 
     Attributes:
-        address: `tls://host:port`, or `tcp://host:port` on a network that nobody else is in.
-        ca: Certificate of who signed the others' certificates; needed for TLS, as the next two.
-        cert: Own certificate.
+        address: `tls://host:port`, or `tcp://host:port` on a network without untrusted machines.
+        ca: Certificate of the authority that signed all certificates; TLS needs all three files.
+        cert: Certificate of this process.
         key: Private key of `cert`.
 
     Raises:
-        InputError: When address and files do not go together, or a file cannot be read.
+        InputError: When address and files do not fit together, or a file cannot be read.
     """
 
     address: str
@@ -64,7 +64,7 @@ class Scheduler:
                 raise InputError(f"Cannot read {file}: name the files of the scheduler's TLS.")
 
     def security(self) -> Any:
-        """Return Dask's `Security`, or None without TLS, which is warned about."""
+        """Return Dask's `Security`, or None without TLS, with a warning."""
         from distributed import Security
 
         if self.ca is None:
@@ -72,21 +72,21 @@ class Scheduler:
                 "%s is not encrypted: whoever reaches it can run programs here", self.address
             )
             return None
-        own: dict[str, str] = {}
+        role_files: dict[str, str] = {}
         for role in ("client", "worker", "scheduler"):
-            own |= {f"tls_{role}_cert": str(self.cert), f"tls_{role}_key": str(self.key)}
-        return Security(require_encryption=True, tls_ca_file=str(self.ca), **own)
+            role_files |= {f"tls_{role}_cert": str(self.cert), f"tls_{role}_key": str(self.key)}
+        return Security(require_encryption=True, tls_ca_file=str(self.ca), **role_files)
 
 
 def connect(scheduler: Scheduler) -> Any:
-    """Return a client of a scheduler.
+    """Return a Dask client that is connected to a scheduler.
 
     Raises:
         SchedulerLost: When it does not answer.
     """
     from distributed import Client
 
-    # a lost connection is told once and in words, by what uses the client
+    # the user of the client reports a lost connection, once and in plain words
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     try:
         return Client(
@@ -102,7 +102,7 @@ def connect(scheduler: Scheduler) -> Any:
 
 
 def reason_of(error: BaseException) -> str:
-    """Return why Dask could not connect, without the objects of its own that it names."""
+    """Return why Dask could not connect, without the Dask objects that its message names."""
     text = str(error.__cause__ or error).rpartition(">: ")[2]
     return text or type(error).__name__
 
@@ -111,12 +111,12 @@ def start_local(n_workers: int, *, nice: int = 0, allowed_failures: int) -> Any:
     """Start one-thread worker processes and their scheduler, over TLS on 127.0.0.1.
 
     Args:
-        n_workers: Worker processes.
+        n_workers: Number of worker processes.
         nice: How much lower than this process's their priority is.
-        allowed_failures: Workers that may die on a task before the scheduler gives it up.
+        allowed_failures: Worker deaths on a task after which the scheduler gives it up.
 
     Raises:
-        R2RiseError: When they did not start.
+        R2RiseError: When the workers did not start.
     """
     from distributed import LocalCluster, Security
 
@@ -124,7 +124,7 @@ def start_local(n_workers: int, *, nice: int = 0, allowed_failures: int) -> Any:
 
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise R2RiseError(_NO_GUARD)
-    with _ctrl_c_stays_here(), _start_explained():
+    with _children_ignore_ctrl_c(), _start_errors_explained():
         return LocalCluster(
             n_workers=n_workers,
             threads_per_worker=1,
@@ -132,7 +132,7 @@ def start_local(n_workers: int, *, nice: int = 0, allowed_failures: int) -> Any:
             host="127.0.0.1",
             dashboard_address=None,
             scheduler_kwargs={
-                "dashboard_address": "127.0.0.1:0",  # its status pages: any port
+                "dashboard_address": "127.0.0.1:0",  # status pages: any free port
                 "allowed_failures": allowed_failures,
             },
             security=Security.temporary(),
@@ -143,8 +143,8 @@ def start_local(n_workers: int, *, nice: int = 0, allowed_failures: int) -> Any:
 
 
 @contextlib.contextmanager
-def _start_explained() -> Iterator[None]:
-    """Say why worker processes did not start."""
+def _start_errors_explained() -> Iterator[None]:
+    """Turn the error of a failed start into one that says how to fix the script."""
     try:
         yield
     except RuntimeError as error:
@@ -152,8 +152,11 @@ def _start_explained() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _ctrl_c_stays_here() -> Iterator[None]:
-    """Let processes started in this block ignore Ctrl-C: this process ends them in order."""
+def _children_ignore_ctrl_c() -> Iterator[None]:
+    """Let processes started in this block ignore Ctrl-C: this process ends them in order.
+
+    They inherit the handler. Python allows only the main thread to change it.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

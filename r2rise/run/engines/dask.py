@@ -1,4 +1,4 @@
-"""Shards of one study run on the worker processes of a local Dask cluster."""
+"""Runs the shards of one study on the worker processes of a local Dask cluster."""
 
 from collections.abc import Iterator
 
@@ -14,10 +14,10 @@ _NAME = "study"
 
 
 class DaskEngine:
-    """Runs shards on a pool of its own.
+    """Runs shards on a pool that it starts and ends.
 
     Args:
-        n_workers: Worker processes.
+        n_workers: Number of worker processes.
     """
 
     def __init__(self, n_workers: int) -> None:
@@ -25,19 +25,19 @@ class DaskEngine:
         self.window = self._pool.window
 
     def start(self, study: Study, demonstrations: Demonstrations) -> None:
-        """Unpack the demonstrations for the workers to memory-map."""
+        """Unpack the demonstrations into files that the workers memory-map."""
         self._work = Work.of(study, demonstrations, cache_folder())
 
     def submit(self, shard: Shard) -> None:
-        """Take on a shard."""
+        """Submit a shard to the pool."""
         self._pool.submit(_NAME, self._work, shard)
 
     def results(self) -> Iterator[list[Record]]:
         """Yield the records of each shard as it finishes."""
         while self._pool.n_in_flight:
-            done = self._pool.next()
-            if done is not None:
-                yield done.records
+            result = self._pool.next()
+            if result is not None:
+                yield result.records
 
     def close(self) -> None:
         """End the workers."""

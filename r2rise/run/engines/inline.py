@@ -1,4 +1,4 @@
-"""Shards run one after another in this process."""
+"""Runs shards one after another in this process."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from r2rise.study.study import Study
 
 
 class InlineEngine:
-    """Runs shards in this process, or in a child of it where the study sets a time limit."""
+    """Runs shards in this process, or in a child process if the study sets a time limit."""
 
     window = 1
 
@@ -22,7 +22,7 @@ class InlineEngine:
         self._retrainer: Retrainer | IsolatedRetrainer | None = None
 
     def start(self, study: Study, demonstrations: Demonstrations) -> None:
-        """Load environment and algorithm; what an earlier study needed is freed."""
+        """Load environment and algorithm, and free those of an earlier study."""
         self.close()
         retrainer = Retrainer(study, demonstrations)
         self._retrainer = retrainer
@@ -31,15 +31,15 @@ class InlineEngine:
             self._retrainer = IsolatedRetrainer(packed, retrainer, study.execution.time_limit)
 
     def submit(self, shard: Shard) -> None:
-        """Take on a shard."""
+        """Queue a shard."""
         self._waiting.append(shard)
 
     def results(self) -> Iterator[list[Record]]:
-        """Run what is waiting, in order."""
+        """Run the queued shards in order and yield their records."""
         while self._waiting and self._retrainer is not None:
             yield self._retrainer.run(self._waiting.popleft(), keep_going)
 
     def close(self) -> None:
-        """Close the environments, or end the child, where there is one."""
+        """Close the environments, or end the child process."""
         if self._retrainer is not None:
             self._retrainer.close()

@@ -1,4 +1,4 @@
-"""What worker processes have beside Dask's own: imported only where Dask is used."""
+"""A Dask plugin of the worker processes: imported only where Dask is used."""
 
 import os
 
@@ -6,7 +6,7 @@ from distributed import Worker, WorkerPlugin
 
 
 class LowPriority(WorkerPlugin):
-    """Lets a worker process give way to others of its machine.
+    """Lowers the priority of a worker process below that of other processes.
 
     Args:
         nice: How much lower its priority is than that of the process that starts it.
@@ -18,5 +18,5 @@ class LowPriority(WorkerPlugin):
         self._nice = nice
 
     def setup(self, worker: Worker) -> None:  # noqa: ARG002  (Dask's signature)
-        """Lower the priority before any thread is started, which inherits it."""
+        """Lower the priority before the process starts threads: they inherit it."""
         os.nice(self._nice)

@@ -1,4 +1,4 @@
-"""What runs in a worker process: a shard, told to stop by a file, one at a time."""
+"""Running a shard in a worker process: one at a time, until a flag file cancels it."""
 
 import functools
 import threading
@@ -17,28 +17,29 @@ from r2rise.run.shards import Shard
 from r2rise.study.study import Study
 
 _FLAG_SECONDS = 0.5
-"""How often a running shard looks whether it was canceled."""
+"""Interval at which a running shard checks whether it was canceled."""
 
 _SHARED_FOLDER_SECONDS = 3.0
-"""What is written in a shared folder is seen by other machines a little later."""
+"""Time to wait for a folder: other machines see new files of a shared folder a little later."""
 
 _STUDIES_HELD = 8
+"""Studies whose child process and data a worker keeps, so that their shards can alternate."""
 
-_one_at_a_time = threading.Lock()
-"""Retraining seeds the global generators: threads of one worker take turns."""
+_retraining_lock = threading.Lock()
+"""Retraining seeds the global generators, so that threads of one worker must take turns."""
 
 
 class FolderNotSeen(R2RiseError):
-    """A worker does not see the data of the process that sends the work."""
+    """A worker cannot see the data folder of the process that submits shards."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """One study's shards: what a worker needs, and where it looks whether to stop.
+    """The data that a worker needs for the shards of one study.
 
     Attributes:
         packed: `retraining.pack` of the study and its unpacked demonstrations.
-        folder: Where these demonstrations lie.
+        folder: Folder of these demonstrations.
         isolated: Whether retrainings run in a child process of the worker.
         time_limit: Seconds that one retraining may take, or None.
         flag: File whose existence cancels the work, or None.
@@ -54,9 +55,9 @@ class Work:
     def of(
         cls, study: Study, demonstrations: Demonstrations, cache: Path, flag: Path | None = None
     ) -> "Work":
-        """Unpack the demonstrations for the workers to memory-map."""
+        """Unpack the demonstrations into files that the workers memory-map."""
         time_limit = study.execution.time_limit
-        # a black box that ends its process must not take a worker, and what that holds, with it
+        # a black box that kills its process must not kill the worker, which holds other results
         black_box = not isinstance(make_algorithm(study.algorithm), TrainsMany)
         folder = demonstrations.unpack(cache).absolute()
         isolated = black_box or time_limit is not None
@@ -65,14 +66,14 @@ class Work:
 
 @dataclass(frozen=True)
 class Call:
-    """A shard on its way to a worker.
+    """A shard as it is sent to a worker.
 
     Attributes:
-        key: Its name among all that the scheduler knows.
-        topic: Where it is told that it begins and ends.
-        work: What the worker needs.
-        shard: What is to be done.
-        isolated: Whether it is done in a child process, whatever `work` says.
+        key: Dask's key of the submission, unique on the scheduler.
+        topic: Dask topic of the events that say when it begins and ends.
+        work: The data that the worker needs.
+        shard: The tasks.
+        isolated: Whether it runs in a child process even if `work` does not ask for one.
     """
 
     key: str
@@ -83,16 +84,16 @@ class Call:
 
 
 def run_call(call: Call) -> list[Record]:
-    """Run a shard in a worker process, or in a child of it, and tell when it begins and ends.
+    """Run a shard in a worker process, or in a child of it, and log when it begins and ends.
 
     Raises:
         Canceled: When the flag of the work is set.
-        FolderNotSeen: When the demonstrations cannot be seen here.
+        FolderNotSeen: When the worker cannot see the demonstrations.
     """
     from distributed import get_worker
 
     worker = get_worker()
-    with _one_at_a_time:
+    with _retraining_lock:
         worker.log_event(call.topic, {"begins": call.key, "worker": worker.address})
         try:
             return _run(call.work, call.shard, call.isolated or call.work.isolated)
@@ -101,19 +102,21 @@ def run_call(call: Call) -> list[Record]:
 
 
 def _run(work: Work, shard: Shard, isolated: bool) -> list[Record]:
-    progress = _until_flagged(work.flag)
-    progress(0.0)
-    _wait_for(work.folder)
+    progress = _cancel_by_flag(work.flag)
+    progress(0.0)  # it may have been canceled while it waited
+    _wait_for_folder(work.folder)
     retrainer: Retrains = (
-        _isolated(work.packed, work.time_limit) if isolated else unpack_retrainer(work.packed)
+        _isolated_retrainer(work.packed, work.time_limit)
+        if isolated
+        else unpack_retrainer(work.packed)
     )
     return retrainer.run(shard, progress)
 
 
-def _wait_for(folder: Path) -> None:
-    until = time.monotonic() + _SHARED_FOLDER_SECONDS
+def _wait_for_folder(folder: Path) -> None:
+    deadline = time.monotonic() + _SHARED_FOLDER_SECONDS
     while not folder.is_dir():
-        if time.monotonic() > until:
+        if time.monotonic() > deadline:
             raise FolderNotSeen(
                 f"the worker on {gethostname()} cannot see {folder}: mount the server's data "
                 f"folder there at the same path"
@@ -121,15 +124,15 @@ def _wait_for(folder: Path) -> None:
         time.sleep(0.2)
 
 
-def _until_flagged(flag: Path | None) -> ProgressCallback:
-    """Return a progress function that raises `Canceled` once the flag exists."""
-    looked = -_FLAG_SECONDS
+def _cancel_by_flag(flag: Path | None) -> ProgressCallback:
+    """Return a progress callback that raises `Canceled` once the flag exists."""
+    last_check = -_FLAG_SECONDS
 
     def progress(_fraction: float) -> None:
-        nonlocal looked
+        nonlocal last_check
         now = time.monotonic()
-        if flag is not None and now - looked >= _FLAG_SECONDS:
-            looked = now
+        if flag is not None and now - last_check >= _FLAG_SECONDS:
+            last_check = now
             if flag.exists():
                 raise Canceled("told to stop")
 
@@ -137,5 +140,5 @@ def _until_flagged(flag: Path | None) -> ProgressCallback:
 
 
 @functools.lru_cache(maxsize=_STUDIES_HELD)
-def _isolated(packed: bytes, time_limit: float | None) -> IsolatedRetrainer:
+def _isolated_retrainer(packed: bytes, time_limit: float | None) -> IsolatedRetrainer:
     return IsolatedRetrainer(packed, unpack_retrainer(packed), time_limit)

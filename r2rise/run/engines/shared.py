@@ -1,4 +1,4 @@
-"""One engine for several runners in turn."""
+"""One engine that several runners use in turn."""
 
 from collections.abc import Callable, Iterator
 from types import TracebackType
@@ -12,12 +12,12 @@ from r2rise.study.study import Study
 
 
 class SharedEngine:
-    """An engine that is made when it is first needed, and closed when the last runner is done.
+    """An engine that is made on first use and closed at the end of the `with` block.
 
-    Use it as a context manager; runners that close it leave it open for the next.
+    The `close` that a runner calls does nothing, so that the next runner finds the workers running.
 
     Args:
-        make: Makes the engine.
+        make: Returns a new engine.
     """
 
     window = 1
@@ -27,14 +27,14 @@ class SharedEngine:
         self._engine: Engine | None = None
 
     def start(self, study: Study, demonstrations: Demonstrations) -> None:
-        """Get ready for the shards of a study."""
+        """Make the engine if needed, and prepare it for the shards of a study."""
         if self._engine is None:
             self._engine = self._make()
         self._engine.start(study, demonstrations)
         self.window = self._engine.window
 
     def submit(self, shard: Shard) -> None:
-        """Take on a shard."""
+        """Queue a shard."""
         self._started().submit(shard)
 
     def results(self) -> Iterator[list[Record]]:
@@ -42,7 +42,7 @@ class SharedEngine:
         return self._started().results()
 
     def close(self) -> None:
-        """Leave the engine open."""
+        """Leave the engine open for the next runner."""
 
     def __enter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""What a pool has been given, and what it gives back."""
+"""The shards that a pool has in flight, and their results."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -8,8 +8,14 @@ from r2rise.run.engines.shards import Work
 from r2rise.run.shards import Shard
 
 
-class Done(NamedTuple):
-    """What came of a shard: its records, or none where it was canceled."""
+class ShardResult(NamedTuple):
+    """The records of a finished shard; none if it was canceled.
+
+    Attributes:
+        name: The study or job of the shard, as given to `DaskPool.submit`.
+        shard: The tasks.
+        records: A record for each task, or an empty list.
+    """
 
     name: str
     shard: Shard
@@ -17,12 +23,17 @@ class Done(NamedTuple):
 
 
 @dataclass
-class Submitted:
-    """A shard that has not come back.
+class Submission:
+    """A shard in flight.
 
     Attributes:
-        deaths: Workers that died while they ran it.
-        deaths_before: Those of them that died before it got its present key.
+        name: The study or job of the shard.
+        work: The data that workers need.
+        shard: The tasks.
+        priority: Shards of higher priority run first.
+        deaths: Workers that died while they ran the shard.
+        deaths_before: The part of `deaths` before the shard got its present key.
+        future: Dask's future of the present key.
     """
 
     name: str

@@ -65,7 +65,7 @@ def _check_no_part(path: Path, option: str) -> None:
     from r2rise.ask.written import Written
     from r2rise.errors import InputError
 
-    if path.name in _OF_A_STUDY and path.exists() and Written(path.parent).explained():
+    if path.name in _OF_A_STUDY and path.exists() and Written(path.parent).study_dataset_hash():
         raise InputError(f"{option} would overwrite {path} of a study: choose another name.")
 
 

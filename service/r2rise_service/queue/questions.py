@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from r2rise.ask.certify import certificate, certificate_tasks
 from r2rise.ask.check_training import training_check
-from r2rise.ask.curate import curation, most_judged
+from r2rise.ask.curate import curation, max_judging_evaluations
 from r2rise.ask.transfer import check_maps, matrix, row
 from r2rise.design.tasks import study_tasks
 from r2rise.results.importance_map import ImportanceMap
@@ -74,7 +74,7 @@ def max_later_tasks(kind: JobKind, runner: StoredRunner) -> int:
     """Return how many more tasks can follow, at most, once those missing now are done."""
     if kind != "curate":
         return 0
-    return most_judged(runner.study, sum(runner.ledger.header.lengths))
+    return max_judging_evaluations(runner.study, sum(runner.ledger.header.lengths))
 
 
 def _transfer(

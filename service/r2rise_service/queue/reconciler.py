@@ -16,7 +16,7 @@ from r2rise.errors import NotReady, R2RiseError, StudyFailed
 from r2rise.results.training_check import TrainingCheck
 from r2rise.run.engines.cluster import SchedulerLost
 from r2rise.run.engines.pool import DaskPool
-from r2rise.run.engines.submitted import Done
+from r2rise.run.engines.submitted import ShardResult
 from r2rise_service.models import JobInfo
 from r2rise_service.queue.admission import make_job_work
 from r2rise_service.queue.expiry import remove_expired
@@ -228,7 +228,7 @@ class Reconciler:
             pool.submit(job_work.id, learner_work, shard, priority=worker_priority(job_work))
             logger.debug("shard submitted", extra={"job": job_work.id, "shard": shard.name})
 
-    def _store_shard(self, pool: DaskPool, finished: Done) -> None:
+    def _store_shard(self, pool: DaskPool, finished: ShardResult) -> None:
         """Store the records of a shard that came back, and end its job if that is decided."""
         fields = {
             "job": finished.name,

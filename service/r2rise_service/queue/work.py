@@ -170,7 +170,7 @@ class EarlyStopping:
     def __init__(self, study: Study, rule: StoppingRule, ledger: Ledger) -> None:
         self._study, self._rule, self._ledger = study, rule, ledger
         self._clock = Clock(study.until.seconds)
-        self._clock.go_on_from(ledger.work_seconds)
+        self._clock.resume_from(ledger.work_seconds)
 
     @property
     def worked(self) -> float | None:

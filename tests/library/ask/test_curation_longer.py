@@ -9,10 +9,10 @@ import r2rise
 from r2rise import Curation, Demonstrations, Ledger
 from r2rise.ask.curate import (
     AMOUNT_SEEDS,
-    MOST_TRAINING,
+    MAX_TRAINING,
     REPORTED_SEEDS,
-    amounts_looked_at,
-    most_judged,
+    compared_amounts,
+    max_judging_evaluations,
 )
 from r2rise.errors import NotReady
 from r2rise.study.specs import AlgorithmSpec
@@ -106,12 +106,12 @@ def test_a_curation_is_drawn_and_read(tmp_path):
         ({"n_updates": 1600}, tuple(800 * 2**k for k in range(7))),  # 102 400 is too much
         ({"n_updates": 100}, tuple(50 * 2**k for k in range(8))),
         ({"n_epochs": 10}, tuple(50 * 2**k for k in range(8))),  # from the least amount
-        ({"n_updates": 2 * MOST_TRAINING}, (MOST_TRAINING, 2 * MOST_TRAINING)),
+        ({"n_updates": 2 * MAX_TRAINING}, (MAX_TRAINING, 2 * MAX_TRAINING)),
     ],
 )
 def test_how_far_is_looked(settings, amounts):
     own = study().model_copy(update={"algorithm": AlgorithmSpec(name="bc", settings=settings)})
-    assert amounts_looked_at(own, N_FRAMES) == amounts
+    assert compared_amounts(own, N_FRAMES) == amounts
 
 
 def test_what_it_costs_is_known_before(tmp_path):
@@ -119,4 +119,4 @@ def test_what_it_costs_is_known_before(tmp_path):
     importance = r2rise.explain(DEMOS, own, ledger=tmp_path / "a.npz")
     found = r2rise.curate(DEMOS, importance, ledger=tmp_path / "a.npz")
     tried = 16 * (len(found.trials) + 1)
-    assert tried < found.n_retrainings <= tried + most_judged(own, N_FRAMES)
+    assert tried < found.n_retrainings <= tried + max_judging_evaluations(own, N_FRAMES)

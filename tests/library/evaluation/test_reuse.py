@@ -16,7 +16,7 @@ from r2rise.evaluation import evaluate
 from r2rise.evaluation.backends import EnvironmentCache
 from r2rise.evaluation.reuse import check_reuse
 from r2rise.ledger.ledger import Ledger
-from r2rise.run.resolve import going_on, resolve
+from r2rise.run.resolve import resolve, with_ledger_design
 from r2rise.run.retraining import Retrainer, keep_going
 from r2rise.study.hashing import without_first_defaults
 from r2rise.study.parts import Evaluation
@@ -254,7 +254,7 @@ def test_a_ledger_begun_apart_is_extended_apart(tmp_path):
     asked = study(plain, reuse_environments=False)
     explained(asked, tmp_path)
     held = Ledger.load(tmp_path / "ledger.npz").header
-    assert not going_on(study(plain), held).evaluation.reuse_environments
+    assert not with_ledger_design(study(plain), held).evaluation.reuse_environments
 
 
 def test_records_of_a_shard_are_the_same_first_and_last():

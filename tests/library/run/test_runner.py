@@ -124,7 +124,7 @@ def test_enough_ends_the_work_after_the_shard_that_suffices():
     study, engine = resolved(), Backwards()
     with runner(study, engine=engine) as work:
         tasks = crossed_tasks("certify", study, masks(10))
-        records = work.run(tasks, enough=lambda: len(work.ledger) >= 6)
+        records = work.run(tasks, should_stop=lambda: len(work.ledger) >= 6)
         assert len(records) == len(work.ledger) == 6
         assert engine.closed
         # what was in flight is asked for again by the next run
@@ -134,7 +134,7 @@ def test_enough_ends_the_work_after_the_shard_that_suffices():
 def test_enough_before_the_first_shard_starts_nothing():
     study, engine = resolved(), Backwards()
     with runner(study, engine=engine) as work:
-        assert work.run(crossed_tasks("certify", study, masks(2)), enough=lambda: True) == []
+        assert work.run(crossed_tasks("certify", study, masks(2)), should_stop=lambda: True) == []
     assert not hasattr(engine, "retrainer")
 
 

@@ -137,7 +137,7 @@ class Slow(Backwards):
     def results(self):
         for came in super().results():
             if len(self.done) == 3:
-                self.clock.go_on_from(100.0)
+                self.clock.resume_from(100.0)
             yield came
 
 
