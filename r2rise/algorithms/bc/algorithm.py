@@ -50,7 +50,7 @@ class BC:
         return self.settings.least_updates(n_frames)
 
     def masks_at_once(self, n_frames: int, environment: Environment) -> int:
-        """Return the largest power of two from 2 to 64 that trains in about 3e11 operations."""
+        """Return the largest power of two up to 64 that trains in 3e11 operations; at least 2."""
         network = self._network(environment)
         return masks_within(training_operations(network, self.settings, n_frames))
 
