@@ -1,4 +1,4 @@
-"""What is retrained: the seam that every algorithm is behind, the registry, the algorithms."""
+"""Imitation-learning algorithms: their common interface, their registry, and the algorithms."""
 
 from r2rise.algorithms.base import (
     Algorithm,

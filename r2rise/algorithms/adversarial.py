@@ -1,6 +1,7 @@
 """Generative adversarial imitation learning and adversarial inverse reinforcement learning.
 
-As the `imitation` library does them, with PPO of Stable-Baselines3 as the generator.
+Both are the implementations of the `imitation` library, with Stable-Baselines3's PPO as the
+generator.
 """
 
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
@@ -26,7 +27,7 @@ _ACTIONS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete)
 _CHANNELS = (16, 32, 64)
 _DOWNSAMPLING = {"kernel_size": 3, "stride": 2, "padding": 1}
 _IMAGES_AT_ONCE = 256
-"""Images of each side for which gradients are computed at once: about a second."""
+"""Images of expert and generator each per backward pass, which then takes about a second."""
 
 
 class AdversarialSettings(BaseModel):
@@ -80,7 +81,7 @@ class AdversarialSettings(BaseModel):
         return self.n_envs * self.n_steps
 
     @model_validator(mode="after")
-    def _whole_rounds(self) -> Self:
+    def _check_rounds(self) -> Self:
         if self.round_steps % self.batch_size:
             raise ValueError(
                 f"batch_size {self.batch_size} does not divide the {self.round_steps} steps of a "
@@ -95,7 +96,7 @@ class AdversarialSettings(BaseModel):
 
 
 class _Adversarial:
-    """The alternation that both algorithms share; they differ in what the reward is."""
+    """The alternating training that both algorithms share. They differ in the reward."""
 
     uses_next_obs = True
     training_amount: ClassVar[TrainingAmount] = ENVIRONMENT_STEPS
@@ -109,12 +110,12 @@ class _Adversarial:
         """Check that PPO and the reward network can handle the spaces.
 
         Raises:
-            EnvironmentMismatch: When they cannot.
+            EnvironmentMismatch: If they cannot.
         """
         check_spaces(self.name, environment, _ACTIONS)
-        images, acted = takes_cnn(environment.observation_space), environment.action_space
-        if images and not isinstance(acted, spaces.Discrete):
-            refuse(self.name, environment, f"images need Discrete actions, got {acted}")
+        space = environment.action_space
+        if takes_cnn(environment.observation_space) and not isinstance(space, spaces.Discrete):
+            refuse(self.name, environment, f"images need Discrete actions, got {space}")
 
     def train(
         self,
@@ -129,42 +130,42 @@ class _Adversarial:
 
         settings = self.settings
         n_rounds = settings.total_steps // settings.round_steps
-        report = parts.Report(progress, n_rounds * settings.round_steps)
-        report.tell()
-        with parts.opened(environment, settings.n_envs, seed) as venv:
-            seen = parts.as_seen(transitions, environment)
+        reporter = parts.ProgressReporter(progress, n_rounds * settings.round_steps)
+        reporter.report()
+        with parts.make_vec_env(environment, settings.n_envs, seed) as venv:
+            expert = parts.convert_for_learner(transitions, environment)
             generator = self._generator(venv)
             reward = self._reward(venv, generator)
-            report.watch(generator)
-            reward.register_forward_hook(report.tell)
-            batch_size, at_once = self._batch_sizes(venv, len(seen))
+            reporter.watch(generator)
+            reward.register_forward_hook(reporter.report)
+            batch_size, minibatch_size = self._batch_sizes(venv, len(expert))
             trainer = self._trainer_class()(
-                demonstrations=cast("Any", SharedOrder(seen, seed, batch_size)),
+                demonstrations=cast("Any", SharedOrder(expert, seed, batch_size)),
                 demo_batch_size=batch_size,
-                demo_minibatch_size=at_once,
+                demo_minibatch_size=minibatch_size,
                 venv=venv,
                 gen_algo=generator,
                 reward_net=reward,
                 n_disc_updates_per_round=settings.n_disc_updates,
                 disc_opt_kwargs={"lr": settings.disc_learning_rate},
                 allow_variable_horizon=True,
-                custom_logger=parts.Silence(),
+                custom_logger=parts.SilentLogger(),
             )
-            trainer.gen_callback = cast("Any", report)  # instead of one that logs
-            _alternate(trainer, n_rounds, report)
+            trainer.gen_callback = cast("Any", reporter)  # replaces the default, which logs
+            _alternate(trainer, n_rounds, reporter)
         progress(1.0)
-        policy: Policy = parts.only_what_acts(generator.policy)
+        policy: Policy = parts.extract_actor(generator.policy)
         return policy
 
-    def least_amount(self, n_frames: int) -> int:  # noqa: ARG002  (steps, not frames, are counted)
-        """Return a quarter of the steps, at least one round; see `CountsTraining`."""
+    def least_amount(self, n_frames: int) -> int:  # noqa: ARG002  (training is measured in steps)
+        """Return a quarter of `total_steps`, but at least one round; see `CountsTraining`."""
         return max(self.settings.total_steps // 4, self.settings.round_steps)
 
     def _trainer_class(self) -> "type[AdversarialTrainer]":
         raise NotImplementedError
 
     def _batch_sizes(self, venv: "VecEnv", n_kept: int) -> tuple[int, int]:
-        """Return the frames of an update of the reward network, and how many of them at once."""
+        """Return the batch size of the reward network, and the size of its minibatches."""
         size = min(self.settings.demo_batch_size, n_kept)
         if not takes_cnn(venv.observation_space) or size <= _IMAGES_AT_ONCE:
             return size, size
@@ -190,30 +191,30 @@ class _Adversarial:
         )
 
     def _reward(self, venv: "VecEnv", generator: "PPO") -> "RewardNet":  # noqa: ARG002
-        """Return the network that is trained to tell the expert's steps from the generator's."""
+        """Return the network that is trained to distinguish expert steps from generator steps."""
         from imitation.rewards import reward_nets as nets
 
         from r2rise.algorithms.rl_parts import ClippedNorm
 
-        observed, acted = venv.observation_space, venv.action_space
+        observation_space, action_space = venv.observation_space, venv.action_space
         base: RewardNet
         potential: Any
-        if takes_cnn(observed):
+        if takes_cnn(observation_space):
             cnn: dict[str, Any] = {**_DOWNSAMPLING, "hwc_format": False}
-            base = nets.CnnRewardNet(observed, acted, hid_channels=_CHANNELS, **cnn)
-            potential = nets.BasicPotentialCNN(observed, _CHANNELS, **cnn)
+            base = nets.CnnRewardNet(observation_space, action_space, hid_channels=_CHANNELS, **cnn)
+            potential = nets.BasicPotentialCNN(observation_space, _CHANNELS, **cnn)
         else:
             sizes = self.settings.reward_hidden_sizes
             mlp: dict[str, Any] = {"hid_sizes": sizes, "normalize_input_layer": ClippedNorm}
-            base = nets.BasicRewardNet(observed, acted, **mlp)
-            potential = nets.BasicPotentialMLP(observed, **mlp)
+            base = nets.BasicRewardNet(observation_space, action_space, **mlp)
+            potential = nets.BasicPotentialMLP(observation_space, **mlp)
         if not self.settings.shaped:
             return base
         return nets.ShapedRewardNet(base, potential, self.settings.gamma)
 
 
-def _alternate(trainer: "AdversarialTrainer", n_rounds: int, report: Any) -> None:
-    """Do what `trainer.train` does, without its progress bar, and tell the report."""
+def _alternate(trainer: "AdversarialTrainer", n_rounds: int, reporter: Any) -> None:
+    """Do the same as `trainer.train`, but call the reporter instead of showing a progress bar."""
     from imitation.util.networks import training
 
     for _ in range(n_rounds):
@@ -221,7 +222,7 @@ def _alternate(trainer: "AdversarialTrainer", n_rounds: int, report: Any) -> Non
         for _ in range(trainer.n_disc_updates_per_round):
             with training(trainer.reward_train):
                 trainer.train_disc()
-            report.tell()
+            reporter.report()
 
 
 class GAIL(_Adversarial):

@@ -1,4 +1,4 @@
-"""How algorithms count their training, and the settings that say how long it is."""
+"""How algorithms measure their amount of training, and the settings that determine it."""
 
 from collections.abc import Sequence
 from typing import Self
@@ -30,7 +30,7 @@ class UpdatesOrEpochs(BaseModel):
     batch_size: int = Field(default=32, ge=1)
 
     @model_validator(mode="after")
-    def _not_both(self) -> Self:
+    def _check_single_amount(self) -> Self:
         if self.n_updates is not None and self.n_epochs is not None:
             raise ValueError(
                 f"give either n_updates or n_epochs, got {self.n_updates} and {self.n_epochs}"
@@ -38,14 +38,14 @@ class UpdatesOrEpochs(BaseModel):
         return self
 
     def least_updates(self, n_frames: int) -> int:
-        """Return the smallest number of updates worth trying: one pass, or 100 if it is less."""
+        """Return the smallest number of updates worth trying: one epoch, but at least 100."""
         return max(LEAST_UPDATES, n_frames // self.batch_size)
 
     def updates(self, per_epoch: int) -> int:
-        """Return how many updates a training takes that has so many in an epoch.
+        """Return the number of updates of a training run with `per_epoch` updates in an epoch.
 
         Raises:
-            StudyError: When nothing says how long to train.
+            StudyError: If no setting determines how long to train.
         """
         if self.n_updates is not None:
             return self.n_updates
@@ -59,10 +59,10 @@ class UpdatesOrEpochs(BaseModel):
 
 
 def check_along(algorithm: TrainsAlong, amounts: Sequence[int]) -> None:
-    """Refuse amounts that one training cannot pass through.
+    """Check that a single training run can return policies at these amounts.
 
     Raises:
-        ValueError: When the policies do not lie on one path, or amounts do not increase.
+        ValueError: If the settings do not allow it, or the amounts do not increase.
     """
     if not algorithm.trains_along():
         raise ValueError(

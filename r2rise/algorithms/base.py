@@ -1,4 +1,4 @@
-"""The seam between R2RISE and an imitation-learning algorithm."""
+"""The interface between R2RISE and an imitation-learning algorithm."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,22 +14,22 @@ from r2rise.environments import Environment
 
 
 class Policy(Protocol):
-    """What training gives: acts on batches, as in Stable-Baselines3."""
+    """A trained policy. It acts on batches, as in Stable-Baselines3."""
 
     def predict(
         self, observation: NDArray[Any], *, deterministic: bool = True
     ) -> tuple[NDArray[Any], Any]:
-        """Return actions (n, *act_shape) for observations (n, *obs_shape), and a state (unused)."""
+        """Return actions (n, *act_shape) for observations (n, *obs_shape), and an unused state."""
 
 
 class ProgressCallback(Protocol):
-    """Told how far a training is; call it at least every few seconds."""
+    """Receives the progress of a training run. Call it at least every few seconds."""
 
     def __call__(self, fraction: float, /) -> None:
-        """Report the share done, 0 to 1.
+        """Report the fraction of the work that is done, from 0 to 1.
 
         Raises:
-            Canceled: When the work is to stop; let it pass.
+            Canceled: If the work has to stop. Do not catch it.
         """
 
 
@@ -41,13 +41,13 @@ class NoSettings(BaseModel):
 
 @runtime_checkable
 class TrainsMany(Protocol):
-    """An algorithm that also trains many masks at once."""
+    """An algorithm that can also train many masks at once."""
 
     def masks_at_once(self, n_frames: int, environment: Environment) -> int:
-        """Return how many masks make a sensible shard: a fixed rule, a power of two, at least 2."""
+        """Return the number of masks of a shard: a power of two, at least 2, by a fixed rule."""
 
     def warm_up(self, environment: Environment) -> Sequence[Policy]:
-        """Get ready (compile, load), and return a policy of no use but of the real kind."""
+        """Compile and load what training needs. Return a placeholder policy of the real type."""
 
     def train_many(
         self,
@@ -66,8 +66,8 @@ class TrainsMany(Protocol):
             kept: (n_masks, n_frames) bool, at least one frame for each mask.
             environment: As for `train`.
             seed: As for `train`. A mask's policy does not depend on the others.
-            threads: Threads to use; they change no bit.
-            progress: To be called now and then.
+            threads: Number of threads. It does not change a single bit of the result.
+            progress: Called from time to time.
 
         Returns:
             A policy for each mask.
@@ -76,13 +76,13 @@ class TrainsMany(Protocol):
 
 @dataclass(frozen=True)
 class TrainingAmount:
-    """How an algorithm counts its training.
+    """How an algorithm measures its amount of training.
 
     Attributes:
-        setting: The setting that holds the amount; None there means that it is to be chosen.
+        setting: The setting that holds the amount. Its value None means "not chosen yet".
         unit: `updates` or `environment steps`.
-        automatic: Whether the training check chooses the amount where a study names none.
-        instead: Another setting that says how long to train if that one is None, or None.
+        automatic: Whether the training check chooses the amount if a study does not set it.
+        instead: Another setting that determines the amount if `setting` is None; or None.
     """
 
     setting: str
@@ -93,20 +93,23 @@ class TrainingAmount:
 
 @runtime_checkable
 class CountsTraining(Protocol):
-    """An algorithm that says how it counts its training, so that the amount can be chosen."""
+    """An algorithm that declares its amount of training, so that the amount can be chosen."""
 
     training_amount: ClassVar[TrainingAmount]
 
     def least_amount(self, n_frames: int) -> int:
-        """Return the smallest amount worth trying on so many frames."""
+        """Return the smallest amount that is worth trying on `n_frames` frames."""
 
 
 @runtime_checkable
 class TrainsAlong(Protocol):
-    """An algorithm whose policies at several amounts lie on one path."""
+    """An algorithm that can return policies at several amounts from a single training run."""
 
     def trains_along(self) -> bool:
-        """Say whether they do with its settings: False with a schedule that knows its end."""
+        """Return whether its settings allow it.
+
+        They do not if the schedule depends on the total amount, as a decaying step size does.
+        """
 
     def train_along(
         self,
@@ -119,43 +122,43 @@ class TrainsAlong(Protocol):
         threads: int,
         progress: ProgressCallback,
     ) -> list[Sequence[Policy]]:
-        """Train a policy for each mask once, and return what it is at several amounts.
+        """Train a policy for each mask once, and return its state after each of several amounts.
 
         Args:
             demonstrations: All frames, one copy for all masks.
             kept: (n_masks, n_frames) bool, at least one frame for each mask.
             environment: As for `train`.
             seed: As for `train`.
-            amounts: Increasing; they replace that of the settings.
-            threads: Threads to use; they change no bit.
-            progress: To be called now and then.
+            amounts: Strictly increasing. They replace the amount of the settings.
+            threads: Number of threads. It does not change a single bit of the result.
+            progress: Called from time to time.
 
         Returns:
-            For each amount what `train_many` gives when trained to it alone, bit for bit.
+            For each amount, bit for bit what `train_many` returns if trained for that amount.
         """
 
 
 @runtime_checkable
 class ChecksEnvironment(Protocol):
-    """An algorithm that knows which environments it can handle."""
+    """An algorithm that checks whether it can handle an environment."""
 
     def check_environment(self, environment: Environment) -> None:
-        """Check the spaces, before anything is spent.
+        """Check the spaces before any training starts.
 
         Raises:
-            EnvironmentMismatch: When it cannot handle them.
+            EnvironmentMismatch: If the algorithm cannot handle them.
         """
 
 
 class Algorithm(Protocol):
     """An imitation-learning algorithm as a black box.
 
-    A class with these is built with its settings, `Algorithm(settings)`; one without a `Settings`
-    model is built without arguments. A plain function of the signature of `train` is an algorithm
-    without settings.
+    A class is instantiated with its settings, `Algorithm(settings)`, or without arguments if it has
+    no `Settings` model. A plain function with the signature of `train` is an algorithm without
+    settings.
 
-    One that learns from `next_obs` says so with `uses_next_obs = True`: then frames that a masked
-    frame follows are left out, too.
+    An algorithm that learns from `next_obs` declares `uses_next_obs = True`. Frames that precede a
+    masked frame are then left out as well, because their `next_obs` is the masked observation.
     """
 
     def train(
@@ -169,9 +172,9 @@ class Algorithm(Protocol):
         """Train a policy from the kept transitions.
 
         Args:
-            transitions: At least one kept frame; masked frames are left out, nothing is zeroed.
+            transitions: The kept frames, at least one. Masked frames are left out, not zeroed.
             environment: The environment's spaces, and `make(seed)`.
             seed: Shared by all masks of a block. The same seed and transitions give the same
-                policy; torch's, NumPy's and Python's global generators are seeded with it.
-            progress: To be called now and then.
+                policy. The global generators of torch, NumPy and Python are seeded with it.
+            progress: Called from time to time.
         """

@@ -1,7 +1,7 @@
 """The batch order that all masks of a block share.
 
-Each frame has a random key for each (training seed, epoch). Every mask visits its kept frames in
-the order of their keys: two masks see the frames that both keep in the same order.
+Each frame has a random key for each pair of training seed and epoch. Every mask visits its kept
+frames in the order of their keys. Two masks thus visit the frames that both keep in the same order.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ def epoch_order(frame: NDArray[np.int64], seed: int, epoch: int) -> NDArray[np.i
         epoch: Number of the epoch, from 0.
 
     Returns:
-        (n,) int64, positions in `frame`. A frame's key does not depend on which others are kept.
+        (n,) int64, positions in `frame`. A frame's key does not depend on the other kept frames.
     """
     keys = np.random.default_rng([seed, epoch]).random(int(frame.max()) + 1)
     return np.argsort(keys[frame], kind="stable")
@@ -31,9 +31,9 @@ def epoch_order(frame: NDArray[np.int64], seed: int, epoch: int) -> NDArray[np.i
 def epoch_batches(
     frame: NDArray[np.int64], seed: int, epoch: int, batch_size: int
 ) -> Iterator[NDArray[np.int64]]:
-    """Yield the batches of an epoch: positions in `frame`, min(batch_size, n) each.
+    """Yield the batches of an epoch, as min(batch_size, n) positions in `frame` each.
 
-    A last batch that would be shorter is dropped.
+    A shorter last batch is dropped.
     """
     size = min(batch_size, len(frame))
     order = epoch_order(frame, seed, epoch)
@@ -42,11 +42,11 @@ def epoch_batches(
 
 
 class SharedOrder:
-    """Transitions as `imitation` takes them: batches, each full pass the next epoch.
+    """Batches of transitions for `imitation`. Each complete iteration is the next epoch.
 
     Attributes:
-        size: Frames of a batch, at most those kept.
-        per_epoch: Batches of an epoch.
+        size: Number of frames in a batch, at most the number of kept frames.
+        per_epoch: Number of batches in an epoch.
     """
 
     def __init__(self, transitions: Transitions, seed: int, batch_size: int) -> None:
@@ -57,12 +57,12 @@ class SharedOrder:
         self.per_epoch = len(transitions) // self.size
 
     def __iter__(self) -> Iterator[dict[str, NDArray[Any]]]:
-        kept = self._transitions
-        for batch in epoch_batches(kept.frame, self._seed, self._epoch, self.size):
+        transitions = self._transitions
+        for batch in epoch_batches(transitions.frame, self._seed, self._epoch, self.size):
             yield {
-                "obs": kept.obs[batch],
-                "acts": kept.acts[batch],
-                "next_obs": kept.next_obs[batch],
-                "dones": kept.terminal[batch],
+                "obs": transitions.obs[batch],
+                "acts": transitions.acts[batch],
+                "next_obs": transitions.next_obs[batch],
+                "dones": transitions.terminal[batch],
             }
         self._epoch += 1  # not reached when `imitation` peeks at the first batch

@@ -1,4 +1,4 @@
-"""Behavioural cloning as the `imitation` library does it."""
+"""Behavioural cloning in the implementation of the `imitation` library."""
 
 import warnings
 from typing import Any, ClassVar, Literal, cast
@@ -19,8 +19,8 @@ from r2rise.errors import require
 class ImitationBC:
     """`imitation.algorithms.bc.BC`, one retraining after another.
 
-    All masks of a block share initial weights and batch order. Where fewer frames than one batch
-    are kept, the batch is as large as what is kept.
+    All masks of a block share initial weights and batch order. If fewer frames than one batch are
+    kept, the batch size is the number of kept frames.
     """
 
     training_amount: ClassVar[TrainingAmount] = UPDATES
@@ -51,7 +51,7 @@ class ImitationBC:
         """Check that the policy can handle the spaces.
 
         Raises:
-            EnvironmentMismatch: When it cannot.
+            EnvironmentMismatch: If it cannot.
         """
         actions = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete)
         check_spaces("imitation-bc", environment, actions, bounded=False)
@@ -90,7 +90,7 @@ class ImitationBC:
             custom_logger=HierarchicalLogger(Logger(folder=None, output_formats=[])),
         )
         with warnings.catch_warnings():
-            # imitation logs its first batch this way whatever the interval
+            # imitation logs its first batch whatever the interval, and newer torch warns about how
             warnings.filterwarnings("ignore", message="Converting a tensor with requires_grad")
             trainer.train(
                 n_batches=n_updates,
@@ -116,6 +116,6 @@ class ImitationBC:
 
 
 def _reporter(progress: ProgressCallback, n_updates: int) -> Any:
-    """Return a callback without arguments that reports how many updates are done."""
-    done = iter(range(1, n_updates + 1))
-    return lambda: progress(next(done) / n_updates)
+    """Return a callback without arguments that reports one more update at each call."""
+    n_done = iter(range(1, n_updates + 1))
+    return lambda: progress(next(n_done) / n_updates)

@@ -1,4 +1,4 @@
-"""From the name in a study to an algorithm that is ready to train."""
+"""Looks up the algorithm that a study names, and makes it ready to train."""
 
 import functools
 import inspect
@@ -47,50 +47,52 @@ class FunctionAlgorithm:
 
 
 @functools.cache
-def _installed() -> dict[str, EntryPoint]:
+def _installed_entry_points() -> dict[str, EntryPoint]:
     return {entry.name: entry for entry in entry_points(group=GROUP)}
 
 
 def algorithm_names() -> list[str]:
     """Return the names of all installed algorithms."""
-    return sorted(_installed())
+    return sorted(_installed_entry_points())
 
 
 def load_implementation(spec: AlgorithmSpec) -> Any:
     """Return the class, instance or function that a study names.
 
     Raises:
-        UnknownName: When no such algorithm is installed, or it cannot be imported.
-        MissingExtra: When a package that it needs is not installed.
+        UnknownName: If no such algorithm is installed, or it cannot be imported.
+        MissingExtra: If a package that it needs is not installed.
     """
     if spec.implementation is not None:
         return spec.implementation
     if ":" in spec.name:
         return import_object(spec.name, "algorithm")
-    if spec.name not in _installed():
+    if spec.name not in _installed_entry_points():
         raise UnknownName(
             f"There is no algorithm {spec.name!r}. {suggestion(spec.name, algorithm_names())} "
             f"Your own is named module:object.",
             field="algorithm.name",
         )
+    entry_point = _installed_entry_points()[spec.name]
     try:
-        return _installed()[spec.name].load()
+        return entry_point.load()
     except R2RiseError:
         raise
     except Exception as error:
         raise UnknownName(
-            f"The installed algorithm {spec.name!r} ({_installed()[spec.name].value}) cannot be "
+            f"The installed algorithm {spec.name!r} ({entry_point.value}) cannot be "
             f"imported ({type(error).__name__}: {error}). Mend or uninstall its package.",
             field="algorithm.name",
         ) from None
 
 
 def algorithm_identity(spec: AlgorithmSpec) -> str | None:
-    """Return what the user's own algorithm is known by, or None for an installed one.
+    """Return the identity hash of the user's own algorithm, or None for an installed one.
 
     Raises:
-        UnknownName: When it cannot be imported.
-        Unidentified: When it cannot be told from a changed one.
+        UnknownName: If it cannot be imported.
+        Unidentified: If it holds something that cannot be hashed, so that a changed version of it
+            would go unnoticed.
     """
     if spec.implementation is None and ":" not in spec.name:
         return None
@@ -101,7 +103,7 @@ def settings_model(implementation: Any) -> type[BaseModel]:
     """Return the settings model of a class, instance or function.
 
     Raises:
-        StudyError: When its `Settings` are no pydantic model.
+        StudyError: If its `Settings` is not a pydantic model.
     """
     model = getattr(implementation, "Settings", NoSettings)
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
@@ -117,18 +119,18 @@ def check_algorithm(spec: AlgorithmSpec) -> AlgorithmSpec:
     """Return the spec with every setting filled in and checked.
 
     Raises:
-        UnknownName: When there is no such algorithm.
-        StudyError: When it is no algorithm, or a setting is unknown or out of range.
+        UnknownName: If there is no such algorithm.
+        StudyError: If it is not an algorithm, or a setting is unknown or out of range.
     """
     implementation = load_implementation(spec)
-    trains = callable(getattr(implementation, "train", None))
-    if not trains and (inspect.isclass(implementation) or not callable(implementation)):
+    has_train = callable(getattr(implementation, "train", None))
+    if not has_train and (inspect.isclass(implementation) or not callable(implementation)):
         raise StudyError(
             f"{spec.name!r} is not an algorithm: expected a function, or a class with a method "
             f"train(transitions, environment, seed, *, progress), got {implementation!r}.",
             field="algorithm.name",
         )
-    if trains and not isinstance(implementation, type):
+    if has_train and not isinstance(implementation, type):
         if not spec.settings:
             return spec
         raise StudyError(
@@ -169,7 +171,7 @@ def make_algorithm(spec: AlgorithmSpec) -> Algorithm:
     """Return an algorithm that is ready to train.
 
     Raises:
-        MissingExtra: When a package that it needs is not installed.
+        MissingExtra: If a package that it needs is not installed.
     """
     implementation = load_implementation(spec)
     if not isinstance(implementation, type):
@@ -182,14 +184,14 @@ def make_algorithm(spec: AlgorithmSpec) -> Algorithm:
 
 
 def uses_next_obs(algorithm: Any) -> bool:
-    """Say whether an algorithm learns from the observations that followed the actions."""
+    """Return whether an algorithm learns from the observations that follow the actions."""
     return bool(getattr(algorithm, "uses_next_obs", False))
 
 
 def counts_training(spec: AlgorithmSpec) -> TrainingAmount | None:
-    """Return how an algorithm counts its training; None where no amount can be set.
+    """Return how an algorithm measures its training, or None if the amount cannot be set.
 
-    An instance has its settings already: its amount is its own.
+    It cannot be set on an instance, which already has its settings.
     """
     implementation = load_implementation(spec)
     if not isinstance(implementation, type):
@@ -198,32 +200,36 @@ def counts_training(spec: AlgorithmSpec) -> TrainingAmount | None:
 
 
 def least_amount_of(spec: AlgorithmSpec, n_frames: int) -> int | None:
-    """Return the least amount of training worth trying on `n_frames` frames.
+    """Return the smallest amount of training that is worth trying on `n_frames` frames.
 
-    None where no amount can be set, or where the algorithm knows no least one.
+    None if the amount cannot be set, or if the algorithm does not define a smallest amount.
     """
     algorithm = None if counts_training(spec) is None else make_algorithm(spec)
     return algorithm.least_amount(n_frames) if isinstance(algorithm, CountsTraining) else None
 
 
 def amount_of(spec: AlgorithmSpec) -> int | None:
-    """Return the amount of training that the settings of a checked spec name, or None."""
-    counted = counts_training(spec)
-    return None if counted is None else cast("int | None", spec.settings.get(counted.setting))
+    """Return the amount of training that the settings of a checked spec set, or None."""
+    training_amount = counts_training(spec)
+    return (
+        None
+        if training_amount is None
+        else cast("int | None", spec.settings.get(training_amount.setting))
+    )
 
 
 def training_of(spec: AlgorithmSpec) -> str | None:
-    """Return for how long a checked spec trains, such as `1600 updates`; None if it is not said."""
-    counted, amount = counts_training(spec), amount_of(spec)
-    return None if counted is None or amount is None else f"{amount} {counted.unit}"
+    """Return how long a checked spec trains, such as `1600 updates`, or None if it is not set."""
+    training_amount, amount = counts_training(spec), amount_of(spec)
+    return None if training_amount is None or amount is None else f"{amount} {training_amount.unit}"
 
 
 def names_training(spec: AlgorithmSpec) -> bool:
-    """Say whether the settings of a checked spec say how long to train, in whatever way."""
-    counted = counts_training(spec)
-    if counted is None:
+    """Return whether the settings of a checked spec determine how long to train."""
+    training_amount = counts_training(spec)
+    if training_amount is None:
         return False
-    settings = filter(None, (counted.setting, counted.instead))
+    settings = filter(None, (training_amount.setting, training_amount.instead))
     return any(spec.settings.get(setting) is not None for setting in settings)
 
 
@@ -231,48 +237,48 @@ def with_amount(spec: AlgorithmSpec, amount: int) -> AlgorithmSpec:
     """Return the spec with another amount of training.
 
     Raises:
-        StudyError: When the algorithm has no such setting.
+        StudyError: If the algorithm has no such setting.
     """
-    counted = counts_training(spec)
-    if counted is None:
+    training_amount = counts_training(spec)
+    if training_amount is None:
         raise StudyError(
             f"The algorithm {spec.name!r} does not say how it counts its training: expected a "
             f"class with `training_amount` (see r2rise.algorithms.CountsTraining).",
             field="algorithm.name",
         )
-    settings = {**spec.settings, counted.setting: amount}
-    if counted.instead is not None:
-        settings[counted.instead] = None
+    settings = {**spec.settings, training_amount.setting: amount}
+    if training_amount.instead is not None:
+        settings[training_amount.instead] = None
     return spec.model_copy(update={"settings": settings})
 
 
 def without_amount(spec: AlgorithmSpec) -> AlgorithmSpec:
-    """Return the checked spec with the default in the place of its amount of training."""
-    counted = counts_training(spec)
-    if counted is None:
+    """Return the checked spec with its amount of training reset to the default."""
+    training_amount = counts_training(spec)
+    if training_amount is None:
         return spec
-    named = (counted.setting, counted.instead)
-    settings = {name: value for name, value in spec.settings.items() if name not in named}
+    amount_settings = (training_amount.setting, training_amount.instead)
+    settings = {name: value for name, value in spec.settings.items() if name not in amount_settings}
     return check_algorithm(spec.model_copy(update={"settings": settings}))
 
 
 def leaves_amount_open(spec: AlgorithmSpec) -> bool:
-    """Say whether the training check is to choose the amount of training of a checked spec."""
-    counted = counts_training(spec)
-    return counted is not None and counted.automatic and not names_training(spec)
+    """Return whether the training check has to choose the amount of training of a checked spec."""
+    training_amount = counts_training(spec)
+    return training_amount is not None and training_amount.automatic and not names_training(spec)
 
 
 def follows_one_path(algorithm: Algorithm) -> TypeGuard[TrainsAlong]:
-    """Say whether an algorithm's policies at several amounts come of one training."""
+    """Return whether one training run of an algorithm gives its policies at several amounts."""
     return isinstance(algorithm, TrainsAlong) and algorithm.trains_along()
 
 
 def needed_extra(name: str) -> str | None:
-    """Return the extra that has to be installed before an algorithm can train, or None."""
+    """Return the extra that an algorithm needs and that is not installed, or None."""
     try:
         make_algorithm(AlgorithmSpec(name=name))
     except MissingExtra as error:
         return error.extra
-    except ValidationError:  # it has settings without defaults: it cannot be asked
+    except ValidationError:  # settings without defaults: it cannot be instantiated here
         return None
     return None

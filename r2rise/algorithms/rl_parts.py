@@ -1,4 +1,7 @@
-"""What the algorithms that learn by acting share; imports Stable-Baselines3 and `imitation`."""
+"""Shared parts of the algorithms that learn by interaction.
+
+Importing this module imports Stable-Baselines3 and `imitation`.
+"""
 
 import contextlib
 import functools
@@ -32,19 +35,19 @@ _CLIP = 10.0  # standard deviations, as in Stable-Baselines3's VecNormalize
 
 
 class ClippedNorm(RunningNorm):
-    """Features with mean 0 and standard deviation 1, by running averages, clipped.
+    """Normalises features to mean 0 and standard deviation 1 by running averages, and clips them.
 
-    A feature that hardly ever changes would otherwise be huge when it does.
+    Without clipping, a feature that hardly ever changes would become huge when it does change.
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return normalised features; in training mode the averages take them in."""
+        """Return normalised features. In training mode, first update the averages with them."""
         normalized: torch.Tensor = super().forward(x)
         return normalized.clamp(-_CLIP, _CLIP)
 
 
 class NormalizingExtractor(FlattenExtractor):
-    """The flat observation, normalised; the averages are part of the policy."""
+    """Flattens and normalises observations. The running averages are part of the policy."""
 
     def __init__(self, observation_space: spaces.Space[Any]) -> None:
         super().__init__(observation_space)
@@ -59,8 +62,8 @@ class NormalizingExtractor(FlattenExtractor):
 class LogitReward(PredictProcessedWrapper):
     """The reward of Fu et al. (2018): log D - log(1 - D) = f(s, a, s') - log pi(a | s).
 
-    `imitation` rewards with f alone. That is negative wherever the expert is not certain, so that
-    a generator whose episodes can end learns to end them.
+    `imitation` uses f alone as the reward. f is negative wherever the expert is not certain. A
+    generator that can end its episodes would then learn to end them early.
 
     Args:
         base: f, the reward network.
@@ -69,7 +72,7 @@ class LogitReward(PredictProcessedWrapper):
 
     def __init__(self, base: RewardNet, pi: ActorCriticPolicy) -> None:
         super().__init__(base)
-        self._evaluate = pi.evaluate_actions  # pi itself would count as part of the reward
+        self._evaluate = pi.evaluate_actions  # not pi: a module attribute would join the parameters
 
     def predict_processed(
         self,
@@ -79,7 +82,7 @@ class LogitReward(PredictProcessedWrapper):
         done: NDArray[Any],
         **_: Any,
     ) -> NDArray[Any]:
-        """Return rewards (n,) of steps that the generator took."""
+        """Return the rewards, (n,), of the generator's steps."""
         reward: NDArray[Any] = self.base.predict_processed(state, action, next_state, done)
         with torch.no_grad():
             log_p = self._evaluate(torch.as_tensor(state), torch.as_tensor(action))[1]
@@ -87,29 +90,29 @@ class LogitReward(PredictProcessedWrapper):
         return reward
 
 
-class Silence(HierarchicalLogger):
-    """Keeps nothing and writes nothing, where `imitation` would make folders."""
+class SilentLogger(HierarchicalLogger):
+    """Discards everything, where `imitation` would create log folders."""
 
     def __init__(self) -> None:
         super().__init__(Logger(folder=None, output_formats=[]))
 
     @contextlib.contextmanager
     def accumulate_means(self, name: str) -> Iterator[None]:  # noqa: ARG002
-        """Do nothing."""
+        """Discard the means."""
         yield
 
     def record(self, key: str, val: Any, exclude: Any = None) -> None:
-        """Do nothing."""
+        """Discard the value."""
 
     def dump(self, step: int = 0) -> None:
-        """Do nothing."""
+        """Write nothing."""
 
 
-class Report(BaseCallback):
-    """Reports how much of all environment steps is done, at each step and each update.
+class ProgressReporter(BaseCallback):
+    """Reports the fraction of all environment steps done, at each step and each update.
 
     Args:
-        progress: Told the share; what it raises ends the training.
+        progress: Receives the fraction. An exception that it raises ends the training.
         total_steps: Environment steps of the whole training.
     """
 
@@ -119,59 +122,61 @@ class Report(BaseCallback):
 
     def watch(self, learner: BaseAlgorithm) -> None:
         """Also report after each update of a learner's networks."""
-        for part in _with_optimizers(learner.policy):
-            part.optimizer.register_step_post_hook(self.tell)
+        for module in _modules_with_optimizers(learner.policy):
+            module.optimizer.register_step_post_hook(self.report)
 
-    def tell(self, *_: Any) -> None:
-        """Report."""
+    def report(self, *_: Any) -> None:
+        """Report the current fraction. The arguments, those of torch's hooks, are ignored."""
         self._progress(min(self.num_timesteps / self._total_steps, 1.0))
 
     def update_locals(self, locals_: dict[str, Any]) -> None:
-        """Keep nothing: what learns must go when it is done, not when garbage is collected."""
+        """Keep no reference to the learner, so that its memory is freed as soon as it is done."""
 
     def _on_training_start(self) -> None:
         self.locals, self.globals = {}, {}
 
     def _on_step(self) -> bool:
-        self.tell()
+        self.report()
         return True
 
     def _on_training_end(self) -> None:
         del self.model
 
 
-def _with_optimizers(policy: BasePolicy) -> list[Any]:
-    return [part for part in policy.modules() if hasattr(part, "optimizer")]
+def _modules_with_optimizers(policy: BasePolicy) -> list[Any]:
+    return [module for module in policy.modules() if hasattr(module, "optimizer")]
 
 
 @contextlib.contextmanager
-def opened(environment: Environment, n_envs: int, seed: int) -> Iterator[VecEnv]:
-    """Seed all generators, and make environments that step together in this process.
+def make_vec_env(environment: Environment, n_envs: int, seed: int) -> Iterator[VecEnv]:
+    """Seed all global generators, and make environments that step together in this process.
 
-    Images have their channels first, as the networks want them.
+    Images are transposed to channels first, as the networks expect them.
     """
     set_random_seed(seed)
     seeds = np.random.SeedSequence(seed).generate_state(n_envs) >> 1
-    venv: VecEnv = DummyVecEnv([functools.partial(environment.make, int(own)) for own in seeds])
+    venv: VecEnv = DummyVecEnv(
+        [functools.partial(environment.make, int(env_seed)) for env_seed in seeds]
+    )
     if _channels_last(venv.observation_space):
         venv = VecTransposeImage(venv)
     with contextlib.closing(venv), warnings.catch_warnings():
-        # imitation logs the loss, and looks at Discrete observations, in ways that newer
-        # versions of torch and numpy warn of
+        # Newer versions of torch and numpy warn about how imitation logs the loss and handles
+        # Discrete observations.
         warnings.filterwarnings("ignore", message="Converting a tensor with requires_grad")
         warnings.filterwarnings("ignore", message="tried to wrap <class 'numpy")
         yield venv
 
 
-def as_seen(transitions: Transitions, environment: Environment) -> Transitions:
-    """Return the expert's transitions as the learner sees its own.
+def convert_for_learner(transitions: Transitions, environment: Environment) -> Transitions:
+    """Return the expert's transitions in the form of the learner's own.
 
-    Images have their channels first, and Box actions are clipped to the action space: otherwise
-    actions out of bounds would tell the expert from the learner.
+    Images are transposed to channels first. Box actions are clipped to the action space: otherwise
+    actions out of bounds would distinguish the expert from the learner.
     """
     obs, next_obs, acts = transitions.obs, transitions.next_obs, transitions.acts
     if _channels_last(environment.observation_space):
-        obs, next_obs = (VecTransposeImage.transpose_image(image) for image in (obs, next_obs))
+        obs, next_obs = (VecTransposeImage.transpose_image(images) for images in (obs, next_obs))
     if isinstance(environment.action_space, spaces.Box):
         acts = np.clip(acts, environment.action_space.low, environment.action_space.high)
     return replace(transitions, obs=obs, next_obs=next_obs, acts=acts)
@@ -184,26 +189,26 @@ def _channels_last(space: spaces.Space[Any]) -> bool:
 def policy_arguments(space: spaces.Space[Any], hidden_sizes: tuple[int, ...]) -> dict[str, Any]:
     """Return `policy` and `policy_kwargs` of a Stable-Baselines3 learner.
 
-    Vectors are normalised; images go through a CNN, or flat through the layers if they are small.
+    Vectors are normalised. Images go through a CNN; small ones are flattened and go through an MLP.
     """
-    network: dict[str, Any] = {"net_arch": list(hidden_sizes)}
+    policy_kwargs: dict[str, Any] = {"net_arch": list(hidden_sizes)}
     if takes_cnn(space):
-        return {"policy": "CnnPolicy", "policy_kwargs": network}
+        return {"policy": "CnnPolicy", "policy_kwargs": policy_kwargs}
     if isinstance(space, spaces.Box) and not is_image_space(space):
-        network["features_extractor_class"] = NormalizingExtractor
-    return {"policy": "MlpPolicy", "policy_kwargs": network}
+        policy_kwargs["features_extractor_class"] = NormalizingExtractor
+    return {"policy": "MlpPolicy", "policy_kwargs": policy_kwargs}
 
 
-def only_what_acts(policy: BasePolicy) -> BasePolicy:
-    """Return the part of a trained policy that chooses actions, without optimizers."""
+def extract_actor(policy: BasePolicy) -> BasePolicy:
+    """Return the part of a trained policy that chooses actions, without its optimizers."""
     actor: BasePolicy = getattr(policy, "actor", None) or getattr(policy, "q_net", None) or policy
-    for part in _with_optimizers(actor):
-        del part.optimizer
+    for module in _modules_with_optimizers(actor):
+        del module.optimizer
     actor.set_training_mode(False)
     return actor
 
 
-def scaled(acts: NDArray[Any], space: spaces.Box) -> NDArray[Any]:
-    """Return Box actions scaled from their bounds to -1 to 1, as SAC keeps its own."""
-    share: NDArray[Any] = (acts - space.low) / (space.high - space.low)
-    return 2 * share - 1
+def scale_actions(acts: NDArray[Any], space: spaces.Box) -> NDArray[Any]:
+    """Return Box actions scaled from their bounds to [-1, 1], as in SAC's replay buffer."""
+    fraction: NDArray[Any] = (acts - space.low) / (space.high - space.low)
+    return 2 * fraction - 1

@@ -1,4 +1,4 @@
-"""Which spaces the algorithms on Stable-Baselines3 can handle."""
+"""Checks of spaces for the algorithms that are based on Stable-Baselines3."""
 
 from typing import Any
 
@@ -8,14 +8,14 @@ from gymnasium import spaces
 from r2rise.environments import Environment
 from r2rise.errors import EnvironmentMismatch
 
-Kinds = tuple[type[spaces.Space[Any]], ...]
+SpaceTypes = tuple[type[spaces.Space[Any]], ...]
 
 SMALLEST_CNN_SIDE = 36
-"""Pixels in height and width that the convolutions of Mnih et al. (2015) need."""
+"""Smallest height and width in pixels that the convolutions of Mnih et al. (2015) accept."""
 
 
 def takes_cnn(space: spaces.Space[Any]) -> bool:
-    """Say whether observations are images (uint8, 0 to 255) large enough for the CNN."""
+    """Return whether observations are images (uint8, 0 to 255) large enough for the CNN."""
     return (
         isinstance(space, spaces.Box)
         and space.dtype == np.uint8
@@ -26,41 +26,43 @@ def takes_cnn(space: spaces.Space[Any]) -> bool:
 
 
 def check_spaces(
-    algorithm: str, environment: Environment, actions: Kinds, *, bounded: bool = True
+    algorithm: str, environment: Environment, action_types: SpaceTypes, *, bounded: bool = True
 ) -> None:
     """Check that an algorithm can observe and act in an environment.
 
     Args:
         algorithm: Its name.
         environment: The environment.
-        actions: Kinds of action spaces that it takes.
+        action_types: Types of action spaces that it supports.
         bounded: Whether Box actions need finite bounds.
 
     Raises:
-        EnvironmentMismatch: When it cannot.
+        EnvironmentMismatch: If it cannot.
     """
-    acted = environment.action_space
-    wrong = _wrong_observations(environment.observation_space) or _wrong_actions(acted, actions)
-    if not wrong and bounded and isinstance(acted, spaces.Box) and not acted.is_bounded():
-        wrong = f"expected Box actions with finite bounds, got {acted}"
-    if wrong:
-        refuse(algorithm, environment, wrong)
+    space = environment.action_space
+    problem = _observation_problem(environment.observation_space)
+    problem = problem or _action_problem(space, action_types)
+    if not problem and bounded and isinstance(space, spaces.Box) and not space.is_bounded():
+        problem = f"expected Box actions with finite bounds, got {space}"
+    if problem:
+        refuse(algorithm, environment, problem)
 
 
-def refuse(algorithm: str, environment: Environment, wrong: str) -> None:
-    """Say that an algorithm cannot handle an environment, and why.
+def refuse(algorithm: str, environment: Environment, problem: str) -> None:
+    """Raise an error that an algorithm cannot handle an environment, and why.
 
     Raises:
         EnvironmentMismatch: Always.
     """
     raise EnvironmentMismatch(
-        f"The algorithm {algorithm!r} cannot handle environment {environment.spec.id!r}: {wrong}. "
-        f"Take another algorithm ('bc' takes most), or wrap the environment.",
+        f"The algorithm {algorithm!r} cannot handle environment {environment.spec.id!r}: "
+        f"{problem}. Take another algorithm ('bc' takes most), or wrap the environment.",
         field="algorithm.name",
     )
 
 
-def _wrong_observations(space: spaces.Space[Any]) -> str:
+def _observation_problem(space: spaces.Space[Any]) -> str:
+    """Return why no algorithm supports an observation space, or an empty string."""
     if isinstance(space, spaces.Discrete) and space.start != 0:
         return f"expected Discrete observations that start at 0, got {space}"
     if isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim != 1:
@@ -68,9 +70,10 @@ def _wrong_observations(space: spaces.Space[Any]) -> str:
     return ""
 
 
-def _wrong_actions(space: spaces.Space[Any], kinds: Kinds) -> str:
-    if not isinstance(space, kinds):
-        return f"expected actions {' or '.join(kind.__name__ for kind in kinds)}, got {space}"
+def _action_problem(space: spaces.Space[Any], supported: SpaceTypes) -> str:
+    """Return why an action space is not supported, or an empty string."""
+    if not isinstance(space, supported):
+        return f"expected actions {' or '.join(kind.__name__ for kind in supported)}, got {space}"
     if isinstance(space, spaces.Discrete):
         return "" if space.start == 0 else f"expected actions that start at 0, got {space}"
     if len(space.shape or ()) != 1:

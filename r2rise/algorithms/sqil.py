@@ -1,4 +1,4 @@
-"""Soft Q imitation learning, as the `imitation` library does it."""
+"""Soft Q imitation learning, in the implementation of the `imitation` library."""
 
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, cast
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class SQIL:
     """Soft Q imitation learning (Reddy et al. 2020): reward 1 for the expert's steps, else 0.
 
-    The learner is DQN for Discrete actions and SAC for Box actions; half of each batch is from
+    The learner is DQN for Discrete actions and SAC for Box actions. Half of each batch comes from
     the demonstrations.
     """
 
@@ -65,7 +65,7 @@ class SQIL:
         ent_coef: Literal["auto"] | Annotated[float, Field(ge=0)] = "auto"
 
         @model_validator(mode="after")
-        def _starts_before_the_end(self) -> Self:
+        def _check_learning_starts(self) -> Self:
             if self.learning_starts >= self.total_steps:
                 raise ValueError(
                     f"learning_starts {self.learning_starts} leaves none of the total_steps "
@@ -81,15 +81,15 @@ class SQIL:
         """Check that DQN or SAC can handle the spaces.
 
         Raises:
-            EnvironmentMismatch: When neither can.
+            EnvironmentMismatch: If neither can.
         """
         check_spaces("sqil", environment, (spaces.Discrete, spaces.Box))
-        acted = environment.action_space
-        if isinstance(acted, spaces.Box) and (acted.low == acted.high).any():
-            refuse("sqil", environment, f"expected actions that can vary, got {acted}")
+        space = environment.action_space
+        if isinstance(space, spaces.Box) and (space.low == space.high).any():
+            refuse("sqil", environment, f"expected actions that can vary, got {space}")
 
-    def least_amount(self, n_frames: int) -> int:  # noqa: ARG002  (steps, not frames, are counted)
-        """Return a quarter of the steps, and enough to learn; see `CountsTraining`."""
+    def least_amount(self, n_frames: int) -> int:  # noqa: ARG002  (training is measured in steps)
+        """Return a quarter of `total_steps`, but enough for an update; see `CountsTraining`."""
         return max(self.settings.total_steps // 4, self.settings.learning_starts + 1)
 
     def train(
@@ -103,32 +103,32 @@ class SQIL:
         """Train on the kept transitions; see `Algorithm.train`."""
         from r2rise.algorithms import rl_parts as parts
 
-        report = parts.Report(progress, self.settings.total_steps)
-        report.tell()
-        with parts.opened(environment, 1, seed) as venv:
-            seen = parts.as_seen(transitions, environment)
-            trainer = self._trainer(venv, _for_imitation(seen, environment))
-            trainer.rl_algo.set_logger(parts.Silence())
-            report.watch(trainer.rl_algo)
-            trainer.train(total_timesteps=self.settings.total_steps, callback=report)
+        reporter = parts.ProgressReporter(progress, self.settings.total_steps)
+        reporter.report()
+        with parts.make_vec_env(environment, 1, seed) as venv:
+            expert = parts.convert_for_learner(transitions, environment)
+            trainer = self._trainer(venv, _to_imitation(expert, environment))
+            trainer.rl_algo.set_logger(parts.SilentLogger())
+            reporter.watch(trainer.rl_algo)
+            trainer.train(total_timesteps=self.settings.total_steps, callback=reporter)
         progress(1.0)
-        policy: Policy = parts.only_what_acts(trainer.policy)
+        policy: Policy = parts.extract_actor(trainer.policy)
         return policy
 
     def _trainer(self, venv: "VecEnv", expert: "ImitationTransitions") -> "sqil.SQIL":
         from imitation.algorithms import sqil
         from stable_baselines3 import DQN, SAC
 
-        from r2rise.algorithms.rl_parts import Silence, policy_arguments
+        from r2rise.algorithms.rl_parts import SilentLogger, policy_arguments
 
-        settings, discrete = self.settings, isinstance(venv.action_space, spaces.Discrete)
+        settings, is_discrete = self.settings, isinstance(venv.action_space, spaces.Discrete)
         arguments = policy_arguments(venv.observation_space, settings.hidden_sizes)
         trainer = sqil.SQIL(
             venv=venv,
             demonstrations=expert,
             policy=arguments["policy"],
-            custom_logger=Silence(),
-            rl_algo_class=DQN if discrete else SAC,
+            custom_logger=SilentLogger(),
+            rl_algo_class=DQN if is_discrete else SAC,
             rl_kwargs={
                 "policy_kwargs": arguments["policy_kwargs"],
                 "learning_starts": settings.learning_starts,
@@ -141,31 +141,31 @@ class SQIL:
                 "tau": settings.tau,
                 "target_update_interval": 1,
                 "device": "cpu",
-                **(self._of_dqn() if discrete else {"ent_coef": settings.ent_coef}),
+                **(self._dqn_arguments() if is_discrete else {"ent_coef": settings.ent_coef}),
             },
         )
-        # imitation puts the expert's buffer on a GPU where there is one
+        # imitation puts the expert's buffer on a GPU if there is one, whatever the learner's device
         cast("Any", trainer.rl_algo.replay_buffer).expert_buffer.device = trainer.rl_algo.device
         return trainer
 
-    def _of_dqn(self) -> dict[str, Any]:
+    def _dqn_arguments(self) -> dict[str, Any]:
         return {
             "exploration_final_eps": self.settings.exploration,
             "exploration_fraction": self.settings.exploration_share,
         }
 
 
-def _for_imitation(seen: Transitions, environment: Environment) -> "ImitationTransitions":
-    """Return the expert's transitions as a replay buffer of the learner keeps its own."""
+def _to_imitation(expert: Transitions, environment: Environment) -> "ImitationTransitions":
+    """Return the expert's transitions in the form of the learner's replay buffer."""
     from imitation.data.types import Transitions as ImitationTransitions
 
-    from r2rise.algorithms.rl_parts import scaled
+    from r2rise.algorithms.rl_parts import scale_actions
 
     space = environment.action_space
     return ImitationTransitions(
-        obs=seen.obs,
-        acts=scaled(seen.acts, space) if isinstance(space, spaces.Box) else seen.acts,
-        infos=np.array([{}] * len(seen)),
-        next_obs=seen.next_obs,
-        dones=seen.terminal,
+        obs=expert.obs,
+        acts=scale_actions(expert.acts, space) if isinstance(space, spaces.Box) else expert.acts,
+        infos=np.array([{}] * len(expert)),
+        next_obs=expert.next_obs,
+        dones=expert.terminal,
     )

@@ -40,6 +40,7 @@ def _roll_out(
     n_episodes, n_inputs, n_outputs = starts.shape[0], shapes[0, 0], shapes[-1, 1]
     n_values = n_inputs + shapes[:, 1].sum()
     buffer = np.empty(n_episodes * n_values, parameters.dtype)
+    # running[:n] are the episodes that have not ended. Ended ones are dropped from the batch.
     running = np.empty(n_episodes, np.int64)
     for p in range(parameters.shape[0]):
         states = starts.copy()
@@ -47,14 +48,14 @@ def _roll_out(
         for i in range(n):
             running[i] = i
         for _ in range(max_steps):
-            layers = buffer[: n * n_values]
+            layers = buffer[: n * n_values]  # inputs and outputs of all layers; see `forward`
             observations = layers[: n * n_inputs].reshape(n, n_inputs)
             for i in range(n):
                 for j in range(n_inputs):
                     observations[i, j] = states[running[i], j]
             forward(parameters[p], layers, shapes, repeats, n, use_tanh)
             outputs = layers[n * (n_values - n_outputs) :].reshape(n, n_outputs)
-            left = 0
+            left = 0  # never above i, so that `running` can be compacted in place
             for i in range(n):
                 episode = running[i]
                 action = _choose(outputs, i)

@@ -25,12 +25,15 @@ def step(kind: int, state: Any, action: float) -> Any:
 
 @jit
 def _cartpole(state: Any, action: float) -> Any:
+    # Florian (2007) with gymnasium's constants: force 10, gravity 9.8, masses 1 of the cart and 0.1
+    # of the pole, half length of the pole 0.5, time step 0.02.
     x, x_dot, theta, theta_dot = state[0], state[1], state[2], state[3]
     force = 10.0 if action == 1 else -10.0
     cosine, sine = math.cos(theta), math.sin(theta)
     temp = (force + 0.05 * (theta_dot * theta_dot) * sine) / 1.1
     theta_acc = (9.8 * sine - cosine * temp) / (0.5 * (4.0 / 3.0 - 0.1 * (cosine * cosine) / 1.1))
     x_acc = temp - 0.05 * theta_acc * cosine / 1.1
+    # Explicit Euler: positions advance by the old velocities.
     state[0] = x + 0.02 * x_dot
     state[1] = x_dot + 0.02 * x_acc
     state[2] = theta + 0.02 * theta_dot
@@ -42,12 +45,13 @@ def _cartpole(state: Any, action: float) -> Any:
 
 @jit
 def _mountain_car(state: Any, action: float) -> Any:
+    # Moore (1990) with gymnasium's constants: force 0.001, gravity 0.0025, goal at 0.5.
     position, velocity = state[0], state[1]
     velocity += (action - 1) * 0.001 + math.cos(3 * position) * (-0.0025)
     velocity = min(max(velocity, -0.07), 0.07)
     position += velocity
     position = min(max(position, -1.2), 0.6)
-    if position == -1.2 and velocity < 0:
+    if position == -1.2 and velocity < 0:  # the left wall stops the car
         velocity = 0.0
     state[0], state[1] = position, velocity
     return -1.0, position >= 0.5 and velocity >= 0

@@ -1,7 +1,7 @@
 """Readers and writers of demonstrations files.
 
-`read_demonstrations` knows a file by its content, `write_demonstrations` by the ending of its
-name. Readers unpickle nothing and follow no link out of a file.
+`read_demonstrations` recognises a format by the content of a file, `write_demonstrations` by the
+extension. Readers never unpickle anything, and never follow a link out of a file.
 """
 
 import importlib
@@ -26,16 +26,16 @@ __all__ = [
 
 
 class Format(NamedTuple):
-    """A format of files.
+    """A file format.
 
     Attributes:
-        reader: `module:function` below `r2rise.formats` that reads it; empty for one-way formats.
-        writer: The same that writes it.
-        ending: Of names that mean it without being told.
+        reader: `module:function` in `r2rise.formats` that reads it; empty if it is write-only.
+        writer: `module:function` in `r2rise.formats` that writes it.
+        ending: File name extension that selects it for writing; empty if none does.
         folder: Whether it is a folder instead of a file.
-        takes_map: Whether the writer can make something of an importance map.
-        needs_map: Whether it must have one.
-        cuts: Whether the writer leaves frames out, as a curation of the map found.
+        takes_map: Whether the writer accepts an importance map.
+        needs_map: Whether the writer requires one.
+        cuts: Whether the writer leaves out frames, as a curation of the map recommends.
     """
 
     reader: str
@@ -74,22 +74,22 @@ def read_demonstrations(
 
     Args:
         path: The file or folder.
-        format: Its format, if it cannot be told from what it holds.
-        obs_keys: For dict observations: the keys to concatenate.
+        format: Its format, if the content does not identify it.
+        obs_keys: For dict observations, the keys to concatenate.
 
     Raises:
-        DemonstrationsError: With the exact reason why it cannot be used.
-        InputError: When there is no format of that name.
-        MissingExtra: When an optional package is needed.
+        DemonstrationsError: If the file cannot be used. The message gives the exact reason.
+        InputError: If there is no format of that name.
+        MissingExtra: If an optional package is missing.
     """
     path = Path(path)
     name = recognise(path) if format is None else format
-    readable = [known for known, own in FORMATS.items() if own.reader]
+    readable = [key for key, known_format in FORMATS.items() if known_format.reader]
     if name not in readable:
         raise InputError(f"No format {name!r} can be read. {suggestion(name, readable)}")
-    read = _function(FORMATS[name].reader)
-    found: Demonstrations = read(path, obs_keys=tuple(obs_keys))
-    return found
+    read = _import_function(FORMATS[name].reader)
+    demonstrations: Demonstrations = read(path, obs_keys=tuple(obs_keys))
+    return demonstrations
 
 
 def write_demonstrations(
@@ -100,49 +100,50 @@ def write_demonstrations(
     importance: ImportanceMap | None = None,
     curation: Curation | None = None,
 ) -> list[str]:
-    """Write demonstrations, or what a map says of them, to a file or folder.
+    """Write demonstrations, or the contents of an importance map of them, to a file or folder.
 
     Args:
-        demonstrations: What to write.
-        path: The file, which is replaced, or the folder, which must not be there yet.
-        format: A name in `FORMATS`, if the ending of the path does not tell it.
-        importance: A map of these demonstrations, for formats that take one.
-        curation: What a curation of the map found; it decides what is left out.
+        demonstrations: The demonstrations.
+        path: The file, which is replaced, or the folder, which must not exist yet.
+        format: A name in `FORMATS`, if the extension of the path does not identify it.
+        importance: A map of these demonstrations, for formats that accept one.
+        curation: The result of a curation of the map. It decides which frames are left out.
 
     Returns:
-        What could not be written, one line each.
+        A line for each thing that could not be written.
 
     Raises:
-        InputError: When the format is unknown, or needs a map, or has no use for one.
-        MissingExtra: When an optional package is needed.
+        InputError: If the format is unknown, requires a map, or does not accept one.
+        MissingExtra: If an optional package is missing.
     """
     path = Path(path)
     name = format or format_to_write(path)
     if name not in FORMATS:
         raise InputError(f"There is no format {name!r}. {suggestion(name, FORMATS)}")
-    own = FORMATS[name]
-    if path.is_dir() and not own.folder:
+    output_format = FORMATS[name]
+    if path.is_dir() and not output_format.folder:
         raise InputError(f"{name} is a file, but {path} is a folder: choose another name.")
-    if own.needs_map and importance is None:
+    if output_format.needs_map and importance is None:
         raise InputError(f"{name} is written from an importance map: give one (--map map.json).")
-    if importance is not None and not own.takes_map:
-        takers = ", ".join(known for known, other in FORMATS.items() if other.takes_map)
+    if importance is not None and not output_format.takes_map:
+        takers = ", ".join(key for key, candidate in FORMATS.items() if candidate.takes_map)
         raise InputError(f"{name} holds nothing of an importance map; these do: {takers}.")
     options: dict[str, Any] = {} if importance is None else {"importance": importance}
-    if own.cuts and importance is not None:
+    if output_format.cuts and importance is not None:
         options["curation"] = curation
-    return [*(_function(own.writer)(demonstrations, path, **options) or ())]
+    write = _import_function(output_format.writer)
+    return [*(write(demonstrations, path, **options) or ())]
 
 
 def format_to_write(path: Path) -> str:
-    """Return the format that the ending of a path means.
+    """Return the format that the extension of a path identifies.
 
     Raises:
-        InputError: When it means none, or more than one; it lists the candidates.
+        InputError: If it identifies none, or more than one. The message lists the candidates.
     """
     ending = path.suffix.lower()
-    for name, own in FORMATS.items():
-        if own.ending and ending == own.ending:
+    for name, candidate in FORMATS.items():
+        if candidate.ending and ending == candidate.ending:
             return name
     if ending in (".hdf5", ".h5"):
         candidates = ["robomimic", "d4rl"]
@@ -151,9 +152,8 @@ def format_to_write(path: Path) -> str:
     raise InputError(f"Which format should {path} have? Give --to {' or --to '.join(candidates)}.")
 
 
-def _function(name: str) -> Callable[..., Any]:
-    module, _, function = name.partition(":")
-    found: Callable[..., Any] = getattr(
-        importlib.import_module(f"r2rise.formats.{module}"), function
-    )
-    return found
+def _import_function(name: str) -> Callable[..., Any]:
+    module_name, _, function_name = name.partition(":")
+    module = importlib.import_module(f"r2rise.formats.{module_name}")
+    function: Callable[..., Any] = getattr(module, function_name)
+    return function

@@ -1,4 +1,4 @@
-"""Arrow files as NumPy arrays: lists of lists of numbers, and nothing else."""
+"""Reads Arrow files into NumPy arrays: nested lists of numbers, and nothing else."""
 
 import json
 from collections.abc import Iterator
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def refusing(path: Path) -> Iterator[None]:
-    """Turn what pyarrow says of damaged files into an error of ours.
+def translated_errors(path: Path) -> Iterator[None]:
+    """Convert pyarrow's exceptions for missing and damaged files.
 
     Raises:
-        DemonstrationsError: When a file is damaged.
+        DemonstrationsError: If a file is missing or damaged.
     """
     import pyarrow as pa
 
@@ -41,19 +41,22 @@ def read_json(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file.
 
     Raises:
-        DemonstrationsError: When there is none.
+        DemonstrationsError: If the file cannot be read, or does not hold an object.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise DemonstrationsError(f"Cannot read {path}: {error}.") from None
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise DemonstrationsError(f"{path} should hold a JSON object.")
-    return found
+    return content
 
 
-def batches(path: Path) -> Iterator["pa.RecordBatch"]:
-    """Yield the batches of a memory-mapped Arrow stream, checked: no offset leads outside."""
+def read_batches(path: Path) -> Iterator["pa.RecordBatch"]:
+    """Yield the batches of a memory-mapped Arrow stream.
+
+    They are validated first, so that no offset points outside of the file.
+    """
     import pyarrow as pa
 
     with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as reader:
@@ -62,11 +65,15 @@ def batches(path: Path) -> Iterator["pa.RecordBatch"]:
             yield batch
 
 
-def table(files: list[Path], form: str) -> "pa.StructArray":
-    """Return all rows of Arrow or Parquet files as one array of structures, checked.
+def read_rows(files: list[Path], form: str) -> "pa.StructArray":
+    """Return all rows of Arrow or Parquet files as one validated array of structures.
+
+    Args:
+        files: The files.
+        form: `arrow` or `parquet`.
 
     Raises:
-        DemonstrationsError: When there is no file.
+        DemonstrationsError: If there is no file.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -82,12 +89,12 @@ def table(files: list[Path], form: str) -> "pa.StructArray":
     return rows
 
 
-def item(batch: "pa.RecordBatch", name: str, row: int) -> NDArray[Any]:
-    """Return one row of a column of lists as an array.
+def list_cell(batch: "pa.RecordBatch", name: str, row: int) -> NDArray[Any]:
+    """Return a cell of a column of lists as an array.
 
     Raises:
-        DemonstrationsError: When it is no list, is ragged, lacks values or holds other things
-            than numbers.
+        DemonstrationsError: If it is not a list, is ragged, has missing values, or holds anything
+            but numbers.
     """
     import pyarrow as pa
 
@@ -99,17 +106,17 @@ def item(batch: "pa.RecordBatch", name: str, row: int) -> NDArray[Any]:
 
 
 def to_numpy(values: "pa.Array", name: str) -> NDArray[Any]:
-    """Return lists of lists of numbers, all of the same lengths, as an array.
+    """Return nested lists of numbers as an array.
 
     Raises:
-        DemonstrationsError: When they are ragged, lack values or hold other things than numbers.
+        DemonstrationsError: If they are ragged, have missing values, or hold anything but numbers.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
     shape = [len(values)]
     while _is_list(values.type):
-        lengths = {one.as_py() for one in pc.unique(pc.list_value_length(values))}
+        lengths = {length.as_py() for length in pc.unique(pc.list_value_length(values))}
         if len(lengths) > 1 or None in lengths:
             raise DemonstrationsError(f"{name} should hold lists of one length, got {lengths}.")
         shape.append(lengths.pop() if lengths else 0)
@@ -120,8 +127,8 @@ def to_numpy(values: "pa.Array", name: str) -> NDArray[Any]:
     return np.asarray(values.to_numpy(zero_copy_only=False)).reshape(shape)
 
 
-def _is_list(kind: "pa.DataType") -> bool:
+def _is_list(data_type: "pa.DataType") -> bool:
     import pyarrow as pa
 
     checks = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
-    return any(check(kind) for check in checks)
+    return any(check(data_type) for check in checks)

@@ -1,7 +1,7 @@
-"""CSV: a row for each frame, and one for the observation after the last action.
+"""CSV: a row for each frame, and a row for the observation after the last action.
 
 Columns: `demonstration`, `time`, `obs` or `obs_0`, `obs_1`, ..., `act` or `act_0`, ..., and if
-known `reward` and `terminal`. The last row of a demonstration has an observation alone.
+known `reward` and `terminal`. The last row of a demonstration has only an observation.
 """
 
 import csv
@@ -27,21 +27,26 @@ logger = logging.getLogger(__name__)
 
 _DEMONSTRATION, _TIME, _REWARD, _TERMINAL = "demonstration", "time", "reward", "terminal"
 _FLAGS = dict.fromkeys(("0", "0.0", "false"), False) | dict.fromkeys(("1", "1.0", "true"), True)
-_WHOLE_NUMBER = re.compile(r"\s*[+-]?\d+\s*")
+_INTEGER = re.compile(r"\s*[+-]?\d+\s*")
 
 
 class _Columns(NamedTuple):
-    """Which columns hold what, and whether all of their numbers are whole."""
+    """The columns of a table by name, in order.
+
+    Attributes:
+        obs, act, optional: Those of observations and actions, and the optional ones it has.
+        is_integer: For `obs`, `act` and `reward`, whether all of their numbers are integers.
+    """
 
     obs: list[str]
     act: list[str]
-    others: list[str]
-    whole: dict[str, bool]
+    optional: list[str]
+    is_integer: dict[str, bool]
 
     @property
-    def read(self) -> set[str]:
-        """Names of all columns that say something."""
-        return {_DEMONSTRATION, *self.obs, *self.act, *self.others}
+    def all_names(self) -> set[str]:
+        """Names of all columns that are read."""
+        return {_DEMONSTRATION, *self.obs, *self.act, *self.optional}
 
 
 def read(path: Path, *, obs_keys: tuple[str, ...] = ()) -> Demonstrations:  # noqa: ARG001
@@ -52,49 +57,49 @@ def read(path: Path, *, obs_keys: tuple[str, ...] = ()) -> Demonstrations:  # no
         obs_keys: Not used: all `obs` columns are observations.
 
     Raises:
-        DemonstrationsError: Naming the line that cannot be used.
+        DemonstrationsError: If the table cannot be used. The message names the line.
     """
-    with _rows(path) as (rows, names):
-        columns = _columns(rows, names)
-    unread = [name for name in names if name not in columns.read]
-    if unread:
-        logger.warning("%s: the columns %s are not read.", path, ", ".join(unread))
-    with _rows(path) as (rows, _):
+    with _open_table(path) as (rows, names):
+        columns = _inspect_columns(rows, names)
+    ignored = [name for name in names if name not in columns.all_names]
+    if ignored:
+        logger.warning("%s: the columns %s are not read.", path, ", ".join(ignored))
+    with _open_table(path) as (rows, _):
         size = path.stat().st_size
         return join(path, _episodes(rows, columns), n_bytes=size, meta={})
 
 
 def write(demonstrations: Demonstrations, path: Path) -> list[str]:
-    """Write a table of episodes; every number comes back exactly.
+    """Write a table of episodes. Reading it returns exactly the same numbers.
 
     Args:
-        demonstrations: What to write.
+        demonstrations: The demonstrations.
         path: The file.
 
     Returns:
-        What the table cannot hold.
+        A line for each thing that the table cannot hold.
     """
     obs, acts = as_columns(demonstrations.obs[:1]), as_columns(demonstrations.acts[:1])
     names = [
         *(_DEMONSTRATION, _TIME),
-        *_names("obs", obs.shape[1], single=demonstrations.obs.ndim == 1),
-        *_names("act", acts.shape[1], single=demonstrations.acts.ndim == 1),
+        *_column_names("obs", obs.shape[1], single=demonstrations.obs.ndim == 1),
+        *_column_names("act", acts.shape[1], single=demonstrations.acts.ndim == 1),
         *([] if demonstrations.rews is None else [_REWARD]),
         *([] if demonstrations.terminal is None else [_TERMINAL]),
     ]
     with atomic_file(path) as file:
         file.write(",".join(names).encode() + b"\n")
         for number, episode in enumerate(episodes_of(demonstrations)):
-            for row in _lines(number, episode):
+            for row in _episode_rows(number, episode):
                 file.write(",".join(row).encode() + b"\n")
-    return _left_out(demonstrations)
+    return _loss_notes(demonstrations)
 
 
-def _names(name: str, width: int, *, single: bool) -> list[str]:
+def _column_names(name: str, width: int, *, single: bool) -> list[str]:
     return [name] if single else [f"{name}_{i}" for i in range(width)]
 
 
-def _lines(number: int, episode: Episode) -> Iterator[list[str]]:
+def _episode_rows(number: int, episode: Episode) -> Iterator[list[str]]:
     obs, acts = as_columns(episode.obs), as_columns(episode.acts)
     length = len(acts)
     for time in range(length):
@@ -104,18 +109,18 @@ def _lines(number: int, episode: Episode) -> Iterator[list[str]]:
         if episode.terminal is not None:
             row.append(str(int(episode.terminal and time == length - 1)))
         yield row
-    n_others = acts.shape[1] + (episode.rews is not None) + (episode.terminal is not None)
-    yield [str(number), str(length), *_cells(obs[length]), *[""] * n_others]
+    n_empty = acts.shape[1] + (episode.rews is not None) + (episode.terminal is not None)
+    yield [str(number), str(length), *_cells(obs[length]), *[""] * n_empty]
 
 
 def _cells(values: NDArray[Any]) -> list[str]:
-    """Return numbers as the shortest text that gives them back."""
+    """Return each number as the shortest text that is parsed to the same number."""
     if values.dtype.kind == "f":
         return [repr(value) for value in values.astype(np.float64).tolist()]
     return [str(int(value)) for value in values.tolist()]
 
 
-def _left_out(demonstrations: Demonstrations) -> list[str]:
+def _loss_notes(demonstrations: Demonstrations) -> list[str]:
     notes = []
     if demonstrations.frames is not None:
         notes.append("pictures: csv cannot hold them")
@@ -134,8 +139,8 @@ def _left_out(demonstrations: Demonstrations) -> list[str]:
 
 
 @contextmanager
-def _rows(path: Path) -> Iterator[tuple[Iterator[tuple[int, dict[str, str]]], Sequence[str]]]:
-    """Open a table: its lines with their numbers, and the names of its columns."""
+def _open_table(path: Path) -> Iterator[tuple[Iterator[tuple[int, dict[str, str]]], Sequence[str]]]:
+    """Open a table, and yield its rows with their line numbers, and the names of its columns."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, restval="", strict=True, skipinitialspace=True)
@@ -150,91 +155,92 @@ def _rows(path: Path) -> Iterator[tuple[Iterator[tuple[int, dict[str, str]]], Se
     except (OSError, csv.Error) as error:
         raise DemonstrationsError(f"Cannot read {path}: {error}.") from None
     except DemonstrationsError as error:
-        told = str(error).startswith(str(path))
-        raise DemonstrationsError(str(error) if told else f"{path}, {error}") from None
+        names_path = str(error).startswith(str(path))
+        raise DemonstrationsError(str(error) if names_path else f"{path}, {error}") from None
 
 
-def _columns(rows: Iterator[tuple[int, dict[str, str]]], names: Sequence[str]) -> _Columns:
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        raise DemonstrationsError(f"line 1: the columns {', '.join(twice)} are there twice.")
-    obs, act = _part(names, "obs"), _part(names, "act")
+def _inspect_columns(rows: Iterator[tuple[int, dict[str, str]]], names: Sequence[str]) -> _Columns:
+    """Return the columns of a table. All rows are read, to find columns of integers."""
+    duplicates = [name for name, count in Counter(names).items() if count > 1]
+    if duplicates:
+        raise DemonstrationsError(f"line 1: the columns {', '.join(duplicates)} are there twice.")
+    obs, act = _numbered_columns(names, "obs"), _numbered_columns(names, "act")
     missing = [
         name
-        for name, found in (
+        for name, is_present in (
             (_DEMONSTRATION, _DEMONSTRATION in names), ("obs_0", obs), ("act_0", act),
         )
-        if not found
+        if not is_present
     ]  # fmt: skip
     if missing:
         raise DemonstrationsError(
             f"line 1: the columns {', '.join(missing)} are missing; found "
             f"{', '.join(names) or 'nothing'}. Expected names with commas between them."
         )
-    others = [name for name in (_TIME, _REWARD, _TERMINAL) if name in names]
+    optional = [name for name in (_TIME, _REWARD, _TERMINAL) if name in names]
     groups = {"obs": obs, "act": act, _REWARD: [_REWARD] if _REWARD in names else []}
-    whole = dict.fromkeys(groups, True)
+    is_integer = dict.fromkeys(groups, True)
     for line, row in rows:
         if None in row:
             raise DemonstrationsError(f"line {line}: more cells than columns.")
-        for key, own in groups.items():
-            whole[key] = whole[key] and all(
-                not row[name] or _WHOLE_NUMBER.fullmatch(row[name]) for name in own
+        for key, columns in groups.items():
+            is_integer[key] = is_integer[key] and all(
+                not row[name] or _INTEGER.fullmatch(row[name]) for name in columns
             )
-    return _Columns(obs, act, others, whole)
+    return _Columns(obs, act, optional, is_integer)
 
 
-def _part(names: Sequence[str], name: str) -> list[str]:
-    """Return the columns `<name>`, or `<name>_0`, `<name>_1`, ... in order."""
-    numbered = [own for own in names if re.fullmatch(rf"{name}_\d+", own)]
-    found = [own for own in names if own == name] + numbered
+def _numbered_columns(names: Sequence[str], name: str) -> list[str]:
+    """Return the column `<name>`, or the columns `<name>_0`, `<name>_1`, ... in order."""
+    numbered = [column for column in names if re.fullmatch(rf"{name}_\d+", column)]
+    matching = [column for column in names if column == name] + numbered
     expected = [name] if name in names else [f"{name}_{i}" for i in range(len(numbered))]
-    if sorted(found) != sorted(expected):
+    if sorted(matching) != sorted(expected):
         raise DemonstrationsError(
             f"line 1: {name} columns should be {name}_0 to {name}_{len(numbered) - 1}, or {name} "
-            f"alone, got {', '.join(found)}."
+            f"alone, got {', '.join(matching)}."
         )
     return expected
 
 
 def _episodes(rows: Iterator[tuple[int, dict[str, str]]], columns: _Columns) -> Iterator[Episode]:
-    seen: set[str] = set()
+    finished: set[str] = set()
     for label, group in groupby(rows, key=lambda row: row[1][_DEMONSTRATION]):
         lines = list(group)
-        if label in seen:
+        if label in finished:
             raise DemonstrationsError(
                 f"line {lines[0][0]}: demonstration {label!r} goes on after another one. Sort the "
                 f"rows by demonstration and time."
             )
-        seen.add(label)
+        finished.add(label)
         yield _episode(lines, columns)
 
 
 def _episode(lines: list[tuple[int, dict[str, str]]], columns: _Columns) -> Episode:
     for expected, (line, row) in enumerate(lines):
-        if _TIME in columns.others and row[_TIME].strip() != str(expected):
+        if _TIME in columns.optional and row[_TIME].strip() != str(expected):
             raise DemonstrationsError(
                 f"line {line}: expected time {expected}, got {row[_TIME]!r}. Times of a "
                 f"demonstration count up from 0."
             )
-    acted = lines
+    actions = lines
     if not any(lines[-1][1][name] for name in columns.act):
-        acted = lines[:-1]
-        _check_closing(lines[-1], columns)
-    has_rews = _REWARD in columns.others
+        actions = lines[:-1]
+        _check_last_row(lines[-1], columns)
+    has_rews = _REWARD in columns.optional
     return Episode(
-        obs=_numbers(lines, columns.obs, columns.whole["obs"]),
-        acts=_numbers(acted, columns.act, columns.whole["act"]),
-        rews=_numbers(acted, [_REWARD], columns.whole[_REWARD]) if has_rews else None,
-        terminal=_ended(acted) if _TERMINAL in columns.others else None,
+        obs=_parse_numbers(lines, columns.obs, columns.is_integer["obs"]),
+        acts=_parse_numbers(actions, columns.act, columns.is_integer["act"]),
+        rews=_parse_numbers(actions, [_REWARD], columns.is_integer[_REWARD]) if has_rews else None,
+        terminal=_is_terminal(actions) if _TERMINAL in columns.optional else None,
     )
 
 
-def _check_closing(last: tuple[int, dict[str, str]], columns: _Columns) -> None:
-    """Check that the row of the last observation says nothing of an action that is not there."""
+def _check_last_row(last: tuple[int, dict[str, str]], columns: _Columns) -> None:
+    """Check that the row of the last observation has no reward and no terminal flag."""
     line, row = last
     for name in (_REWARD, _TERMINAL):
-        cell = row[name].strip() if name in columns.others else ""
+        cell = row[name].strip() if name in columns.optional else ""
         if cell and _FLAGS.get(cell.lower(), True):
             raise DemonstrationsError(
                 f"line {line}: {name} is {cell!r}, but there is no action. The last row of a "
@@ -242,11 +248,11 @@ def _check_closing(last: tuple[int, dict[str, str]], columns: _Columns) -> None:
             )
 
 
-def _ended(acted: list[tuple[int, dict[str, str]]]) -> bool:
-    """Return whether the last action ended the episode."""
-    ended = False
-    for line, row in acted:
-        if ended:
+def _is_terminal(actions: list[tuple[int, dict[str, str]]]) -> bool:
+    """Return whether the last action led to a terminal state. No earlier one may."""
+    terminal = False
+    for line, row in actions:
+        if terminal:
             raise DemonstrationsError(
                 f"line {line}: the demonstration goes on after terminal was 1. Give what follows "
                 f"another number in the column {_DEMONSTRATION}."
@@ -256,27 +262,27 @@ def _ended(acted: list[tuple[int, dict[str, str]]]) -> bool:
             raise DemonstrationsError(
                 f"line {line}: terminal should be 0 or 1, got {row[_TERMINAL]!r}."
             )
-        ended = flag
-    return ended
+        terminal = flag
+    return terminal
 
 
-def _numbers(
-    lines: list[tuple[int, dict[str, str]]], names: list[str], whole: bool
+def _parse_numbers(
+    lines: list[tuple[int, dict[str, str]]], names: list[str], is_integer: bool
 ) -> NDArray[Any]:
-    """Return columns as (rows,), where there is one without a number in its name, or a matrix."""
-    convert = int if whole else float
+    """Return columns as a matrix, or as (n_rows,) for a column whose name has no number."""
+    convert = int if is_integer else float
     values = []
     for line, row in lines:
         try:
             values.append([convert(row[name]) for name in names])
         except ValueError:
-            bad = next(name for name in names if not _is_number(row[name]))
+            invalid = next(name for name in names if not _is_number(row[name]))
             raise DemonstrationsError(
-                f"line {line}: {bad} should be a number, got {row[bad]!r}."
+                f"line {line}: {invalid} should be a number, got {row[invalid]!r}."
             ) from None
     single = names[0] in ("obs", "act", _REWARD)
     try:
-        matrix = np.array(values, dtype=np.int64 if whole else np.float64)
+        matrix = np.array(values, dtype=np.int64 if is_integer else np.float64)
     except OverflowError:
         raise DemonstrationsError(
             f"line {lines[0][0]} and after: {names[0]} holds whole numbers of more than 64 bits."

@@ -1,7 +1,7 @@
-"""D4RL's HDF5 files: all episodes one after another, cut by `terminals` and `timeouts`.
+"""D4RL's HDF5 files: all episodes in one array, separated by `terminals` and `timeouts`.
 
-The layout is what D4RL 1.1 reads: `d4rl/offline_env.py` (get_dataset) and `d4rl/__init__.py`
-(qlearning_dataset, sequence_dataset).
+The layout is the one that is read by D4RL 1.1: `d4rl/offline_env.py` (get_dataset) and
+`d4rl/__init__.py` (qlearning_dataset, sequence_dataset).
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,41 +21,46 @@ if TYPE_CHECKING:
 
 
 def read(path: Path, *, obs_keys: tuple[str, ...] = ()) -> Demonstrations:  # noqa: ARG001
-    """Read a file of D4RL.
+    """Read a D4RL file.
 
-    An episode ends where `terminals` or `timeouts` is set; frames after the last end are one more.
+    An episode ends where `terminals` or `timeouts` is set. Frames after the last end are one more
+    episode.
 
     Args:
         path: The file.
         obs_keys: Not used: observations are one array.
 
     Raises:
-        DemonstrationsError: With the exact reason why the file cannot be used.
+        DemonstrationsError: If the file cannot be used. The message gives the exact reason.
+        MissingExtra: If h5py is not installed.
     """
-    with hdf5.opened(path) as file:
-        own = hdf5.own_part(file)
-        meta = own.get("meta", {"source": "d4rl"})
-        return join(path, _episodes(file, own), n_bytes=hdf5.total_bytes(file), meta=meta)
+    with hdf5.open_file(path) as file:
+        fields = hdf5.read_r2rise_fields(file)
+        meta = fields.get("meta", {"source": "d4rl"})
+        return join(path, _episodes(file, fields), n_bytes=hdf5.total_bytes(file), meta=meta)
 
 
 def write(demonstrations: Demonstrations, path: Path) -> list[str]:
-    """Write a file for D4RL, with `next_observations`, so that no last observation is lost.
+    """Write a D4RL file, with `next_observations`, so that no last observation is lost.
 
     Args:
-        demonstrations: What to write.
+        demonstrations: The demonstrations.
         path: The file.
 
     Returns:
-        What the file cannot hold.
+        A line for each thing that the file cannot hold.
+
+    Raises:
+        MissingExtra: If h5py is not installed.
     """
     n_frames = demonstrations.n_frames
     last = np.cumsum(demonstrations.lengths) - 1
     terminals, timeouts = np.zeros(n_frames, bool), np.zeros(n_frames, bool)
-    ended = demonstrations.terminal
-    terminals[last] = False if ended is None else ended
+    terminal = demonstrations.terminal
+    terminals[last] = False if terminal is None else terminal
     timeouts[last] = ~terminals[last]
-    with hdf5.created(path) as file:
-        hdf5.put_own_part(
+    with hdf5.create_file(path) as file:
+        hdf5.write_r2rise_fields(
             file,
             {
                 "act_shape": list(demonstrations.acts.shape[1:]),
@@ -63,21 +68,21 @@ def write(demonstrations: Demonstrations, path: Path) -> list[str]:
             },
         )
         obs = demonstrations.obs
-        now = file.create_dataset("observations", (n_frames, *obs.shape[1:]), obs.dtype)
-        after = file.create_dataset("next_observations", now.shape, obs.dtype)
+        observations = file.create_dataset("observations", (n_frames, *obs.shape[1:]), obs.dtype)
+        next_observations = file.create_dataset("next_observations", observations.shape, obs.dtype)
         start = 0
         for episode in episodes_of(demonstrations):
             frames = slice(start, start + len(episode.acts))
-            now[frames], after[frames] = episode.obs[:-1], episode.obs[1:]
+            observations[frames], next_observations[frames] = episode.obs[:-1], episode.obs[1:]
             start = frames.stop
         file["actions"] = hdf5.as_columns(demonstrations.acts)
         rews = demonstrations.rews
         file["rewards"] = np.zeros(n_frames, np.float32) if rews is None else rews
         file["terminals"], file["timeouts"] = terminals, timeouts
-    return _left_out(demonstrations)
+    return _loss_notes(demonstrations)
 
 
-def _left_out(demonstrations: Demonstrations) -> list[str]:
+def _loss_notes(demonstrations: Demonstrations) -> list[str]:
     notes = []
     if demonstrations.frames is not None:
         notes.append("pictures: d4rl cannot hold them")
@@ -88,13 +93,13 @@ def _left_out(demonstrations: Demonstrations) -> list[str]:
     return notes
 
 
-def _episodes(file: "h5py.File", own: Mapping[str, Any]) -> Iterator[Episode]:
+def _episodes(file: "h5py.File", fields: Mapping[str, Any]) -> Iterator[Episode]:
     obs, acts = hdf5.array(file, "observations"), hdf5.array(file, "actions")
-    after = hdf5.array(file, "next_observations") if "next_observations" in file else None
+    next_obs = hdf5.array(file, "next_observations") if "next_observations" in file else None
     rews = hdf5.array(file, "rewards") if "rewards" in file else None
     terminals = _flags(file, "terminals", len(acts))
     timeouts = _flags(file, "timeouts", len(acts))
-    for name, rows in (("observations", obs), ("next_observations", after), ("rewards", rews)):
+    for name, rows in (("observations", obs), ("next_observations", next_obs), ("rewards", rews)):
         if rows is not None and len(rows) != len(acts):
             raise DemonstrationsError(f"{name} has {len(rows)} rows, actions {len(acts)}.")
     ends = np.flatnonzero(terminals | timeouts) + 1
@@ -103,12 +108,12 @@ def _episodes(file: "h5py.File", own: Mapping[str, Any]) -> Iterator[Episode]:
     start = 0
     for stop in ends.tolist():
         frames = slice(start, stop)
-        seen = obs[frames]
-        if after is not None:
-            seen = np.concatenate([seen, after[stop - 1 : stop]])
+        episode_obs = obs[frames]
+        if next_obs is not None:
+            episode_obs = np.concatenate([episode_obs, next_obs[stop - 1 : stop]])
         yield Episode(
-            obs=seen,
-            acts=hdf5.restored(acts[frames], own.get("act_shape")),
+            obs=episode_obs,
+            acts=hdf5.restore_shape(acts[frames], fields.get("act_shape")),
             rews=None if rews is None else hdf5.flat(rows=frames, dataset=rews),
             terminal=bool(terminals[stop - 1]),
         )
@@ -118,7 +123,7 @@ def _episodes(file: "h5py.File", own: Mapping[str, Any]) -> Iterator[Episode]:
 def _flags(file: "h5py.File", name: str, n_frames: int) -> NDArray[np.bool_]:
     if name not in file:
         return np.zeros(n_frames, bool)
-    found = hdf5.flat(hdf5.array(file, name)).astype(bool)
-    if found.shape != (n_frames,):
-        raise DemonstrationsError(f"{name} should be ({n_frames},), got {found.shape}.")
-    return found
+    flags = hdf5.flat(hdf5.array(file, name)).astype(bool)
+    if flags.shape != (n_frames,):
+        raise DemonstrationsError(f"{name} should be ({n_frames},), got {flags.shape}.")
+    return flags

@@ -1,4 +1,4 @@
-"""Episodes one after another become demonstrations; large ones by way of files on the disk."""
+"""Joins a stream of episodes into demonstrations; large ones are built in files on disk."""
 
 import logging
 import math
@@ -17,14 +17,14 @@ logger = logging.getLogger(__name__)
 
 
 class Episode(NamedTuple):
-    """One episode as a reader finds it.
+    """One episode, as a reader returns it.
 
     Attributes:
-        obs: (T + 1, *obs_shape), or (T, *obs_shape) where the file lacks what followed the last
-            action: then that action is left out.
+        obs: (T + 1, *obs_shape), or (T, *obs_shape) if the file has no observation after the last
+            action. The last action is then left out.
         acts: (T, *act_shape).
         rews: (T,) or None.
-        terminal: Whether it ended in a terminal state; None where the file does not say.
+        terminal: Whether it ended in a terminal state; None if the file does not say.
         frames: (T, H, W, 3) uint8 pictures or None.
     """
 
@@ -36,7 +36,7 @@ class Episode(NamedTuple):
 
 
 class _Rows:
-    """Rows that episodes add; in memory, or in a file that is memory-mapped in the end."""
+    """Collects the rows of one array, in memory or in a file that is finally memory-mapped."""
 
     def __init__(self, key: str, folder: Path | None) -> None:
         self._key = key
@@ -47,7 +47,11 @@ class _Rows:
         self._dtype = np.dtype(np.float64)
 
     def add(self, part: NDArray[Any], number: int) -> None:
-        """Add the rows of episode `number`."""
+        """Append the rows of episode `number`.
+
+        Raises:
+            DemonstrationsError: If shape or dtype differ from those of earlier episodes.
+        """
         if not self._n_rows:
             self._shape, self._dtype = part.shape[1:], part.dtype
         if (part.shape[1:], part.dtype) != (self._shape, self._dtype):
@@ -75,24 +79,24 @@ class _Rows:
 def join(
     path: Path, episodes: Iterable[Episode], *, n_bytes: int, meta: Mapping[str, Any]
 ) -> Demonstrations:
-    """Return demonstrations of episodes, which are taken one at a time.
+    """Join episodes, which are consumed one at a time, into demonstrations.
 
     Args:
-        path: Where they come from, for messages.
+        path: File or folder of the episodes, for messages.
         episodes: The episodes.
-        n_bytes: About how large they are in all: large ones are memory-mapped, as `.npz` files.
-        meta: What is known of them.
+        n_bytes: Approximate total size. Above a limit, the arrays are memory-mapped.
+        meta: Metadata of the demonstrations.
 
     Raises:
-        DemonstrationsError: When they do not fit each other, or there is none.
+        DemonstrationsError: If the episodes are inconsistent, or there are none.
     """
     try:
         if n_bytes <= MEMORY_MAP_BYTES:
             return _joined(path, episodes, meta, None)
         return memory_mapped(lambda scratch: _joined(path, episodes, meta, scratch))
     except DemonstrationsError as error:
-        told = str(error).startswith(str(path))
-        raise DemonstrationsError(str(error) if told else f"{path}: {error}") from None
+        names_path = str(error).startswith(str(path))
+        raise DemonstrationsError(str(error) if names_path else f"{path}: {error}") from None
 
 
 def _joined(
@@ -102,14 +106,14 @@ def _joined(
     lengths: list[int] = []
     terminal: list[bool | None] = []
     n_cut = 0
-    for number, given in enumerate(episodes):
-        episode = _without_open_end(given, number)
-        n_cut += episode is not given
+    for number, stored_episode in enumerate(episodes):
+        episode = _drop_incomplete_frame(stored_episode, number)
+        n_cut += episode is not stored_episode
         if not len(episode.acts):
             raise DemonstrationsError(
                 f"demonstration {number} has no frame with a next observation: leave it out."
             )
-        _check_alike(episode, rows, terminal, number)
+        _check_consistent(episode, rows, terminal, number)
         for key in ("obs", "acts", "rews", "frames"):
             part = getattr(episode, key)
             if part is not None:
@@ -124,31 +128,31 @@ def _joined(
             path, counted(n_cut, "demonstration"),
         )  # fmt: skip
     return Demonstrations(
-        **{key: own.joined() for key, own in rows.items()},
+        **{key: collected.joined() for key, collected in rows.items()},
         lengths=np.array(lengths, dtype=np.int64),
         terminal=None if None in terminal else np.array(terminal),
         meta=meta,
     )
 
 
-def _check_alike(
+def _check_consistent(
     episode: Episode, rows: Mapping[str, _Rows], terminal: list[bool | None], number: int
 ) -> None:
-    """Check that an episode says of rewards, ends and pictures what those before it say."""
+    """Check that an episode has rewards, end and pictures if and only if earlier ones have."""
     if not number:
         return
-    known = {*rows} | ({"terminal"} if None not in terminal else set())
+    earlier_keys = {*rows} | ({"terminal"} if None not in terminal else set())
     for key in ("rews", "terminal", "frames"):
-        if (getattr(episode, key) is not None) != (key in known):
-            first, second = ("no ", "") if key in known else ("", "no ")
+        if (getattr(episode, key) is not None) != (key in earlier_keys):
+            first, second = ("no ", "") if key in earlier_keys else ("", "no ")
             raise DemonstrationsError(
                 f"demonstration {number} has {first}{key}, those before it have {second}{key}: "
                 f"all should be alike."
             )
 
 
-def _without_open_end(episode: Episode, number: int) -> Episode:
-    """Return the episode without a last action whose next observation is missing."""
+def _drop_incomplete_frame(episode: Episode, number: int) -> Episode:
+    """Return the episode without its last action if the observation after it is missing."""
     n_obs, n_acts = len(episode.obs), len(episode.acts)
     for key in ("rews", "frames"):
         part = getattr(episode, key)
@@ -163,10 +167,10 @@ def _without_open_end(episode: Episode, number: int) -> Episode:
             f"demonstration {number} has {n_acts} actions and {n_obs} observations: expected "
             f"{n_acts + 1}, or {n_acts} where the last one is missing."
         )
-    cut = {key: getattr(episode, key)[:-1] for key in ("acts", "rews", "frames")
+    shortened = {key: getattr(episode, key)[:-1] for key in ("acts", "rews", "frames")
            if getattr(episode, key) is not None}  # fmt: skip
-    ended = None if episode.terminal is None else False  # the terminal state is not in the file
-    return episode._replace(**cut, terminal=ended)
+    terminal = None if episode.terminal is None else False  # the terminal state is not in the file
+    return episode._replace(**shortened, terminal=terminal)
 
 
 def episodes_of(demonstrations: Demonstrations) -> Iterable[Episode]:
@@ -176,9 +180,9 @@ def episodes_of(demonstrations: Demonstrations) -> Iterable[Episode]:
         zip(starts, demonstrations.lengths.tolist(), strict=True)
     ):
         frames = slice(start, start + length)
-        first = start + number  # every demonstration before has one observation more
+        first_obs = start + number  # each demonstration has one more observation than frames
         yield Episode(
-            obs=demonstrations.obs[first : first + length + 1],
+            obs=demonstrations.obs[first_obs : first_obs + length + 1],
             acts=demonstrations.acts[frames],
             rews=None if demonstrations.rews is None else demonstrations.rews[frames],
             terminal=(

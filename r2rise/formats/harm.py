@@ -1,4 +1,4 @@
-"""Which segments an export leaves out: what a curation confirmed, else what the map alone says."""
+"""The segments that an export leaves out, by a curation, or by the map if there is none."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,20 +7,21 @@ from r2rise.data.segments import Segment
 from r2rise.results.curation import Curation
 from r2rise.results.importance_map import ImportanceMap
 
-_Chosen = tuple[NDArray[np.bool_], tuple[str, ...]]
+_MaskAndNotes = tuple[NDArray[np.bool_], tuple[str, ...]]
 
 
-def harmful(importance: ImportanceMap, curation: Curation | None) -> _Chosen:
-    """Return the segments to leave out, (n_segments,) bool, and what is not known of that.
+def harmful_segments(importance: ImportanceMap, curation: Curation | None) -> _MaskAndNotes:
+    """Return the segments to leave out, (n_segments,) bool, and a note for each thing unknown.
 
-    Those that a curation of the map left out, if that gained something; none where it did not.
-    Where there is no curation, those whose verdict is `hurts`, which nobody has tried together.
+    If there is a curation of this map, they are the segments that it left out, or none if that did
+    not improve the return. Otherwise they are the segments with the verdict `hurts`; the effect of
+    leaving all of them out together has not been measured.
 
     Args:
         importance: A map with verdicts.
-        curation: What a curation of it found.
+        curation: The result of a curation; ignored if it is of another map.
     """
-    if curation is None or not _is_of(curation, importance):
+    if curation is None or not _is_curation_of(curation, importance):
         verdicts = importance.verdicts.verdict if importance.verdicts is not None else ()
         hurts = np.array([verdict == "hurts" for verdict in verdicts], dtype=bool)
         return hurts, (
@@ -35,7 +36,7 @@ def harmful(importance: ImportanceMap, curation: Curation | None) -> _Chosen:
     return np.array([importance.segment(i) in edits for i in range(len(importance))]), ()
 
 
-def _is_of(curation: Curation, importance: ImportanceMap) -> bool:
+def _is_curation_of(curation: Curation, importance: ImportanceMap) -> bool:
     return (curation.map_study_hash, curation.map_revision) == (
         importance.study_hash,
         importance.revision,

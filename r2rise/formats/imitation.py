@@ -1,8 +1,8 @@
 """Trajectories that the `imitation` library saved: a folder of the `datasets` library.
 
 The layout is that of imitation 1.0.1 (`imitation/data/huggingface_utils.py`): a row for each
-trajectory with obs, acts, infos, terminal and perhaps rews. `infos` is text from which jsonpickle
-would make any Python object: it is never looked at.
+trajectory with obs, acts, infos, terminal and optionally rews. `infos` is text from which
+jsonpickle could create any Python object. It is never read.
 """
 
 import json
@@ -31,16 +31,16 @@ def read(path: Path, *, obs_keys: tuple[str, ...] = ()) -> Demonstrations:  # no
 
     Args:
         path: The folder.
-        obs_keys: Not used: imitation saves no dict observations.
+        obs_keys: Not used: imitation does not save dict observations.
 
     Raises:
-        DemonstrationsError: With the exact reason why the folder cannot be used.
-        MissingExtra: When pyarrow is not installed.
+        DemonstrationsError: If the folder cannot be used. The message gives the exact reason.
+        MissingExtra: If pyarrow is not installed.
     """
     require("pyarrow", f"Reading {path}", "parquet")
     files = _data_files(path)
     meta = _meta(path)
-    with arrow.refusing(path):
+    with arrow.translated_errors(path):
         size = sum(file.stat().st_size for file in files)
         return join(path, _episodes(files), n_bytes=size, meta=meta)
 
@@ -49,46 +49,46 @@ def write(demonstrations: Demonstrations, path: Path) -> list[str]:
     """Write a folder of trajectories for `imitation.data.serialize.load`.
 
     Args:
-        demonstrations: What to write.
-        path: The folder; it must not be there yet.
+        demonstrations: The demonstrations.
+        path: The folder, which must not exist yet.
 
     Returns:
-        What it cannot hold.
+        A line for each thing that it cannot hold.
 
     Raises:
-        MissingExtra: When the `datasets` library is not installed.
+        MissingExtra: If the `datasets` library is not installed.
     """
     require("datasets", f"Writing {path}", "formats")
     import datasets
 
     columns: dict[str, list[Any]] = {key: [] for key in ("obs", "acts", "infos", "terminal")}
     for episode in episodes_of(demonstrations):
-        columns["obs"].append(_plain(episode.obs))
-        columns["acts"].append(_plain(episode.acts))
+        columns["obs"].append(_to_native(episode.obs))
+        columns["acts"].append(_to_native(episode.acts))
         columns["infos"].append(["{}"] * len(episode.acts))
         columns["terminal"].append(bool(episode.terminal))
         if episode.rews is not None:
-            columns.setdefault("rews", []).append(_plain(episode.rews))
-    # A description of the data is what the format has a place for; ours is JSON.
+            columns.setdefault("rews", []).append(_to_native(episode.rews))
+    # The only free field of the format is a description of the data. R2RISE stores JSON there.
     info = datasets.DatasetInfo(description=json.dumps({"r2rise": dict(demonstrations.meta)}))
     with new_folder(path) as folder:
         table = datasets.Dataset.from_dict(columns, info=info)
-        bars = datasets.is_progress_bar_enabled()
+        had_progress_bars = datasets.is_progress_bar_enabled()
         datasets.disable_progress_bars()
         try:
             table.save_to_disk(str(folder))
         finally:
-            if bars:
+            if had_progress_bars:
                 datasets.enable_progress_bars()
-    return _left_out(demonstrations)
+    return _loss_notes(demonstrations)
 
 
-def _plain(values: NDArray[Any]) -> NDArray[Any]:
-    """Return the values as Arrow takes them: one after another, in the machine's byte order."""
+def _to_native(values: NDArray[Any]) -> NDArray[Any]:
+    """Return the values as Arrow requires them: contiguous, in the machine's byte order."""
     return np.ascontiguousarray(values, values.dtype.newbyteorder("="))
 
 
-def _left_out(demonstrations: Demonstrations) -> list[str]:
+def _loss_notes(demonstrations: Demonstrations) -> list[str]:
     notes = []
     if demonstrations.frames is not None:
         notes.append("pictures: imitation cannot hold them")
@@ -99,8 +99,8 @@ def _left_out(demonstrations: Demonstrations) -> list[str]:
 
 def _data_files(path: Path) -> list[Path]:
     state = arrow.read_json(path / STATE)
-    named = state.get("_data_files")
-    entries = named if isinstance(named, list) else []
+    data_files = state.get("_data_files")
+    entries = data_files if isinstance(data_files, list) else []
     names = [str(entry.get("filename")) for entry in entries if isinstance(entry, dict)]
     if not names:
         raise DemonstrationsError(f"{path / STATE} should name the data files.")
@@ -111,19 +111,19 @@ def _data_files(path: Path) -> list[Path]:
 
 
 def _meta(path: Path) -> dict[str, Any]:
-    """Return what is known of the trajectories: what `write` put into the description."""
+    """Return the `meta` that `write` has stored in the description, or else the source."""
     info = arrow.read_json(path / INFO) if (path / INFO).exists() else {}
     try:
-        found = json.loads(info.get("description") or "{}")
+        description = json.loads(info.get("description") or "{}")
     except (TypeError, ValueError, RecursionError):
-        found = {}
-    own = found.get("r2rise") if isinstance(found, dict) else None
-    return own if isinstance(own, dict) else {"source": "imitation"}
+        description = {}
+    meta = description.get("r2rise") if isinstance(description, dict) else None
+    return meta if isinstance(meta, dict) else {"source": "imitation"}
 
 
 def _episodes(files: list[Path]) -> Iterator[Episode]:
     for file in files:
-        for batch in arrow.batches(file):
+        for batch in arrow.read_batches(file):
             missing = [name for name in _COLUMNS if name not in batch.schema.names]
             if missing:
                 raise DemonstrationsError(
@@ -137,8 +137,8 @@ def _episodes(files: list[Path]) -> Iterator[Episode]:
 def _episode(batch: "pa.RecordBatch", row: int) -> Episode:
     has_rews = "rews" in batch.schema.names
     return Episode(
-        obs=arrow.item(batch, "obs", row),
-        acts=arrow.item(batch, "acts", row),
-        rews=arrow.item(batch, "rews", row) if has_rews else None,
+        obs=arrow.list_cell(batch, "obs", row),
+        acts=arrow.list_cell(batch, "acts", row),
+        rews=arrow.list_cell(batch, "rews", row) if has_rews else None,
         terminal=bool(batch.column("terminal")[row].as_py()),
     )

@@ -1,12 +1,12 @@
-"""What a map says of each frame, for LeRobot: weights to sample or to train with, ranges to cut.
+"""Writes importance maps for LeRobot: weights of frames for training, and frames to cut.
 
-LeRobot weights samples by a parquet file with a row for each frame of the dataset. Two columns
-are read by two of its weighters:
+LeRobot weights samples by a parquet file with a row for each frame of the dataset. Its weighters
+read one of two columns:
 
 - `progress_sparse`, by RA-BC (`lerobot/utils/rabc.py` of 0.4.4, `lerobot/rewards/sarm/rabc.py`
-  since): the weight of frame t comes from progress[t + chunk] - progress[t]. Written here is the
-  importance summed over the frames before t, so that this difference is the importance of the
-  chunk of actions that is learned at t: it counts fully where it helps, not at all where it hurts.
+  since): the weight of frame t comes from progress[t + chunk] - progress[t]. The column holds the
+  sum of the importance of the frames before t. The difference is then the importance of the chunk
+  of actions that is learned at t, which gets full weight if it helps and none if it hurts.
 - `weight`, by the weighter `static` (huggingface/lerobot#4222, not merged yet).
 """
 
@@ -20,24 +20,25 @@ from r2rise.data.demonstrations import Demonstrations
 from r2rise.data.segments import Segment
 from r2rise.errors import MapError, require
 from r2rise.files import atomic_file
-from r2rise.formats.harm import harmful
+from r2rise.formats.harm import harmful_segments
 from r2rise.formats.pieces import check_same
 from r2rise.results.curation import Curation
 from r2rise.results.importance_map import ImportanceMap
 from r2rise.statistics.significance import survival
 
 UNKNOWN_WEIGHT = 1.0
-"""Of frames whose importance was not estimated."""
+"""Weight of frames whose importance was not estimated."""
 
 
 def frame_weights(importance: ImportanceMap) -> NDArray[np.float64]:
     """Return the weight of each frame, (n_frames,): twice the probability that it helps.
 
-    1 where nothing is known, 0 where it surely hurts, 2 where it surely helps. The probability is
-    that of Student's t around the importance with its standard error, under a flat prior.
+    The weight is 0 if the frame certainly hurts, 2 if it certainly helps, and 1 if nothing is
+    known. The probability is that of Student's t distribution around the importance, scaled by its
+    standard error, under a flat prior.
 
     Raises:
-        MapError: When the map knows an order only.
+        MapError: If the map gives an order only, or has no standard errors.
     """
     _check_signs(importance)
     value, error = importance.importance, importance.std_error
@@ -49,30 +50,30 @@ def frame_weights(importance: ImportanceMap) -> NDArray[np.float64]:
     with np.errstate(divide="ignore", invalid="ignore"):
         z = np.where(error > 0, value / error, np.sign(value) * np.inf)
     z = np.where(np.isfinite(value) & np.isfinite(error) & ~np.isnan(z), z, 0.0)
-    helps = survival(-z, importance.degrees)
-    weights = np.where(np.isfinite(value), 2 * helps, UNKNOWN_WEIGHT)
+    p_helps = survival(-z, importance.degrees)
+    weights = np.where(np.isfinite(value), 2 * p_helps, UNKNOWN_WEIGHT)
     return np.repeat(weights, importance.segments.stop - importance.segments.start)
 
 
 def frame_progress(importance: ImportanceMap) -> NDArray[np.float32]:
-    """Return the importance summed over the frames before each one, (n_frames,), within 0 to 1.
+    """Return the sum of the importance of all earlier frames, (n_frames,), scaled to 0 to 1.
 
-    A segment's importance is spread evenly over its frames; one that was not estimated counts as
-    0. All demonstrations share one scale.
+    A segment's importance is spread evenly over its frames. It is 0 if it was not estimated. All
+    demonstrations have the same scale.
 
     Raises:
-        MapError: When the map knows an order only.
+        MapError: If the map gives an order only.
     """
     _check_signs(importance)
     table = importance.segments
     per_frame = np.nan_to_num(importance.importance) / (table.stop - table.start)
     frames = np.repeat(per_frame, table.stop - table.start)
-    sums = [
-        np.concatenate([[0.0], np.cumsum(own)[:-1]])
-        for own in np.split(frames, np.cumsum(importance.dataset.lengths)[:-1])
+    cumulative = [
+        np.concatenate([[0.0], np.cumsum(demonstration)[:-1]])
+        for demonstration in np.split(frames, np.cumsum(importance.dataset.lengths)[:-1])
     ]
-    scale = max(float(np.ptp(own)) for own in sums) or 1.0
-    progress = np.concatenate([(own - own.min()) / scale for own in sums])
+    scale = max(float(np.ptp(sums)) for sums in cumulative) or 1.0
+    progress = np.concatenate([(sums - sums.min()) / scale for sums in cumulative])
     return progress.astype(np.float32)
 
 
@@ -82,16 +83,16 @@ def write_weights(
     """Write a row for each frame: index, episode_index, frame_index, weight, progress_sparse.
 
     Args:
-        demonstrations: Those that the map is about; demonstration i is episode i of LeRobot.
+        demonstrations: The demonstrations of the map. Demonstration i is episode i of LeRobot.
         path: The file, `.parquet`.
         importance: The map.
 
     Returns:
-        What the file cannot hold: nothing of a weight.
+        An empty list, since the file can hold all weights.
 
     Raises:
-        MapError: When the map is of other demonstrations, or knows an order only.
-        MissingExtra: When pyarrow is not installed.
+        MapError: If the map is of other demonstrations, or gives an order only.
+        MissingExtra: If pyarrow is not installed.
     """
     check_same(demonstrations, importance)
     require("pyarrow", f"Writing {path}", "parquet")
@@ -118,10 +119,10 @@ def write_weights(
 def trims(
     importance: ImportanceMap, curation: Curation | None = None
 ) -> tuple[list[Segment], list[str]]:
-    """Return the frames to cut, neighbours joined, and what is not known of them.
+    """Return the frames to cut, with adjacent segments joined, and a note for each thing unknown.
 
     Raises:
-        MapError: When the map knows an order only.
+        MapError: If the map gives an order only, or has no verdicts.
     """
     _check_signs(importance)
     if importance.verdicts is None:
@@ -130,8 +131,8 @@ def trims(
             f"{importance.why_no_verdicts}."
         )
     cuts: list[Segment] = []
-    left_out, notes = harmful(importance, curation)
-    for number in np.flatnonzero(left_out).tolist():
+    is_harmful, notes = harmful_segments(importance, curation)
+    for number in np.flatnonzero(is_harmful).tolist():
         demonstration, start, stop = importance.segment(number)
         if cuts and (cuts[-1].demonstration, cuts[-1].stop) == (demonstration, start):
             start = cuts.pop().start
@@ -146,39 +147,39 @@ def write_trims(
     importance: ImportanceMap,
     curation: Curation | None = None,
 ) -> list[str]:
-    """Write which frames of which episodes to cut, and which to keep, as JSON.
+    """Write the frames to cut and to keep, for each episode with a cut, as JSON.
 
     Args:
-        demonstrations: Those that the map is about; demonstration i is episode i of LeRobot.
+        demonstrations: The demonstrations of the map. Demonstration i is episode i of LeRobot.
         path: The file, `.json`.
         importance: The map.
-        curation: What a curation of the map found, if there was one.
+        curation: The result of a curation of the map, if there is one.
 
     Returns:
-        What is not known of the cuts.
+        A line for each thing that is unknown about the cuts.
 
     Raises:
-        MapError: When the map is of other demonstrations, or knows an order only.
+        MapError: If the map is of other demonstrations, or gives an order only.
     """
     check_same(demonstrations, importance)
     cuts, notes = trims(importance, curation)
     episodes = [
-        _trim(number, length, [(cut.start, cut.stop) for cut in cuts if cut[0] == number])
+        _trim_entry(number, length, [(cut.start, cut.stop) for cut in cuts if cut[0] == number])
         for number, length in enumerate(demonstrations.lengths.tolist())
     ]
     fields = {
         "schema": "r2rise.trims",
         "schema_version": "1.0",
         "dataset": importance.dataset.sha256,
-        "delete_episodes": [one["episode_index"] for one in episodes if not one["keep"]],
-        "episodes": [one for one in episodes if one["cut"]],
+        "delete_episodes": [entry["episode_index"] for entry in episodes if not entry["keep"]],
+        "episodes": [entry for entry in episodes if entry["cut"]],
     }
     with atomic_file(path) as file:
         file.write(json.dumps(fields, indent=2).encode() + b"\n")
     return notes
 
 
-def _trim(number: int, length: int, cut: list[tuple[int, int]]) -> dict[str, object]:
+def _trim_entry(number: int, length: int, cut: list[tuple[int, int]]) -> dict[str, object]:
     starts, stops = [0, *(stop for _, stop in cut)], [*(start for start, _ in cut), length]
     keep = [(a, b) for a, b in zip(starts, stops, strict=True) if a < b]
     return {"episode_index": number, "length": length, "cut": cut, "keep": keep}

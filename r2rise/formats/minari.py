@@ -18,22 +18,22 @@ from r2rise.errors import DemonstrationsError
 from r2rise.files import new_folder
 from r2rise.formats import arrow, hdf5
 from r2rise.formats.episodes import Episode, episodes_of, join
-from r2rise.formats.minari_parts import METADATA, check_number, decoded, meta_of
-from r2rise.formats.spaces import is_picture, parsed, part_of, space_of
+from r2rise.formats.minari_parts import METADATA, check_episode_count, decode_jpegs, extract_meta
+from r2rise.formats.spaces import is_picture, parse_space, space_json, subspace
 
 if TYPE_CHECKING:
     import h5py
 
 MAIN = "main_data.hdf5"
 _VERSION = "0.5.4"
-"""Of the layout; readers of older versions take every picture for a JPEG."""
+"""Version of the layout. For older versions, readers expect every picture to be a JPEG."""
 
 _FRAMES = "frames"
-"""Name under which pictures for people are kept among the infos."""
+"""Name of the rendered pictures among the infos."""
 
 
 def data_folder(path: Path) -> Path | None:
-    """Return where the data of a dataset lie; None where there is no dataset."""
+    """Return the folder with the data of a dataset, or None if there is no dataset."""
     for folder in (path / "data", path):
         if (folder / METADATA).is_file():
             return folder
@@ -41,14 +41,15 @@ def data_folder(path: Path) -> Path | None:
 
 
 def read(path: Path, *, obs_keys: tuple[str, ...] = ()) -> Demonstrations:
-    """Read a local dataset of Minari.
+    """Read a local Minari dataset.
 
     Args:
         path: Its folder, or the folder `data` in it.
-        obs_keys: Observations to concatenate; needed where there is more than one.
+        obs_keys: Observations to concatenate; required if there is more than one.
 
     Raises:
-        DemonstrationsError: With the exact reason why the dataset cannot be used.
+        DemonstrationsError: If the dataset cannot be used. The message gives the exact reason.
+        MissingExtra: If an optional package is missing.
     """
     folder = data_folder(path)
     if folder is None:
@@ -58,38 +59,37 @@ def read(path: Path, *, obs_keys: tuple[str, ...] = ()) -> Demonstrations:
         from r2rise.formats.minari_arrow import read_arrow
 
         return read_arrow(path, folder, metadata, obs_keys)
-    with hdf5.opened(folder / MAIN) as file:
+    with hdf5.open_file(folder / MAIN) as file:
         reader = _Reader(path, metadata, obs_keys)
-        names = hdf5.numbered(file, "episode_")
-        check_number(path, len(names), metadata)
+        names = hdf5.numbered_members(file, "episode_")
+        check_episode_count(path, len(names), metadata)
         episodes = (reader.episode(hdf5.subgroup(file, name)) for name in names)
-        return join(path, episodes, n_bytes=hdf5.total_bytes(file), meta=meta_of(metadata))
+        return join(path, episodes, n_bytes=hdf5.total_bytes(file), meta=extract_meta(metadata))
 
 
 def write(demonstrations: Demonstrations, path: Path) -> list[str]:
-    """Write a local dataset for Minari; pictures are kept as they are, not as JPEG.
+    """Write a local Minari dataset. Pictures are stored uncompressed, not as JPEG.
 
     Args:
-        demonstrations: What to write.
-        path: The folder; it must not be there yet. Minari finds it below MINARI_DATASETS_PATH.
+        demonstrations: The demonstrations.
+        path: The folder, which must not exist yet. Minari finds it below MINARI_DATASETS_PATH.
 
     Returns:
-        What the dataset cannot hold.
+        A line for each thing that the dataset cannot hold.
     """
     with new_folder(path) as folder:
         data = folder / "data"
         data.mkdir()
-        with hdf5.created(data / MAIN, track_order=True) as file:
+        with hdf5.create_file(data / MAIN, track_order=True) as file:
             for number, episode in enumerate(episodes_of(demonstrations)):
-                _put(file.create_group(f"episode_{number}"), number, episode)
+                _write_episode(file.create_group(f"episode_{number}"), number, episode)
         size = (data / MAIN).stat().st_size
         text = json.dumps(_new_metadata(demonstrations, path.name, size))
         (data / METADATA).write_text(text, encoding="utf-8")
-    return left_out(demonstrations)
+    return _loss_notes(demonstrations)
 
 
-def left_out(demonstrations: Demonstrations) -> list[str]:
-    """Return what Minari cannot hold."""
+def _loss_notes(demonstrations: Demonstrations) -> list[str]:
     notes = []
     if demonstrations.rews is None:
         notes.append("that there are no rewards: minari needs some, they are written as 0")
@@ -99,25 +99,26 @@ def left_out(demonstrations: Demonstrations) -> list[str]:
 
 
 class _Reader:
-    """Reads episodes of one dataset."""
+    """Reads the episodes of one dataset."""
 
     def __init__(self, path: Path, metadata: Mapping[str, Any], obs_keys: tuple[str, ...]) -> None:
         self._path = path
         self._obs_keys = obs_keys
-        self._obs_space = parsed(metadata.get("observation_space"))
-        self._act_space = parsed(metadata.get("action_space"))
+        self._obs_space = parse_space(metadata.get("observation_space"))
+        self._act_space = parse_space(metadata.get("action_space"))
         self._jpeg = bool(metadata.get("jpeg_encoding", True))
 
     def episode(self, group: "h5py.Group") -> Episode:
-        """Return an episode."""
+        """Return the episode in a group."""
         infos = hdf5.subgroup(group, "infos") if "infos" in group else {}
-        own = hdf5.array(infos, _FRAMES)[:] if _FRAMES in infos else None
+        frames = hdf5.array(infos, _FRAMES)[:] if _FRAMES in infos else None
+        is_picture_array = frames is not None and frames.ndim == 4 and frames.shape[-1] == 3
         return Episode(
             obs=self._observations(group),
             acts=self._values(group, "actions", self._act_space),
             rews=hdf5.flat(hdf5.array(group, "rewards")),
-            terminal=hdf5.flag(hdf5.array(group, "terminations")[-1:]),
-            frames=own if own is not None and own.ndim == 4 and own.shape[-1] == 3 else None,
+            terminal=hdf5.last_flag(hdf5.array(group, "terminations")[-1:]),
+            frames=frames if is_picture_array else None,
         )
 
     def _observations(self, group: "h5py.Group") -> NDArray[Any]:
@@ -134,53 +135,53 @@ class _Reader:
 
     def _values(self, group: "h5py.Group", name: str, space: dict[str, Any]) -> NDArray[Any]:
         if self._jpeg and is_picture(space):
-            return decoded(hdf5.byte_rows(group, name))
+            return decode_jpegs(hdf5.byte_rows(group, name))
         values: NDArray[Any] = hdf5.array(group, name)[:]
         return values
 
 
 def _leaves(
-    group: "h5py.Group", space: dict[str, Any], above: str = ""
+    group: "h5py.Group", space: dict[str, Any], prefix: str = ""
 ) -> Iterator[tuple[str, tuple["h5py.Group", dict[str, Any]]]]:
-    """Yield the parts of a dict observation: their path, the group they lie in, their space."""
+    """Yield path, parent group and space of each part of a dict observation."""
     import h5py
 
     for name in group:
-        part = part_of(space, name)
+        part_space = subspace(space, name)
         if isinstance(hdf5.child(group, name), h5py.Group):
-            yield from _leaves(hdf5.subgroup(group, name), part, f"{above}{name}/")
+            yield from _leaves(hdf5.subgroup(group, name), part_space, f"{prefix}{name}/")
         else:
-            yield above + name, (group, part)
+            yield prefix + name, (group, part_space)
 
 
-def _put(group: "h5py.Group", number: int, episode: Episode) -> None:
+def _write_episode(group: "h5py.Group", number: int, episode: Episode) -> None:
     length = len(episode.acts)
-    ends = np.zeros(length, bool)
-    ends[-1] = True
-    ended = bool(episode.terminal)
+    is_last = np.zeros(length, bool)
+    is_last[-1] = True
+    terminal = bool(episode.terminal)
     group.attrs["id"], group.attrs["total_steps"] = number, length
     group["observations"], group["actions"] = episode.obs, episode.acts
     group["rewards"] = np.zeros(length) if episode.rews is None else episode.rews
-    group["terminations"] = ends & ended
-    group["truncations"] = ends & (not ended)
+    group["terminations"] = is_last & terminal
+    group["truncations"] = is_last & (not terminal)
     if episode.frames is not None:
         group[f"infos/{_FRAMES}"] = episode.frames
 
 
 def _new_metadata(demonstrations: Demonstrations, name: str, n_bytes: int) -> dict[str, Any]:
     meta = dict(demonstrations.meta)
-    named = name if re.fullmatch(r"[\w-]+-v\d+", name) else "demonstrations-v0"
-    spec = {"env_spec": meta["env_spec"]} if isinstance(meta.get("env_spec"), str) else {}
+    dataset_id = name if re.fullmatch(r"[\w-]+-v\d+", name) else "demonstrations-v0"
+    env_spec = {"env_spec": meta["env_spec"]} if isinstance(meta.get("env_spec"), str) else {}
     return {
-        "dataset_id": meta.get("dataset_id", named),
+        "dataset_id": meta.get("dataset_id", dataset_id),
         "total_episodes": len(demonstrations),
         "total_steps": demonstrations.n_frames,
         "data_format": "hdf5",
         "jpeg_encoding": False,
-        "observation_space": space_of(demonstrations.obs),
-        "action_space": space_of(demonstrations.acts),
+        "observation_space": space_json(demonstrations.obs),
+        "action_space": space_json(demonstrations.acts),
         "minari_version": _VERSION,
         "dataset_size": round(n_bytes / 1e6, 1),
-        **spec,
-        hdf5.OWN: {"meta": meta},
+        **env_spec,
+        hdf5.R2RISE_KEY: {"meta": meta},
     }

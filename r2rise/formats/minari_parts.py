@@ -1,4 +1,4 @@
-"""What both kinds of Minari files share."""
+"""Shared parts of the readers of Minari's HDF5 and Arrow datasets."""
 
 import io
 from collections.abc import Mapping
@@ -14,20 +14,23 @@ from r2rise.formats import hdf5
 METADATA = "metadata.json"
 
 
-def meta_of(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is known of a dataset, from its metadata."""
-    own = metadata.get(hdf5.OWN)
-    if isinstance(own, dict) and isinstance(own.get("meta"), dict):
-        return dict(own["meta"])
-    known = {key: metadata[key] for key in ("dataset_id", "env_spec") if key in metadata}
-    return {"source": "minari", **known}
+def extract_meta(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the `meta` of demonstrations from the metadata of a dataset.
+
+    It is the original one if R2RISE wrote the dataset.
+    """
+    r2rise_fields = metadata.get(hdf5.R2RISE_KEY)
+    if isinstance(r2rise_fields, dict) and isinstance(r2rise_fields.get("meta"), dict):
+        return dict(r2rise_fields["meta"])
+    minari_fields = {key: metadata[key] for key in ("dataset_id", "env_spec") if key in metadata}
+    return {"source": "minari", **minari_fields}
 
 
-def check_number(path: Path, n_episodes: int, metadata: Mapping[str, Any]) -> None:
-    """Check that there are as many episodes as the metadata say.
+def check_episode_count(path: Path, n_episodes: int, metadata: Mapping[str, Any]) -> None:
+    """Check that the number of episodes is that of the metadata.
 
     Raises:
-        DemonstrationsError: When there are not.
+        DemonstrationsError: If it is not.
     """
     claimed = metadata.get("total_episodes", n_episodes)
     if claimed != n_episodes:
@@ -37,18 +40,18 @@ def check_number(path: Path, n_episodes: int, metadata: Mapping[str, Any]) -> No
         )
 
 
-def decoded(pictures: list[bytes]) -> NDArray[np.uint8]:
+def decode_jpegs(pictures: list[bytes]) -> NDArray[np.uint8]:
     """Return JPEG pictures as an array, (n, H, W) or (n, H, W, 3).
 
     Raises:
-        MissingExtra: When pillow is not installed.
-        DemonstrationsError: When one is no picture.
+        MissingExtra: If pillow is not installed.
+        DemonstrationsError: If one is not a JPEG picture.
     """
     require("PIL", "Reading pictures stored as JPEG", "formats")
     from PIL import Image
 
     try:
-        return np.stack([np.asarray(Image.open(io.BytesIO(one), formats=["JPEG"]), np.uint8)
-                         for one in pictures])  # fmt: skip
+        return np.stack([np.asarray(Image.open(io.BytesIO(data), formats=["JPEG"]), np.uint8)
+                         for data in pictures])  # fmt: skip
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise DemonstrationsError(f"observations should be JPEG pictures: {error}.") from None

@@ -1,4 +1,4 @@
-"""R2RISE's own file, as one of the formats."""
+"""R2RISE's `.npz` file as one of the formats."""
 
 from pathlib import Path
 

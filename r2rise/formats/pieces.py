@@ -1,7 +1,7 @@
-"""Demonstrations cut into runs of frames that a map says the same of, with names for sets of them.
+"""Cuts demonstrations into pieces whose frames belong to the same sets of an importance map.
 
-robomimic's filter keys name demonstrations, not frames. So that it can train on a set of frames,
-each run of them becomes a demonstration of its own.
+robomimic's filter keys select demonstrations, not frames. To train on a set of frames, each run of
+such frames becomes a separate demonstration.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from r2rise.data.demonstrations import Demonstrations
 from r2rise.data.segments import Segment
 from r2rise.errors import MapError
 from r2rise.formats.episodes import Episode, episodes_of
-from r2rise.formats.harm import harmful
+from r2rise.formats.harm import harmful_segments
 from r2rise.results.curation import Curation
 from r2rise.results.importance_map import ImportanceMap
 from r2rise.results.selection import Ranking
@@ -23,12 +23,12 @@ from r2rise.results.selection import Ranking
 
 @dataclass(frozen=True)
 class Pieces:
-    """Where demonstrations are cut, and which pieces belong to which set.
+    """The pieces of demonstrations, and the sets that they belong to.
 
     Attributes:
-        segments: Frames of each piece; every frame is in exactly one.
-        sets: For each name the numbers of the pieces in it.
-        notes: What could not be said.
+        segments: Frames of each piece. Every frame is in exactly one piece.
+        sets: Name of each set -> numbers of the pieces in it.
+        notes: A line for each thing that is unknown.
     """
 
     segments: tuple[Segment, ...]
@@ -37,7 +37,7 @@ class Pieces:
 
     @classmethod
     def whole(cls, demonstrations: Demonstrations) -> "Pieces":
-        """Return the demonstrations uncut."""
+        """Return each demonstration as one piece."""
         lengths = demonstrations.lengths.tolist()
         return cls(tuple(Segment(i, 0, length) for i, length in enumerate(lengths)))
 
@@ -48,21 +48,23 @@ class Pieces:
         importance: ImportanceMap,
         curation: Curation | None = None,
     ) -> "Pieces":
-        """Cut where membership in the sets of a map changes; no piece bridges a gap.
+        """Cut where membership in the sets of a map changes.
+
+        No piece spans two demonstrations, or a gap between the segments of a set.
 
         Args:
-            demonstrations: Those that the map is about.
+            demonstrations: The demonstrations of the map.
             importance: The map.
-            curation: What a curation of the map found, if there was one.
+            curation: The result of a curation of the map, if there is one.
 
         Raises:
-            MapError: When the map is of other demonstrations.
+            MapError: If the map is of other demonstrations.
         """
         check_same(demonstrations, importance)
-        members, notes = memberships(importance, curation)
+        masks, notes = memberships(importance, curation)
         table = importance.segments
-        kinds = np.stack([table.demonstration, *members.values()], axis=1)
-        changes = np.flatnonzero((kinds[1:] != kinds[:-1]).any(axis=1)) + 1
+        labels = np.stack([table.demonstration, *masks.values()], axis=1)
+        changes = np.flatnonzero((labels[1:] != labels[:-1]).any(axis=1)) + 1
         bounds = [0, *changes.tolist(), len(importance)]
         segments = tuple(
             Segment(int(table.demonstration[a]), int(table.start[a]), int(table.stop[b - 1]))
@@ -70,32 +72,32 @@ class Pieces:
         )
         sets = {
             key: [number for number, first in enumerate(bounds[:-1]) if mask[first]]
-            for key, mask in members.items()
+            for key, mask in masks.items()
         }
         return cls(segments, sets, notes)
 
     def episodes(self, demonstrations: Demonstrations) -> Iterator[Episode]:
         """Yield each piece as an episode, with the observation after its last frame."""
-        wholes = enumerate(episodes_of(demonstrations))
-        number, episode = next(wholes)
+        episodes = enumerate(episodes_of(demonstrations))
+        number, episode = next(episodes)
         for demonstration, start, stop in self.segments:
             while number < demonstration:
-                number, episode = next(wholes)
-            at_the_end = stop == len(episode.acts)
+                number, episode = next(episodes)
+            includes_end = stop == len(episode.acts)
             yield Episode(
                 obs=episode.obs[start : stop + 1],
                 acts=episode.acts[start:stop],
                 rews=None if episode.rews is None else episode.rews[start:stop],
-                terminal=None if episode.terminal is None else episode.terminal and at_the_end,
+                terminal=None if episode.terminal is None else episode.terminal and includes_end,
                 frames=None if episode.frames is None else episode.frames[start:stop],
             )
 
 
 def check_same(demonstrations: Demonstrations, importance: ImportanceMap) -> None:
-    """Check that a map is about these demonstrations.
+    """Check that a map was computed from these demonstrations.
 
     Raises:
-        MapError: When it is not.
+        MapError: If it was not.
     """
     if importance.dataset.sha256 != demonstrations.content_hash:
         raise MapError(
@@ -108,15 +110,15 @@ def check_same(demonstrations: Demonstrations, importance: ImportanceMap) -> Non
 def memberships(
     importance: ImportanceMap, curation: Curation | None = None
 ) -> tuple[dict[str, NDArray[np.bool_]], tuple[str, ...]]:
-    """Return for each set which segments are in it, (n_segments,) bool, and what is missing.
+    """Return the segments of each set, (n_segments,) bool, and a note for each thing unknown.
 
-    `top` and `bottom` are the more and the less important half of the segments that were
-    estimated, `no_harm` all but what is harmful (see `harm.harmful`).
+    `top` and `bottom` are the more and the less important half of the estimated segments. `no_harm`
+    is all segments but the harmful ones (see `harm.harmful_segments`).
     """
     ranking = Ranking(importance)
     half = len(ranking) // 2
-    members = {"top": ranking.top(half), "bottom": ranking.bottom(half)}
+    masks = {"top": ranking.top(half), "bottom": ranking.bottom(half)}
     if importance.verdicts is None:
-        return members, (f"no_harm: {importance.why_no_verdicts}",)
-    left_out, notes = harmful(importance, curation)
-    return members | {"no_harm": ~left_out}, tuple(f"no_harm: {note}" for note in notes)
+        return masks, (f"no_harm: {importance.why_no_verdicts}",)
+    is_harmful, notes = harmful_segments(importance, curation)
+    return masks | {"no_harm": ~is_harmful}, tuple(f"no_harm: {note}" for note in notes)

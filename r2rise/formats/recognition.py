@@ -1,4 +1,4 @@
-"""Which format a file or folder has, told by what it holds."""
+"""Recognises the format of a file or folder by its content."""
 
 import zipfile
 from pathlib import Path
@@ -7,7 +7,7 @@ from r2rise.errors import DemonstrationsError
 
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
-KNOWN = (
+KNOWN_FORMATS = (
     ".npz, CSV with a column demonstration, HDF5 of robomimic or D4RL, a folder of Minari or of "
     "the imitation library"
 )
@@ -17,43 +17,43 @@ def recognise(path: Path) -> str:
     """Return the name of a file's or folder's format.
 
     Raises:
-        DemonstrationsError: When it has none of the known formats, or could have two.
+        DemonstrationsError: If it has none of the known formats, or could have several.
     """
     if not path.exists():
         raise DemonstrationsError(f"There is no file {path}.")
     try:
-        found = _of_folder(path) if path.is_dir() else _of_file(path)
+        candidates = _folder_formats(path) if path.is_dir() else _file_formats(path)
     except OSError as error:
         raise DemonstrationsError(f"Cannot read {path}: {error}.") from None
-    if len(found) == 1:
-        return found[0]
-    if found:
+    if len(candidates) == 1:
+        return candidates[0]
+    if candidates:
         raise DemonstrationsError(
-            f"{path} could be read as {' or '.join(found)}: say which with `r2rise convert "
+            f"{path} could be read as {' or '.join(candidates)}: say which with `r2rise convert "
             f"--format`."
         )
     raise DemonstrationsError(
-        f"Cannot read {path}: it has none of the known formats ({KNOWN}). If it is one of them, "
-        f"say which with `r2rise convert --format`."
+        f"Cannot read {path}: it has none of the known formats ({KNOWN_FORMATS}). If it is one of "
+        f"them, say which with `r2rise convert --format`."
     )
 
 
-def _of_folder(path: Path) -> list[str]:
+def _folder_formats(path: Path) -> list[str]:
     from r2rise.formats import imitation, minari
 
-    found = []
+    candidates = []
     if (path / imitation.STATE).is_file():
-        found.append("imitation")
+        candidates.append("imitation")
     if minari.data_folder(path) is not None:
-        found.append("minari")
-    return found
+        candidates.append("minari")
+    return candidates
 
 
-def _of_file(path: Path) -> list[str]:
+def _file_formats(path: Path) -> list[str]:
     with path.open("rb") as file:
         start = file.read(4096)
     if start.startswith(_HDF5_SIGNATURE):
-        return _of_hdf5(path)
+        return _hdf5_formats(path)
     if zipfile.is_zipfile(path) or start.startswith(b"PK") or path.suffix.lower() == ".npz":
         return ["npz"]
     header = start.removeprefix(b"\xef\xbb\xbf").partition(b"\n")[0].split(b",")
@@ -61,23 +61,23 @@ def _of_file(path: Path) -> list[str]:
     return ["csv"] if path.suffix.lower() == ".csv" or b"demonstration" in names else []
 
 
-def _of_hdf5(path: Path) -> list[str]:
+def _hdf5_formats(path: Path) -> list[str]:
     from r2rise.formats import hdf5
 
-    with hdf5.opened(path) as file:
-        found = []
+    with hdf5.open_file(path) as file:
+        candidates = []
         if "data" in file:
-            found.append("robomimic")
+            candidates.append("robomimic")
         if {"observations", "actions"} <= set(file):
-            found.append("d4rl")
-        if not found and hdf5.numbered(file, "episode_"):
+            candidates.append("d4rl")
+        if not candidates and hdf5.numbered_members(file, "episode_"):
             raise DemonstrationsError(
                 f"{path} is part of a dataset of Minari: give the folder that holds it and "
                 f"metadata.json."
             )
-        if not found:
+        if not candidates:
             raise DemonstrationsError(
                 f"{path} is HDF5, but neither robomimic's (data/demo_0/...) nor D4RL's "
                 f"(observations, actions, ...); it holds {', '.join(list(file)[:20]) or 'nothing'}."
             )
-        return found
+        return candidates

@@ -25,28 +25,29 @@ if TYPE_CHECKING:
     import h5py
 
 OBS_KEY = "obs"
-"""Name under which observations are written."""
+"""Key of the observations in written files."""
 
 _GYM = 2
 """robomimic's number for environments of gym (`robomimic/envs/env_base.py`, EnvType)."""
 
 
 def read(path: Path, *, obs_keys: tuple[str, ...] = ()) -> Demonstrations:
-    """Read a file of robomimic.
+    """Read a robomimic file.
 
     Args:
         path: The file.
-        obs_keys: Observations to concatenate; needed where there is more than one.
+        obs_keys: Observations to concatenate; required if there is more than one.
 
     Raises:
-        DemonstrationsError: With the exact reason why the file cannot be used.
+        DemonstrationsError: If the file cannot be used. The message gives the exact reason.
+        MissingExtra: If h5py is not installed.
     """
-    with hdf5.opened(path) as file:
+    with hdf5.open_file(path) as file:
         data = hdf5.subgroup(file, "data")
-        own = hdf5.own_part(file)
-        names = hdf5.numbered(data, "demo_")
-        episodes = (_episode(path, hdf5.subgroup(data, name), obs_keys, own) for name in names)
-        meta = own.get("meta", _foreign_meta(data))
+        fields = hdf5.read_r2rise_fields(file)
+        names = hdf5.numbered_members(data, "demo_")
+        episodes = (_episode(path, hdf5.subgroup(data, name), obs_keys, fields) for name in names)
+        meta = fields.get("meta", _robomimic_meta(data))
         return join(path, episodes, n_bytes=hdf5.total_bytes(data), meta=meta)
 
 
@@ -57,36 +58,37 @@ def write(
     importance: ImportanceMap | None = None,
     curation: Curation | None = None,
 ) -> list[str]:
-    """Write a file for robomimic; with a map, as pieces with filter keys.
+    """Write a robomimic file; with a map, as pieces with filter keys.
 
     Args:
-        demonstrations: What to write.
+        demonstrations: The demonstrations.
         path: The file.
         importance: A map of these demonstrations. Each demonstration is cut where membership in
-            `top`, `bottom` or `no_harm` changes, and `mask/<key>` names the pieces.
-        curation: What a curation of the map found, if there was one.
+            `top`, `bottom` or `no_harm` changes, and `mask/<key>` lists the pieces of each.
+        curation: The result of a curation of the map, if there is one.
 
     Returns:
-        What the file cannot hold.
+        A line for each thing that the file cannot hold.
 
     Raises:
-        MapError: When the map is of other demonstrations.
+        MapError: If the map is of other demonstrations.
+        MissingExtra: If h5py is not installed.
     """
     pieces = (
         Pieces.whole(demonstrations)
         if importance is None
         else Pieces.of_map(demonstrations, importance, curation)
     )
-    own: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "act_shape": list(demonstrations.acts.shape[1:]),
         "meta": dict(demonstrations.meta),
     }
-    with hdf5.created(path) as file:
-        hdf5.put_own_part(file, own)
+    with hdf5.create_file(path) as file:
+        hdf5.write_r2rise_fields(file, fields)
         data = file.create_group("data")
         for number, episode in enumerate(pieces.episodes(demonstrations)):
             demo = data.create_group(f"demo_{number}")
-            _put(demo, episode)
+            _write_episode(demo, episode)
             demo.attrs["source"] = json.dumps(pieces.segments[number]._asdict())
         data.attrs["total"] = demonstrations.n_frames
         data.attrs["env_args"] = json.dumps(_env_args(demonstrations.meta))
@@ -96,7 +98,7 @@ def write(
     return list(pieces.notes)
 
 
-def _put(demo: "h5py.Group", episode: Episode) -> None:
+def _write_episode(demo: "h5py.Group", episode: Episode) -> None:
     demo.attrs["num_samples"] = len(episode.acts)
     demo[f"obs/{OBS_KEY}"] = episode.obs[:-1]
     demo[f"next_obs/{OBS_KEY}"] = episode.obs[1:]
@@ -112,44 +114,44 @@ def _put(demo: "h5py.Group", episode: Episode) -> None:
 
 
 def _episode(
-    path: Path, demo: "h5py.Group", obs_keys: tuple[str, ...], own: Mapping[str, Any]
+    path: Path, demo: "h5py.Group", obs_keys: tuple[str, ...], fields: Mapping[str, Any]
 ) -> Episode:
     if "obs" not in demo and "states" in demo:
         raise DemonstrationsError(
             f"{demo.name} holds states of the simulator, but no observations: robomimic's "
             f"dataset_states_to_obs.py makes them."
         )
-    now = hdf5.subgroup(demo, "obs")
-    keys = select_keys(path, now, obs_keys)
-    obs = concatenate_parts([hdf5.array(now, key)[:] for key in keys])
+    obs_group = hdf5.subgroup(demo, "obs")
+    keys = select_keys(path, obs_group, obs_keys)
+    obs = concatenate_parts([hdf5.array(obs_group, key)[:] for key in keys])
     if "next_obs" in demo:
-        after = hdf5.subgroup(demo, "next_obs")
-        last = concatenate_parts([hdf5.array(after, key)[-1:] for key in keys])
-        obs = np.concatenate([obs, last])
+        next_obs_group = hdf5.subgroup(demo, "next_obs")
+        last_obs = concatenate_parts([hdf5.array(next_obs_group, key)[-1:] for key in keys])
+        obs = np.concatenate([obs, last_obs])
     return Episode(
         obs=obs,
-        acts=hdf5.restored(hdf5.array(demo, "actions")[:], own.get("act_shape")),
-        rews=_optional(demo, "rewards"),
-        terminal=hdf5.flag(hdf5.array(demo, "dones")[-1:]) if "dones" in demo else None,
+        acts=hdf5.restore_shape(hdf5.array(demo, "actions")[:], fields.get("act_shape")),
+        rews=_optional_numbers(demo, "rewards"),
+        terminal=hdf5.last_flag(hdf5.array(demo, "dones")[-1:]) if "dones" in demo else None,
         frames=hdf5.array(demo, "frames")[:] if "frames" in demo else None,
     )
 
 
-def _optional(demo: "h5py.Group", name: str) -> NDArray[Any] | None:
+def _optional_numbers(demo: "h5py.Group", name: str) -> NDArray[Any] | None:
     return hdf5.flat(hdf5.array(demo, name)) if name in demo else None
 
 
 def _env_args(meta: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what robomimic wants to know of the environment."""
-    known = meta.get("env_args")
-    if isinstance(known, dict):
-        return known
+    """Return robomimic's description of the environment."""
+    env_args = meta.get("env_args")
+    if isinstance(env_args, dict):
+        return env_args
     return {"env_name": str(meta.get("environment", "")), "type": _GYM, "env_kwargs": {}}
 
 
-def _foreign_meta(data: "h5py.Group") -> dict[str, Any]:
+def _robomimic_meta(data: "h5py.Group") -> dict[str, Any]:
     try:
-        env_args = json.loads(hdf5.text(data.attrs, "env_args") or "{}")
+        env_args = json.loads(hdf5.text_attribute(data.attrs, "env_args") or "{}")
     except ValueError:
         env_args = {}
     return {"source": "robomimic", "env_args": env_args}

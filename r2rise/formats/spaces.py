@@ -1,4 +1,4 @@
-"""Spaces as Minari writes them in a dataset's `metadata.json` (minari/serialization.py)."""
+"""Spaces in the JSON form of Minari's `metadata.json` (minari/serialization.py)."""
 
 import json
 from typing import Any
@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from r2rise.errors import DemonstrationsError
 
 _SMALLEST_PICTURE = 32
-"""Minari encodes no smaller pictures as JPEG (minari/dataset/minari_storage.py)."""
+"""Pixels. Minari does not encode smaller pictures as JPEG (minari/dataset/minari_storage.py)."""
 
 
-def space_of(values: NDArray[Any]) -> str:
-    """Return, as JSON, a space that holds these values; the environment's own may be narrower."""
+def space_json(values: NDArray[Any]) -> str:
+    """Return, as JSON, a space that contains the values. The environment's may be narrower."""
     dtype = values.dtype
     if values.ndim == 1 and dtype.kind in "iu":
         start = min(0, int(values.min()))
@@ -43,11 +43,11 @@ def _bounds(dtype: np.dtype[Any]) -> tuple[Any, Any]:
     return np.iinfo(dtype).min, np.iinfo(dtype).max
 
 
-def parsed(text: Any) -> dict[str, Any]:
-    """Return a space from `metadata.json`; empty where the file names none.
+def parse_space(text: Any) -> dict[str, Any]:
+    """Return a space from `metadata.json`, or an empty dict if the file has none.
 
     Raises:
-        DemonstrationsError: When it is no space.
+        DemonstrationsError: If it is not a space.
     """
     try:
         space = json.loads(text) if isinstance(text, str) else {}
@@ -58,17 +58,17 @@ def parsed(text: Any) -> dict[str, Any]:
     return space
 
 
-def part_of(space: dict[str, Any], key: str) -> dict[str, Any]:
-    """Return a part of a Dict or Tuple space; `key` is `name`, or `_index_<i>` of a Tuple."""
+def subspace(space: dict[str, Any], key: str) -> dict[str, Any]:
+    """Return a subspace of a Dict space by name or of a Tuple space by `_index_<i>`, or {}."""
     parts = space.get("subspaces", {})
     if isinstance(parts, list):
         parts = {f"_index_{i}": part for i, part in enumerate(parts)}
-    found = parts.get(key) if isinstance(parts, dict) else None
-    return found if isinstance(found, dict) else {}
+    part = parts.get(key) if isinstance(parts, dict) else None
+    return part if isinstance(part, dict) else {}
 
 
 def is_picture(space: dict[str, Any]) -> bool:
-    """Return whether Minari stores this space as JPEG, unless it was told not to."""
+    """Return whether Minari stores observations of this space as JPEG by default."""
     shape = space.get("shape", [])
     return (
         space.get("type") == "Box"

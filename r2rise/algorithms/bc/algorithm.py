@@ -1,4 +1,4 @@
-"""Behavioural cloning behind the seam."""
+"""Behavioural cloning as an algorithm of R2RISE."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -10,7 +10,7 @@ from r2rise.algorithms.amounts import UPDATES, check_along
 from r2rise.algorithms.base import Policy, ProgressCallback, TrainingAmount
 from r2rise.algorithms.bc.network import Network
 from r2rise.algorithms.bc.policies import Clone, Clones
-from r2rise.algorithms.bc.schedule import TrainingData, only, spread_rows
+from r2rise.algorithms.bc.schedule import TrainingData, mask_of, spread_rows
 from r2rise.algorithms.bc.settings import BCSettings
 from r2rise.algorithms.bc.training import masks_within, train_networks, training_operations
 from r2rise.data.demonstrations import Demonstrations
@@ -21,7 +21,7 @@ from r2rise.environments import Environment
 class BC:
     """Behavioural cloning that trains many masks at once.
 
-    Where settings agree its mathematics are those of `imitation`'s BC: the same network, loss,
+    With equal settings its mathematics is that of `imitation`'s BC: the same network, loss,
     optimizer and batches.
     """
 
@@ -33,7 +33,7 @@ class BC:
 
     @staticmethod
     def resolve_settings(settings: BCSettings) -> BCSettings:
-        """Fill in the device, so that a study says where it was trained."""
+        """Replace the device `auto`, so that a study records the device of its training."""
         if settings.device != "auto":
             return settings
         import torch
@@ -50,12 +50,12 @@ class BC:
         return self.settings.least_updates(n_frames)
 
     def masks_at_once(self, n_frames: int, environment: Environment) -> int:
-        """Return the largest power of two up to 64 whose training costs at most 3e11 operations."""
+        """Return the largest power of two up to 64 that trains in 3e11 operations; at least 2."""
         network = self._network(environment)
         return masks_within(training_operations(network, self.settings, n_frames))
 
     def warm_up(self, environment: Environment) -> Clones:
-        """Compile or load what training needs, by training on a frame of zeros."""
+        """Compile or load what training needs, by a single update on a frame of zeros."""
         network = self._network(environment)
         spaces = environment.observation_space, environment.action_space
         observation, action = (np.array([space.sample()]) for space in spaces)
@@ -63,8 +63,8 @@ class BC:
         data = TrainingData(
             np.zeros_like(features), np.zeros_like(targets), np.ones((1, 1), dtype=bool)
         )
-        once = self.settings.model_copy(update={"n_updates": 1, "n_epochs": None})
-        [clones] = train_networks(network, data, 0, once, threads=1, progress=lambda _: None)
+        one_update = self.settings.model_copy(update={"n_updates": 1, "n_epochs": None})
+        [clones] = train_networks(network, data, 0, one_update, threads=1, progress=lambda _: None)
         return clones
 
     def train(
@@ -81,7 +81,7 @@ class BC:
         data = TrainingData(
             features=spread_rows(network.features(transitions.obs), frame),
             targets=spread_rows(network.targets(transitions.acts), frame),
-            kept=only(frame),
+            kept=mask_of(frame),
         )
         [clones] = self._train(network, data, seed, None, 1, progress)
         return clones[0]
@@ -103,8 +103,8 @@ class BC:
         return clones
 
     def trains_along(self) -> bool:
-        """Say whether policies at several amounts lie on one path; see `TrainsAlong`."""
-        return not self.settings.knows_its_end
+        """Return whether one training run gives policies at several amounts; see `TrainsAlong`."""
+        return not self.settings.depends_on_length
 
     def train_along(
         self,
@@ -145,5 +145,5 @@ class BC:
 def _data(
     network: Network, demonstrations: Demonstrations, kept: NDArray[np.bool_]
 ) -> TrainingData:
-    every = demonstrations.transitions(np.ones(demonstrations.n_frames, dtype=bool))
-    return TrainingData(network.features(every.obs), network.targets(every.acts), kept)
+    transitions = demonstrations.transitions(np.ones(demonstrations.n_frames, dtype=bool))
+    return TrainingData(network.features(transitions.obs), network.targets(transitions.acts), kept)

@@ -1,8 +1,8 @@
-"""The network of a policy: its layers, its parameters as one vector, and what it sees.
+"""The network of a policy: its layers, its parameter vector, its inputs and its targets.
 
 A policy's parameters are one flat vector: for each layer the weights (n_in, n_out) and the biases
-(n_out,), and for Box actions the logarithms of the standard deviations at the end. Many policies
-are a matrix (n_policies, n_parameters).
+(n_out,), and for Box actions the logarithms of the standard deviations at the end. The parameters
+of many policies are a matrix (n_policies, n_parameters).
 """
 
 import math
@@ -19,9 +19,9 @@ from r2rise.errors import EnvironmentMismatch
 Floats = NDArray[np.float32]
 
 NATURE_CNN = ((32, 8, 4), (64, 4, 2), (64, 3, 1))
-"""Channels, kernel and stride of Mnih et al. (2015), for images of at least 36 pixels."""
+"""Channels, kernel and stride by Mnih et al. (2015), for images of at least 36 by 36 pixels."""
 SMALL_CNN = ((16, 3, 1),)
-"""The same for smaller images, as for MinAtar (Young and Tian 2019)."""
+"""The same for smaller images, as Young and Tian (2019) use for MinAtar."""
 _NATURE_PIXELS = 36
 _MAX_CHANNELS = 16
 _HIDDEN_GAIN, _HEAD_GAIN = math.sqrt(2), 0.01
@@ -40,11 +40,11 @@ class Convolution:
 
 @dataclass(frozen=True)
 class Head:
-    """What the last layer means.
+    """The meaning of the last layer's outputs.
 
     Attributes:
         kind: `categorical` (Discrete, MultiDiscrete) or `gaussian` (Box).
-        sizes: Choices of each action, or the number of numbers.
+        sizes: Number of choices of each discrete action, or the number of Box dimensions.
         start: First value of a Discrete space.
     """
 
@@ -54,7 +54,7 @@ class Head:
 
     @property
     def n_outputs(self) -> int:
-        """Width of the last layer."""
+        """Number of outputs of the last layer."""
         return sum(self.sizes)
 
     @classmethod
@@ -62,7 +62,7 @@ class Head:
         """Return the head for an action space.
 
         Raises:
-            EnvironmentMismatch: For a space that behavioural cloning cannot handle.
+            EnvironmentMismatch: If behavioural cloning cannot handle the space.
         """
         if isinstance(space, spaces.Discrete):
             return cls("categorical", (int(space.n),), int(space.start))
@@ -81,11 +81,11 @@ class Network:
     """Layers and head of a policy.
 
     Attributes:
-        observation_space, action_space: Those of the environment.
-        convolutions: For images; empty for an MLP.
+        observation_space, action_space: Spaces of the environment.
+        convolutions: Convolutions for images; empty for an MLP.
         sizes: Widths of the fully connected layers, from input to head.
         activation: `tanh` or `relu`.
-        head: What the last layer means.
+        head: Meaning of the outputs.
     """
 
     observation_space: spaces.Space[Any]
@@ -110,11 +110,11 @@ class Network:
             observation_space: Space of an observation.
             action_space: Space of the actions.
             settings: Kind and width of the network.
-            n_observations: Observations that it sees at once: features of several are joined, of
-                images along the channels.
+            n_observations: Number of observations in an input. Several are concatenated, images
+                along the channels.
 
         Raises:
-            EnvironmentMismatch: When the spaces do not fit the network.
+            EnvironmentMismatch: If the network cannot handle the spaces.
         """
         head = Head.of(action_space)
         image = image_shape(observation_space)
@@ -140,19 +140,19 @@ class Network:
 
     @property
     def shapes(self) -> list[tuple[int, int]]:
-        """Inputs and outputs of every layer, convolutions first."""
+        """Numbers of inputs and outputs of every layer, convolutions first."""
         dense = list(zip(self.sizes[:-1], self.sizes[1:], strict=True))
         return [(c.n_inputs, c.channels) for c in self.convolutions] + dense
 
     @property
     def n_parameters(self) -> int:
-        """Length of a policy's vector of parameters."""
+        """Length of a policy's parameter vector."""
         n_deviations = self.head.n_outputs if self.head.kind == "gaussian" else 0
         return sum((a + 1) * b for a, b in self.shapes) + n_deviations
 
     @property
     def n_products(self) -> int:
-        """Products of an input with a weight that one observation takes."""
+        """Number of multiplications of an input with a weight for one observation."""
         positions = [convolution.n_positions for convolution in self.convolutions]
         dense = [1] * (len(self.sizes) - 1)
         return sum(a * b * n for (a, b), n in zip(self.shapes, positions + dense, strict=True))
@@ -160,8 +160,8 @@ class Network:
     def initial(self, seed: int) -> Floats:
         """Return initial parameters, (n_parameters,) float32.
 
-        Orthogonal weights with gain sqrt(2), 0.01 for the head, zero biases and log deviations:
-        as Stable-Baselines3 does.
+        Orthogonal weights with gain sqrt(2) and 0.01 for the head, zero biases and zero log
+        deviations, as in Stable-Baselines3.
         """
         parts: list[NDArray[Any]] = []
         gains = [_HIDDEN_GAIN] * (len(self.shapes) - 1) + [_HEAD_GAIN]
@@ -173,22 +173,22 @@ class Network:
         return flat
 
     def features(self, observations: NDArray[Any]) -> Floats:
-        """Return what the first layer sees.
+        """Return the inputs of the first layer.
 
         Args:
             observations: (n, *obs_shape).
 
         Returns:
-            (n, sizes[0]) float32 numbers, one-hot for discrete observations; for a CNN images
-            (n, channels, height, width) from 0 to 1.
+            (n, sizes[0]) float32, one-hot for discrete observations. For a CNN, float32 images
+            (n, channels, height, width); uint8 images are scaled to the range 0 to 1.
         """
         n = len(observations)
         if self.convolutions:
             images = observations.astype(np.float32)
             if self.observation_space.dtype == np.uint8:
                 images /= 255.0
-            last = not _channels_first(self.observation_space.shape or ())
-            return np.moveaxis(images, -1, 1) if last else images
+            channels_last = not _channels_first(self.observation_space.shape or ())
+            return np.moveaxis(images, -1, 1) if channels_last else images
         space = self.observation_space
         if isinstance(space, spaces.Box | spaces.MultiBinary):
             flat: Floats = observations.reshape(n, -1).astype(np.float32)
@@ -199,14 +199,14 @@ class Network:
         return np.concatenate(one_hot, axis=1).astype(np.float32)
 
     def targets(self, actions: NDArray[Any]) -> NDArray[Any]:
-        """Return actions as training sees them: (n, n_actions) int64, or (n, n) float32."""
+        """Return actions as training targets, (n, n_actions): int64 if discrete, else float32."""
         columns = actions.reshape(len(actions), -1)
         if self.head.kind == "gaussian":
             return columns.astype(np.float32)
         return columns.astype(np.int64) - self.head.start
 
     def actions(self, columns: NDArray[Any]) -> NDArray[Any]:
-        """Return what `targets` made of actions in the form of the action space.
+        """Return targets in the form of the action space; the inverse of `targets`.
 
         Args:
             columns: (..., n_actions).
@@ -220,7 +220,10 @@ class Network:
 
 
 def _orthogonal(shapes: list[tuple[int, int]], gains: list[float], seed: int) -> list[Floats]:
-    """Return orthogonal weights (n_in, n_out), with one thread: their number changes last bits."""
+    """Return orthogonal weights (n_in, n_out) of each layer.
+
+    They are computed with one thread, as the number of threads changes the last bits.
+    """
     import torch
 
     generator = torch.Generator().manual_seed(seed)
@@ -241,7 +244,7 @@ def _choices(space: Any) -> tuple[int, ...]:
 
 
 def image_shape(space: spaces.Space[Any]) -> tuple[int, int, int] | None:
-    """Return (channels, height, width) of image observations, or None for others."""
+    """Return (channels, height, width) of image observations, or None for other spaces."""
     shape = space.shape or ()
     if not isinstance(space, spaces.Box) or len(shape) != 3 or max(shape) < 8:
         return None
@@ -258,13 +261,13 @@ def _channels_first(shape: tuple[int, ...]) -> bool:
 
 
 def _convolutions(image: tuple[int, ...]) -> tuple[tuple[Convolution, ...], int]:
-    """Return the convolutions for an image and how many numbers come out of them."""
+    """Return the convolutions for an image, and the size of their flattened output."""
     channels, height, width = image
     large = min(height, width) >= _NATURE_PIXELS
-    found = []
-    for out, kernel, stride in NATURE_CNN if large else SMALL_CNN:
+    convolutions = []
+    for n_out, kernel, stride in NATURE_CNN if large else SMALL_CNN:
         height, width = ((side - kernel) // stride + 1 for side in (height, width))
         n_inputs = channels * kernel * kernel
-        found.append(Convolution(out, kernel, stride, n_inputs, height * width))
-        channels = out
-    return tuple(found), channels * height * width
+        convolutions.append(Convolution(n_out, kernel, stride, n_inputs, height * width))
+        channels = n_out
+    return tuple(convolutions), channels * height * width

@@ -1,4 +1,4 @@
-"""Trained policies, one by one or many at once."""
+"""Trained policies, single or many at once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ class Clones(Sequence["Clone"]):
     """Policies of one network that act together.
 
     Attributes:
-        network: Their layers and head.
+        network: Layers and head of the policies.
         parameters: (n_policies, n_parameters) float32.
-        device: Where they act.
+        device: Device that computes the actions.
     """
 
     network: Network
@@ -47,32 +47,33 @@ class Clones(Sequence["Clone"]):
 
         Args:
             observations: (n_policies, n, *obs_shape).
-            deterministic: Most likely actions; else sampled with torch's global generator.
+            deterministic: Whether to return the most likely actions. Otherwise torch's global
+                generator samples them.
         """
         n_policies, n = observations.shape[:2]
         flat = observations.reshape(n_policies * n, *observations.shape[2:])
         features = self.network.features(flat)
-        seen = features.reshape(n_policies, n, *features.shape[1:])
-        return self.act(seen, deterministic=deterministic)
+        features = features.reshape(n_policies, n, *features.shape[1:])
+        return self.act(features, deterministic=deterministic)
 
     def act(self, features: NDArray[np.float32], *, deterministic: bool = True) -> NDArray[Any]:
         """Return actions, (n_policies, n, *act_shape).
 
         Args:
-            features: (n_policies, n, ...) what the first layer sees of each observation.
+            features: (n_policies, n, ...) inputs of the first layer for each observation.
             deterministic: As for `predict_many`.
 
         Raises:
-            Diverged: When what a network gives is not finite numbers.
+            Diverged: If an output of a network is not finite.
         """
         import torch
 
         from r2rise.algorithms.bc.stacked import forward
 
-        stacked, parameters = torch.as_tensor(features), torch.as_tensor(self.parameters)
+        inputs, parameters = torch.as_tensor(features), torch.as_tensor(self.parameters)
         with torch.no_grad():
             outputs = forward(
-                self.network, parameters.to(self.device), stacked.to(self.device)
+                self.network, parameters.to(self.device), inputs.to(self.device)
             ).cpu()
         return self._act(_finite(outputs), parameters, deterministic)
 
@@ -88,30 +89,36 @@ class Clones(Sequence["Clone"]):
             if isinstance(space, spaces.Box):
                 actions = np.clip(actions, space.low, space.high)
             return actions
-        chosen = []
+        choices = []
         for logits in outputs.split(list(head.sizes), dim=2):
             if deterministic:
-                chosen.append(logits.argmax(dim=2))
+                choices.append(logits.argmax(dim=2))
             else:
-                chosen.append(torch.distributions.Categorical(logits=logits).sample())
-        return self.network.actions(torch.stack(chosen, dim=2).numpy())
+                choices.append(torch.distributions.Categorical(logits=logits).sample())
+        return self.network.actions(torch.stack(choices, dim=2).numpy())
 
 
 def _finite(outputs: Any) -> Any:
-    """Return a tensor of finite numbers; a choice or a clipped action would hide others."""
+    """Return the outputs if all are finite.
+
+    An argmax or a clipped action would hide values that are not.
+
+    Raises:
+        Diverged: If an output is not finite.
+    """
     if not outputs.isfinite().all():
         raise Diverged(NOT_FINITE)
     return outputs
 
 
 class Clone:
-    """One policy; acts on batches."""
+    """A single policy. It acts on batches of observations."""
 
-    def __init__(self, alone: Clones) -> None:
-        self.clones = alone
+    def __init__(self, clones: Clones) -> None:
+        self.clones = clones
 
     def predict(
         self, observation: NDArray[Any], *, deterministic: bool = True
     ) -> tuple[NDArray[Any], None]:
-        """Return actions (n, *act_shape) for observations (n, *obs_shape), and no state."""
+        """Return actions (n, *act_shape) for observations (n, *obs_shape), and None as state."""
         return self.clones.predict_many(observation[None], deterministic=deterministic)[0], None

@@ -39,7 +39,7 @@ class BCSettings(UpdatesOrEpochs):
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
     @model_validator(mode="after")
-    def _one_end(self) -> Self:
+    def _check_final_parameters(self) -> Self:
         if self.average_last > 0 and self.validation_share > 0:
             raise ValueError(
                 "give either average_last or validation_share: early stopping takes the parameters "
@@ -48,8 +48,8 @@ class BCSettings(UpdatesOrEpochs):
         return self
 
     @property
-    def knows_its_end(self) -> bool:
-        """Whether what is done at an update depends on how many there will be."""
+    def depends_on_length(self) -> bool:
+        """Whether the updates, or the final parameters, depend on the number of all updates."""
         return (
             self.learning_rate_decay != "none" or self.average_last > 0 or self.validation_share > 0
         )

@@ -1,7 +1,8 @@
-"""Training and acting of many networks at once with batched torch operations.
+"""Trains and evaluates many networks at once with batched torch operations.
 
-For images, large networks, GPUs and early stopping. The same mathematics as `compiled.py`, with
-the gradient by autograd. Every mask is a slice of each tensor; nothing is shared but the frames.
+It is used for images, large networks, GPUs and early stopping. The mathematics is that of
+`compiled.py`, with the gradient by autograd. Every mask is a slice of each tensor; masks share
+nothing but the frames.
 """
 
 import math
@@ -20,14 +21,14 @@ from r2rise.algorithms.bc.settings import BCSettings
 from r2rise.algorithms.bc.states import Adam, EarlyStopping, Means
 
 UPDATES_AHEAD = 128
-"""Updates whose batches are looked up at once."""
+"""Number of updates whose batches are computed in one go."""
 
 
 def forward(network: Network, parameters: Tensor, features: Tensor) -> Tensor:
     """Return the outputs of many networks.
 
     Args:
-        network: Their layers.
+        network: Layers of the networks.
         parameters: (n_masks, n_parameters).
         features: (n_masks, n, n_inputs), or images (n_masks, n, channels, height, width).
 
@@ -39,7 +40,7 @@ def forward(network: Network, parameters: Tensor, features: Tensor) -> Tensor:
     for convolution, (weights, biases) in zip(network.convolutions, layers, strict=False):
         values = torch.relu(_convolve(values, weights, biases, convolution))
     if network.convolutions:
-        values = values.movedim(2, -1)
+        values = values.movedim(2, -1)  # flattened with channels last, as in the compiled loop
     values = values.flatten(start_dim=2)
     dense = layers[len(network.convolutions) :]
     activate = torch.tanh if network.activation == "tanh" else torch.relu
@@ -59,7 +60,7 @@ def _layers(network: Network, parameters: Tensor) -> list[tuple[Tensor, Tensor]]
 
 
 def _convolve(images: Tensor, weights: Tensor, biases: Tensor, convolution: Any) -> Tensor:
-    """Convolve (n_masks, n, channels, height, width), as one matrix product over patches."""
+    """Convolve images, (n_masks, n, channels, height, width), as a matrix product of patches."""
     n_masks, n = images.shape[:2]
     kernel, stride = convolution.kernel, convolution.stride
     patches = functional.unfold(images.flatten(0, 1), kernel, stride=stride)
@@ -73,7 +74,7 @@ def losses(
     network: Network, parameters: Tensor, outputs: Tensor, targets: Tensor, shares: Tensor,
     ent_weight: float,
 ) -> Tensor:  # fmt: skip
-    """Return for each mask the weighted mean of -log p(action) - ent_weight * entropy, (n_masks,).
+    """Return the weighted mean of -log p(action) - ent_weight * entropy of each mask, (n_masks,).
 
     Args:
         network: Layers and head.
@@ -101,14 +102,14 @@ def losses(
 class Trainer:
     """Trains a network for each mask.
 
-    All masks do their updates side by side. One that has had its last or has stopped early takes no
-    part in those of others: zero loss would not be enough, since Adam's momentum would still move
-    it.
+    All masks do their updates side by side. A mask that is finished or has stopped early is left
+    out of further updates. A loss of zero would not be enough, because Adam's momentum would still
+    change its parameters.
 
     Args:
-        network: Their layers.
+        network: Layers of the networks.
         data: The frames, and those held out.
-        schedule: The batches of each mask, and when its parameters are asked for.
+        schedule: The batches of each mask, and the updates after which to take its parameters.
         settings: Loss and early stopping.
         device: Where to train.
     """
@@ -125,10 +126,10 @@ class Trainer:
         self._data, self._device = data, device
 
     def train(self, initial: NDArray[Any], progress: ProgressCallback) -> NDArray[Any]:
-        """Return the trained parameters, (n_stops, n_masks, n_parameters), of initial ones.
+        """Return the trained parameters, (n_stops, n_masks, n_parameters).
 
-        The work is done in the dtype of the initial parameters. With frames held out the last are
-        those of lowest validation loss.
+        All computations have the dtype of the initial parameters, (n_masks, n_parameters). If
+        frames are held out, the parameters of the last stop are those of lowest validation loss.
         """
         parameters = torch.tensor(initial, device=self._device)
         self._features = torch.as_tensor(self._data.features, device=self._device).to(
@@ -136,32 +137,33 @@ class Trainer:
         )
         targets = torch.as_tensor(self._data.targets, device=self._device)
         self._targets = targets.to(parameters.dtype) if targets.is_floating_point() else targets
-        found = np.zeros((len(self._schedule.stops), *initial.shape), initial.dtype)
+        snapshots = np.zeros((len(self._schedule.stops), *initial.shape), initial.dtype)
         means = Means.of(parameters, self._schedule)
         state = Adam.of(parameters)
         stopping = EarlyStopping.of(parameters, self._settings.patience)
         n_updates = self._schedule.n_updates
         for update in range(int(n_updates.max())):
             if update % UPDATES_AHEAD == 0:
-                ahead = [self._batches(mask, update) for mask in range(len(n_updates))]
+                upcoming = [self._batches(mask, update) for mask in range(len(n_updates))]
             rows = np.flatnonzero((n_updates > update) & stopping.running)
             if not len(rows):
                 break
-            at = update % UPDATES_AHEAD
+            offset = update % UPDATES_AHEAD
             rates = self._schedule.rates(rows, update)
-            self._update(parameters, state, rows, [ahead[row][at] for row in rows], rates)
+            batches = [upcoming[row][offset] for row in rows]
+            self._update(parameters, state, rows, batches, rates)
             means.add(parameters, rows, update)
             for number, stops in enumerate(self._schedule.stops):
                 if (ended := np.flatnonzero(stops == update + 1)).size:
-                    found[number, ended] = means.at(parameters, ended).cpu().numpy()
+                    snapshots[number, ended] = means.final(parameters, ended).cpu().numpy()
             self._validate(parameters, stopping, rows, update + 1)
             progress((update + 1) / int(n_updates.max()))
         if self._data.held_out is not None:
-            found[-1] = stopping.best.cpu().numpy()
-        return found
+            snapshots[-1] = stopping.best.cpu().numpy()
+        return snapshots
 
     def _batches(self, mask: int, start: int) -> NDArray[np.int64]:
-        """Return the frames of a mask's next updates, (n, batch_size)."""
+        """Return the frames of a mask's next updates, (n_updates, batch_size)."""
         stop = min(start + UPDATES_AHEAD, int(self._schedule.n_updates[mask]))
         if start >= stop:
             return np.zeros((0, 1), np.int64)
@@ -175,23 +177,24 @@ class Trainer:
         batches: list[NDArray[np.int64]],
         rates: NDArray[np.float64],
     ) -> None:
-        frames, shares = _filled_up(batches)
-        chosen = torch.as_tensor(rows, device=self._device)
-        own = parameters[chosen].requires_grad_()
-        loss = self._losses(own, frames, shares).sum()
-        loss = loss + self._settings.l2_weight * own.square().sum() / 2
-        (gradient,) = torch.autograd.grad(loss, own)
-        sizes = torch.as_tensor(rates, device=self._device, dtype=own.dtype).unsqueeze(1)
-        parameters[chosen] = state.step(chosen, own.detach(), gradient, sizes)
+        frames, shares = _pad_batches(batches)
+        indices = torch.as_tensor(rows, device=self._device)
+        selected = parameters[indices].requires_grad_()
+        # The gradient of the sum is each mask's own gradient: masks share no parameters.
+        loss = self._losses(selected, frames, shares).sum()
+        loss = loss + self._settings.l2_weight * selected.square().sum() / 2
+        (gradient,) = torch.autograd.grad(loss, selected)
+        step_sizes = torch.as_tensor(rates, device=self._device, dtype=selected.dtype).unsqueeze(1)
+        parameters[indices] = state.step(indices, selected.detach(), gradient, step_sizes)
 
     def _losses(
         self, parameters: Tensor, frames: NDArray[np.int64], shares: NDArray[np.float64]
     ) -> Tensor:
-        at = torch.as_tensor(frames, device=self._device)
+        indices = torch.as_tensor(frames, device=self._device)
         weights = torch.as_tensor(shares, device=self._device, dtype=parameters.dtype)
-        outputs = forward(self._network, parameters, self._features[at])
+        outputs = forward(self._network, parameters, self._features[indices])
         return losses(
-            self._network, parameters, outputs, self._targets[at], weights,
+            self._network, parameters, outputs, self._targets[indices], weights,
             self._settings.ent_weight,
         )  # fmt: skip
 
@@ -202,7 +205,7 @@ class Trainer:
         rows: NDArray[np.int64],
         n_done: int,
     ) -> None:
-        """Check those masks that an epoch, or their training, ended for with this update."""
+        """Check the masks whose epoch or training ends with update number `n_done`, from 1."""
         held_out, schedule = self._data.held_out, self._schedule
         if held_out is None:
             return
@@ -214,18 +217,20 @@ class Trainer:
     def _validation_losses(
         self, parameters: Tensor, held_out: NDArray[np.bool_], rows: NDArray[np.int64]
     ) -> NDArray[Any]:
-        """Return the losses of some masks; of one that holds nothing out, -infinity."""
-        frames, shares = _filled_up([np.flatnonzero(own) for own in held_out[rows]])
+        """Return the validation losses of the masks `rows`; -infinity where nothing is held out."""
+        frames, shares = _pad_batches(
+            [np.flatnonzero(is_held_out) for is_held_out in held_out[rows]]
+        )
         with torch.no_grad():
-            found = self._losses(parameters[rows], frames, shares).cpu().numpy()
-        return np.where(held_out[rows].any(axis=1), found, -np.inf)
+            values = self._losses(parameters[rows], frames, shares).cpu().numpy()
+        return np.where(held_out[rows].any(axis=1), values, -np.inf)
 
 
-def _filled_up(batches: list[NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _pad_batches(batches: list[NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the frames of each mask's batch, (n_masks, longest), and their shares of its mean.
 
-    Shorter batches are filled up with frames of their own: a share of 0 would not hide a masked
-    frame whose loss is infinite.
+    A shorter batch is padded with its own first frame at a share of 0. The loss of any other frame
+    might be infinite, and 0 times infinity is NaN.
     """
     sizes = np.array([len(batch) for batch in batches])
     frames = np.zeros((len(batches), sizes.max()), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""What the batched trainer keeps of each mask between updates."""
+"""State of each mask that the batched trainer keeps between updates."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,11 +15,11 @@ _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8  # Adam (Kingma and Ba 2015)
 
 @dataclass
 class Adam:
-    """Adam with a count of updates for each mask.
+    """Adam with a separate number of updates for each mask.
 
     Attributes:
         first, second: (n_masks, n_parameters) moments.
-        updates: (n_masks, 1) updates so far.
+        updates: (n_masks, 1) number of updates so far.
     """
 
     first: Tensor
@@ -33,7 +33,7 @@ class Adam:
         return cls(zeros, zeros.clone(), zeros[:, :1].clone())
 
     def step(self, rows: Tensor, parameters: Tensor, gradient: Tensor, rates: Tensor) -> Tensor:
-        """Return the updated parameters of some masks with their step sizes, (n, 1)."""
+        """Return the updated parameters of the masks `rows`; `rates` are step sizes, (n, 1)."""
         updates = self.updates[rows] + 1
         first = self.first[rows].lerp(gradient, 1 - _BETA1)
         second = self.second[rows].mul(_BETA2).addcmul(gradient, gradient, value=1 - _BETA2)
@@ -48,9 +48,9 @@ class Means:
     """The mean of each mask's parameters over its last updates.
 
     Attributes:
-        totals: (n_masks, n_parameters) float64 sums so far.
-        start: (n_masks,) updates before the first that counts.
-        n: (n_masks,) updates that count; 0 for the parameters themselves.
+        totals: (n_masks, n_parameters) float64 sums so far; empty if nothing is averaged.
+        start: (n_masks,) number of the first update that is averaged, from 0.
+        n: (n_masks,) number of updates that are averaged; 0 for the last parameters themselves.
     """
 
     totals: Tensor
@@ -65,13 +65,13 @@ class Means:
         return cls(totals, schedule.n_updates - n, n)
 
     def add(self, parameters: Tensor, rows: NDArray[np.int64], update: int) -> None:
-        """Take in the parameters of some masks after an update, numbered from 0."""
+        """Add the parameters of the masks `rows` after an update, numbered from 0."""
         rows = rows[update >= self.start[rows]]
         if len(rows):
             self.totals[rows] += parameters[rows]
 
-    def at(self, parameters: Tensor, rows: NDArray[np.int64]) -> Tensor:
-        """Return what is asked of some masks that have ended."""
+    def final(self, parameters: Tensor, rows: NDArray[np.int64]) -> Tensor:
+        """Return the parameters of policies whose training has ended: means, or the last ones."""
         if not self.n.any():
             return parameters[rows]
         return self.totals[rows] / torch.as_tensor(self.n[rows, None], device=self.totals.device)
@@ -79,13 +79,13 @@ class Means:
 
 @dataclass
 class EarlyStopping:
-    """The parameters of lowest validation loss so far, and who is still running.
+    """The parameters of lowest validation loss so far, and the masks that are still training.
 
     Attributes:
-        best: (n_masks, n_parameters), NaN where no loss was finite yet.
+        best: (n_masks, n_parameters) parameters of lowest loss; NaN until a loss is finite.
         lowest: (n_masks,) lowest validation losses.
-        waited: (n_masks,) epochs since then.
-        patience: Epochs to wait.
+        waited: (n_masks,) epochs since the lowest loss.
+        patience: Epochs to wait for a lower loss.
     """
 
     best: Tensor
@@ -97,17 +97,20 @@ class EarlyStopping:
     def of(cls, parameters: Tensor, patience: int) -> "EarlyStopping":
         """Return the state before the first epoch."""
         n = len(parameters)
-        nowhere = torch.full_like(parameters, torch.nan)
-        return cls(nowhere, np.full(n, np.inf), np.zeros(n, np.int64), patience)
+        best = torch.full_like(parameters, torch.nan)
+        return cls(best, np.full(n, np.inf), np.zeros(n, np.int64), patience)
 
     @property
     def running(self) -> NDArray[np.bool_]:
-        """Masks that go on, (n_masks,) bool."""
+        """(n_masks,) bool, the masks that have not stopped early."""
         return self.waited < self.patience
 
-    def check(self, parameters: Tensor, rows: NDArray[np.int64], found: NDArray[Any]) -> None:
-        """Take in the losses of some masks after an epoch; -infinity is always better."""
-        better = (found < self.lowest[rows]) | np.isneginf(found)
+    def check(self, parameters: Tensor, rows: NDArray[np.int64], losses: NDArray[Any]) -> None:
+        """Record the losses of the masks `rows` after an epoch.
+
+        A loss of -infinity, of masks without held-out frames, is always an improvement.
+        """
+        better = (losses < self.lowest[rows]) | np.isneginf(losses)
         self.best[rows[better]] = parameters[rows[better]]
-        self.lowest[rows[better]] = found[better]
+        self.lowest[rows[better]] = losses[better]
         self.waited[rows] = np.where(better, 0, self.waited[rows] + 1)

@@ -14,9 +14,9 @@ from r2rise.errors import StudyError
 LARGEST_SHARD = 64
 SHARD_OPERATIONS = int(3e11)
 LIKELY_AMOUNT = 16
-"""Times the least amount, where it is not chosen yet."""
+"""Assumed multiple of the least amount, if the amount of training is not chosen yet."""
 COMPILED_PARAMETERS = 500_000
-"""Networks up to this size are trained by the compiled loop on a CPU; larger ones by torch."""
+"""On a CPU the compiled loop trains networks up to this size; torch trains larger ones."""
 
 
 def train_networks(
@@ -33,21 +33,23 @@ def train_networks(
     """Train a network for each mask.
 
     Args:
-        network: Their layers and head.
-        data: The frames and which of them each mask keeps.
-        seed: Of the initial parameters and of the batch order.
+        network: Layers and head of the networks.
+        data: The frames, and which of them each mask keeps.
+        seed: Seed of the initial parameters and of the batch order.
         settings: Loss, step size, length and device.
-        amounts: Updates at which policies are asked for, increasing; in the end when left out.
-        initial: (n_masks, n_parameters) to go on from; the same new ones for all when left out.
-        threads: Threads over masks; they change no bit.
-        progress: Called about once a second or more often.
+        amounts: Increasing numbers of updates after which policies are returned. Defaults to the
+            end of training.
+        initial: (n_masks, n_parameters) initial parameters. By default, new ones that all masks
+            share.
+        threads: Number of threads over masks. It does not change a single bit of the result.
+        progress: Called at least about once a second.
 
     Returns:
         For each amount a policy for each mask.
 
     Raises:
-        StudyError: When nothing says how long to train, or there is no GPU to train on.
-        MemoryError: When so many masks do not fit the device.
+        StudyError: If no setting determines how long to train, or the GPU is missing.
+        MemoryError: If so many masks do not fit the memory of the device.
     """
     if settings.validation_share > 0:
         held_out = hold_out(data.kept, seed, settings.validation_share)
@@ -58,12 +60,12 @@ def train_networks(
     if uses_compiled_loop(network, settings):
         from r2rise.algorithms.bc.compiled import train
 
-        found = train(
+        snapshots = train(
             network, data, schedule, initial, settings, threads=threads, progress=progress
         )
     else:
-        found = _train_with_torch(network, data, schedule, initial, settings, progress)
-    return [Clones(network, parameters, settings.device) for parameters in found]
+        snapshots = _train_with_torch(network, data, schedule, initial, settings, progress)
+    return [Clones(network, parameters, settings.device) for parameters in snapshots]
 
 
 def _train_with_torch(
@@ -94,7 +96,10 @@ def _train_with_torch(
 
 
 def uses_compiled_loop(network: Network, settings: BCSettings) -> bool:
-    """Say whether the compiled loop trains this network: a fixed rule of the study."""
+    """Return whether the compiled loop trains this network.
+
+    It depends on the study alone, not on the machine, so that results are reproducible.
+    """
     return (
         len(network.convolutions) <= 1
         and network.n_parameters <= COMPILED_PARAMETERS
@@ -104,18 +109,20 @@ def uses_compiled_loop(network: Network, settings: BCSettings) -> bool:
 
 
 def training_operations(network: Network, settings: BCSettings, n_frames: int) -> int:
-    """Return how many operations the training of one network on so many frames takes.
+    """Return the floating-point operations of training one network on `n_frames` frames.
 
-    Where how long it takes is not chosen yet, 16 times the least is assumed.
+    If the amount of training is not chosen yet, 16 times the least amount is assumed.
     """
     if settings.n_updates is None and settings.n_epochs is None:
         updates = LIKELY_AMOUNT * settings.least_updates(n_frames)
     else:
         updates = settings.updates(max(1, n_frames // settings.batch_size))
+    # 6: a multiplication and an addition in the forward pass, in the gradient of the weights and in
+    # that of the inputs.
     return 6 * updates * settings.batch_size * network.n_products
 
 
-def masks_within(per_mask: int) -> int:
-    """Return how many masks of so many operations make a shard: a power of two from 2 to 64."""
-    affordable = max(2, min(LARGEST_SHARD, SHARD_OPERATIONS // per_mask))
-    return int(2 ** (affordable.bit_length() - 1))
+def masks_within(operations_per_mask: int) -> int:
+    """Return the number of masks of a shard: a power of two from 2 to 64."""
+    n_masks = max(2, min(LARGEST_SHARD, SHARD_OPERATIONS // operations_per_mask))
+    return int(2 ** (n_masks.bit_length() - 1))

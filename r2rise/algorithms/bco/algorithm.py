@@ -1,4 +1,4 @@
-"""Behavioural cloning from observation behind the seam."""
+"""Behavioural cloning from observation as an algorithm of R2RISE."""
 
 import contextlib
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ from r2rise.algorithms.base import Policy, ProgressCallback, TrainingAmount
 from r2rise.algorithms.bc.algorithm import BC
 from r2rise.algorithms.bc.network import Network
 from r2rise.algorithms.bc.policies import Clone, Clones
-from r2rise.algorithms.bc.schedule import only, spread_rows
+from r2rise.algorithms.bc.schedule import mask_of, spread_rows
 from r2rise.algorithms.bc.training import masks_within, training_operations
-from r2rise.algorithms.bco.cloning import Beginning, Cloning, Pairs, begin, part
+from r2rise.algorithms.bco.cloning import Cloning, Pairs, SharedStart, prepare_start, subprogress
 from r2rise.algorithms.bco.interaction import Experience, Interaction
 from r2rise.algorithms.bco.inverse import InverseModel
 from r2rise.algorithms.bco.settings import BCOSettings
@@ -24,15 +24,15 @@ from r2rise.environments import Environment
 from r2rise.errors import Diverged
 
 STEP_OPERATIONS = int(1e6)
-"""What a step of the environment counts for in the size of a shard."""
+"""Operations that a step of the environment is assumed to cost, for the size of a shard."""
 
 
 class BCO:
     """Behavioural cloning from observation (Torabi, Warnell and Stone 2018, arXiv 1805.01954).
 
-    An inverse dynamics model, learned from the agent's own interaction, labels the demonstrations'
-    pairs of observations with actions; a policy is cloned from them. The demonstrations' own
-    actions are never used.
+    An inverse dynamics model is learned from the agent's own interaction. It labels the pairs of
+    observations in the demonstrations with actions, and a policy is cloned from them. The actions
+    of the demonstrations are never used.
     """
 
     Settings = BCOSettings
@@ -42,7 +42,7 @@ class BCO:
 
     def __init__(self, settings: BCOSettings) -> None:
         self.settings = settings
-        self._beginning: Beginning | None = None
+        self._cached_start: SharedStart | None = None
 
     def check_environment(self, environment: Environment) -> None:
         """Check that networks fit the spaces; see `ChecksEnvironment`."""
@@ -53,9 +53,9 @@ class BCO:
         return self.settings.least_updates(n_frames)
 
     def masks_at_once(self, n_frames: int, environment: Environment) -> int:
-        """Return the largest power of two up to 64 whose training costs at most 3e11 operations.
+        """Return the largest power of two up to 64 that trains in 3e11 operations; at least 2.
 
-        What all masks share does not count.
+        Work that all masks share is not included.
         """
         settings, network = self.settings, self._network(environment)
         inverse = self._network(environment, n_observations=2)
@@ -73,7 +73,7 @@ class BCO:
         observation, action = (np.array([space.sample()]) for space in spaces)
         experience = Experience(observation, action, observation)
         model = InverseModel.of(environment, 0, self.settings.inverse)
-        with contextlib.suppress(Diverged):  # each training says so for itself
+        with contextlib.suppress(Diverged):  # training itself reports it
             trained = model.trained(experience, 0, lambda _: None)
             trained.label(observation, observation, lambda _: None)
         return BC(self.settings).warm_up(environment)
@@ -89,7 +89,7 @@ class BCO:
         """Train one policy; see `Algorithm.train`."""
         frame = transitions.frame
         pairs = Pairs(spread_rows(transitions.obs, frame), spread_rows(transitions.next_obs, frame))
-        [clones] = self._train(pairs, only(frame), environment, seed, None, 1, progress)
+        [clones] = self._train(pairs, mask_of(frame), environment, seed, None, 1, progress)
         return clones[0]
 
     def train_many(
@@ -108,8 +108,8 @@ class BCO:
         return clones
 
     def trains_along(self) -> bool:
-        """Say whether policies at several amounts lie on one path; see `TrainsAlong`."""
-        return self.settings.alpha_iterations == 0 and not self.settings.knows_its_end
+        """Return whether one training run gives policies at several amounts; see `TrainsAlong`."""
+        return self.settings.alpha_iterations == 0 and not self.settings.depends_on_length
 
     def train_along(
         self,
@@ -144,36 +144,42 @@ class BCO:
     ) -> list[Clones]:
         settings, network = self.settings, self._network(environment)
         with Interaction(environment) as interaction:
-            beginning = self._begin(interaction, environment, seed, part(progress, 0, 0.3))
+            start = self._shared_start(
+                interaction, environment, seed, subprogress(progress, 0, 0.3)
+            )
             cloning = Cloning(network, pairs, settings, seed)
-            labels = cloning.labels(beginning.model, part(progress, 0.3, 0.4))
-            rest = part(progress, 0.4, 1)
+            labels = cloning.labels(start.model, subprogress(progress, 0.3, 0.4))
+            progress = subprogress(progress, 0.4, 1)
             if not settings.alpha_iterations:
-                return cloning.clone(labels, kept, amounts=amounts, threads=threads, progress=rest)
-            found = [
-                cloning.iterate(
-                    beginning, labels, kept[i : i + 1], interaction,
-                    threads=threads, progress=part(rest, i / len(kept), (i + 1) / len(kept)),
+                return cloning.clone(
+                    labels, kept, amounts=amounts, threads=threads, progress=progress
                 )
-                for i in range(len(kept))
+            n = len(kept)
+            clones_of_masks = [
+                cloning.iterate(
+                    start, labels, kept[i : i + 1], interaction,
+                    threads=threads, progress=subprogress(progress, i / n, (i + 1) / n),
+                )
+                for i in range(n)
             ]  # fmt: skip
-        parameters = np.concatenate([clones.parameters for clones in found])
+        parameters = np.concatenate([clones.parameters for clones in clones_of_masks])
         return [Clones(network, parameters, settings.device)]
 
-    def _begin(
+    def _shared_start(
         self,
         interaction: Interaction,
         environment: Environment,
         seed: int,
         progress: ProgressCallback,
-    ) -> Beginning:
-        """Return what all masks of a block share, kept for the block's next shard."""
-        known = self._beginning
-        if known is None or known.seed != seed or known.environment is not environment:
-            known = self._beginning = begin(interaction, environment, seed, self.settings, progress)
-        return known
+    ) -> SharedStart:
+        """Return what all masks of a block share. It is cached for the block's next shard."""
+        start = self._cached_start
+        if start is None or start.seed != seed or start.environment is not environment:
+            start = prepare_start(interaction, environment, seed, self.settings, progress)
+            self._cached_start = start
+        return start
 
 
 def _all_pairs(demonstrations: Demonstrations) -> Pairs:
-    every = demonstrations.transitions(np.ones(demonstrations.n_frames, dtype=bool))
-    return Pairs(every.obs, every.next_obs)
+    transitions = demonstrations.transitions(np.ones(demonstrations.n_frames, dtype=bool))
+    return Pairs(transitions.obs, transitions.next_obs)

@@ -1,4 +1,4 @@
-"""From pairs of observations to policies: the lines of BCO(alpha), Algorithm 1 of the paper."""
+"""Clones policies from pairs of observations: the steps of BCO(alpha), algorithm 1 of the paper."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from r2rise.algorithms.bco.settings import BCOSettings
 from r2rise.environments import Environment
 from r2rise.errors import Diverged
 
-_GATHER, _MODEL, _CLONE = range(3)
+_GATHER, _MODEL, _CLONE = range(3)  # purposes of random numbers; see `_seed`
 
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """All frames as an observer sees them.
+    """The observations of all frames, without the actions.
 
     Attributes:
         obs: (n_frames, *obs_shape).
@@ -35,13 +35,13 @@ class Pairs:
 
 
 @dataclass(frozen=True, eq=False)
-class Beginning:
-    """What all masks of a block share.
+class SharedStart:
+    """The first inverse model, which all masks of a block share.
 
     Attributes:
-        seed, environment: All that it depends on.
-        experience: Of random actions.
-        model: The inverse model that was learned from it.
+        seed, environment: Together they determine the experience and the model.
+        experience: Experience of random actions.
+        model: The inverse model that is learned from it.
     """
 
     seed: int
@@ -50,21 +50,21 @@ class Beginning:
     model: InverseModel
 
 
-def begin(
+def prepare_start(
     interaction: Interaction,
     environment: Environment,
     seed: int,
     settings: BCOSettings,
     progress: ProgressCallback,
-) -> Beginning:
+) -> SharedStart:
     """Act at random, and learn the first inverse model."""
     experience = interaction.gather(
-        None, settings.interactions, _seed(seed, _GATHER, 0), part(progress, 0, 0.3)
+        None, settings.interactions, _seed(seed, _GATHER, 0), subprogress(progress, 0, 0.3)
     )
     model_seed = _seed(seed, _MODEL, 0)
     untrained = InverseModel.of(environment, model_seed, settings.inverse)
-    model = untrained.trained(experience, model_seed, part(progress, 0.3, 1))
-    return Beginning(seed, environment, experience, model)
+    model = untrained.trained(experience, model_seed, subprogress(progress, 0.3, 1))
+    return SharedStart(seed, environment, experience, model)
 
 
 class Cloning:
@@ -72,8 +72,8 @@ class Cloning:
 
     Args:
         network: Layers and head of the policies.
-        pairs: What the demonstrations show.
-        settings: Those of `bco`.
+        pairs: The observations of the demonstrations.
+        settings: Settings of `bco`.
         seed: Training seed of the block.
     """
 
@@ -83,7 +83,7 @@ class Cloning:
         self._features = network.features(pairs.obs)
 
     def labels(self, model: InverseModel, progress: ProgressCallback) -> NDArray[Any]:
-        """Return the action that the model sees in each pair, (n_frames, *act_shape)."""
+        """Return the model's most likely action of each pair, (n_frames, *act_shape)."""
         return model.label(self._pairs.obs, self._pairs.next_obs, progress)
 
     def clone(
@@ -97,16 +97,19 @@ class Cloning:
         threads: int,
         progress: ProgressCallback,
     ) -> list[Clones]:
-        """Return policies for each mask, at each amount; at first those of `bc` for these actions.
+        """Return policies for each mask, after each amount.
+
+        Before the alpha-iterations they are those of `bc` for the labels as actions.
 
         Args:
             labels: (n_frames, *act_shape).
             kept: (n_masks, n_frames) bool.
-            amounts: Updates at which policies are asked for; in the end when left out.
-            iteration: Number of the alpha-iteration, which has its own batch order; 0 before.
-            initial: (n_masks, n_parameters) to go on from.
-            threads: Threads to use; they change no bit.
-            progress: Called now and then.
+            amounts: Numbers of updates after which policies are returned. Defaults to the end of
+                training.
+            iteration: Number of the alpha-iteration, which has its own batch order; 0 before them.
+            initial: (n_masks, n_parameters) parameters to continue from.
+            threads: Number of threads. It does not change a single bit of the result.
+            progress: Called from time to time.
         """
         data = TrainingData(self._features, self._network.targets(labels), kept)
         seed = _seed(self._seed, _CLONE, iteration) if iteration else self._seed
@@ -117,7 +120,7 @@ class Cloning:
 
     def iterate(
         self,
-        beginning: Beginning,
+        start: SharedStart,
         labels: NDArray[Any],
         kept: NDArray[np.bool_],
         interaction: Interaction,
@@ -127,19 +130,19 @@ class Cloning:
     ) -> Clones:
         """Return the policy of one mask, (1, n_frames) bool, after all alpha-iterations.
 
-        Its parameters are NaN where it or its model diverged on the way.
+        Its parameters are NaN if it or its inverse model diverged.
         """
         try:
             return self._iterate(
-                beginning, labels, kept, interaction, threads=threads, progress=progress
+                start, labels, kept, interaction, threads=threads, progress=progress
             )
         except Diverged:
-            nowhere = np.full((1, self._network.n_parameters), np.nan, np.float32)
-            return Clones(self._network, nowhere, self._settings.device)
+            parameters = np.full((1, self._network.n_parameters), np.nan, np.float32)
+            return Clones(self._network, parameters, self._settings.device)
 
     def _iterate(
         self,
-        beginning: Beginning,
+        start: SharedStart,
         labels: NDArray[Any],
         kept: NDArray[np.bool_],
         interaction: Interaction,
@@ -147,30 +150,31 @@ class Cloning:
         threads: int,
         progress: ProgressCallback,
     ) -> Clones:
-        model, experience = beginning.model, beginning.experience
+        model, experience = start.model, start.experience
         n, n_steps = self._settings.alpha_iterations, self._settings.alpha_interactions
-        first = part(progress, 0, 1 / (n + 1))
-        [policy] = self.clone(labels, kept, threads=threads, progress=first)
+        initial_progress = subprogress(progress, 0, 1 / (n + 1))
+        [policy] = self.clone(labels, kept, threads=threads, progress=initial_progress)
         for number in range(1, n + 1):
-            own = part(progress, number / (n + 1), (number + 1) / (n + 1))
+            iteration_progress = subprogress(progress, number / (n + 1), (number + 1) / (n + 1))
             seed = _seed(self._seed, _GATHER, number)
-            experience += interaction.gather(policy, n_steps, seed, part(own, 0, 0.3))
+            gathering = subprogress(iteration_progress, 0, 0.3)
+            experience += interaction.gather(policy, n_steps, seed, gathering)
             seed = _seed(self._seed, _MODEL, number)
-            model = model.trained(experience, seed, part(own, 0.3, 0.6))
-            labels = self.labels(model, part(own, 0.6, 0.7))
+            model = model.trained(experience, seed, subprogress(iteration_progress, 0.3, 0.6))
+            labels = self.labels(model, subprogress(iteration_progress, 0.6, 0.7))
             [policy] = self.clone(
                 labels, kept, iteration=number, initial=policy.parameters,
-                threads=threads, progress=part(own, 0.7, 1),
+                threads=threads, progress=subprogress(iteration_progress, 0.7, 1),
             )  # fmt: skip
         return policy
 
 
-def part(progress: ProgressCallback, start: float, stop: float) -> ProgressCallback:
-    """Return the progress of a part of the work, from one share of the whole to another."""
+def subprogress(progress: ProgressCallback, start: float, stop: float) -> ProgressCallback:
+    """Return a callback for the fractions `start` to `stop` of the whole work."""
     return lambda fraction: progress(start + (stop - start) * min(fraction, 1.0))
 
 
 def _seed(seed: int, purpose: int, iteration: int) -> int:
-    """Return a seed of its own for everything that is drawn."""
+    """Return a separate seed for each purpose and iteration."""
     sequence = np.random.SeedSequence(seed, spawn_key=(purpose, iteration))
     return int(sequence.generate_state(1)[0] >> 1)

@@ -17,7 +17,7 @@ from quick_algorithms import QUICK, learnt, quick, spec_of, train
 from r2rise import Demonstrations, Study
 from r2rise.algorithms import algorithm_names, make_algorithm, uses_next_obs
 from r2rise.algorithms.batch_order import epoch_batches, epoch_order
-from r2rise.algorithms.registry import _installed
+from r2rise.algorithms.registry import _installed_entry_points
 from r2rise.design.seeds import seeded_globals
 from r2rise.design.tasks import pack_mask
 from r2rise.environments import Environment
@@ -310,14 +310,14 @@ def test_an_installed_algorithm_that_cannot_be_imported_is_named(tmp_path, monke
     (package / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
     (package / "entry_points.txt").write_text("[r2rise.algorithms]\nbroken = no_module:Clone\n")
     monkeypatch.syspath_prepend(tmp_path)
-    _installed.cache_clear()
+    _installed_entry_points.cache_clear()
     try:
         assert "broken" in algorithm_names()
         with pytest.raises(UnknownName, match=r"'broken' \(no_module:Clone\) cannot be imported"):
             spec_of("broken")
     finally:
         monkeypatch.undo()
-        _installed.cache_clear()
+        _installed_entry_points.cache_clear()
 
 
 @pytest.mark.parametrize(

@@ -145,11 +145,11 @@ def test_expert_actions_out_of_bounds_count_as_those_at_the_bounds(name):
 
 
 def test_sqil_keeps_the_actions_of_expert_and_learner_on_one_scale():
-    from r2rise.algorithms.rl_parts import scaled
+    from r2rise.algorithms.rl_parts import scale_actions
 
     space = spaces.Box(np.float32([-2, 0]), np.float32([2, 10]))
     acts = np.float32([[-2, 0], [0, 5], [2, 10], [1, 2.5]])
-    assert scaled(acts, space).tolist() == [[-1, -1], [0, 0], [1, 1], [0.5, -0.5]]
+    assert scale_actions(acts, space).tolist() == [[-1, -1], [0, 0], [1, 1], [0.5, -0.5]]
 
 
 @pytest.mark.parametrize("name", NAMES)
