@@ -195,7 +195,7 @@ def _estimate_cost(
     maps: Mapping[str, ImportanceMap],
     repetitions: int | None,
 ) -> Cost:
-    """Return the upper limit of the retrainings, by asking the question of stored records.
+    """Ask the question about stored records, and return the maximum cost of what they lack.
 
     Raises:
         ProblemError: When the maps do not allow this question.

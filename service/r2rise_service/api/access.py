@@ -102,8 +102,8 @@ class AccessControl:
         if caller is None:
             caller = await run_in_threadpool(self._authenticate, scope, headers)
         if not caller.has_scope(permission):
-            granted = ", ".join(caller.scopes)
-            detail = f"This needs a key with the scope {permission}; this one has {granted}."
+            granted_scopes = ", ".join(caller.scopes)
+            detail = f"This needs a key with the scope {permission}; this one has {granted_scopes}."
             raise ProblemError(403, "scope-missing", detail)
         return caller
 

@@ -102,7 +102,7 @@ class Maps:
         return self._map_files.get(key, lambda: _as_file(self.map(job, estimator), ending))
 
     def _read_lengths(self, job: JobInfo) -> tuple[int, ...]:
-        """Return the frames of each demonstration, for a job stored by a version that kept none."""
+        """Read the frames of each demonstration from the file, for a job stored without them."""
         path = self._files.path(job.study.demonstrations or "")
         demonstrations = Demonstrations.load(path, obs_keys=job.study.environment.obs_keys)
         return tuple(demonstrations.lengths.tolist())
@@ -190,14 +190,14 @@ class Outcomes:
         key = (
             job.id,
             job.version,
-            *((reported.id, reported.version) for reported in reported_jobs),
+            *((reported_job.id, reported_job.version) for reported_job in reported_jobs),
         )
         return self._cache.get(key, lambda: self._write_report(job, reported_jobs))
 
     def _write_report(self, job: JobInfo, reported_jobs: Sequence[JobInfo]) -> bytes:
         results: list[Result] = [
             self._map(job),
-            *(self.result(reported) for reported in reported_jobs),
+            *(self.result(reported_job) for reported_job in reported_jobs),
         ]
         map_job_id, *_ = job.based_on or (job.id,)
         with _DRAWING_LOCK, tempfile.TemporaryDirectory() as folder:

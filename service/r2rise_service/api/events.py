@@ -110,8 +110,8 @@ async def _count_open(lines: AsyncIterator[bytes], streams: Gauge) -> AsyncItera
 def drop_superseded(events: Sequence[JobEvent]) -> list[JobEvent]:
     """Drop events of progress and new maps that a later event in the sequence supersedes."""
     latest = {event.type: event.id for event in events}
-    superseded = ("job.progress", "job.importance")
-    return [e for e in events if e.type not in superseded or e.id == latest[e.type]]
+    superseded_types = ("job.progress", "job.importance")
+    return [e for e in events if e.type not in superseded_types or e.id == latest[e.type]]
 
 
 def render_events(events: Sequence[JobEvent]) -> bytes:

@@ -117,11 +117,12 @@ def negotiate_ending(header: str) -> str:
     weights = {
         ending: _accept_weight(header, media_type) for ending, media_type in _FORMATS.items()
     }
-    best = max(weights, key=lambda ending: weights[ending])  # of equal weights, the first format
-    if weights[best] <= 0:
+    # Of equal weights, `max` returns the first format.
+    best_ending = max(weights, key=lambda ending: weights[ending])
+    if weights[best_ending] <= 0:
         detail = f"A map comes as {', '.join(_FORMATS.values())}, but Accept is {header!r}."
         raise ProblemError(406, "not-acceptable", detail)
-    return best
+    return best_ending
 
 
 def _accept_weight(header: str, media_type: str) -> float:

@@ -143,11 +143,11 @@ def change(
         if not is_expected_version:
             raise StoreConflict(f"The job is at version {info.version}, not at {if_match}.")
         changes = request.model_dump(exclude_none=True)
-        updated = context.store.jobs.change(owner, job_id, changes, version=version)
+        updated_job = context.store.jobs.change(owner, job_id, changes, version=version)
     except StoreConflict as error:
         raise ProblemError(412, "precondition-failed", f"{error} Get it again.") from None
     context.reconciler.wake()
-    return respond_with(updated or _raise_not_found(job_id), response)
+    return respond_with(updated_job or _raise_not_found(job_id), response)
 
 
 @router.delete("/jobs/{job_id}", status_code=204, responses=problems(409))

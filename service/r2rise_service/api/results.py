@@ -47,7 +47,7 @@ def report(
     """
     job = _require_ended_job(context, owner, job_id, None, REPORT)
     reported_jobs = context.outcomes.jobs_in_report(job)
-    tags = (f"{reported.id}.{reported.version}" for reported in reported_jobs)
+    tags = (f"{reported_job.id}.{reported_job.version}" for reported_job in reported_jobs)
     etag = f'W/"{"-".join([str(job.version), "report", *tags])}"'
     return _respond(
         etag, if_none_match, ".html", lambda: context.outcomes.report(job, reported_jobs)

@@ -147,17 +147,17 @@ def _stopped(importance: ImportanceMap) -> list[str]:
 
 
 def _prediction(importance: ImportanceMap) -> list[str]:
-    predicted, stopped = importance.study.prediction, importance.stopped
-    if predicted is None:
+    prediction, stopped = importance.study.prediction, importance.stopped
+    if prediction is None:
         return []
     reliability = importance.quality.reliability
-    measured = "unknown" if reliability is None else f"{reliability:.2f}"
+    measured_reliability = "unknown" if reliability is None else f"{reliability:.2f}"
     seconds = stopped.seconds if stopped else None
     return [
-        f"Predicted by the pilot: reliability {predicted.reliability:.2f} "
-        f"({predicted.reliability_low:.2f} to {predicted.reliability_high:.2f}) in "
-        f"{predicted.retrainings} retrainings and {duration(predicted.seconds)}; "
-        f"found: {measured} in "
+        f"Predicted by the pilot: reliability {prediction.reliability:.2f} "
+        f"({prediction.reliability_low:.2f} to {prediction.reliability_high:.2f}) in "
+        f"{prediction.retrainings} retrainings and {duration(prediction.seconds)}; "
+        f"found: {measured_reliability} in "
         f"{importance.revision}{'' if seconds is None else f' and {duration(seconds)}'}."
     ]
 

@@ -43,8 +43,8 @@ class _TimeLeftColumn(TimeRemainingColumn):
         remaining = task.time_remaining
         if task.finished or deadline is None:
             return super().render(task)
-        allowed = max(deadline - monotonic(), 0.0)
-        seconds = math.ceil(allowed if remaining is None else min(remaining, allowed))
+        time_allowed = max(deadline - monotonic(), 0.0)
+        seconds = math.ceil(time_allowed if remaining is None else min(remaining, time_allowed))
         minutes, seconds = divmod(seconds, 60)
         hours, minutes = divmod(minutes, 60)
         return Text(f"{hours:d}:{minutes:02d}:{seconds:02d}", style="progress.remaining")

@@ -70,11 +70,11 @@ def _check_not_study_file(path: Path, option: str) -> None:
         raise InputError(f"{option} would overwrite {path} of a study: choose another name.")
 
 
-def _exists_error(path: Path, study: "OutputDirectory | None", way_out: str) -> "InputError":
+def _exists_error(path: Path, study: "OutputDirectory | None", advice: str) -> "InputError":
     from r2rise.errors import InputError
 
     addition = "" if study is None else ", and not as this study wrote it"
-    return InputError(f"{path} is there already{addition}: {way_out}, or replace it with --force.")
+    return InputError(f"{path} is there already{addition}: {advice}, or replace it with --force.")
 
 
 def check_writable(path: Path, option: str = "--out") -> None:

@@ -208,11 +208,11 @@ def upgrade(data: Data = None, database: Database = None) -> None:
     settings = _settings(data, database)
     from r2rise_service.opening import upgraded
 
-    before, after = upgraded(settings)
-    if before == after:
-        typer.echo(f"The database has the newest schema, {after}.")
+    old_version, new_version = upgraded(settings)
+    if old_version == new_version:
+        typer.echo(f"The database has the newest schema, {new_version}.")
     else:
-        typer.echo(f"Upgraded from {before or 'nothing'} to {after}.")
+        typer.echo(f"Upgraded from {old_version or 'nothing'} to {new_version}.")
 
 
 @db.command("check")

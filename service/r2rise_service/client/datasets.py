@@ -51,9 +51,9 @@ class Datasets:
             name = format or recognise(source)
             loaded = read_demonstrations(source, format=name, obs_keys=obs_keys)
             path = source if name == "npz" and _has_single_obs_array(source) else None
-        existing = self._find_by_hash(loaded.content_hash)
-        if existing is not None:
-            return existing
+        existing_dataset = self._find_by_hash(loaded.content_hash)
+        if existing_dataset is not None:
+            return existing_dataset
         return self._upload_file(path, metadata) if path else self._upload_arrays(loaded, metadata)
 
     def get(self, dataset_id: str) -> DatasetInfo:

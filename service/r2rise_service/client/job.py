@@ -133,12 +133,12 @@ class Job(Results):
         }
         fields = {field: value for field, value in changes.items() if value is not None}
         while True:
-            previous = _editable_fields(self.info)
+            previous_fields = _editable_fields(self.info)
             try:
                 return self._patch(fields)
             except Conflict as error:
                 # Progress gives a job a new version, too: it must not count as a conflict.
-                if error.status != 412 or _editable_fields(self.refresh().info) != previous:
+                if error.status != 412 or _editable_fields(self.refresh().info) != previous_fields:
                     raise
 
     def cancel(self) -> Self:

@@ -64,12 +64,12 @@ def print_certificate(certificate: "Certificate") -> None:
         ["kept", "top", "random, like top", "random, like bottom", "bottom"],
         (_row(level) for level in certificate.levels),
     )
-    luck = "cannot be told" if certificate.luck_p is None else f"p = {certificate.luck_p:.4f}"
+    luck_words = "cannot be told" if certificate.luck_p is None else f"p = {certificate.luck_p:.4f}"
     say(
         f"Top above random, mean over these levels: {certificate.area_top_random}",
         f"Random above bottom: {certificate.area_random_bottom}",
         f"Top above bottom: {certificate.area_top_bottom}",
-        f"Could luck do that? {luck} (importance shuffled among the segments)",
+        f"Could luck do that? {luck_words} (importance shuffled among the segments)",
     )
     if certificate.leaving_out_bottom and certificate.keeping_top:
         say(
