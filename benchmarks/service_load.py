@@ -317,7 +317,7 @@ def overhead(client: Client, repetitions: int, retrainings: int) -> dict[str, An
 def all_events(job: Any) -> list[Any]:
     """Return all events of a job, page by page: a stream leaves out overtaken progress."""
     found: list[Any] = []
-    while page := list(job._polled(found[-1].id if found else 0)):
+    while page := list(job._poll_events(found[-1].id if found else 0)):
         found += page
     return found
 

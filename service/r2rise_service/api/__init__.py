@@ -1,1 +1,1 @@
-"""The REST API: what is asked over HTTP, checked, and handed to store and reconciler."""
+"""The REST API: checks HTTP requests and hands them to the store and the reconciler."""

@@ -1,4 +1,4 @@
-"""Who may ask, from where, and how much: looked at before a request is read."""
+"""Access control: host, origin, key, scope and size are checked before a body is read."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,51 +20,51 @@ PREFIX = "/api/v1"
 DOCS = f"{PREFIX}/docs"
 MAX_JSON_BYTES = 4 * MEBIBYTE
 MAX_FORM_BYTES = MEBIBYTE
-"""Of an upload, apart from the file itself."""
+"""Size limit of the form of an upload, not counting the file itself."""
 
-_SAFE = ("GET", "HEAD", "OPTIONS")
-_PUBLIC = {
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+_PUBLIC_PATHS = {
     *(f"{PREFIX}/{name}" for name in ("healthz", "readyz", "version", "openapi.json")),
     DOCS,
     "/docs",
 }
-_ADMIN = f"{PREFIX}/keys"
+_ADMIN_PATH = f"{PREFIX}/keys"
 _LOOPBACK_NAMES = {"localhost", "127.0.0.1", "::1"}
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks."""
+    """The sender of a request."""
 
     owner: str
     scopes: tuple[Permission, ...]
 
-    def may(self, scope: Permission) -> bool:
-        """Whether a scope was given; `admin` holds all."""
+    def has_scope(self, scope: Permission) -> bool:
+        """Return whether the caller has a scope; `admin` includes all others."""
         return scope in self.scopes or "admin" in self.scopes
 
 
-NOBODY = Caller("", ())
-"""Who asks for what is open to all."""
+ANONYMOUS = Caller("", ())
+"""The caller of a public path."""
 
 
 def needed_scope(method: str, path: str) -> Permission | None:
-    """Return the scope that a request needs; None: it needs no key."""
-    if path in _PUBLIC or path.startswith(f"{DOCS}/"):
+    """Return the scope that a request needs, or None when it needs no key."""
+    if path in _PUBLIC_PATHS or path.startswith(f"{DOCS}/"):
         return None
-    if path == _ADMIN or path.startswith(f"{_ADMIN}/"):
+    if path == _ADMIN_PATH or path.startswith(f"{_ADMIN_PATH}/"):
         return "admin"
-    return "read" if method in _SAFE else "submit"
+    return "read" if method in _SAFE_METHODS else "submit"
 
 
 class AccessControl:
     """Middleware: hosts, origins, keys, scopes and sizes.
 
     Args:
-        app: What is behind it.
-        settings: What the operator decided.
-        store: Where the keys are.
-        operator_token: Opens everything to commands on the server's own machine; None: nothing.
+        app: The application behind this middleware.
+        settings: The operator's settings.
+        store: Holds the keys.
+        operator_token: Gives commands on the server's own machine every scope; None disables it.
     """
 
     def __init__(
@@ -75,40 +75,40 @@ class AccessControl:
         self._hosts = _LOOPBACK_NAMES | {name.lower() for name in (settings.host, *settings.hosts)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request in.
+        """Pass a request on to the application when it is allowed.
 
         Raises:
-            ProblemError: When nobody may ask that, or not this one.
+            ProblemError: When no caller may send it, or this caller may not.
         """
         if scope["type"] == "http":
             headers = Headers(scope=scope)
-            scope["state"]["caller"] = await self._let_in(scope, headers)
-            receive = self._limited(scope, headers, receive)
+            scope["state"]["caller"] = await self._authorize(scope, headers)
+            receive = self._limit_body(scope, headers, receive)
         await self._app(scope, receive, send)
 
-    async def _let_in(self, scope: Scope, headers: Headers) -> Caller:
-        """Return who asks.
+    async def _authorize(self, scope: Scope, headers: Headers) -> Caller:
+        """Return the caller of a request that is allowed.
 
         Raises:
-            ProblemError: When nobody may ask that, or not this one.
+            ProblemError: When no caller may send it, or this caller may not.
         """
         self._check_host(headers)
-        if scope["method"] not in _SAFE:
+        if scope["method"] not in _SAFE_METHODS:
             _check_origin(headers)
-        needed = needed_scope(scope["method"], scope["path"])
-        if needed is None:
-            return NOBODY
-        caller = self._known(headers)
+        permission = needed_scope(scope["method"], scope["path"])
+        if permission is None:
+            return ANONYMOUS
+        caller = self._cached_caller(headers)
         if caller is None:
-            caller = await run_in_threadpool(self._caller, scope, headers)
-        if not caller.may(needed):
-            has = ", ".join(caller.scopes)
-            detail = f"This needs a key with the scope {needed}; this one has {has}."
+            caller = await run_in_threadpool(self._authenticate, scope, headers)
+        if not caller.has_scope(permission):
+            granted_scopes = ", ".join(caller.scopes)
+            detail = f"This needs a key with the scope {permission}; this one has {granted_scopes}."
             raise ProblemError(403, "scope-missing", detail)
         return caller
 
     def _check_host(self, headers: Headers) -> None:
-        """Refuse names that are not ours: a page elsewhere may have pointed its name at us."""
+        """Refuse unknown host names: any site can point its own name here (DNS rebinding)."""
         host = headers.get("host", "")
         if _host_name(f"//{host}") not in self._hosts:
             detail = (
@@ -117,14 +117,14 @@ class AccessControl:
             )
             raise ProblemError(421, "wrong-host", detail)
 
-    def _known(self, headers: Headers) -> Caller | None:
-        """Return a caller whose key was looked up a moment ago."""
-        key = self._store.keys.find_cached(digest_of(_secret(headers)))
+    def _cached_caller(self, headers: Headers) -> Caller | None:
+        """Return the caller when its key was looked up a moment ago."""
+        key = self._store.keys.find_cached(digest_of(_bearer_secret(headers)))
         return None if key is None else Caller(key.owner, key.scopes)
 
-    def _caller(self, scope: Scope, headers: Headers) -> Caller:
+    def _authenticate(self, scope: Scope, headers: Headers) -> Caller:
         client = (scope.get("client") or ("", 0))[0]
-        secret = _secret(headers)
+        secret = _bearer_secret(headers)
         if is_loopback(client) and self._is_operator(secret):
             return Caller("operator", ("read", "submit", "admin"))
         key = self._store.keys.find(digest_of(secret)) if secret else None
@@ -142,42 +142,42 @@ class AccessControl:
         token = self._operator_token
         return token is not None and compare_digest(secret.encode(), token.encode())
 
-    def _limited(self, scope: Scope, headers: Headers, receive: Receive) -> Receive:
-        """Refuse a body that is too large, before it is read where its size is told."""
-        most, n_bytes = MAX_JSON_BYTES, 0
+    def _limit_body(self, scope: Scope, headers: Headers, receive: Receive) -> Receive:
+        """Refuse a body that is too large: by its Content-Length, or while it is read."""
+        max_bytes, n_bytes = MAX_JSON_BYTES, 0
         if scope["path"] == f"{PREFIX}/datasets":
-            most = self._settings.max_upload_bytes + MAX_FORM_BYTES
-        too_large = ProblemError(413, "too-large", f"The body may have {most} bytes at most.")
+            max_bytes = self._settings.max_upload_bytes + MAX_FORM_BYTES
+        too_large = ProblemError(413, "too-large", f"The body may have {max_bytes} bytes at most.")
         with suppress(ValueError):
-            if int(headers.get("content-length", "0")) > most:
+            if int(headers.get("content-length", "0")) > max_bytes:
                 raise too_large
 
-        async def limited() -> Message:
+        async def receive_limited() -> Message:
             nonlocal n_bytes
             message = await receive()
             n_bytes += len(message.get("body", b""))
-            if n_bytes > most:
+            if n_bytes > max_bytes:
                 raise too_large
             return message
 
-        return limited
+        return receive_limited
 
 
-def _secret(headers: Headers) -> str:
+def _bearer_secret(headers: Headers) -> str:
     scheme, _, secret = headers.get("authorization", "").partition(" ")
     return secret.strip() if scheme.lower() == "bearer" else ""
 
 
 def _check_origin(headers: Headers) -> None:
-    """Refuse what a page of another site asks for in the name of whoever looks at it."""
+    """Refuse a request that a page of another site makes its visitor's browser send (CSRF)."""
     origin = headers.get("origin")
     if origin is None:
         return
     try:
-        same = urlsplit(origin).netloc.lower() == headers["host"].lower()
+        is_same_origin = urlsplit(origin).netloc.lower() == headers["host"].lower()
     except ValueError:
-        same = False
-    if not same:
+        is_same_origin = False
+    if not is_same_origin:
         detail = f"Pages of {origin!r} may not change anything here."
         raise ProblemError(403, "wrong-origin", detail)
 

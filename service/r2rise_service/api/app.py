@@ -1,4 +1,4 @@
-"""The application: routers, the gate around them, and the errors."""
+"""The application: its routers, the middleware around them, and its error handlers."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,7 +25,7 @@ from r2rise_service.api.computed import Maps, Outcomes
 from r2rise_service.api.context import Context
 from r2rise_service.api.metrics import Metrics
 from r2rise_service.api.observability import Observability
-from r2rise_service.api.problems import ANY_PROBLEM, add_problems, describe_problems
+from r2rise_service.api.problems import ANY_PROBLEM, add_problem_handlers, describe_problems
 from r2rise_service.models import Problem
 from r2rise_service.queue.reconciler import Reconciler
 from r2rise_service.settings import Settings
@@ -43,21 +43,21 @@ def create_app(
 ) -> FastAPI:
     """Return the REST API.
 
-    `app.state.context.stopping` is an event to set when the server is told to stop: event streams
-    end then, which would otherwise hold up the shutdown.
+    Set the event `app.state.context.stopping` when the server is told to stop: it ends the event
+    streams, which would otherwise hold up the shutdown.
 
     Args:
-        settings: What the operator decided.
-        store: State, migrated.
-        files: Demonstrations.
-        reconciler: What moves jobs on; started and stopped by whoever made it.
-        operator_token: Opens everything to commands on this machine; None: nothing does.
+        settings: The operator's settings.
+        store: The database, already migrated.
+        files: Demonstrations as files.
+        reconciler: Runs the jobs; the caller starts and stops it.
+        operator_token: Gives commands on this machine every scope; None disables it.
     """
     metrics = Metrics()
     maps = Maps(store, files)
     outcomes = Outcomes(store, files, maps)
     context = Context(settings, store, files, reconciler, maps, outcomes, metrics)
-    metrics.add_state(lambda: health.state_of(context))
+    metrics.add_state(lambda: health.service_state(context))
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -69,42 +69,42 @@ def create_app(
         summary="Which frames of your demonstrations make the policy good, and which worse?",
         version="1",
         openapi_url=f"{PREFIX}/openapi.json",
-        docs_url=None,  # its page loads scripts from other servers; ours does not
+        docs_url=None,  # FastAPI's page loads scripts from other servers; `docs` does not
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
     )
     app.state.context = context
-    app.state.looks = events.EventPoller(store, context.stopping.is_set)
-    for module in (  # what is asked most is found first
+    app.state.event_poller = events.EventPoller(store, context.stopping.is_set)
+    for module in (  # matched in this order: frequent requests first
         jobs, events, importance, results, datasets, pictures, catalogue, comparisons, health, keys,
     ):  # fmt: skip
         app.include_router(module.router, prefix=PREFIX, responses=ANY_PROBLEM)
     app.include_router(docs.router)
     app.mount(docs.ASSETS, docs.assets())
-    add_problems(app)
-    _describe(app)
+    add_problem_handlers(app)
+    _extend_openapi(app)
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=4)
     app.add_middleware(AccessControl, settings=settings, store=store, operator_token=operator_token)
     app.add_middleware(Observability, metrics=metrics)
     return app
 
 
-def _describe(app: FastAPI) -> None:
-    """Put into OpenAPI what no route says: problems, which all can answer, and keys."""
-    describe = app.openapi
+def _extend_openapi(app: FastAPI) -> None:
+    """Add to OpenAPI what no route declares: the problems of every route, and the keys."""
+    describe_routes = app.openapi
 
     def openapi() -> dict[str, Any]:
-        schema = describe()
+        schema = describe_routes()
         template = "#/components/schemas/{model}"
-        own = Problem.model_json_schema(ref_template=template, mode="serialization")
-        parts = schema["components"]
-        parts["schemas"].update({**own.pop("$defs", {}), "Problem": own})
-        parts["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        problem_schema = Problem.model_json_schema(ref_template=template, mode="serialization")
+        components = schema["components"]
+        components["schemas"].update({**problem_schema.pop("$defs", {}), "Problem": problem_schema})
+        components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
         for path, operations in schema["paths"].items():
             for method, operation in operations.items():
-                needed = needed_scope(method.upper(), path)
-                operation["security"] = [] if needed is None else [{"key": [needed]}]
+                scope = needed_scope(method.upper(), path)
+                operation["security"] = [] if scope is None else [{"key": [scope]}]
         describe_problems(schema)
         return schema
 

@@ -9,7 +9,7 @@ from r2rise.algorithms.registry import load_implementation, needed_extra, settin
 from r2rise.environments import environment_ids
 from r2rise.errors import suggestion
 from r2rise.study.specs import AlgorithmSpec
-from r2rise_service.api.context import InContext
+from r2rise_service.api.context import RequestContext
 from r2rise_service.api.problems import ProblemError
 from r2rise_service.api.studies import is_allowed
 from r2rise_service.models import AlgorithmInfo, Answer, EnvironmentInfo
@@ -30,11 +30,11 @@ class AlgorithmList(Answer):
 
 
 @router.get("/environments")
-def environments(context: InContext) -> EnvironmentList:
+def environments(context: RequestContext) -> EnvironmentList:
     """List the environments that jobs may use."""
     patterns = context.settings.environments
-    found = [name for name in environment_ids() if is_allowed(name, patterns)]
-    return EnvironmentList(data=tuple(EnvironmentInfo(id=name) for name in found))
+    ids = [name for name in environment_ids() if is_allowed(name, patterns)]
+    return EnvironmentList(data=tuple(EnvironmentInfo(id=name) for name in ids))
 
 
 @router.get("/algorithms")

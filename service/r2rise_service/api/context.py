@@ -1,4 +1,4 @@
-"""What every request can use."""
+"""What route functions depend on: the parts of the service, and the caller."""
 
 import threading
 from collections.abc import Callable
@@ -18,17 +18,17 @@ from r2rise_service.settings import Settings
 from r2rise_service.storage import Store
 from r2rise_service.storage.files import DatasetFiles
 
-Answered = TypeVar("Answered")
+Result = TypeVar("Result")
 
 
-QUICK = 2
-"""Threads for quick questions: more of them would only wait for each other."""
+QUICK_THREADS = 2
+"""Threads for quick queries; more of them would only wait for each other."""
 
-ENDED_KEPT = 2048
-"""Ended jobs that are kept as they are sent."""
+ENDED_JOBS_CACHED = 2048
+"""Number of ended jobs that are cached as JSON."""
 
-INSPECTIONS = 2
-"""Uploads that are looked into at once, each in a process of its own; the others wait."""
+MAX_INSPECTIONS = 2
+"""Uploads that are inspected at once, each in a separate process; the others wait."""
 
 
 @dataclass(frozen=True)
@@ -36,17 +36,17 @@ class Context:
     """The parts of the service.
 
     Attributes:
-        settings: What the operator decided.
-        store: State.
-        files: Demonstrations by their content.
-        reconciler: What moves jobs on.
+        settings: The operator's settings.
+        store: The database.
+        files: Demonstrations as files, named by their content.
+        reconciler: Runs the jobs.
         maps: Importance maps, each computed once.
         outcomes: Results of other kinds of jobs, and reports.
-        metrics: What is counted.
-        quick: Lets few threads answer what is asked often and found at once.
-        inspections: Lets few uploads be looked into at once.
-        ended: Ended jobs as they are sent.
+        metrics: Counters for Prometheus.
         stopping: Set when the server shuts down; event streams end then.
+        quick_limiter: Limits the threads for frequent, quick queries.
+        ended_jobs: Ended jobs as JSON.
+        inspection_limiter: Limits the uploads that are inspected at once.
     """
 
     settings: Settings
@@ -57,21 +57,24 @@ class Context:
     outcomes: Outcomes
     metrics: Metrics
     stopping: threading.Event = field(default_factory=threading.Event)
-    quick: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(QUICK))
-    ended: SingleFlight = field(default_factory=lambda: SingleFlight(ENDED_KEPT))
-    inspections: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(INSPECTIONS))
+    quick_limiter: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(QUICK_THREADS))
+    ended_jobs: SingleFlight = field(default_factory=lambda: SingleFlight(ENDED_JOBS_CACHED))
+    inspection_limiter: CapacityLimiter = field(
+        default_factory=lambda: CapacityLimiter(MAX_INSPECTIONS)
+    )
 
-    async def quickly(self, ask: Callable[[], Answered]) -> Answered:
-        """Return the answer to a quick question of the store.
+    async def run_quick(self, query: Callable[[], Result]) -> Result:
+        """Return the result of a quick query of the store.
 
-        SQLite has it sooner than another thread would be woken; PostgreSQL is waited for in one.
+        SQLite answers sooner than another thread would wake up, so that it is asked right here;
+        PostgreSQL is waited for in a thread.
         """
         if self.settings.on_sqlite:
-            return ask()
-        return await run_sync(ask, limiter=self.quick)
+            return query()
+        return await run_sync(query, limiter=self.quick_limiter)
 
 
-# Each `async`, as FastAPI would hand a plain function to another thread.
+# These are `async` because FastAPI would run plain functions in another thread.
 async def _context(request: Request) -> Context:
     context: Context = request.app.state.context
     return context
@@ -83,14 +86,14 @@ async def _owner(request: Request) -> str:
 
 
 async def _json_only(request: Request) -> None:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        detail = f"Expected application/json, got {kind or 'no type'!r}."
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        detail = f"Expected application/json, got {media_type or 'no type'!r}."
         raise ProblemError(415, "unsupported-media-type", detail)
 
 
 JSON_ONLY = [Depends(_json_only)]
-"""Of routes whose body is JSON."""
+"""Dependencies of routes whose body is JSON."""
 
-InContext = Annotated[Context, Depends(_context)]
+RequestContext = Annotated[Context, Depends(_context)]
 Owner = Annotated[str, Depends(_owner)]

@@ -1,4 +1,4 @@
-"""`/docs`: the description of the API as a page to try it out; all of it comes from here."""
+"""`/docs`: an interactive page that describes the API. This server serves all of its files."""
 
 import base64
 import hashlib
@@ -19,15 +19,15 @@ ASSETS = f"{DOCS}/assets"
 
 
 def assets() -> StaticFiles:
-    """Return the files of the page, which the package fastapi-offline brings along."""
+    """Return the files of the page, which come with the package fastapi-offline."""
     spec = find_spec("fastapi_offline")
     origin = spec.origin if spec else None
     return StaticFiles(directory=Path(origin or "").parent / "static")
 
 
 @router.get("/docs")
-async def short() -> RedirectResponse:
-    """Lead to the page by the address that people try first."""
+async def redirect_to_docs() -> RedirectResponse:
+    """Redirect to the page from the address that people try first."""
     return RedirectResponse(DOCS)
 
 
@@ -40,14 +40,14 @@ async def docs() -> HTMLResponse:
         swagger_js_url=f"{ASSETS}/swagger-ui-bundle.js",
         swagger_css_url=f"{ASSETS}/swagger-ui.css",
         swagger_favicon_url=f"{ASSETS}/favicon.png",
-        swagger_ui_parameters={"validatorUrl": None},  # it would ask another server
+        swagger_ui_parameters={"validatorUrl": None},  # the default validates on another server
     )
-    page.headers["Content-Security-Policy"] = _policy(bytes(page.body).decode())
+    page.headers["Content-Security-Policy"] = _content_security_policy(bytes(page.body).decode())
     return page
 
 
-def _policy(html: str) -> str:
-    """Allow the page its own script, and files of this server; nothing else."""
+def _content_security_policy(html: str) -> str:
+    """Return a policy that allows the script in the page and files of this server, nothing else."""
     (script,) = re.findall(r"<script>(.*?)</script>", html, flags=re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return (

@@ -11,18 +11,18 @@ from prometheus_client import Gauge
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
-from r2rise_service.api.context import InContext, Owner
-from r2rise_service.api.jobs import known_job
+from r2rise_service.api.context import Owner, RequestContext
+from r2rise_service.api.jobs import require_job
 from r2rise_service.models import Answer, JobEvent
 from r2rise_service.storage import Store
 
 router = APIRouter(tags=["jobs"])
 
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 HEARTBEAT_SECONDS = 15.0
 
-PAGE = 500
-"""Events read at a time."""
+PAGE_SIZE = 500
+"""Events per query."""
 
 
 class EventList(Answer):
@@ -32,11 +32,11 @@ class EventList(Answer):
 
 
 class NewEvents(NamedTuple):
-    """What happened to a job since an event.
+    """The events of a job after a known one.
 
     Attributes:
-        text: The events as they are sent; one piece for all streams that wait for them.
-        last: Number of the newest event known now.
+        text: The events as they are sent; all streams that wait for them share this object.
+        last: Number of the newest event so far.
         has_ended: Whether no event will follow.
     """
 
@@ -45,8 +45,8 @@ class NewEvents(NamedTuple):
     has_ended: bool
 
 
-Wait = Callable[[int, bool], Awaitable[NewEvents]]
-"""From the last event known, and whether to look at once, to what is new."""
+WaitForEvents = Callable[[int, bool], Awaitable[NewEvents]]
+"""Waits for new events, given the last known number and whether to query before waiting."""
 
 
 @router.get(
@@ -57,65 +57,65 @@ Wait = Callable[[int, bool], Awaitable[NewEvents]]
 async def events(
     request: Request,
     job_id: str,
-    context: InContext,
+    context: RequestContext,
     owner: Owner,
     after: Annotated[int | None, Query(ge=0, lt=2**63)] = None,
     last_event_id: Annotated[int | None, Header(ge=0, lt=2**63)] = None,
 ) -> Any:
     """Return events after a number: a stream where it is accepted, else a list."""
-    await run_in_threadpool(known_job, context, owner, job_id)
+    await run_in_threadpool(require_job, context, owner, job_id)
     last = last_event_id if last_event_id is not None else after or 0
     if "text/event-stream" not in request.headers.get("accept", ""):
-        found = await run_in_threadpool(context.store.jobs.events, job_id, after=last)
-        return EventList(data=tuple(found))
-    looks: EventPoller = request.app.state.looks
+        page = await run_in_threadpool(context.store.jobs.events, job_id, after=last)
+        return EventList(data=tuple(page))
+    poller: EventPoller = request.app.state.event_poller
 
-    lines = stream(partial(looks.news, owner, job_id), last)
-    counted = _counted(lines, context.metrics.streams)
-    return StreamingResponse(counted, media_type="text/event-stream")
+    lines = stream(partial(poller.wait_for_events, owner, job_id), last)
+    counted_lines = _count_open(lines, context.metrics.streams)
+    return StreamingResponse(counted_lines, media_type="text/event-stream")
 
 
 async def stream(
-    wait: Wait, last: int, *, heartbeat: float = HEARTBEAT_SECONDS
+    wait: WaitForEvents, last: int, *, heartbeat: float = HEARTBEAT_SECONDS
 ) -> AsyncIterator[bytes]:
     """Yield server-sent events until the last one of an ended job, or until the server stops.
 
     Args:
-        wait: Waits for what is new.
-        last: Number of the last event that is known.
-        heartbeat: Seconds of silence after which a comment shows that the stream lives.
+        wait: Waits for new events.
+        last: Number of the last event that the client has.
+        heartbeat: Seconds of silence after which a comment shows that the stream is alive.
     """
     at_once = True
     while True:
         try:
             async with asyncio.timeout(heartbeat):
-                news = await wait(last, at_once)
+                new_events = await wait(last, at_once)
         except TimeoutError:
             yield b": still here\n\n"
             continue
-        if news.text:
-            yield news.text
-        if news.has_ended:
+        if new_events.text:
+            yield new_events.text
+        if new_events.has_ended:
             return
-        last, at_once = news.last, False
+        last, at_once = new_events.last, False
 
 
-async def _counted(lines: AsyncIterator[bytes], streams: Gauge) -> AsyncIterator[bytes]:
-    """Yield the lines of a stream that counts as open meanwhile."""
+async def _count_open(lines: AsyncIterator[bytes], streams: Gauge) -> AsyncIterator[bytes]:
+    """Yield the lines of a stream, and count it as open until it ends."""
     with streams.track_inprogress():
         async for line in lines:
             yield line
 
 
-def thinned(new: Sequence[JobEvent]) -> list[JobEvent]:
-    """Leave out what a later event of the same look has overtaken: progress and new maps."""
-    latest = {event.type: event.id for event in new}
-    overtaken = ("job.progress", "job.importance")
-    return [e for e in new if e.type not in overtaken or e.id == latest[e.type]]
+def drop_superseded(events: Sequence[JobEvent]) -> list[JobEvent]:
+    """Drop events of progress and new maps that a later event in the sequence supersedes."""
+    latest = {event.type: event.id for event in events}
+    superseded_types = ("job.progress", "job.importance")
+    return [e for e in events if e.type not in superseded_types or e.id == latest[e.type]]
 
 
-def rendered(events: Sequence[JobEvent]) -> bytes:
-    """Return events as a stream sends them."""
+def render_events(events: Sequence[JobEvent]) -> bytes:
+    """Return events in the format of server-sent events."""
     return "".join(
         f"id: {event.id}\nevent: {event.type}\ndata: {event.model_dump_json()}\n\n"
         for event in events
@@ -123,36 +123,36 @@ def rendered(events: Sequence[JobEvent]) -> bytes:
 
 
 class EventPoller:
-    """EventPoller into the store for all streams: those that know equally much wait for one task.
+    """Polls the store for all event streams; streams that wait for the same events share a task.
 
-    A stream that waits costs nothing: the task looks, and renders what is new once for all.
+    A waiting stream costs nothing: the task queries the store, and renders new events once for all.
 
     Args:
-        store: What is looked into.
-        is_stopping: Whether the server shuts down.
-        every: Seconds between looks.
+        store: Where the events are.
+        is_stopping: Returns whether the server shuts down.
+        poll_seconds: Time between two queries.
     """
 
     def __init__(
-        self, store: Store, is_stopping: Callable[[], bool], every: float = LOOK_SECONDS
+        self, store: Store, is_stopping: Callable[[], bool], poll_seconds: float = POLL_SECONDS
     ) -> None:
-        self._store, self._is_stopping, self._every = store, is_stopping, every
+        self._store, self._is_stopping, self._poll_seconds = store, is_stopping, poll_seconds
         self._tasks: dict[tuple[str, str, int, bool], asyncio.Task[NewEvents]] = {}
         self._waiting: Counter[tuple[str, str, int, bool]] = Counter()
 
-    async def news(self, owner: str, job_id: str, last: int, at_once: bool) -> NewEvents:
-        """Wait for what happens to a job after the last event known.
+    async def wait_for_events(self, owner: str, job_id: str, last: int, at_once: bool) -> NewEvents:
+        """Wait for the events of a job after the last known one.
 
         Args:
-            owner: Whose job it is.
-            job_id: The job.
-            last: Number of the last event that is known.
-            at_once: Whether to look before waiting for the first time.
+            owner: Owner of the job.
+            job_id: Id of the job.
+            last: Number of the last known event.
+            at_once: Whether to query the store before waiting for the first time.
         """
         key = owner, job_id, last, at_once
         task = self._tasks.get(key)
         if task is None:
-            task = self._tasks[key] = asyncio.create_task(self._found(*key))
+            task = self._tasks[key] = asyncio.create_task(self._poll(*key))
         self._waiting[key] += 1
         try:
             return await asyncio.shield(task)
@@ -160,25 +160,25 @@ class EventPoller:
             self._waiting[key] -= 1
             if not self._waiting[key]:
                 del self._waiting[key], self._tasks[key]
-                task.cancel()  # nobody waits for it any more
+                task.cancel()  # no stream waits for it any more
 
-    async def _found(self, owner: str, job_id: str, last: int, at_once: bool) -> NewEvents:
+    async def _poll(self, owner: str, job_id: str, last: int, at_once: bool) -> NewEvents:
         if not at_once:
-            await asyncio.sleep(self._every)
+            await asyncio.sleep(self._poll_seconds)
         while not self._is_stopping():
-            news = await run_in_threadpool(self._look, owner, job_id, last)
-            if news.text or news.has_ended:
-                return news
-            await asyncio.sleep(self._every)
+            new_events = await run_in_threadpool(self._read_events, owner, job_id, last)
+            if new_events.text or new_events.has_ended:
+                return new_events
+            await asyncio.sleep(self._poll_seconds)
         return NewEvents(b"", last, has_ended=True)
 
-    def _look(self, owner: str, job_id: str, last: int) -> NewEvents:
-        # The job first: when it had ended by then, no event can follow those found now.
+    def _read_events(self, owner: str, job_id: str, last: int) -> NewEvents:
+        # The job is read first: when it has ended by then, no event can follow those read below.
         job = self._store.jobs.get(owner, job_id)
         has_ended = job is None or not job.is_live
-        new: list[JobEvent] = []
-        while page := self._store.jobs.events(job_id, after=last, limit=PAGE):
-            new, last = thinned([*new, *page]), page[-1].id
-            if len(page) < PAGE:
+        events: list[JobEvent] = []
+        while page := self._store.jobs.events(job_id, after=last, limit=PAGE_SIZE):
+            events, last = drop_superseded([*events, *page]), page[-1].id
+            if len(page) < PAGE_SIZE:
                 break
-        return NewEvents(rendered(new), last, has_ended)
+        return NewEvents(render_events(events), last, has_ended)

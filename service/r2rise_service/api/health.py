@@ -1,4 +1,4 @@
-"""`/healthz`, `/readyz`, `/version` and `/metrics`: for those who run the server."""
+"""`/healthz`, `/readyz`, `/version` and `/metrics`: for operators of the server."""
 
 import logging
 import shutil
@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from r2rise.results.result import versions
-from r2rise_service.api.context import Context, InContext
+from r2rise_service.api.context import Context, RequestContext
 from r2rise_service.api.metrics import State
 from r2rise_service.api.problems import RETRY_SECONDS, ProblemError, problems
 from r2rise_service.models import Answer, ProblemPart
@@ -17,7 +17,7 @@ from r2rise_service.settings import MEBIBYTE
 router = APIRouter(tags=["operation"])
 logger = logging.getLogger(__name__)
 
-_FREE_BYTES = 256 * MEBIBYTE
+_MIN_FREE_BYTES = 256 * MEBIBYTE
 
 
 class Health(Answer):
@@ -47,18 +47,20 @@ async def healthz() -> Health:
 
 
 @router.get("/readyz", responses=problems(503))
-def readyz(context: InContext) -> Readiness:
+def readyz(context: RequestContext) -> Readiness:
     """Say whether database, engine and disk are fit for work."""
-    parts = _parts(context)
-    wrong = [
+    parts = _part_states(context)
+    degraded = [
         ProblemPart(pointer=f"#/parts/{name}", detail=state, code="degraded")
         for name, state in parts.items()
         if state != "ok"
     ]
-    if wrong:
-        detail = f"Not ready: {', '.join(f'{part.pointer[8:]} {part.detail}' for part in wrong)}."
+    if degraded:
+        detail = (
+            f"Not ready: {', '.join(f'{part.pointer[8:]} {part.detail}' for part in degraded)}."
+        )
         raise ProblemError(
-            503, "degraded", detail, headers={"Retry-After": RETRY_SECONDS}, parts=wrong
+            503, "degraded", detail, headers={"Retry-After": RETRY_SECONDS}, parts=degraded
         )
     return Readiness(parts=parts)
 
@@ -74,42 +76,44 @@ def version() -> Version:
     response_class=Response,
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
-def metrics(context: InContext) -> Response:
+def metrics(context: RequestContext) -> Response:
     """Return what a Prometheus server collects."""
     return Response(context.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
 
-def state_of(context: Context) -> State:
-    """Return what metrics tell about the service at this moment."""
+def service_state(context: Context) -> State:
+    """Return the state of the service for its metrics."""
     jobs, retrainings = context.store.jobs.count_by_status()
     engine = context.reconciler.load()
     return State(
         jobs=jobs,
         retrainings=retrainings,
-        degraded={name: state != "ok" for name, state in _parts(context).items()},
+        degraded={name: state != "ok" for name, state in _part_states(context).items()},
         reconciles=engine.reconciles,
         workers=engine.workers,
         shards=engine.shards,
     )
 
 
-def _parts(context: Context) -> dict[str, str]:
+def _part_states(context: Context) -> dict[str, str]:
     return {
-        "database": _database(context),
+        "database": _database_state(context),
         "engine": context.reconciler.health()["engine"],
-        "disk": _disk(context),
+        "disk": _disk_state(context),
     }
 
 
-def _database(context: Context) -> str:
+def _database_state(context: Context) -> str:
     try:
-        current = context.store.schema_versions().is_current
-    except Exception:  # whatever the database raises means the same here
+        is_current = context.store.schema_versions().is_current
+    except Exception:  # every error of the database means the same here
         logger.exception("the database cannot be reached")
         return "degraded: it cannot be reached"
-    return "ok" if current else "degraded: its schema is old; run `r2rise db upgrade`"
+    return "ok" if is_current else "degraded: its schema is old; run `r2rise db upgrade`"
 
 
-def _disk(context: Context) -> str:
-    free = shutil.disk_usage(context.settings.data).free
-    return "ok" if free > _FREE_BYTES else f"degraded: {free // MEBIBYTE} MiB are left"
+def _disk_state(context: Context) -> str:
+    free_bytes = shutil.disk_usage(context.settings.data).free
+    return (
+        "ok" if free_bytes > _MIN_FREE_BYTES else f"degraded: {free_bytes // MEBIBYTE} MiB are left"
+    )

@@ -1,4 +1,4 @@
-"""`/jobs/{id}/importance` and `/jobs/{id}/retrainings`: what came of a job."""
+"""`/jobs/{id}/importance` and `/jobs/{id}/retrainings`: maps and ledgers of jobs."""
 
 import tempfile
 from pathlib import Path
@@ -9,9 +9,9 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from r2rise.design.seeds import Kind
 from r2rise.ledger.ledger import Ledger
 from r2rise.study.parts import EstimatorName
-from r2rise_service.api.computed import state_of
-from r2rise_service.api.context import Context, InContext, Owner
-from r2rise_service.api.jobs import known_job, matches
+from r2rise_service.api.computed import map_version
+from r2rise_service.api.context import Context, Owner, RequestContext
+from r2rise_service.api.jobs import etag_matches, require_job
 from r2rise_service.api.problems import ProblemError, problems
 from r2rise_service.kinds import EXPLAIN
 from r2rise_service.models import JobInfo
@@ -28,10 +28,10 @@ MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",
 }
 _FORMATS = {ending: MEDIA_TYPES[ending] for ending in EXPLAIN.result_endings}
-_CONTENT: dict[int | str, dict[str, Any]] = {
+_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The map; `r2rise.importance_map` is its JSON schema.",
-        "content": {kind: {} for kind in _FORMATS.values()},
+        "content": {media_type: {} for media_type in _FORMATS.values()},
     },
     304: {"description": "The map is the one you have."},
     **problems(409),
@@ -40,27 +40,27 @@ IfNoneMatch = Annotated[str | None, Header()]
 
 
 @router.get(
-    "/jobs/{job_id}/importance", response_class=Response, responses={**_CONTENT, **problems(406)}
+    "/jobs/{job_id}/importance", response_class=Response, responses={**_RESPONSES, **problems(406)}
 )
 def importance(
     request: Request,
     job_id: str,
-    context: InContext,
+    context: RequestContext,
     owner: Owner,
     estimator: EstimatorName | None = None,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """Return the importance map, also while the job runs (`partial`); Accept says the format."""
-    ending = accepted(request.headers.get("accept", "*/*"))
-    found = known_job(context, owner, job_id)
-    return _map(context, found, estimator, ending, if_none_match)
+    ending = negotiate_ending(request.headers.get("accept", "*/*"))
+    job = require_job(context, owner, job_id)
+    return _map_response(context, job, estimator, ending, if_none_match)
 
 
-@router.get("/jobs/{job_id}/importance{ending}", response_class=Response, responses=_CONTENT)
+@router.get("/jobs/{job_id}/importance{ending}", response_class=Response, responses=_RESPONSES)
 def importance_file(
     job_id: str,
     ending: str,
-    context: InContext,
+    context: RequestContext,
     owner: Owner,
     estimator: EstimatorName | None = None,
     if_none_match: IfNoneMatch = None,
@@ -69,8 +69,8 @@ def importance_file(
     if ending not in _FORMATS:
         detail = f"A map ends in {', '.join(_FORMATS)}, not in {ending!r}."
         raise ProblemError(404, "not-found", detail)
-    found = known_job(context, owner, job_id)
-    return _map(context, found, estimator, ending, if_none_match)
+    job = require_job(context, owner, job_id)
+    return _map_response(context, job, estimator, ending, if_none_match)
 
 
 @router.get(
@@ -80,7 +80,7 @@ def importance_file(
 )
 def retrainings(
     job_id: str,
-    context: InContext,
+    context: RequestContext,
     owner: Owner,
     kind: Kind = "design",
     page_size: Annotated[int, Query(ge=1, le=500)] = 50,
@@ -89,17 +89,18 @@ def retrainings(
     format: Literal["json", "npz"] = "json",  # noqa: A002
 ) -> Any:
     """Return the ledger: a page of records by index, or the whole file (`format=npz`)."""
-    job = known_job(context, owner, job_id)
+    job = require_job(context, owner, job_id)
     n_parts = max(len(job.based_on), 1)
     if part >= n_parts:
         raise ProblemError(404, "not-found", f"Job {job_id} has {n_parts} parts, counted from 0.")
     ledger = context.maps.ledger(job, part)
     if format == "npz":
         return Response(_ledger_file(ledger), media_type=MEDIA_TYPES[".npz"])
-    left = [record for record in ledger.records(kind) if record.index >= page_token]
-    page = left[:page_size]
-    rest = left[page_size:]
-    while rest and rest[0].index == page[-1].index:  # a page has all records of its indices
+    remaining = [record for record in ledger.records(kind) if record.index >= page_token]
+    page = remaining[:page_size]
+    rest = remaining[page_size:]
+    # The page token is an index, so that all records of one index have to be on one page.
+    while rest and rest[0].index == page[-1].index:
         page.append(rest.pop(0))
     return RetrainingPage(
         data=tuple(Retraining.model_validate(record.to_json()) for record in page),
@@ -107,32 +108,35 @@ def retrainings(
     )
 
 
-def accepted(header: str) -> str:
-    """Return the ending of the format that an Accept header likes best.
+def negotiate_ending(header: str) -> str:
+    """Return the ending of the format that an Accept header prefers.
 
     Raises:
-        ProblemError: When it takes none of them.
+        ProblemError: When it accepts none of them.
     """
-    liked = {ending: _liking(header, kind) for ending, kind in _FORMATS.items()}
-    best = max(liked, key=lambda ending: liked[ending])  # the first of equals
-    if liked[best] <= 0:
+    weights = {
+        ending: _accept_weight(header, media_type) for ending, media_type in _FORMATS.items()
+    }
+    # Of equal weights, `max` returns the first format.
+    best_ending = max(weights, key=lambda ending: weights[ending])
+    if weights[best_ending] <= 0:
         detail = f"A map comes as {', '.join(_FORMATS.values())}, but Accept is {header!r}."
         raise ProblemError(406, "not-acceptable", detail)
-    return best
+    return best_ending
 
 
-def _liking(header: str, kind: str) -> float:
-    """Return the weight of a media type in an Accept header; the most specific range counts."""
-    ranges = {kind: 2, f"{kind.partition('/')[0]}/*": 1, "*/*": 0}
+def _accept_weight(header: str, media_type: str) -> float:
+    """Return the weight of a media type in an Accept header, by the most specific range."""
+    ranges = {media_type: 2, f"{media_type.partition('/')[0]}/*": 1, "*/*": 0}
     best = -1, 0.0
     for part in header.split(","):
         name, *parameters = (item.strip().lower() for item in part.split(";"))
         if name in ranges:
-            best = max(best, (ranges[name], _weight(parameters)))
+            best = max(best, (ranges[name], _q_value(parameters)))
     return best[1]
 
 
-def _weight(parameters: list[str]) -> float:
+def _q_value(parameters: list[str]) -> float:
     for parameter in parameters:
         name, _, value = parameter.partition("=")
         if name.strip() == "q":
@@ -143,7 +147,7 @@ def _weight(parameters: list[str]) -> float:
     return 1.0
 
 
-def _map(
+def _map_response(
     context: Context,
     job: JobInfo,
     estimator: EstimatorName | None,
@@ -154,11 +158,11 @@ def _map(
         detail = f"Job {job.id} has no map of its own: see those that it is based on."
         raise ProblemError(404, "no-such-result", detail)
     name = estimator or job.study.estimator
-    etag = f'W/"{state_of(job)}-{name}-{ending[1:]}"'
+    etag = f'W/"{map_version(job)}-{name}-{ending[1:]}"'
     headers = {"ETag": etag, "Vary": "Accept, Accept-Encoding"}
-    if matches(if_none_match, etag):
+    if etag_matches(if_none_match, etag):
         return Response(status_code=304, headers=headers)
-    content = context.maps.drawn(job, estimator, ending)
+    content = context.maps.as_file(job, estimator, ending)
     return Response(content, headers=headers, media_type=MEDIA_TYPES[ending])
 
 

@@ -1,4 +1,4 @@
-"""What a Prometheus server is told: what this process counted, and what the database holds."""
+"""Metrics for a Prometheus server: counters of this process, and the state of the service."""
 
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-_METHODS = {"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"}
+_KNOWN_METHODS = {"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"}
 
 
 class State(NamedTuple):
@@ -23,10 +23,10 @@ class State(NamedTuple):
     Attributes:
         jobs: How many jobs have each status.
         retrainings: How many stored retrainings are `ok` and `failed`.
-        degraded: Whether something is wrong with each part.
-        reconciles: Whether this process moves jobs on; others stand by.
-        workers: Worker processes that it reaches.
-        shards: Shards that they have.
+        degraded: Whether each part of the service is degraded.
+        reconciles: Whether this process is the one that runs the jobs; others stand by.
+        workers: Number of worker processes that it reaches.
+        shards: Number of shards at these workers.
     """
 
     jobs: dict[str, int]
@@ -41,8 +41,8 @@ class Metrics:
     """Counters of one application.
 
     Attributes:
-        streams: Event streams that are open.
-        uploads: Demonstrations that were taken in; `new` tells whether they were known.
+        streams: Open event streams.
+        uploads: Uploads that were stored; the label `new` is `false` for known demonstrations.
     """
 
     def __init__(self) -> None:
@@ -59,20 +59,20 @@ class Metrics:
             "r2rise_uploads", "Demonstrations taken in", ("new",), registry=self._registry
         )
 
-        for new in ("true", "false"):  # so that a 0 is told before the first
-            self.uploads.labels(new)
+        for is_new in ("true", "false"):  # so that 0 is exported before the first upload
+            self.uploads.labels(is_new)
 
     def add_state(self, state: Callable[[], State]) -> None:
-        """Tell of a state as well; it is asked for at each scrape."""
+        """Export a state as well; `state` is called at each scrape."""
         self._registry.register(_StateCollector(state))
 
     def count_request(self, method: str, route: str, status: int | None, seconds: float) -> None:
-        """Count a request that was answered; a status of None: the client was gone before."""
-        name = method if method in _METHODS else "other"
+        """Count a request; its status is None when the client disconnected before the response."""
+        name = method if method in _KNOWN_METHODS else "other"
         self._requests.labels(name, route, str(status or "none")).observe(seconds)
 
     def text(self) -> bytes:
-        """Return everything as Prometheus reads it."""
+        """Return all metrics in the text format of Prometheus."""
         return generate_latest(self._registry)
 
 
@@ -81,15 +81,19 @@ class _StateCollector(Collector):
         self._state = state
 
     def describe(self) -> Iterable[Metric]:
-        """Return nothing, so that the state is not asked for when this is registered."""
+        """Return nothing, so that registering this collector does not query the state."""
         return ()
 
     def collect(self) -> Iterable[Metric]:
         """Return the state as metrics."""
         state = self._state()
-        yield _by("status", "r2rise_jobs", "Jobs in the database", state.jobs)
-        yield _by("status", "r2rise_retrainings", "Retrainings in the database", state.retrainings)
-        yield _by("part", "r2rise_degraded", "1 where a part is not ready", state.degraded)
+        yield _gauge_by_label("status", "r2rise_jobs", "Jobs in the database", state.jobs)
+        yield _gauge_by_label(
+            "status", "r2rise_retrainings", "Retrainings in the database", state.retrainings
+        )
+        yield _gauge_by_label(
+            "part", "r2rise_degraded", "1 where a part is not ready", state.degraded
+        )
         yield GaugeMetricFamily(
             "r2rise_reconciles", "1 where this process moves jobs on", state.reconciles
         )
@@ -97,7 +101,9 @@ class _StateCollector(Collector):
         yield GaugeMetricFamily("r2rise_shards_in_flight", "Shards at workers", state.shards)
 
 
-def _by(label: str, name: str, help_: str, values: dict[str, int] | dict[str, bool]) -> Metric:
+def _gauge_by_label(
+    label: str, name: str, help_: str, values: dict[str, int] | dict[str, bool]
+) -> Metric:
     metric = GaugeMetricFamily(name, help_, labels=[label])
     for key, value in values.items():
         metric.add_metric([key], float(value))

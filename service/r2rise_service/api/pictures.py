@@ -1,4 +1,4 @@
-"""`/datasets/{id}/demonstrations/{i}/frames/{t}.png`: what the expert saw."""
+"""`/datasets/{id}/demonstrations/{i}/frames/{t}.png`: the picture of a frame."""
 
 import io
 from pathlib import Path
@@ -8,16 +8,16 @@ import numpy as np
 from fastapi import APIRouter, Header, Response
 from numpy.typing import NDArray
 
-from r2rise_service.api.context import InContext, Owner
-from r2rise_service.api.datasets import known_dataset
-from r2rise_service.api.jobs import matches
+from r2rise_service.api.context import Owner, RequestContext
+from r2rise_service.api.datasets import require_dataset
+from r2rise_service.api.jobs import etag_matches
 from r2rise_service.api.problems import ProblemError
 from r2rise_service.models import DatasetInfo
 
 router = APIRouter(tags=["datasets"])
 
-_MOST_CHANNELS = 64
-_CONTENT: dict[int | str, dict[str, Any]] = {
+_MAX_CHANNELS = 64
+_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"description": "The picture.", "content": {"image/png": {}}},
     304: {"description": "The picture is the one you have."},
 }
@@ -27,36 +27,36 @@ Picture = NDArray[np.uint8]
 @router.get(
     "/datasets/{dataset_id}/demonstrations/{demonstration}/frames/{frame}.png",
     response_class=Response,
-    responses=_CONTENT,
+    responses=_RESPONSES,
 )
 def picture(
     dataset_id: str,
     demonstration: int,
     frame: int,
-    context: InContext,
+    context: RequestContext,
     owner: Owner,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Return the picture of a frame: of `frames`, else of an image observation."""
-    info = known_dataset(context, owner, dataset_id)
+    info = require_dataset(context, owner, dataset_id)
     _check_range(info, demonstration, frame)
     etag = f'"{info.sha256[7:39]}-{demonstration}-{frame}"'
     headers = {"ETag": etag, "Cache-Control": "private, max-age=86400, immutable"}
-    if matches(if_none_match, etag):
+    if etag_matches(if_none_match, etag):
         return Response(status_code=304, headers=headers)
     row = sum(info.lengths[:demonstration]) + frame
-    found = picture_of(context.files.unpacked(info.sha256), row, row + demonstration)
-    if found is None:
+    image = read_picture(context.files.unpacked(info.sha256), row, row + demonstration)
+    if image is None:
         detail = (
             "These demonstrations have no pictures: expected the array `frames`, or observations "
             f"that are uint8 images, got observations of shape {info.obs_shape}."
         )
         raise ProblemError(404, "no-picture", detail)
-    return Response(_png(found), headers=headers, media_type="image/png")
+    return Response(_png(image), headers=headers, media_type="image/png")
 
 
-def picture_of(folder: Path, frame: int, observation: int) -> Picture | None:
-    """Return a picture, (height, width) or (height, width, 3) uint8, or None where there is none.
+def read_picture(folder: Path, frame: int, observation: int) -> Picture | None:
+    """Return a picture, (height, width) or (height, width, 3) uint8, or None if there is none.
 
     Args:
         folder: Unpacked demonstrations; only one row of them is read.
@@ -71,10 +71,10 @@ def picture_of(folder: Path, frame: int, observation: int) -> Picture | None:
 
 
 def newest_image(observation: NDArray[Any]) -> Picture | None:
-    """Return what an image observation shows, or None when it is no image.
+    """Return the picture in an image observation, or None when it is not an image.
 
-    Of observations that stack several images, the newest is the last one. Three channels, or a
-    multiple of three, are colours; any other number are grey images.
+    Of several stacked images, the last is the newest. Three channels, or a multiple of three, are
+    colours; any other number of channels are grey images.
 
     Args:
         observation: (height, width), (height, width, channels), (channels, height, width), or
@@ -89,7 +89,7 @@ def newest_image(observation: NDArray[Any]) -> Picture | None:
     if observation.shape[0] < observation.shape[-1]:
         observation = np.moveaxis(observation, 0, -1)
     n_channels = observation.shape[-1]
-    if n_channels > _MOST_CHANNELS:
+    if n_channels > _MAX_CHANNELS:
         return None
     return observation[..., -3:] if n_channels % 3 == 0 else observation[..., -1]
 
@@ -99,8 +99,8 @@ def _check_range(info: DatasetInfo, demonstration: int, frame: int) -> None:
         detail = f"There are demonstrations 0 to {info.n_demonstrations - 1}."
         raise ProblemError(404, "not-found", detail)
     if not 0 <= frame < info.lengths[demonstration]:
-        most = info.lengths[demonstration] - 1
-        detail = f"Demonstration {demonstration} has frames 0 to {most}."
+        last_frame = info.lengths[demonstration] - 1
+        detail = f"Demonstration {demonstration} has frames 0 to {last_frame}."
         raise ProblemError(404, "not-found", detail)
 
 

@@ -16,11 +16,11 @@ from r2rise_service.storage.inspect_upload import BadUpload
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = "2"
-"""When it is worth asking again about something that changes by itself."""
+"""Value of Retry-After, in seconds, for states that change without the client."""
 
-_WAITS = {"not-ready": RETRY_SECONDS, "too-many-jobs": "30"}
+_RETRY_AFTER = {"not-ready": RETRY_SECONDS, "too-many-jobs": "30"}
 
-_CODES = {
+_HTTP_CODES = {
     400: "bad-request",
     404: "not-found",
     405: "method-not-allowed",
@@ -30,7 +30,7 @@ _CODES = {
     500: "internal",
 }
 
-_ANSWERS: dict[type[Exception], tuple[int, str]] = {
+_STATUS_AND_CODE: dict[type[Exception], tuple[int, str]] = {
     TooLarge: (413, "too-large"),
     BadUpload: (422, "bad-demonstrations"),
     NotReady: (409, "not-ready"),
@@ -42,30 +42,30 @@ _ANSWERS: dict[type[Exception], tuple[int, str]] = {
 }
 
 
-_DESCRIBED = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+_PROBLEM_CONTENT = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return what a route declares as `responses` for the problems that it alone can answer.
+    """Return the `responses` of a route for the problems that are specific to it.
 
-    What follows from what a route takes and needs, `describe_problems` adds.
+    `describe_problems` adds the problems that follow from its parameters, body and scope.
     """
     return {
-        status: {"description": HTTPStatus(status).phrase, "content": _DESCRIBED}
+        status: {"description": HTTPStatus(status).phrase, "content": _PROBLEM_CONTENT}
         for status in statuses
     }
 
 
 ANY_PROBLEM: dict[int | str, dict[str, Any]] = {"default": {"description": "A problem"}}
-"""Of all routes, so that FastAPI describes no problems of its own."""
+"""The `responses` of all routes, so that FastAPI adds no descriptions of its own problems."""
 
 
 class ProblemError(HTTPException):
-    """A request that is answered with a problem.
+    """Answers a request with a problem.
 
     Attributes:
-        code: What went wrong, in a word for programs.
-        parts: Each thing that is wrong with the body.
+        code: Error code for programs.
+        parts: One entry for each wrong part of the request.
     """
 
     def __init__(
@@ -82,13 +82,13 @@ class ProblemError(HTTPException):
 
 
 def problem_response(error: ProblemError, instance: str, request_id: str) -> Response:
-    """Return the answer that tells of a problem."""
+    """Return the response that reports a problem."""
     problem = Problem(
         type=f"urn:r2rise:problem:{error.code}",
         title=error.code.replace("-", " ").capitalize(),
         status=error.status_code,
-        detail=_plain(error.detail),
-        instance=_plain(instance),
+        detail=_encodable(error.detail),
+        instance=_encodable(instance),
         code=error.code,
         request_id=request_id,
         errors=error.parts,
@@ -98,111 +98,118 @@ def problem_response(error: ProblemError, instance: str, request_id: str) -> Res
     )
 
 
-def add_problems(app: FastAPI) -> None:
-    """Answer every error that a request can meet with a problem."""
-    for kind in (
+def add_problem_handlers(app: FastAPI) -> None:
+    """Register handlers that answer every expected error with a problem."""
+    for error_type in (
         HTTPException, RequestValidationError, R2RiseError, StoreConflict, TooLarge, BadUpload,
     ):  # fmt: skip
-        app.add_exception_handler(kind, _answer)
+        app.add_exception_handler(error_type, _handle)
 
 
 def describe_problems(schema: dict[str, Any]) -> None:
-    """Put into OpenAPI, for each route, exactly the problems that it can answer.
+    """Describe in OpenAPI, for each route, exactly the problems that it can answer with.
 
     Args:
-        schema: OpenAPI with what routes declare, and `security`; changed in place.
+        schema: OpenAPI with the declarations of the routes and `security`; changed in place.
     """
     for path, operations in schema["paths"].items():
         for method, operation in operations.items():
-            answers = operation["responses"]
-            answers.pop("default", None)
+            responses = operation["responses"]
+            responses.pop("default", None)
             for status, problem in problems(*_statuses(method, path, operation)).items():
-                answers[str(status)] = problem
+                responses[str(status)] = problem
 
 
 def _statuses(method: str, path: str, operation: dict[str, Any]) -> set[int]:
-    """Return what can go wrong, by what the route takes and needs."""
-    found = {413, 421, 500}
+    """Return the error statuses that follow from parameters, body and scope of a route."""
+    statuses = {413, 421, 500}
     if operation["security"]:
-        found |= {401, 403}
+        statuses |= {401, 403}
     if method not in ("get", "head"):
-        found |= {403}
+        statuses |= {403}
     if "{" in path:
-        found |= {404}
+        statuses |= {404}
     if "requestBody" in operation:
-        found |= {415, 422}
+        statuses |= {415, 422}
     if operation.get("parameters"):
-        found |= {422}
-    return found
+        statuses |= {422}
+    return statuses
 
 
-def _answer(request: Request, error: Exception) -> Response:
-    return problem_response(_problem_of(error), request.url.path, request.state.request_id)
+def _handle(request: Request, error: Exception) -> Response:
+    return problem_response(_to_problem(error), request.url.path, request.state.request_id)
 
 
-def _problem_of(error: Exception) -> ProblemError:
-    """Return what an error means to the one who asked."""
+def _to_problem(error: Exception) -> ProblemError:
+    """Return an error as the problem that the client gets."""
     if isinstance(error, ProblemError):
         return error
     if isinstance(error, HTTPException):
-        return _of_framework(error)
+        return _framework_problem(error)
     if isinstance(error, RequestValidationError):
-        parts = [_part(problem) for problem in error.errors()]
+        parts = [_validation_part(problem) for problem in error.errors()]
         return ProblemError(422, "invalid", "The request has wrong fields.", parts=parts)
     status, code = next(
-        (answer for kind, answer in _ANSWERS.items() if isinstance(error, kind)), (409, "refused")
+        (
+            status_and_code
+            for error_type, status_and_code in _STATUS_AND_CODE.items()
+            if isinstance(error, error_type)
+        ),
+        (409, "refused"),
     )
-    headers = {"Retry-After": _WAITS[code]} if code in _WAITS else None
-    return ProblemError(status, code, str(error), headers=headers, parts=_field_of(error))
+    headers = {"Retry-After": _RETRY_AFTER[code]} if code in _RETRY_AFTER else None
+    return ProblemError(status, code, str(error), headers=headers, parts=_field_parts(error))
 
 
-def _field_of(error: Exception) -> list[ProblemPart]:
-    """Return the field of the study that an error is about, where it says so."""
+def _field_parts(error: Exception) -> list[ProblemPart]:
+    """Return the field of the study that an error names; an empty list when it names none."""
     if not isinstance(error, InputError) or not error.field:
         return []
     pointer = pointer_to(["study", *error.field.split(".")])
-    return [ProblemPart(pointer=pointer, detail=_plain(str(error)), code="refused")]
+    return [ProblemPart(pointer=pointer, detail=_encodable(str(error)), code="refused")]
 
 
-def _of_framework(error: HTTPException) -> ProblemError:
+def _framework_problem(error: HTTPException) -> ProblemError:
     """Return the problem of an error that FastAPI or Starlette raised."""
     status = error.status_code
     detail = {
         404: "There is nothing at this path. See /api/v1/openapi.json for all paths.",
         405: "This path does not know this method; the header Allow says which it knows.",
     }.get(status, f"{HTTPStatus(status).phrase}: {error.detail}")
-    code = _CODES.get(status, HTTPStatus(status).phrase.lower().replace(" ", "-"))
+    code = _HTTP_CODES.get(status, HTTPStatus(status).phrase.lower().replace(" ", "-"))
     return ProblemError(status, code, detail, headers=error.headers)
 
 
-def _part(problem: Mapping[str, Any]) -> ProblemPart:
+def _validation_part(problem: Mapping[str, Any]) -> ProblemPart:
     where, *names = problem["loc"]
     if problem["type"] == "json_invalid":
         names = []
     pointer = pointer_to(names) if where == "body" else f"{where}:{'.'.join(map(str, names))}"
-    return ProblemPart(pointer=_plain(pointer), detail=in_words(problem), code=problem["type"])
+    return ProblemPart(
+        pointer=_encodable(pointer), detail=validation_message(problem), code=problem["type"]
+    )
 
 
 def pointer_to(names: Sequence[str | int]) -> str:
-    """Return the JSON pointer, as a URI fragment, of a part of the body (RFC 6901)."""
+    """Return the JSON pointer (RFC 6901), as a URI fragment, to a part of the body."""
     escaped = (str(name).replace("~", "~0").replace("/", "~1") for name in names)
     return "/".join(["#", *escaped])
 
 
-def sentence(text: str) -> str:
+def as_sentence(text: str) -> str:
     """Return a reason as a sentence, with a capital letter and a full stop."""
     return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '?')) else '.'}"
 
 
-def in_words(problem: Mapping[str, Any]) -> str:
-    """Return what pydantic found wrong, without the marks it puts around our own words."""
+def validation_message(problem: Mapping[str, Any]) -> str:
+    """Return the message of a pydantic error without the prefix of errors raised in validators."""
     if problem["type"] == "extra_forbidden":
         return "unknown field"
     reason = problem.get("ctx", {}).get("error", "") if problem["type"] == "json_invalid" else ""
     message = str(problem["msg"]).removeprefix("Value error, ")
-    return _plain(f"{message}: {reason}" if reason else message)
+    return _encodable(f"{message}: {reason}" if reason else message)
 
 
-def _plain(text: str) -> str:
-    """Replace what is no character, such as half of a surrogate pair."""
+def _encodable(text: str) -> str:
+    """Replace code points that UTF-8 cannot encode, such as lone surrogates."""
     return str(text).encode("utf-8", "replace").decode()

@@ -24,7 +24,7 @@ from r2rise_service.cli.remote.datasets import datasets
 from r2rise_service.cli.remote.jobs import jobs
 from r2rise_service.kinds import KINDS
 
-_STOPPED = {
+_STOPPED_MESSAGES = {
     **dict.fromkeys(
         ("check-training", "plan", *KINDS),
         "Stopped. What was retrained is kept; the same command goes on from there.",
@@ -36,16 +36,16 @@ EXIT_FAILED, EXIT_USAGE, EXIT_CANNOT_REACH, EXIT_TIMEOUT, EXIT_INTERRUPTED = 1, 
 
 
 class ReportingGroup(TyperGroup):
-    """Turns R2RISE's errors into a message and an exit status; never a traceback."""
+    """Prints R2RISE's errors as a message without a traceback, and exits with their status."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            message = _STOPPED.get(ctx.invoked_subcommand, "Stopped.")
+            message = _STOPPED_MESSAGES.get(ctx.invoked_subcommand, "Stopped.")
             status = EXIT_INTERRUPTED
-        except BrokenPipeError:  # whoever read has enough, as `head` does
+        except BrokenPipeError:  # the reader closed the pipe, as `head` does
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(EXIT_FAILED)
         except Exception as error:
@@ -56,7 +56,7 @@ class ReportingGroup(TyperGroup):
 
 
 def _exit_status(error: Exception) -> int:
-    """Return the exit status of an error that is not a bug; re-raise others."""
+    """Return the exit status of an expected error; re-raise any other error."""
     from r2rise.errors import InputError, MissingExtra, R2RiseError
     from r2rise_service.client.errors import CannotReach, WaitTimeout
 

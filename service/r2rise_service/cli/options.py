@@ -1,4 +1,4 @@
-"""Options that several commands share, and what they mean."""
+"""Options that several commands share, and their conversion to fields of a study."""
 
 import functools
 import inspect
@@ -38,7 +38,7 @@ Force = Annotated[bool, typer.Option("--force", help="Replace files that are alr
 
 @dataclass(frozen=True)
 class Learner:
-    """Options of a study: what is trained, and where it acts."""
+    """Options of a study: algorithm and environment."""
 
     env: Annotated[
         str | None, typer.Option(help="Gymnasium id, module:Env-v0 or module:factory.")
@@ -50,7 +50,7 @@ class Learner:
 
 @dataclass(frozen=True)
 class Goals:
-    """Options of a study: when it has enough."""
+    """Options of a study: when it may stop."""
 
     until: Annotated[
         list[str] | None,
@@ -63,18 +63,18 @@ class Goals:
     ] = None
 
     def until_fields(self) -> dict[str, Any]:
-        """Return the fields of `study.until` that they name."""
-        named: dict[str, Any] = {}
+        """Return the fields of `study.until` that these options set."""
+        until: dict[str, Any] = {}
         if self.max_time is not None:
-            named["seconds"] = seconds(self.max_time)
+            until["seconds"] = parse_seconds(self.max_time)
         for goal in self.until or ():
-            named |= _goal(goal)
-        return named
+            until |= _goal(goal)
+        return until
 
 
 @dataclass(frozen=True)
 class Frames:
-    """Options of a study: what is masked, and what an observation is."""
+    """Options of a study: masking and observations."""
 
     segment_length: Annotated[
         str | None, typer.Option(help="Frames masked together, 'all' or 'auto'.")
@@ -92,18 +92,18 @@ class Frames:
     obs_keys: ObsKeys = None
 
     def masking_fields(self) -> dict[str, Any]:
-        """Return the fields of `study.masking` that they name.
+        """Return the fields of `study.masking` that these options set.
 
         Raises:
-            StudyError: When they contradict each other, or the file of segments cannot be used.
+            StudyError: When options contradict each other, or the segments file cannot be used.
         """
-        stacked = {} if self.frame_stack is None else {"frame_stack": self.frame_stack}
-        return _segment_fields(self.segment_length, self.segments) | stacked
+        stacking = {} if self.frame_stack is None else {"frame_stack": self.frame_stack}
+        return _segment_fields(self.segment_length, self.segments) | stacking
 
 
 @dataclass(frozen=True)
 class Base:
-    """Options of a study: what the others are put over."""
+    """Options of a study: a file that the other options update, and the seed."""
 
     study: Annotated[
         Path | None, typer.Option(help="Study as YAML; the options here win over it.")
@@ -111,12 +111,12 @@ class Base:
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None
 
 
-def flat(command: Callable[..., None]) -> Callable[..., None]:
-    """Return a command that takes the options of its groups, each in the place of its group.
+def with_option_groups(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command in which each group of options is replaced by its options.
 
     Args:
-        command: Its parameters are for keywords only; those that are groups are annotated with
-            one of the classes above.
+        command: Function with keyword-only parameters; a group is a parameter that is annotated
+            with one of the dataclasses of this module.
     """
     signature = inspect.signature(command)
     groups: dict[str, Any] = {}
@@ -128,16 +128,18 @@ def flat(command: Callable[..., None]) -> Callable[..., None]:
             parameters += inspect.signature(group).parameters.values()
         else:
             parameters.append(parameter)
-    parameters = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in parameters]
+    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
 
     @functools.wraps(command)
     def flattened(**options: Any) -> None:
         for name, group in groups.items():
-            options[name] = group(**{one.name: options.pop(one.name) for one in fields(group)})
+            options[name] = group(
+                **{field.name: options.pop(field.name) for field in fields(group)}
+            )
         command(**options)
 
     flattened.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    flattened.__annotations__ = {one.name: one.annotation for one in parameters}
+    flattened.__annotations__ = {p.name: p.annotation for p in parameters}
     return flattened
 
 
@@ -146,19 +148,19 @@ def study_of(
     learner: Learner,
     frames: Frames,
     goals: Goals | None = None,
-    others: Mapping[str, Any] | None = None,
+    other_fields: Mapping[str, Any] | None = None,
 ) -> "Study":
-    """Return the study of a file with the options that were given put over it.
+    """Return the study of a file, updated by the options that were given.
 
     Args:
-        base: The file.
-        learner: What is trained, and where it acts.
-        frames: What is masked.
-        goals: When it has enough, for commands that ask for that.
-        others: Other parts of the study, by name.
+        base: File and seed.
+        learner: Algorithm and environment.
+        frames: Masking and observations.
+        goals: When the study may stop, for commands with these options.
+        other_fields: Other fields of the study, by name.
 
     Raises:
-        StudyError: Naming each wrong field, what was expected and what came.
+        StudyError: When fields are wrong; it names each, its expected value and its actual value.
     """
     from r2rise import Study
     from r2rise.errors import StudyError
@@ -170,26 +172,27 @@ def study_of(
         "masking": frames.masking_fields(),
         "until": goals.until_fields() if goals else {},
         "seed": base.seed,
-        **(others or {}),
+        **(other_fields or {}),
     }
-    given = {name: _given(value) for name, value in options.items()}
-    given = {name: value for name, value in given.items() if value not in (None, {})}
-    saved = long_form(read_yaml(base.study)) if base.study else {}
-    for part in given.keys() & saved.keys() & {"algorithm", "environment"}:
-        saved[part] = {k: v for k, v in saved[part].items() if k != "identity"}  # of the old name
-    asked = merged(saved, given)
-    if "environment" not in asked:
+    overrides = {name: _drop_unset(value) for name, value in options.items()}
+    overrides = {name: value for name, value in overrides.items() if value not in (None, {})}
+    file_fields = long_form(read_yaml(base.study)) if base.study else {}
+    for part in overrides.keys() & file_fields.keys() & {"algorithm", "environment"}:
+        # The identity of the file belongs to the name that the options replace.
+        file_fields[part] = {k: v for k, v in file_fields[part].items() if k != "identity"}
+    study_fields = merged(file_fields, overrides)
+    if "environment" not in study_fields:
         raise StudyError("Which environment? Give --env ID, or --study FILE with an environment.")
-    return Study.parse(asked)
+    return Study.parse(study_fields)
 
 
 def environment_fields(env: str | None, obs_keys: str | None) -> dict[str, Any]:
-    """Return the fields of `study.environment` that options name."""
-    return {"id": env, "obs_keys": listed(obs_keys)}
+    """Return the fields of `study.environment` for these options."""
+    return {"id": env, "obs_keys": split_commas(obs_keys)}
 
 
-def listed(text: str | None) -> list[str] | None:
-    """Return the parts of `a,b,c`, with or without spaces after the commas."""
+def split_commas(text: str | None) -> list[str] | None:
+    """Return the parts of `a,b,c`, without the spaces around them."""
     return [part.strip() for part in text.split(",")] if text else None
 
 
@@ -202,8 +205,8 @@ def _goal(text: str) -> dict[str, Any]:
     if name == "reliability":
         with suppress(ValueError):
             return {"reliability": float(value)}
-    known = ("reliability", "verdicts")
-    hint = "" if name in known else f" {suggestion(name, known)}"
+    goals = ("reliability", "verdicts")
+    hint = "" if name in goals else f" {suggestion(name, goals)}"
     raise StudyError(f"--until should be reliability=NUMBER or verdicts, got {text!r}.{hint}")
 
 
@@ -226,27 +229,30 @@ def _segment_fields(segment_length: str | None, segments: Path | None) -> dict[s
         ) from None
 
 
-def _given(value: Any) -> Any:
-    """Return the options that were given; `boundaries: None` and the like reset a study's own."""
+def _drop_unset(value: Any) -> Any:
+    """Drop fields that are None, which were not given.
+
+    Masking fields are kept when `boundaries` is among them: there, None resets the study's field.
+    """
     if not isinstance(value, dict) or "boundaries" in value:
         return value
     return {name: option for name, option in value.items() if option is not None}
 
 
-_TIME = re.compile(r"(\d+(?:\.\d+)?)\s*([smh]?)")
-_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
+_TIME_PATTERN = re.compile(r"(\d+(?:\.\d+)?)\s*([smh]?)")
+_SECONDS_BY_UNIT = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
-def seconds(text: str, option: str = "--max-time") -> float:
-    """Return the seconds that `90`, `90s`, `5m` or `2h` stand for.
+def parse_seconds(text: str, option: str = "--max-time") -> float:
+    """Return the seconds in a text such as `90`, `90s`, `5m` or `2h`.
 
     Raises:
-        StudyError: For another text, or for no time at all; it names the option.
+        StudyError: When the text has another form, or the time is zero; it names the option.
     """
     from r2rise.errors import StudyError
 
-    found = _TIME.fullmatch(text.strip())
-    time = float(found[1]) * _SECONDS[found[2]] if found else 0.0
-    if time <= 0:
+    match = _TIME_PATTERN.fullmatch(text.strip())
+    duration = float(match[1]) * _SECONDS_BY_UNIT[match[2]] if match else 0.0
+    if duration <= 0:
         raise StudyError(f"{option} should be a time such as 90, 90s, 5m or 2h, got {text!r}.")
-    return time
+    return duration

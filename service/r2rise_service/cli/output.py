@@ -1,4 +1,4 @@
-"""What commands print: lines and tables, and an importance map in both."""
+"""Printing: lines, tables, and importance maps as both."""
 
 from collections.abc import Iterable, Sequence
 
@@ -17,7 +17,7 @@ WIDTH = 100
 
 
 def say(*lines: str) -> None:
-    """Print lines."""
+    """Print lines, wrapped at `WIDTH` characters."""
     console = Console(width=WIDTH, highlight=False)
     for line in lines:
         console.print(line, markup=False)
@@ -27,34 +27,36 @@ def say_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]])
     """Print a table."""
     table = Table(title=Text(title, style="table.title"), title_justify="left")
     for column in columns:
-        whole = column == "id"  # to be copied from here
-        table.add_column(Text(column), justify="right", no_wrap=whole, overflow="fold")
+        is_id = column == "id"  # ids are copied from the terminal, so that they must not wrap
+        table.add_column(Text(column), justify="right", no_wrap=is_id, overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     Console(width=WIDTH, highlight=False).print(table)
 
 
 def number(value: float | None) -> str:
-    """Return three digits, or a dash where there is no number."""
+    """Return a number with three significant digits, or a dash for None."""
     return in_digits(value, 3)
 
 
-def place(segment: Segment) -> tuple[str, str]:
-    """Return the demonstration and the frames of a segment."""
+def segment_cells(segment: Segment) -> tuple[str, str]:
+    """Return the table cells of a segment: its demonstration, and its first and last frame."""
     return str(segment.demonstration), f"{segment.start}-{segment.stop - 1}"
 
 
 def print_map(importance: ImportanceMap, k: int = 10) -> None:
-    """Print what a map says: returns, whether frames differ, reliability, the extremes."""
-    say(*(_warning(notice) for notice in importance.headlines), *_lines(importance))
+    """Print a map: returns, whether frames differ, reliability, and `k` segments at each end."""
+    say(*(_warning(notice) for notice in importance.headlines), *_summary_lines(importance))
     if importance.varies:
         _say_demonstrations(importance, k)
         _say_segments(importance, k)
-    others = (notice for notice in importance.warnings if notice not in importance.headlines)
-    say(*map(_warning, others))
+    other_warnings = (
+        notice for notice in importance.warnings if notice not in importance.headlines
+    )
+    say(*map(_warning, other_warnings))
 
 
-def _lines(importance: ImportanceMap) -> list[str]:
+def _summary_lines(importance: ImportanceMap) -> list[str]:
     counts, study = importance.retrainings, importance.study
     return [
         f"{study.environment.id}, {study.algorithm.name}: "
@@ -93,12 +95,12 @@ def _training(importance: ImportanceMap) -> list[str]:
 
 
 def _baselines(importance: ImportanceMap) -> str:
-    trained, acted = importance.baseline.all_frames, importance.baseline.random_policy
-    named = {"all frames": trained, "random actions": acted}
+    all_frames, random_policy = importance.baseline.all_frames, importance.baseline.random_policy
+    returns_by_name = {"all frames": all_frames, "random actions": random_policy}
     return "".join(
-        f"; {name}: {found.mean:.4g}{_error(found.std_error)}"
-        for name, found in named.items()
-        if found is not None
+        f"; {name}: {returns.mean:.4g}{_error(returns.std_error)}"
+        for name, returns in returns_by_name.items()
+        if returns is not None
     )
 
 
@@ -118,19 +120,19 @@ def _reliability(importance: ImportanceMap) -> str:
     quality = importance.quality
     if quality.reliability is None:
         return "Reliability of the ranking: unknown."
-    how = {
+    method_words = {
         "blocks": "training seeds compared with each other",
         "model": "from the standard errors",
     }[quality.reliability_method]
-    return f"Reliability of the ranking: {quality.reliability:.2f} of 1 ({how})."
+    return f"Reliability of the ranking: {quality.reliability:.2f} of 1 ({method_words})."
 
 
 def _verdicts(importance: ImportanceMap) -> list[str]:
     if importance.estimator.sign == "order_only" or not importance.varies:
         return []
     judged = Judged.segments(importance)
-    why_not = why_no_verdicts(importance)
-    line = f"none, since {why_not}." if why_not else f"{judged.counts()}."
+    reason = why_no_verdicts(importance)
+    line = f"none, since {reason}." if reason else f"{judged.counts()}."
     outlook = judged.outlook(importance.study.masking.block_size)
     return [f"Verdicts: {line}", *([outlook] if outlook else [])]
 
@@ -139,23 +141,24 @@ def _stopped(importance: ImportanceMap) -> list[str]:
     stopped = importance.stopped
     if stopped is None:
         return []
-    why = {"goal": "what was asked for was reached", "time": "time was up"}[stopped.reason]
-    worked = "" if stopped.seconds is None else f" and {duration(stopped.seconds)}"
-    return [f"Stopped: {why} after {importance.revision} retrainings{worked}."]
+    reason_words = {"goal": "what was asked for was reached", "time": "time was up"}[stopped.reason]
+    time_words = "" if stopped.seconds is None else f" and {duration(stopped.seconds)}"
+    return [f"Stopped: {reason_words} after {importance.revision} retrainings{time_words}."]
 
 
 def _prediction(importance: ImportanceMap) -> list[str]:
-    predicted, stopped = importance.study.prediction, importance.stopped
-    if predicted is None:
+    prediction, stopped = importance.study.prediction, importance.stopped
+    if prediction is None:
         return []
     reliability = importance.quality.reliability
-    found = "unknown" if reliability is None else f"{reliability:.2f}"
-    time = stopped.seconds if stopped else None
+    measured_reliability = "unknown" if reliability is None else f"{reliability:.2f}"
+    seconds = stopped.seconds if stopped else None
     return [
-        f"Predicted by the pilot: reliability {predicted.reliability:.2f} "
-        f"({predicted.reliability_low:.2f} to {predicted.reliability_high:.2f}) in "
-        f"{predicted.retrainings} retrainings and {duration(predicted.seconds)}; found: {found} in "
-        f"{importance.revision}{'' if time is None else f' and {duration(time)}'}."
+        f"Predicted by the pilot: reliability {prediction.reliability:.2f} "
+        f"({prediction.reliability_low:.2f} to {prediction.reliability_high:.2f}) in "
+        f"{prediction.retrainings} retrainings and {duration(prediction.seconds)}; "
+        f"found: {measured_reliability} in "
+        f"{importance.revision}{'' if seconds is None else f' and {duration(seconds)}'}."
     ]
 
 
@@ -165,11 +168,11 @@ def _say_demonstrations(importance: ImportanceMap, k: int) -> None:
         return
     n = len(judged.importance)
     title = "Whole demonstrations"
-    shown = list(range(n))
+    indices = list(range(n))
     if n > 2 * k:
         title += f" ({k} at each end, of {n})"
-        shown = [*judged.helpful()[:k], *judged.harmful()[:k][::-1]]
-    rows = ([str(index), *judged.cells(index)] for index in shown)
+        indices = [*judged.helpful()[:k], *judged.harmful()[:k][::-1]]
+    rows = ([str(index), *judged.cells(index)] for index in indices)
     say_table(title, ["demonstration", *judged.columns], rows)
 
 
@@ -178,27 +181,31 @@ def _say_segments(importance: ImportanceMap, k: int) -> None:
     if importance.estimator.sign == "order_only":
         order = judged.in_order()
         highest, lowest = order[:k], order[::-1][:k]
-        _say_table(f"Highest: {counted(len(highest), 'segment')}", importance, judged, highest)
-        _say_table(f"Lowest: {counted(len(lowest), 'segment')}", importance, judged, lowest)
+        _say_segment_table(
+            f"Highest: {counted(len(highest), 'segment')}", importance, judged, highest
+        )
+        _say_segment_table(f"Lowest: {counted(len(lowest), 'segment')}", importance, judged, lowest)
         return
-    for title, chosen, nothing in (
+    for title, indices, empty_text in (
         ("Most helpful", judged.helpful(), "No segment seems to help."),
         ("Most harmful", judged.harmful(), "No segment seems to hurt."),
     ):
-        if not chosen:
-            say(nothing)
+        if not indices:
+            say(empty_text)
             continue
-        shown = chosen[:k]
-        of = f" of {len(chosen)}" if len(chosen) > k else ""
-        _say_table(f"{title}: {len(shown)}{of} {_kind(title, len(chosen))}", importance, judged,
-                   shown)  # fmt: skip
+        shown_indices = indices[:k]
+        of_all = f" of {len(indices)}" if len(indices) > k else ""
+        words = f"{len(shown_indices)}{of_all} {_segments_words(title, len(indices))}"
+        _say_segment_table(f"{title}: {words}", importance, judged, shown_indices)
 
 
-def _kind(title: str, n: int) -> str:
+def _segments_words(title: str, n: int) -> str:
     sign = "positive" if title == "Most helpful" else "negative"
     return f"{'segment' if n == 1 else 'segments'} of {sign} importance"
 
 
-def _say_table(title: str, importance: ImportanceMap, judged: Judged, chosen: list[int]) -> None:
-    rows = ([*place(importance.segment(index)), *judged.cells(index)] for index in chosen)
+def _say_segment_table(
+    title: str, importance: ImportanceMap, judged: Judged, indices: list[int]
+) -> None:
+    rows = ([*segment_cells(importance.segment(index)), *judged.cells(index)] for index in indices)
     say_table(title, ["demonstration", "frames", *judged.columns], rows)

@@ -1,4 +1,4 @@
-"""The progress bar: rate and time left, on a terminal only."""
+"""The progress bar, with rate and time left. It is shown on terminals only."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ OnProgress = Callable[[Progress], None]
 
 
 class _RateColumn(TextColumn):
-    """Retrainings a second in this run."""
+    """Retrainings per second, not counting resumed ones."""
 
     def __init__(self) -> None:
         super().__init__("")
@@ -36,15 +36,15 @@ class _RateColumn(TextColumn):
 
 
 class _TimeLeftColumn(TimeRemainingColumn):
-    """Time left at the rate so far, at most what may be worked."""
+    """Time left at the rate so far, at most until the time limit of the work."""
 
     def render(self, task: Task) -> Text:
-        ends = task.fields["ends"]
-        left = task.time_remaining
-        if task.finished or ends is None:
+        deadline = task.fields["deadline"]
+        remaining = task.time_remaining
+        if task.finished or deadline is None:
             return super().render(task)
-        may_work = max(ends - monotonic(), 0.0)
-        seconds = math.ceil(may_work if left is None else min(left, may_work))
+        time_allowed = max(deadline - monotonic(), 0.0)
+        seconds = math.ceil(time_allowed if remaining is None else min(remaining, time_allowed))
         minutes, seconds = divmod(seconds, 60)
         hours, minutes = divmod(minutes, 60)
         return Text(f"{hours:d}:{minutes:02d}:{seconds:02d}", style="progress.remaining")
@@ -52,12 +52,12 @@ class _TimeLeftColumn(TimeRemainingColumn):
 
 @contextmanager
 def progress_bar(label: str = "Retraining", *, at_most: bool = False) -> Iterator[OnProgress]:
-    """Yield what is to be told of progress; the bar shows on a terminal and goes at the end.
+    """Show a progress bar on a terminal, remove it at the end, and yield its callback.
 
-    Work of several stages starts the bar anew with each.
+    In work of several stages, each stage restarts the bar.
 
     Args:
-        label: What is done.
+        label: Name of the work.
         at_most: Whether the work may end before its total.
     """
     console = Console(stderr=True)
@@ -76,18 +76,19 @@ def progress_bar(label: str = "Retraining", *, at_most: bool = False) -> Iterato
         disable=not console.is_terminal,
     )
     with bar:
-        task = bar.add_task("", total=None, resumed=0, failed="", ends=None)
+        task = bar.add_task("", total=None, resumed=0, failed="", deadline=None)
 
         def on_progress(progress: Progress) -> None:
             if progress.done < bar.tasks[task].completed:
                 bar.reset(task)
+            seconds_left = progress.seconds_left
             bar.update(
                 task,
                 total=progress.total,
                 completed=progress.done,
                 resumed=progress.resumed,
                 failed=f"{progress.failed} failed" if progress.failed else "",
-                ends=None if progress.seconds_left is None else monotonic() + progress.seconds_left,
+                deadline=None if seconds_left is None else monotonic() + seconds_left,
             )
 
         yield on_progress

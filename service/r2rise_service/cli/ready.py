@@ -1,4 +1,4 @@
-"""What a command does before anything is spent: it gets ready, and looks where it may write."""
+"""What commands do before any expensive work: set up the process, and check output files."""
 
 import logging
 import os
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from r2rise.ask.directory import OutputDirectory
     from r2rise.errors import InputError
 
-_OF_A_STUDY = ("study.yaml", "demonstrations.npz", "ledger.npz", "pilot.npz", "map.json")
+_STUDY_FILES = ("study.yaml", "demonstrations.npz", "ledger.npz", "pilot.npz", "map.json")
 
 
 def get_ready() -> None:
-    """Find the user's own module:object in the working directory; talk on standard error."""
+    """Make modules of the working directory importable, and log to standard error."""
     sys.path.insert(0, "")
     logger = logging.getLogger("r2rise")
     logger.handlers = [logging.StreamHandler()]
@@ -23,69 +23,72 @@ def get_ready() -> None:
 
 
 def check_files(
-    *named: Path,
+    *paths: Path,
     force: bool,
     study: "OutputDirectory | None" = None,
-    usual: Iterable[Path] = (),
+    default_paths: Iterable[Path] = (),
     option: str = "--out",
 ) -> None:
-    """Check, before anything is spent, that files can be written and replace nothing of others.
+    """Check, before any expensive work, that files can be written and replace no foreign files.
 
     Args:
-        named: Files whose names the user gave, and what is written beside them.
-        force: Whether other files may be replaced; those that a study goes on from never are.
-        study: Of which the files are: what it wrote itself, it may replace.
-        usual: Files under their usual names in the directory of the study.
-        option: Which gave the names.
+        paths: Files that the user named, and files that are written beside them.
+        force: Whether foreign files may be replaced. Files that a study needs to continue are never
+            replaced.
+        study: Study that the files belong to. It may replace the files that it wrote itself.
+        default_paths: Files under their default names in the directory of the study.
+        option: Option that named the files, for error texts.
 
     Raises:
-        InputError: When one cannot be written, or something else would be replaced.
+        InputError: When a file cannot be written, or a foreign file would be replaced.
     """
     from r2rise.ask.written import is_there
 
-    for path in named:
+    for path in paths:
         check_writable(path, option)
-        _check_no_part(path, option)
+        _check_not_study_file(path, option)
     if force:
         return
-    for path in named:
+    for path in paths:
         if is_there(path) and not (study and study.written.is_as_written(path)):
-            raise _taken(path, study, "choose another name")
-    for path in usual:
+            raise _exists_error(path, study, "choose another name")
+    for path in default_paths:
         if is_there(path) and not (study and study.written.owns(path.name)):
-            raise _taken(path, study, "move it away")
+            raise _exists_error(path, study, "move it away")
 
 
-def _check_no_part(path: Path, option: str) -> None:
-    """Check that a file is none that a study goes on from.
+def _check_not_study_file(path: Path, option: str) -> None:
+    """Check that a file is not one that a study needs to continue.
 
     Raises:
-        InputError: When it is.
+        InputError: When it is such a file.
     """
     from r2rise.ask.written import Written
     from r2rise.errors import InputError
 
-    if path.name in _OF_A_STUDY and path.exists() and Written(path.parent).study_dataset_hash():
+    if path.name in _STUDY_FILES and path.exists() and Written(path.parent).study_dataset_hash():
         raise InputError(f"{option} would overwrite {path} of a study: choose another name.")
 
 
-def _taken(path: Path, study: "OutputDirectory | None", way_out: str) -> "InputError":
+def _exists_error(path: Path, study: "OutputDirectory | None", advice: str) -> "InputError":
     from r2rise.errors import InputError
 
-    otherwise = "" if study is None else ", and not as this study wrote it"
-    return InputError(f"{path} is there already{otherwise}: {way_out}, or replace it with --force.")
+    addition = "" if study is None else ", and not as this study wrote it"
+    return InputError(f"{path} is there already{addition}: {advice}, or replace it with --force.")
 
 
 def check_writable(path: Path, option: str = "--out") -> None:
-    """Check, before anything is spent, that a file can be written.
+    """Check, before any expensive work, that a file can be written.
 
     Raises:
-        InputError: When it cannot.
+        InputError: When it cannot be written.
     """
     from r2rise.errors import InputError
 
     if path.is_dir():
         raise InputError(f"{option} should be a file, but {path} is a directory.")
-    above = next(parent for parent in path.parents if parent.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK):
-        raise InputError(f"{option} cannot be written: {above} is no directory, or is read-only.")
+    ancestor = next(parent for parent in path.parents if parent.exists())
+    if not ancestor.is_dir() or not os.access(ancestor, os.W_OK):
+        raise InputError(
+            f"{option} cannot be written: {ancestor} is no directory, or is read-only."
+        )

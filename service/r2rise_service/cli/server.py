@@ -1,4 +1,4 @@
-"""`r2rise serve`, `worker`, `keys` and `db`: for whoever runs a server."""
+"""`r2rise serve`, `worker`, `keys` and `db`: commands for operators of a server."""
 
 import json as json_
 import logging
@@ -83,7 +83,7 @@ def serve(
         keep_days=keep_days,
     )
 
-    def ready(url: str) -> None:
+    def print_address(url: str) -> None:
         typer.echo(
             f"R2RISE answers at {url} (Ctrl-C stops it).\n"
             f"Data: {settings.data.resolve()}\n"
@@ -93,7 +93,7 @@ def serve(
     configure(settings.log_level)
     for warning in unknown_variables():
         logging.getLogger(__name__).warning(warning)
-    server.serve(settings, ready=ready)
+    server.serve(settings, ready=print_address)
 
 
 def worker(
@@ -146,9 +146,9 @@ def create(
     settings = _settings(data, database)
     from r2rise_service.keyring import make_key_request, open_keyring
 
-    asked = make_key_request(owner, name, scope or ["read", "submit"])
+    request = make_key_request(owner, name, scope or ["read", "submit"])
     with open_keyring(settings) as ring:
-        key = ring.create(owner=asked.owner, name=asked.name, scopes=asked.scopes)
+        key = ring.create(owner=request.owner, name=request.name, scopes=request.scopes)
     if json:
         typer.echo(key.model_dump_json(indent=2))
         return
@@ -162,19 +162,22 @@ def list_(data: Data = None, database: Database = None, json: Json = False) -> N
 
     Example: r2rise keys list --data r2rise-data
     """
-    settings = _existing(data, database)
+    settings = _settings_of_existing(data, database)
     from r2rise_service.cli.output import say_table
     from r2rise_service.keyring import open_keyring
 
     with open_keyring(settings) as ring:
-        found = ring.list()
+        api_keys = ring.list()
     if json:
-        typer.echo(json_.dumps([key.model_dump(mode="json") for key in found], indent=2))
+        typer.echo(json_.dumps([key.model_dump(mode="json") for key in api_keys], indent=2))
         return
     say_table(
         "API keys",
         ["id", "owner", "name", "scopes", "created"],
-        ([k.id, k.owner, k.name, ", ".join(k.scopes), f"{k.created_at:%F %R}"] for k in found),
+        (
+            [key.id, key.owner, key.name, ", ".join(key.scopes), f"{key.created_at:%F %R}"]
+            for key in api_keys
+        ),
     )
 
 
@@ -188,7 +191,7 @@ def revoke(
 
     Example: r2rise keys revoke key_123 --data r2rise-data
     """
-    settings = _existing(data, database)
+    settings = _settings_of_existing(data, database)
     from r2rise_service.keyring import open_keyring
 
     with open_keyring(settings) as ring:
@@ -205,11 +208,11 @@ def upgrade(data: Data = None, database: Database = None) -> None:
     settings = _settings(data, database)
     from r2rise_service.opening import upgrade_database
 
-    before, after = upgrade_database(settings)
-    if before == after:
-        typer.echo(f"The database has the newest schema, {after}.")
+    old_version, new_version = upgrade_database(settings)
+    if old_version == new_version:
+        typer.echo(f"The database has the newest schema, {new_version}.")
     else:
-        typer.echo(f"Upgraded from {before or 'nothing'} to {after}.")
+        typer.echo(f"Upgraded from {old_version or 'nothing'} to {new_version}.")
 
 
 @db.command("check")
@@ -218,7 +221,7 @@ def check(data: Data = None, database: Database = None) -> None:
 
     Example: r2rise db check --database postgresql://r2rise@db.example/r2rise
     """
-    settings = _existing(data, database)
+    settings = _settings_of_existing(data, database)
     from r2rise_service.opening import connect_store
 
     with connect_store(settings) as store:
@@ -242,11 +245,11 @@ def _settings(data: Path | None, database: str | None) -> "Settings":
     return Settings.read(data=data, database=database)
 
 
-def _existing(data: Path | None, database: str | None) -> "Settings":
-    """Return the settings of a server that has run before.
+def _settings_of_existing(data: Path | None, database: str | None) -> "Settings":
+    """Return the settings of a server that already has data.
 
     Raises:
-        InputError: When it has no data.
+        InputError: When its data folder does not exist.
     """
     from r2rise.errors import InputError
 

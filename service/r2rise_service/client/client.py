@@ -1,4 +1,4 @@
-"""`Client`: one object for everything the service does."""
+"""`Client`: access to everything that the service offers."""
 
 import os
 from types import TracebackType
@@ -10,7 +10,7 @@ from r2rise_service.client.comparisons import Comparisons
 from r2rise_service.client.datasets import Datasets
 from r2rise_service.client.jobs import Jobs
 from r2rise_service.client.keys import Keys
-from r2rise_service.client.reading import Listed, read
+from r2rise_service.client.reading import ListAnswer, read
 from r2rise_service.client.transport import Transport
 from r2rise_service.models import AlgorithmInfo, EnvironmentInfo
 
@@ -21,16 +21,16 @@ class Client:
     """A connection to an R2RISE server.
 
     Args:
-        url: Where the server is; else `R2RISE_URL`, else http://127.0.0.1:8000.
-        api_key: Key that the server gave; else `R2RISE_API_KEY`, else none.
-        timeout: Seconds that the server may be silent.
-        transport: Another way to send requests, for tests.
+        url: URL of the server; by default `R2RISE_URL`, else http://127.0.0.1:8000.
+        api_key: API key for the server; by default `R2RISE_API_KEY`, else none.
+        timeout: Seconds without a response after which a request fails.
+        transport: Replaces the HTTP transport, for tests.
 
     Attributes:
         datasets: Upload, find and delete demonstrations.
         jobs: Create, find and follow jobs.
         comparisons: Compare the maps of two jobs.
-        keys: Make, list and revoke API keys, with a key that may.
+        keys: Make, list and revoke API keys; needs a key with the scope `admin`.
     """
 
     def __init__(
@@ -54,18 +54,18 @@ class Client:
 
     @property
     def url(self) -> str:
-        """Where the server is."""
+        """URL of the server."""
         return self._transport.url
 
     def environments(self) -> list[EnvironmentInfo]:
         """Return the environments that jobs may use."""
-        found = self._transport.request("GET", "/environments")
-        return [*read(Listed[EnvironmentInfo], found.content).data]
+        response = self._transport.request("GET", "/environments")
+        return [*read(ListAnswer[EnvironmentInfo], response.content).data]
 
     def algorithms(self) -> list[AlgorithmInfo]:
-        """Return the algorithms that the server has, with the JSON Schema of their settings."""
-        found = self._transport.request("GET", "/algorithms")
-        return [*read(Listed[AlgorithmInfo], found.content).data]
+        """Return the algorithms of the server, with the JSON Schema of their settings."""
+        response = self._transport.request("GET", "/algorithms")
+        return [*read(ListAnswer[AlgorithmInfo], response.content).data]
 
     def close(self) -> None:
         """Close all connections."""
@@ -76,9 +76,9 @@ class Client:
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        error_type: type[BaseException] | None,
         error: BaseException | None,
-        trace: TracebackType | None,
+        traceback: TracebackType | None,
     ) -> None:
         self.close()
 

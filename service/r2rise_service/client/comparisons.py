@@ -1,4 +1,4 @@
-"""Comparisons of two maps on the server."""
+"""Comparisons of two maps, made by the server."""
 
 from urllib.parse import quote
 
@@ -15,15 +15,15 @@ class Comparisons:
         self._transport = transport
 
     def create(self, a: Job | str, b: Job | str) -> ComparisonInfo:
-        """Compare the maps of two jobs; `.comparison` of what comes back is the library's result.
+        """Compare the maps of two jobs; `.comparison` of the return value is the library's result.
 
         Args:
             a: A job of the kind `explain`, or its id.
-            b: Another, with the same segments of the same demonstrations.
+            b: Another such job, with the same segments of the same demonstrations.
 
         Raises:
             Refused: When dataset or segments differ (`code` is `not-comparable`).
-            Conflict: Before both have a map (`code` is `not-ready`).
+            Conflict: When one of the jobs has no map yet (`code` is `not-ready`).
         """
         first, second = (job if isinstance(job, str) else job.id for job in (a, b))
         response = self._transport.request(
@@ -32,10 +32,10 @@ class Comparisons:
         return read(ComparisonInfo, response.content)
 
     def get(self, comparison_id: str) -> ComparisonInfo:
-        """Return a comparison that was made before.
+        """Return an earlier comparison.
 
         Raises:
-            NotFound: When there is none of this id.
+            NotFound: When there is no comparison with this id.
         """
         path = f"/comparisons/{quote(comparison_id, safe='')}"
         return read(ComparisonInfo, self._transport.request("GET", path).content)

@@ -29,20 +29,20 @@ class Datasets:
         format: str | None = None,  # noqa: A002
         metadata: Mapping[str, Any] | None = None,
     ) -> DatasetInfo:
-        """Upload demonstrations, unless the server has them.
+        """Upload demonstrations, unless the server already has them.
 
         Args:
-            demonstrations: A file or folder of any format that `r2rise convert` reads, which is
-                converted here, or the demonstrations themselves. The server takes `.npz` alone.
+            demonstrations: Demonstrations, or a file or folder in any format that `r2rise convert`
+                reads. Other formats than `.npz` are converted here: the server accepts no others.
             obs_keys: For a file with dict observations: the keys to concatenate, as in the
                 study's environment.
-            format: Of the file, if it cannot be told from what it holds.
-            metadata: Whatever you want to say about them, JSON-ready; not looked at when the
-                server has them.
+            format: Format of the file, needed if its content does not identify it.
+            metadata: Any description of the demonstrations, as JSON-serializable values; ignored
+                when the server already has them.
 
         Raises:
             DemonstrationsError: When the file cannot be used.
-            Refused: When the server does not take them.
+            Refused: When the server does not accept the demonstrations.
         """
         if isinstance(demonstrations, Demonstrations):
             loaded, path = demonstrations, None
@@ -50,17 +50,17 @@ class Datasets:
             source = Path(demonstrations)
             name = format or recognise(source)
             loaded = read_demonstrations(source, format=name, obs_keys=obs_keys)
-            path = source if name == "npz" and _has_one_array(source) else None
-        known = self._known(loaded.content_hash)
-        if known is not None:
-            return known
+            path = source if name == "npz" and _has_single_obs_array(source) else None
+        existing_dataset = self._find_by_hash(loaded.content_hash)
+        if existing_dataset is not None:
+            return existing_dataset
         return self._upload_file(path, metadata) if path else self._upload_arrays(loaded, metadata)
 
     def get(self, dataset_id: str) -> DatasetInfo:
         """Return a dataset.
 
         Raises:
-            NotFound: When there is none of this id.
+            NotFound: When there is no dataset with this id.
         """
         response = self._transport.request("GET", f"/datasets/{quote(dataset_id, safe='')}")
         return read(DatasetInfo, response.content)
@@ -73,16 +73,16 @@ class Datasets:
         """Delete a dataset.
 
         Raises:
-            NotFound: When there is none of this id.
+            NotFound: When there is no dataset with this id.
             Conflict: While a live job uses it.
         """
         self._transport.request("DELETE", f"/datasets/{quote(dataset_id, safe='')}")
 
-    def _known(self, sha256: str) -> DatasetInfo | None:
+    def _find_by_hash(self, sha256: str) -> DatasetInfo | None:
         return next(self._find(sha256=sha256), None)
 
     def _find(self, **params: str) -> Iterator[DatasetInfo]:
-        """Yield datasets, asking for further pages when they are needed."""
+        """Yield datasets; each further page is requested when it is needed."""
         for page in self._transport.pages("/datasets", DatasetPage, params):
             yield from page.data
 
@@ -106,7 +106,7 @@ class Datasets:
         return read(DatasetInfo, response.content)
 
 
-def _has_one_array(path: Path) -> bool:
-    """Say whether observations are one array in the file, not one for each key."""
+def _has_single_obs_array(path: Path) -> bool:
+    """Return whether the file has one array of observations instead of one for each key."""
     with zipfile.ZipFile(path) as archive:
         return "obs.npy" in archive.namelist()

@@ -4,14 +4,14 @@
 R2RiseError
 └── ServiceError
     ├── CannotReach          no server answers
-    ├── ApiError             the server answered with a problem, or with what cannot be read
-    │   ├── NotAllowed       401, 403: the key
-    │   ├── NotFound         404: no such thing, or another owner's (an InputError, too)
-    │   ├── Conflict         409, 412: its state does not allow that
-    │   └── Refused          400, 413, 415, 422: what was sent (an InputError, too)
+    ├── ApiError             the server answered with a problem, or the answer is unreadable
+    │   ├── NotAllowed       401, 403: the API key does not allow the request
+    │   ├── NotFound         404: no such object, or another owner's (also an InputError)
+    │   ├── Conflict         409, 412: the state of the object does not allow the request
+    │   └── Refused          400, 413, 415, 422: the content of the request (also an InputError)
     ├── JobFailed            the job that was waited for failed
-    ├── JobCanceled          it was canceled
-    └── WaitTimeout          it has not ended in time; it goes on
+    ├── JobCanceled          the job that was waited for was canceled
+    └── WaitTimeout          the job has not ended in time; it goes on
 ```
 """
 
@@ -28,14 +28,14 @@ class CannotReach(ServiceError):
 
 
 class ApiError(ServiceError):
-    """The server answered with a problem, or with what cannot be read (`code` is `unreadable`).
+    """The server answered with a problem, or its answer is unreadable (`code` is `unreadable`).
 
     Attributes:
-        problem: The whole problem.
+        problem: The complete problem.
     """
 
     def __init__(self, problem: Problem) -> None:
-        super().__init__(_text(problem))
+        super().__init__(_message(problem))
         self.problem = problem
 
     @property
@@ -45,12 +45,12 @@ class ApiError(ServiceError):
 
     @property
     def code(self) -> str:
-        """What went wrong, in a word that programs can compare."""
+        """Error code for programs."""
         return self.problem.code
 
     @property
     def detail(self) -> str:
-        """What went wrong, in words."""
+        """What went wrong, for people."""
         return self.problem.detail
 
 
@@ -59,15 +59,15 @@ class NotAllowed(ApiError):
 
 
 class NotFound(ApiError, InputError):
-    """There is no such thing, or it belongs to someone else."""
+    """There is no such object, or it belongs to another owner."""
 
 
 class Conflict(ApiError):
-    """The state of something does not allow what was asked."""
+    """The state of the object does not allow the request."""
 
 
 class Refused(ApiError, InputError):
-    """What was sent cannot be used."""
+    """The server cannot use the content of the request."""
 
 
 class JobFailed(ServiceError):
@@ -82,7 +82,7 @@ class WaitTimeout(ServiceError, TimeoutError):
     """The job has not ended in time; it goes on."""
 
 
-_BY_STATUS: dict[int, type[ApiError]] = {
+_ERROR_BY_STATUS: dict[int, type[ApiError]] = {
     400: Refused,
     401: NotAllowed,
     403: NotAllowed,
@@ -95,12 +95,12 @@ _BY_STATUS: dict[int, type[ApiError]] = {
 }
 
 
-def error_of(problem: Problem) -> ApiError:
-    """Return the error that stands for a problem."""
-    return _BY_STATUS.get(problem.status, ApiError)(problem)
+def to_error(problem: Problem) -> ApiError:
+    """Return the exception for a problem."""
+    return _ERROR_BY_STATUS.get(problem.status, ApiError)(problem)
 
 
-def _text(problem: Problem) -> str:
+def _message(problem: Problem) -> str:
     parts = [
         f"  {part.pointer}: {part.detail}"
         for part in problem.errors

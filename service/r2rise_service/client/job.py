@@ -15,11 +15,11 @@ from r2rise_service.models import JobEvent, JobInfo, JobProgress, JobStatus, Lab
 
 POLL_SECONDS = 0.5
 SILENCE_SECONDS = 20.0
-"""A stream of events gives a sign of life in this time: an event, or a comment."""
+"""Within this time, a stream that is alive sends an event or a comment."""
 
 
 class Job(Results):
-    """A job, as it was when last asked for."""
+    """A job in the state of its last request to the server."""
 
     def __repr__(self) -> str:
         progress = self.progress
@@ -42,36 +42,36 @@ class Job(Results):
 
     @property
     def progress(self) -> JobProgress:
-        """Retrainings done, failed and asked for."""
+        """Numbers of retrainings: done, failed and total."""
         return self.info.progress
 
     def refresh(self) -> Self:
-        """Ask the server how the job is."""
-        return self._take(self._transport.request("GET", self._path))
+        """Request the current state of the job from the server."""
+        return self._update_info(self._transport.request("GET", self._path))
 
     def events(self, *, after: int = 0) -> Iterator[JobEvent]:
-        """Yield what happens to the job until it has ended.
+        """Yield the events of the job until it has ended.
 
-        A lost connection is taken up where it was; where event streams do not get through,
-        events are asked for again and again. Stopping early leaves the job alone.
+        After a lost connection, events continue where they stopped. Where event streams are
+        blocked, for example by a proxy, events are polled. Stopping early does not affect the job.
 
         Args:
-            after: Number of the last event that is known; 0 for all.
+            after: Number of the last known event; 0 for all events.
 
         Raises:
-            CannotReach: When the server does not come back.
+            CannotReach: When the server stays unreachable.
         """
         while True:
-            has_ended, before = not self.refresh().info.is_live, after
+            has_ended, start = not self.refresh().info.is_live, after
             try:
-                for event in self._streamed(after):
+                for event in self._stream_events(after):
                     after = event.id
                     yield event
             except httpx2.TransportError:
-                for event in self._polled(after):
+                for event in self._poll_events(after):
                     after = event.id
                     yield event
-            if after > before:
+            if after > start:
                 continue
             if has_ended:
                 return
@@ -83,26 +83,26 @@ class Job(Results):
         Ctrl-C stops the waiting, not the job.
 
         Args:
-            timeout: Seconds to wait at most; None waits for ever.
+            timeout: Seconds to wait at most; None means no limit.
 
         Raises:
-            JobFailed: When it failed.
-            JobCanceled: When it was canceled.
-            WaitTimeout: When it has not ended in time; it goes on.
+            JobFailed: When the job failed.
+            JobCanceled: When the job was canceled.
+            WaitTimeout: When the job has not ended in time; it goes on.
         """
         deadline = math.inf if timeout is None else time.monotonic() + timeout
-        listens = True
+        use_stream = True
         while self.refresh().info.is_live:
-            left = deadline - time.monotonic()
-            if left <= 0:
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
                 raise WaitTimeout(
                     f"Job {self.id} is {self.status} after {timeout:g} s with "
                     f"{self.progress.done} of {self.progress.total} retrainings done. It goes on."
                 )
-            if listens and left > SILENCE_SECONDS:
-                listens = self._listen(deadline - SILENCE_SECONDS)
+            if use_stream and remaining > SILENCE_SECONDS:
+                use_stream = self._wait_on_stream(deadline - SILENCE_SECONDS)
             else:
-                time.sleep(min(POLL_SECONDS, left))
+                time.sleep(min(POLL_SECONDS, remaining))
         if self.status == "failed":
             raise JobFailed(f"Job {self.id} failed: {self.info.error or self.info.status_reason}")
         if self.status == "canceled":
@@ -116,88 +116,90 @@ class Job(Results):
         labels: Mapping[str, str] | None = None,
         priority: int | None = None,
     ) -> Self:
-        """Change name, labels or priority; what is None stays.
+        """Change name, labels or priority; None leaves a field unchanged.
 
         Args:
-            name: For people.
-            labels: For finding it again; they take the place of all that it has.
-            priority: Higher goes first, -100 to 100.
+            name: Name for people.
+            labels: Labels to find the job by; they replace all existing labels.
+            priority: -100 to 100; higher priorities go first.
 
         Raises:
-            Conflict: When someone else changed one of them since you asked for the job.
+            Conflict: When someone else changed one of these fields since the last `refresh`.
         """
         changes = {
             "name": name,
             "labels": None if labels is None else dict(labels),
             "priority": priority,
         }
-        given = {field: value for field, value in changes.items() if value is not None}
+        fields = {field: value for field, value in changes.items() if value is not None}
         while True:
-            seen = self.info
+            previous_fields = _editable_fields(self.info)
             try:
-                return self._change(given)
+                return self._patch(fields)
             except Conflict as error:
-                # Progress gives a job a new version, too: only what others wrote is in the way.
-                if error.status != 412 or _written(self.refresh().info) != _written(seen):
+                # Progress gives a job a new version, too: it must not count as a conflict.
+                if error.status != 412 or _editable_fields(self.refresh().info) != previous_fields:
                     raise
 
     def cancel(self) -> Self:
-        """Stop the job; what was retrained is kept."""
-        return self._take(self._transport.request("POST", f"{self._path}/cancel", repeatable=True))
+        """Stop the job; finished retrainings are kept."""
+        return self._update_info(
+            self._transport.request("POST", f"{self._path}/cancel", repeatable=True)
+        )
 
     def retry(self) -> Self:
-        """Go on with a job that failed or was canceled.
+        """Continue a job that failed or was canceled.
 
         Raises:
-            Conflict: While it is live.
+            Conflict: While the job is live.
         """
-        return self._take(self._transport.request("POST", f"{self._path}/retry"))
+        return self._update_info(self._transport.request("POST", f"{self._path}/retry"))
 
     def delete(self) -> None:
         """Delete the job with its retrainings.
 
         Raises:
-            Conflict: While it is live.
+            Conflict: While the job is live.
         """
         self._transport.request("DELETE", self._path)
 
-    def _change(self, fields: dict[str, Any]) -> Self:
+    def _patch(self, fields: dict[str, Any]) -> Self:
         headers = {"If-Match": f'"{self.info.version}"'}
-        return self._take(
+        return self._update_info(
             self._transport.request("PATCH", self._path, json=fields, headers=headers)
         )
 
-    def _take(self, response: httpx2.Response) -> Self:
+    def _update_info(self, response: httpx2.Response) -> Self:
         self.info = read(JobInfo, response.content)
         return self
 
-    def _listen(self, until: float) -> bool:
-        """Wait for the end of the job by its stream of events, one request for all of the time.
+    def _wait_on_stream(self, until: float) -> bool:
+        """Wait for the end of the job on its event stream, with one request for the whole time.
 
         Args:
-            until: When to stop at the first sign of life, by the monotonic clock.
+            until: Time of the monotonic clock after which the next received bytes end the wait.
 
         Returns:
-            Whether a stream got through.
+            Whether the stream delivered anything.
         """
-        heard = False
+        has_received = False
         try:
             with self._transport.events(f"{self._path}/events", after=0) as response:
                 for _ in response.iter_bytes():
-                    heard = True
+                    has_received = True
                     if time.monotonic() > until:
                         break
         except httpx2.TransportError:
             pass
-        return heard
+        return has_received
 
-    def _streamed(self, after: int) -> Iterator[JobEvent]:
+    def _stream_events(self, after: int) -> Iterator[JobEvent]:
         with self._transport.events(f"{self._path}/events", after=after) as response:
             for event in httpx2.EventSource(response):
                 if event.data:
                     yield read_event(event.data)
 
-    def _polled(self, after: int) -> Iterator[JobEvent]:
+    def _poll_events(self, after: int) -> Iterator[JobEvent]:
         response = self._transport.request(
             "GET",
             f"{self._path}/events",
@@ -207,6 +209,6 @@ class Job(Results):
         yield from read_events(response.content)
 
 
-def _written(info: JobInfo) -> tuple[str, Labels, int]:
-    """Return what people write into a job."""
+def _editable_fields(info: JobInfo) -> tuple[str, Labels, int]:
+    """Return the fields that `update` changes."""
     return info.name, info.labels, info.priority

@@ -22,7 +22,7 @@ class Jobs:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    def create(  # noqa: PLR0913  (what is most often said of a study has an argument)
+    def create(  # noqa: PLR0913  (the most frequent fields of a study are arguments)
         self,
         dataset: DatasetInfo | str,
         *,
@@ -38,21 +38,21 @@ class Jobs:
         """Create a job that computes an importance map.
 
         Args:
-            dataset: What `client.datasets` gave, or its id.
+            dataset: A dataset from `client.datasets`, or its id.
             environment: Gymnasium id of an environment that the server allows.
-            algorithm: Name of an algorithm that the server has; else the study's, else `bc`.
-            retrainings: Masks to retrain on.
-            until: When to stop before that, such as `{"reliability": 0.9}`.
-            study: Everything else; the arguments above win over it.
-            name: For people.
-            labels: For finding it again.
-            priority: Higher goes first, -100 to 100.
+            algorithm: Name of an algorithm of the server; by default the study's, else `bc`.
+            retrainings: Number of masks to retrain on.
+            until: Goals at which to stop earlier, such as `{"reliability": 0.9}`.
+            study: All other fields of the study; the arguments above take precedence over it.
+            name: Name of the job, for people.
+            labels: Labels to find the job by.
+            priority: -100 to 100; higher priorities go first.
 
         Raises:
             StudyError: When the study has wrong fields.
-            Refused: When the server does not take it.
+            Refused: When the server does not accept the study.
         """
-        asked = self._study(
+        study_fields = self._prepare_study(
             dataset,
             study,
             environment=environment,
@@ -60,7 +60,7 @@ class Jobs:
             budget=retrainings,
             until=until,
         )
-        return self._create({"kind": EXPLAIN.name, "study": asked}, name, labels, priority)
+        return self._create({"kind": EXPLAIN.name, "study": study_fields}, name, labels, priority)
 
     def estimate(
         self,
@@ -72,11 +72,11 @@ class Jobs:
         until: Until | Mapping[str, Any] | None = None,
         study: Study | Mapping[str, Any] | None = None,
     ) -> DryRun:
-        """Return what `create` would do: the whole study, warnings and cost. Nothing is stored.
+        """Return what `create` would do: the complete study, warnings and cost. Stores nothing.
 
         Arguments and errors are those of `create`.
         """
-        asked = self._study(
+        study_fields = self._prepare_study(
             dataset,
             study,
             environment=environment,
@@ -89,7 +89,7 @@ class Jobs:
             "/jobs",
             repeatable=True,
             params={"dry_run": True},
-            json={"kind": EXPLAIN.name, "study": asked},
+            json={"kind": EXPLAIN.name, "study": study_fields},
         )
         return read(DryRun, response.content)
 
@@ -102,21 +102,21 @@ class Jobs:
         labels: Mapping[str, str] | None = None,
         priority: int = 0,
     ) -> Job:
-        """Create a job that finds out whether the map of another is right.
+        """Create a job that tests whether the map of another job is right.
 
         Args:
             job: A job of the kind `explain` that succeeded, or its id.
-            repetitions: Training seeds to compare.
-            name: For people.
-            labels: For finding it again.
-            priority: Higher goes first, -100 to 100.
+            repetitions: Number of training seeds to compare.
+            name: Name of the job, for people.
+            labels: Labels to find the job by.
+            priority: -100 to 100; higher priorities go first.
 
         Raises:
             Refused: When there is no such job, or it is of another kind.
-            Conflict: When it has not succeeded (`code` is `not-finished`).
+            Conflict: When the job has not succeeded (`code` is `not-finished`).
         """
-        asked = {"kind": CERTIFY.name, "based_on": [_id(job)], "repetitions": repetitions}
-        return self._create(asked, name, labels, priority)
+        request = {"kind": CERTIFY.name, "based_on": [_job_id(job)], "repetitions": repetitions}
+        return self._create(request, name, labels, priority)
 
     def curate(
         self,
@@ -126,12 +126,12 @@ class Jobs:
         labels: Mapping[str, str] | None = None,
         priority: int = 0,
     ) -> Job:
-        """Create a job that leaves out the frames that hurt, by another job's map.
+        """Create a job that leaves out the harmful frames, according to another job's map.
 
         Arguments and errors are those of `certify`.
         """
-        asked = {"kind": CURATE.name, "based_on": [_id(job)]}
-        return self._create(asked, name, labels, priority)
+        request = {"kind": CURATE.name, "based_on": [_job_id(job)]}
+        return self._create(request, name, labels, priority)
 
     def transfer(
         self,
@@ -142,29 +142,29 @@ class Jobs:
         labels: Mapping[str, str] | None = None,
         priority: int = 0,
     ) -> Job:
-        """Create a job that finds out whether what matters to one algorithm matters to another.
+        """Create a job that tests whether frames that matter to one algorithm matter to another.
 
         Args:
-            jobs: Two or more jobs of the kind `explain` that succeeded, or their ids: with the
-                same segments of the same demonstrations.
-            repetitions: Training seeds to compare.
-            name: For people.
-            labels: For finding it again.
-            priority: Higher goes first, -100 to 100.
+            jobs: Two or more jobs of the kind `explain` that succeeded, or their ids. They must
+                have the same segments of the same demonstrations.
+            repetitions: Number of training seeds to compare.
+            name: Name of the job, for people.
+            labels: Labels to find the job by.
+            priority: -100 to 100; higher priorities go first.
 
         Raises:
-            Refused: When there is no such job, it is of another kind, or they do not fit.
-            Conflict: When one has not succeeded (`code` is `not-finished`).
+            Refused: When a job does not exist or is of another kind, or their maps do not fit.
+            Conflict: When a job has not succeeded (`code` is `not-finished`).
         """
-        based_on = [_id(job) for job in jobs]
-        asked = {"kind": TRANSFER.name, "based_on": based_on, "repetitions": repetitions}
-        return self._create(asked, name, labels, priority)
+        based_on = [_job_id(job) for job in jobs]
+        request = {"kind": TRANSFER.name, "based_on": based_on, "repetitions": repetitions}
+        return self._create(request, name, labels, priority)
 
     def get(self, job_id: str) -> Job:
         """Return a job.
 
         Raises:
-            NotFound: When there is none of this id.
+            NotFound: When there is no job with this id.
         """
         response = self._transport.request("GET", f"/jobs/{quote(job_id, safe='')}")
         return Job(self._transport, read(JobInfo, response.content))
@@ -177,13 +177,13 @@ class Jobs:
         label: tuple[str, str] | None = None,
         page_size: int = 50,
     ) -> Iterator[Job]:
-        """Yield your jobs, newest first, asking for further pages when they are needed.
+        """Yield your jobs, newest first; each further page is requested when it is needed.
 
         Args:
-            status: Only those of this state.
-            dataset: Only those about this dataset.
-            label: Only those with this name and value among their labels.
-            page_size: Jobs fetched at once, at most 500.
+            status: Only jobs with this status.
+            dataset: Only jobs about this dataset.
+            label: Only jobs with this label, as a pair of name and value.
+            page_size: Jobs per request, at most 500.
         """
         params = {
             "status": status,
@@ -191,25 +191,25 @@ class Jobs:
             "label": "=".join(label) if label else None,
             "page_size": page_size,
         }
-        given = {name: value for name, value in params.items() if value is not None}
-        for page in self._transport.pages("/jobs", JobPage, given):
+        filters = {name: value for name, value in params.items() if value is not None}
+        for page in self._transport.pages("/jobs", JobPage, filters):
             for info in page.data:
                 yield Job(self._transport, info)
 
-    def _study(
+    def _prepare_study(
         self,
         dataset: DatasetInfo | str,
         study: Study | Mapping[str, Any] | None,
-        **given: Any,
+        **overrides: Any,
     ) -> dict[str, Any]:
         if isinstance(dataset, str):
-            found = self._transport.request("GET", f"/datasets/{quote(dataset, safe='')}")
-            dataset = read(DatasetInfo, found.content)
-        return _study_fields(study, demonstrations=dataset.sha256, **given)
+            response = self._transport.request("GET", f"/datasets/{quote(dataset, safe='')}")
+            dataset = read(DatasetInfo, response.content)
+        return _study_fields(study, demonstrations=dataset.sha256, **overrides)
 
     def _create(
         self,
-        asked: Mapping[str, Any],
+        request: Mapping[str, Any],
         name: str,
         labels: Mapping[str, str] | None,
         priority: int,
@@ -217,20 +217,20 @@ class Jobs:
         response = self._transport.request(
             "POST",
             "/jobs",
-            json={**asked, "name": name, "labels": dict(labels or {}), "priority": priority},
+            json={**request, "name": name, "labels": dict(labels or {}), "priority": priority},
             headers={"Idempotency-Key": str(uuid.uuid4())},
         )
         return Job(self._transport, read(JobInfo, response.content))
 
 
-def _id(job: Job | str) -> str:
+def _job_id(job: Job | str) -> str:
     return job if isinstance(job, str) else job.id
 
 
-def _study_fields(study: Study | Mapping[str, Any] | None, **given: Any) -> dict[str, Any]:
-    """Return the fields of a study with others put over it, checked before they are sent."""
+def _study_fields(study: Study | Mapping[str, Any] | None, **overrides: Any) -> dict[str, Any]:
+    """Return the fields of a study, updated by `overrides` and checked before they are sent."""
     if isinstance(study, Study):
         study = study.model_dump(mode="json", exclude_unset=True)
-    over = long_form({name: value for name, value in given.items() if value is not None})
-    parsed = Study.parse(merged(long_form(study or {}), over))
+    update = long_form({name: value for name, value in overrides.items() if value is not None})
+    parsed = Study.parse(merged(long_form(study or {}), update))
     return parsed.model_dump(mode="json", exclude_unset=True)

@@ -1,9 +1,9 @@
-"""API keys, for who may administer the server."""
+"""API keys, for administrators of the server."""
 
 from collections.abc import Sequence
 from urllib.parse import quote
 
-from r2rise_service.client.reading import Listed, read
+from r2rise_service.client.reading import ListAnswer, read
 from r2rise_service.client.transport import Transport
 from r2rise_service.keys import KeyInfo, NewKey
 from r2rise_service.models import Scope
@@ -18,29 +18,29 @@ class Keys:
     def create(
         self, *, owner: str, name: str = "", scopes: Sequence[Scope] = ("read", "submit")
     ) -> NewKey:
-        """Make a key. Its `secret` is in what comes back, and nowhere else.
+        """Make a key. Only the return value has its `secret`; the server does not keep it.
 
         Args:
-            owner: Whose jobs and datasets it opens.
-            name: What it is for.
-            scopes: What it allows: `read`, `submit`, `admin`.
+            owner: Owner of the jobs and datasets that the key gives access to.
+            name: Purpose of the key, for people.
+            scopes: What the key allows: `read`, `submit`, `admin`.
 
         Raises:
-            NotAllowed: When your own key has no scope `admin`.
+            NotAllowed: When the key of this client lacks the scope `admin`.
             Refused: When an argument cannot be used.
         """
-        asked = {"owner": owner, "name": name, "scopes": list(scopes)}
-        return read(NewKey, self._transport.request("POST", "/keys", json=asked).content)
+        request = {"owner": owner, "name": name, "scopes": list(scopes)}
+        return read(NewKey, self._transport.request("POST", "/keys", json=request).content)
 
     def list(self) -> Sequence[KeyInfo]:
         """Return all keys, without their secrets."""
-        found = self._transport.request("GET", "/keys")
-        return read(Listed[KeyInfo], found.content).data
+        response = self._transport.request("GET", "/keys")
+        return read(ListAnswer[KeyInfo], response.content).data
 
     def revoke(self, key_id: str) -> None:
-        """Make a key useless.
+        """Revoke a key, so that the server refuses it from now on.
 
         Raises:
-            NotFound: When there is none of this id.
+            NotFound: When there is no key with this id.
         """
         self._transport.request("DELETE", f"/keys/{quote(key_id, safe='')}")

@@ -1,4 +1,4 @@
-"""What a server answered, as the client's models: what a later version added is ignored."""
+"""Parses answers of the server; fields that a later version added are ignored."""
 
 from collections.abc import Iterable
 from textwrap import shorten
@@ -16,20 +16,20 @@ from r2rise_service.records import Retraining
 Model = TypeVar("Model", bound=BaseModel)
 SavedResult = TypeVar("SavedResult", bound=Result)
 
-_MOST_REASONS, _LONGEST_REASON = 3, 200
+_MAX_REASONS, _MAX_REASON_LENGTH = 3, 200
 
 
-class Listed(Answer, Generic[Model]):
-    """A list that is answered as a whole."""
+class ListAnswer(Answer, Generic[Model]):
+    """An answer with a complete list, without pages."""
 
     data: tuple[Model, ...]
 
 
 def read(model: type[Model], text: str | bytes) -> Model:
-    """Read an answer; fields that the model does not know are ignored at every depth.
+    """Parse an answer as a model; fields that the model lacks are ignored at every depth.
 
     Raises:
-        ApiError: When it is something else (`code` is `unreadable`).
+        ApiError: When the text does not fit the model (`code` is `unreadable`).
     """
     try:
         return model.model_validate_json(text, extra="ignore")
@@ -38,16 +38,16 @@ def read(model: type[Model], text: str | bytes) -> Model:
 
 
 def read_event(text: str | bytes) -> JobEvent:
-    """Read an event and what it tells of progress; see `read`."""
-    return _checked(read(JobEvent, text))
+    """Parse an event and check its progress; see `read` for errors."""
+    return _check_progress(read(JobEvent, text))
 
 
 def read_events(text: str | bytes) -> list[JobEvent]:
-    """Read a list of events; see `read_event`."""
-    return [_checked(event) for event in read(Listed[JobEvent], text).data]
+    """Parse a list of events; see `read_event`."""
+    return [_check_progress(event) for event in read(ListAnswer[JobEvent], text).data]
 
 
-def _checked(event: JobEvent) -> JobEvent:
+def _check_progress(event: JobEvent) -> JobEvent:
     try:
         _ = event.progress
     except ValidationError as error:
@@ -55,16 +55,16 @@ def _checked(event: JobEvent) -> JobEvent:
     return event
 
 
-def read_result(kind: type[SavedResult], text: str) -> SavedResult:
-    """Read a result as the library saves it; see `read`."""
+def read_result(result_class: type[SavedResult], text: str) -> SavedResult:
+    """Parse a result in the format of the library; see `read` for errors."""
     try:
-        return kind.from_json(text)
+        return result_class.from_json(text)
     except InputError as error:
-        raise _unreadable([f"{kind.title}: {error}"]) from None
+        raise _unreadable([f"{result_class.title}: {error}"]) from None
 
 
 def read_record(retraining: Retraining) -> Record:
-    """Read a record of a ledger; see `read`."""
+    """Convert a retraining to a record of a ledger; see `read` for errors."""
     try:
         return Record.from_json(retraining.model_dump())
     except ValueError as error:
@@ -72,15 +72,16 @@ def read_record(retraining: Retraining) -> Record:
 
 
 def _reasons(error: ValidationError) -> list[str]:
-    """Return what is wrong, without what came: there may be much of it, and secrets in it."""
-    found = error.errors(include_input=False, include_url=False, include_context=False)
-    return [": ".join(filter(None, (".".join(map(str, e["loc"])), e["msg"]))) for e in found]
+    """Return the error messages without the input, which may be long or contain secrets."""
+    errors = error.errors(include_input=False, include_url=False, include_context=False)
+    return [": ".join(filter(None, (".".join(map(str, e["loc"])), e["msg"]))) for e in errors]
 
 
 def _unreadable(reasons: Iterable[str]) -> ApiError:
-    shown = [f"  {shorten(reason, _LONGEST_REASON)}" for reason in reasons]
-    more = [f"  and {len(shown) - _MOST_REASONS} more"] if len(shown) > _MOST_REASONS else []
-    lines = "\n".join([*shown[:_MOST_REASONS], *more])
+    short_reasons = [f"  {shorten(reason, _MAX_REASON_LENGTH)}" for reason in reasons]
+    n_hidden = len(short_reasons) - _MAX_REASONS
+    more = [f"  and {n_hidden} more"] if n_hidden > 0 else []
+    lines = "\n".join([*short_reasons[:_MAX_REASONS], *more])
     return ApiError(
         Problem(
             type="about:blank",

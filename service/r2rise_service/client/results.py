@@ -1,4 +1,4 @@
-"""What came of a job: results, records and files."""
+"""Results, records and files of a job."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,14 +15,14 @@ from r2rise_service.models import JobInfo
 from r2rise_service.records import RetrainingPage
 
 PAGE_SIZE = 500
-"""Records fetched at once."""
+"""Records per request."""
 
 
 class Results:
-    """Base of `Job`: what came of it.
+    """Base of `Job`: its results.
 
     Attributes:
-        info: Everything the server says about the job.
+        info: The job as the server describes it.
     """
 
     def __init__(self, transport: Transport, info: JobInfo) -> None:
@@ -37,42 +37,44 @@ class Results:
         """Return the importance map, also while the job is running (`partial`).
 
         Args:
-            estimator: `difference`, `ridge`, `rise` or `rise_normalized`; None for the study's.
+            estimator: `difference`, `ridge`, `rise` or `rise_normalized`; None means the
+                estimator of the study.
 
         Raises:
             NotFound: When the job is of another kind.
-            Conflict: Before the first usable retraining (`code` is `not-ready`).
+            Conflict: While there is no usable retraining (`code` is `not-ready`).
         """
         params = {"estimator": estimator} if estimator else {}
         return read_result(ImportanceMap, self._text(EXPLAIN.file_name(".json"), params))
 
     def certificate(self) -> Certificate:
-        """Return what a job of the kind `certify` found.
+        """Return the result of a job of the kind `certify`.
 
         Raises:
             NotFound: When the job is of another kind.
-            Conflict: While it is live (`code` is `not-ready`).
+            Conflict: While the job is live (`code` is `not-ready`).
         """
         return read_result(Certificate, self._text(CERTIFY.file_name(".json")))
 
     def curation(self) -> Curation:
-        """Return what a job of the kind `curate` found; see `certificate` for errors.
+        """Return the result of a job of the kind `curate`; see `certificate` for errors.
 
-        `download` with a name that ends in .npz gives the better demonstrations.
+        `download` to a file that ends in .npz writes the curated demonstrations.
         """
         return read_result(Curation, self._text(CURATE.file_name(".json")))
 
     def transfer(self) -> Transfer:
-        """Return what a job of the kind `transfer` found; see `certificate` for errors."""
+        """Return the result of a job of the kind `transfer`; see `certificate` for errors."""
         return read_result(Transfer, self._text(TRANSFER.file_name(".json")))
 
     def retrainings(self, *, kind: Kind | None = None, part: int = 0) -> Iterator[Record]:
-        """Yield the job's records by index, asking for further pages when they are needed.
+        """Yield the job's records by index; each further page is requested when it is needed.
 
         Args:
             kind: `design`, `baseline`, `random_policy`, `certify`, `curate` or `confirm`; None
-                for what the job mainly does.
-            part: Of a transfer: whose retrainings, counted from 0 as in `info.based_on`.
+                means the main kind of this kind of job.
+            part: For a transfer: the learner of the retrainings, counted from 0 as in
+                `info.based_on`.
         """
         params = {
             "kind": kind or KINDS[self.info.kind].record_kind,
@@ -87,7 +89,7 @@ class Results:
         """Write all records to a file that `r2rise.Ledger.load` reads, and return its path.
 
         Args:
-            path: Its name ends in .npz.
+            path: File to write; its name ends in .npz.
             part: As in `retrainings`.
 
         Raises:
@@ -99,18 +101,18 @@ class Results:
         return self._file(path, "retrainings", {"format": "npz", "part": str(part)})
 
     def download(self, path: str | Path, *, estimator: str | None = None) -> Path:
-        """Write the result to a file and return its path; the file is whole or not there.
+        """Write the result to a file and return its path. The file is written atomically.
 
         Args:
-            path: Its ending says what is written. `.json`, `.png` and `.svg` are the result of
-                the job; of a map also `.csv` and `.npz`; `.npz` of a curation are the better
-                demonstrations; `.html` is a report of all that is known.
+            path: File to write; its ending selects the format. `.json`, `.png` and `.svg` are the
+                result of the job, and for a map also `.csv` and `.npz`. For a curation, `.npz` are
+                the curated demonstrations. `.html` is a report with all related results.
             estimator: As in `importance`.
 
         Raises:
-            InputError: For another ending, or an estimator of anything but a map.
-            NotFound: When a curation left nothing out, so that there are no better ones.
-            Conflict: Before there is a result (`code` is `not-ready`).
+            InputError: For another ending, or for an estimator with anything but a map.
+            NotFound: When a curation confirmed no gain: it has no curated demonstrations.
+            Conflict: While there is no result (`code` is `not-ready`).
         """
         path, kind = Path(path), KINDS[self.info.kind]
         ending = path.suffix.lower()

@@ -1,4 +1,4 @@
-"""Requests to the server: the key, what is tried again, and what a problem becomes."""
+"""Sends requests to the server: adds the key, retries, and raises problems as exceptions."""
 
 import logging
 import random
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from r2rise.errors import InputError
 from r2rise_service.addresses import is_loopback
-from r2rise_service.client.errors import ApiError, CannotReach, error_of
+from r2rise_service.client.errors import ApiError, CannotReach, to_error
 from r2rise_service.client.reading import read
 from r2rise_service.models import DatasetPage, JobPage, Problem
 from r2rise_service.records import RetrainingPage
@@ -23,26 +23,27 @@ Page = TypeVar("Page", DatasetPage, JobPage, RetrainingPage)
 
 PREFIX = "/api/v1"
 FIRST_ATTEMPTS, ATTEMPTS = 3, 9
-"""Attempts at a server that never answered so far, and at one that did: it may be restarting."""
-FIRST_DELAY, LONGEST_DELAY = 0.5, 10.0
-LONGEST_RETRY_AFTER = 60.0
-LONG_DELAY = 5.0
-"""Seconds that nobody should wait without knowing what for."""
-TRY_AGAIN = {408, 429, 500, 502, 503, 504}
-REPEATABLE = {"GET", "DELETE"}
+"""Attempts for a server that has not answered yet, and for one that has: it may be restarting."""
+FIRST_DELAY, MAX_DELAY = 0.5, 10.0
+MAX_RETRY_AFTER = 60.0
+LOGGED_DELAY = 5.0
+"""Seconds. Before a delay of this length or longer, the reason is logged."""
+RETRYABLE_STATUSES = {408, 429, 500, 502, 503, 504}
+REPEATABLE_METHODS = {"GET", "DELETE"}
 
 
 class Transport:
-    """Sends requests, tries again what may be tried again, and raises what went wrong.
+    """Sends requests, retries them where that is safe, and raises errors as exceptions.
 
     Args:
-        url: Where the server is.
-        api_key: Key that the server gave, or None.
-        timeout: Seconds that the server may be silent.
-        transport: Another way to send requests, for tests.
+        url: URL of the server.
+        api_key: API key for the server, or None.
+        timeout: Seconds without a response after which an attempt fails.
+        transport: Replaces the HTTP transport, for tests.
 
     Raises:
-        InputError: When `url` is no http or https URL, or the key cannot be sent.
+        InputError: When `url` is not an http or https URL, or the key has characters that cannot
+            be sent.
     """
 
     def __init__(
@@ -53,14 +54,14 @@ class Transport:
         timeout: float,
         transport: httpx2.BaseTransport | None,
     ) -> None:
-        self.url = _checked(url)
-        headers = {"Authorization": f"Bearer {_checked_key(api_key)}"} if api_key else {}
+        self.url = _check_url(url)
+        headers = {"Authorization": f"Bearer {_check_key(api_key)}"} if api_key else {}
         self._client = httpx2.Client(
             base_url=self.url + PREFIX,
             headers=headers,
             timeout=timeout,
             transport=transport,
-            # a proxy does not know our own machine
+            # a proxy cannot reach a server on this machine
             trust_env=not is_loopback(httpx2.URL(self.url).host),
         )
         self._has_answered = False
@@ -74,53 +75,53 @@ class Transport:
     ) -> httpx2.Response:
         """Send a request and return the answer.
 
-        Connection errors and the statuses 408, 429 and 5xx are tried again with full jitter,
-        where that is harmless.
+        Connection errors and the statuses of `RETRYABLE_STATUSES` are retried with full jitter,
+        where sending a request twice is safe.
 
         Args:
             method: `GET`, `POST`, `PATCH` or `DELETE`.
-            path: Below `/api/v1`.
-            repeatable: Whether the request may be sent twice; GET, DELETE and what has an
-                Idempotency-Key may be.
-            parts: What httpx2 takes: `params`, `json`, `files`, `data`, `headers`.
+            path: Path below `/api/v1`.
+            repeatable: Whether the request may be sent twice. GET, DELETE and requests with an
+                Idempotency-Key always may.
+            parts: Arguments of httpx2: `params`, `json`, `files`, `data`, `headers`.
 
         Raises:
             CannotReach: When no server answers.
-            ApiError: When it answers with a problem.
+            ApiError: When the server answers with a problem.
         """
         headers: Mapping[str, str] = parts.get("headers") or {}
-        return self._answered(
+        return self._send_with_retries(
             lambda: self._client.request(method, path, **parts),
-            may_repeat=repeatable or method in REPEATABLE or "Idempotency-Key" in headers,
+            may_repeat=repeatable or method in REPEATABLE_METHODS or "Idempotency-Key" in headers,
             gone_is_done=method == "DELETE",
         )
 
     def pages(self, path: str, model: type[Page], params: Mapping[str, Any]) -> Iterator[Page]:
-        """Yield the pages of a list, each asked for when it is needed.
+        """Yield the pages of a list; each page is requested when it is needed.
 
         Args:
-            path: Below `/api/v1`.
-            model: What a page is.
-            params: What is listed.
+            path: Path below `/api/v1`.
+            model: Model of a page.
+            params: Query parameters of the first page; further pages add `page_token`.
 
         Raises:
             CannotReach: When no server answers.
-            ApiError: When it answers with a problem.
+            ApiError: When the server answers with a problem.
         """
-        asked = dict(params)
+        page_params = dict(params)
         while True:
-            page = read(model, self.request("GET", path, params=asked).content)
+            page = read(model, self.request("GET", path, params=page_params).content)
             yield page
             if page.next_page_token is None:
                 return
-            asked["page_token"] = page.next_page_token
+            page_params["page_token"] = page.next_page_token
 
     def download(self, path: str, file: IO[bytes], *, params: Mapping[str, str]) -> None:
-        """Write what the server answers to a file, piece by piece; after a lost connection anew.
+        """Stream an answer into a file; after a lost connection, start again from the beginning.
 
         Raises:
             CannotReach: When no server answers.
-            ApiError: When it answers with a problem.
+            ApiError: When the server answers with a problem.
         """
 
         def send() -> httpx2.Response:
@@ -134,62 +135,69 @@ class Transport:
                     file.write(piece)
                 return response
 
-        self._answered(send, may_repeat=True)
+        self._send_with_retries(send, may_repeat=True)
 
     @contextmanager
     def events(self, path: str, *, after: int) -> Iterator[httpx2.Response]:
         """Open a stream of server-sent events with numbers above `after`.
 
         Raises:
-            httpx2.TransportError: When the connection is lost, or something that may pass is wrong.
+            httpx2.TransportError: When the connection is lost, or the status is retryable.
             ApiError: When the server answers with another problem.
         """
         headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
         with self._client.stream("GET", path, headers=headers) as response:
             if not response.is_success:
                 response.read()
-                if response.status_code in TRY_AGAIN:
+                if response.status_code in RETRYABLE_STATUSES:
                     raise httpx2.RemoteProtocolError(response.reason_phrase)
-                raise _problem(response)
+                raise _response_error(response)
             yield response
 
-    def _answered(
+    def _send_with_retries(
         self,
         send: Callable[[], httpx2.Response],
         *,
         may_repeat: bool,
         gone_is_done: bool = False,
     ) -> httpx2.Response:
-        """Send until there is an answer that is no passing trouble.
+        """Send a request, and retry it after connection errors and retryable statuses.
 
         Args:
             send: Sends the request once.
-            may_repeat: Whether it may be sent twice.
-            gone_is_done: Whether 404 is fine after an attempt whose answer never came.
+            may_repeat: Whether the request may be sent twice.
+            gone_is_done: Whether 404 counts as success after an attempt that may have succeeded
+                without its answer arriving.
+
+        Raises:
+            CannotReach: When no server answers.
+            ApiError: When the server answers with a problem.
         """
-        attempt, may_be_done = 0, False
+        attempt, may_have_succeeded = 0, False
         while True:
             attempt += 1
-            last = not may_repeat or attempt >= self._attempts
+            is_last = not may_repeat or attempt >= self._attempts
             try:
                 response = send()
             except httpx2.TransportError as error:
-                if last:
+                if is_last:
                     raise self._cannot_reach(error) from None
-                may_be_done = may_be_done or not isinstance(error, httpx2.ConnectError)
+                may_have_succeeded = may_have_succeeded or not isinstance(
+                    error, httpx2.ConnectError
+                )
                 time.sleep(_delay(attempt))
                 continue
             self._has_answered = True
             if response.is_success or (
-                gone_is_done and may_be_done and response.status_code == 404
+                gone_is_done and may_have_succeeded and response.status_code == 404
             ):
                 return response
-            if last or response.status_code not in TRY_AGAIN:
-                raise _problem(response)
-            may_be_done = may_be_done or response.status_code >= 500
+            if is_last or response.status_code not in RETRYABLE_STATUSES:
+                raise _response_error(response)
+            may_have_succeeded = may_have_succeeded or response.status_code >= 500
             delay = _delay(attempt, response.headers.get("Retry-After"))
-            if delay >= LONG_DELAY:
-                logger.warning("%s Trying again in %g s.", _problem(response).detail, delay)
+            if delay >= LOGGED_DELAY:
+                logger.warning("%s Trying again in %g s.", _response_error(response).detail, delay)
             time.sleep(delay)
 
     @property
@@ -203,19 +211,19 @@ class Transport:
         )
 
 
-def _checked(url: str) -> str:
+def _check_url(url: str) -> str:
     with suppress(httpx2.InvalidURL):
         parsed = httpx2.URL(url)
         if parsed.scheme in ("http", "https") and parsed.host and not parsed.userinfo:
             return url.rstrip("/")
-    # The URL is not repeated: someone may have put a secret into it.
+    # The error does not quote the URL because it may contain a secret.
     raise InputError(
         "The server's URL should look like http://127.0.0.1:8000, without a user name or password."
     )
 
 
-def _checked_key(api_key: str) -> str:
-    """Return a key that can be sent; one that cannot would show up in the error of the library."""
+def _check_key(api_key: str) -> str:
+    """Return a key that can be sent. For any other, the error of httpx2 would show the key."""
     key = api_key.strip()
     if key.isascii() and key.isprintable():
         return key
@@ -225,19 +233,19 @@ def _checked_key(api_key: str) -> str:
 
 
 def _delay(attempt: int, retry_after: str | None = None) -> float:
-    """Return seconds to wait: what the server asked for, else full jitter."""
+    """Return seconds to wait: the Retry-After of the server, else exponential with full jitter."""
     with suppress(ValueError):
-        return min(max(float(retry_after or ""), 0.0), LONGEST_RETRY_AFTER)
-    return random.uniform(0, min(LONGEST_DELAY, FIRST_DELAY * 2 ** (attempt - 1)))  # noqa: S311
+        return min(max(float(retry_after or ""), 0.0), MAX_RETRY_AFTER)
+    return random.uniform(0, min(MAX_DELAY, FIRST_DELAY * 2 ** (attempt - 1)))  # noqa: S311
 
 
-def _problem(response: httpx2.Response) -> ApiError:
-    """Return the error of an answer, also where something else than our server answered."""
+def _response_error(response: httpx2.Response) -> ApiError:
+    """Return the exception for an answer, which may come from something else than R2RISE."""
     try:
-        return error_of(Problem.model_validate_json(response.content))
+        return to_error(Problem.model_validate_json(response.content))
     except ValidationError:
         status, reason = response.status_code, response.reason_phrase
-        return error_of(
+        return to_error(
             Problem(
                 type="about:blank",
                 title=reason,

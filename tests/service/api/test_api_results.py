@@ -14,8 +14,8 @@ from r2rise import ImportanceMap, importance_map
 from r2rise.ledger.ledger import Ledger, LedgerHeader
 from r2rise.statistics.stopping import ended
 from r2rise_service.api.computed import SingleFlight
-from r2rise_service.api.events import NewEvents, rendered, stream, thinned
-from r2rise_service.api.importance import accepted
+from r2rise_service.api.events import NewEvents, drop_superseded, render_events, stream
+from r2rise_service.api.importance import negotiate_ending
 from r2rise_service.api.problems import ProblemError
 from r2rise_service.models import JobEvent
 
@@ -205,7 +205,7 @@ def test_a_silent_stream_shows_that_it_lives():
         waits.append((last, at_once))
         if len(waits) == 2:
             await asyncio.sleep(100)
-        return NewEvents(rendered([event(1, "job.status")]), 1, has_ended=len(waits) == 3)
+        return NewEvents(render_events([event(1, "job.status")]), 1, has_ended=len(waits) == 3)
 
     async def all_lines():
         return [line async for line in stream(wait, 0, heartbeat=0.003)]
@@ -220,7 +220,7 @@ def test_a_silent_stream_shows_that_it_lives():
 def test_progress_that_was_overtaken_is_left_out():
     kinds = ["job.progress", "job.importance", "job.progress", "job.status"]
     new = [event(number, kind) for number, kind in enumerate(kinds, 1)]
-    assert [e.id for e in thinned(new)] == [2, 3, 4]
+    assert [e.id for e in drop_superseded(new)] == [2, 3, 4]
 
 
 @pytest.mark.parametrize(
@@ -235,12 +235,12 @@ def test_progress_that_was_overtaken_is_left_out():
     ],
 )
 def test_what_an_accept_header_likes_best(header, ending):
-    assert accepted(header) == ending
+    assert negotiate_ending(header) == ending
 
 
 def test_what_nobody_can_give():
     with pytest.raises(ProblemError, match="Accept is 'text/html'"):
-        accepted("text/html")
+        negotiate_ending("text/html")
 
 
 def test_what_failed_is_computed_again():

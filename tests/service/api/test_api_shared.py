@@ -45,22 +45,23 @@ def test_fifty_clients_at_once_cost_one_computation_a_revision(server, monkeypat
 
 def test_streams_that_know_equally_much_share_a_look(server):
     job = server.job()
-    looks, seen = EventPoller(server.store, lambda: False, every=0.001), Counter()
-    look = looks._look
+    looks, seen = EventPoller(server.store, lambda: False, poll_seconds=0.001), Counter()
+    look = looks._read_events
 
     def counted(owner, job_id, last):
         seen[last] += 1
         return look(owner, job_id, last)
 
-    looks._look = counted
+    looks._read_events = counted
 
     async def follow():
         first = await asyncio.gather(
-            *(looks.news("local", job.id, 0, True) for _ in range(N_CLIENTS))
+            *(looks.wait_for_events("local", job.id, 0, True) for _ in range(N_CLIENTS))
         )
         (last,) = {news.last for news in first}
         waiting = [
-            asyncio.create_task(looks.news("local", job.id, last, False)) for _ in range(N_CLIENTS)
+            asyncio.create_task(looks.wait_for_events("local", job.id, last, False))
+            for _ in range(N_CLIENTS)
         ]
         while seen[last] < 3:
             await asyncio.sleep(0.001)
@@ -79,10 +80,10 @@ def test_streams_that_know_equally_much_share_a_look(server):
 
 def test_nobody_looks_for_streams_that_were_closed(server):
     job = server.job()
-    looks = EventPoller(server.store, lambda: False, every=0.001)
+    looks = EventPoller(server.store, lambda: False, poll_seconds=0.001)
 
     async def follow():
-        waiting = asyncio.create_task(looks.news("local", job.id, 10**6, False))
+        waiting = asyncio.create_task(looks.wait_for_events("local", job.id, 10**6, False))
         await asyncio.sleep(0.01)
         assert len(looks._tasks) == 1
         waiting.cancel()

@@ -10,7 +10,7 @@ from commands import STUDY, known, run
 from r2rise import ImportanceMap, Ledger, Study
 from r2rise.errors import StudyError
 from r2rise.statistics.wording import duration
-from r2rise_service.cli.options import seconds
+from r2rise_service.cli.options import parse_seconds
 
 
 @pytest.fixture(autouse=True)
@@ -30,8 +30,8 @@ def test_what_the_pilot_foretold_and_what_was_found():
     line = "Predicted by the pilot: reliability 0.93 (0.85 to 0.96) in 384 retrainings and 3.1 s; "
     assert line + "found: 1.00 in 64." in " ".join(out.split())
     out, _ = run("explain demos.npz --study planned.yaml --until reliability=0.5 --out b")
-    seconds = ImportanceMap.load("b").stopped.seconds
-    assert line + f"found: 1.00 in 64 and {seconds:.1f} s." in " ".join(out.split())
+    parse_seconds = ImportanceMap.load("b").stopped.seconds
+    assert line + f"found: 1.00 in 64 and {parse_seconds:.1f} s." in " ".join(out.split())
 
 
 def test_until_stops_at_the_first_block_that_satisfies():
@@ -90,13 +90,13 @@ def test_until_wins_over_the_study_file_and_keeps_the_rest():
     ("text", "expected"), [("90", 90), ("90s", 90), ("1.5 m", 90), ("2h", 7200), ("0.5", 0.5)]
 )
 def test_times(text, expected):
-    assert seconds(text) == expected
+    assert parse_seconds(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "soon", "-5", "0", "0s", "5 days", "1e3", "nan", "1h30m"])
 def test_no_times(text):
     with pytest.raises(StudyError, match=f"--time should be a time such as .*got '{text}'"):
-        seconds(text, "--time")
+        parse_seconds(text, "--time")
 
 
 def test_times_in_words():

@@ -86,7 +86,7 @@ def test_the_server_says_how_long_to_wait(waits, caplog):
     slow = [problem(429, **{"Retry-After": "7"}), problem(503, **{"Retry-After": "9999"})]
     answers = Answers(*slow, httpx2.Response(200, json=job()))
     answers.client().jobs.get("job_1")
-    assert waits == [7.0, transport.LONGEST_RETRY_AFTER]
+    assert waits == [7.0, transport.MAX_RETRY_AFTER]
     assert [record.getMessage() for record in caplog.records] == [
         "This is so. Trying again in 7 s.",
         "This is so. Trying again in 60 s.",
@@ -115,7 +115,7 @@ def test_attempts_are_limited_and_fewer_at_a_server_that_never_answered(waits):
     with pytest.raises(CannotReach):
         found.refresh()
     assert len(waits) == transport.ATTEMPTS - 1
-    assert max(waits) <= transport.LONGEST_DELAY
+    assert max(waits) <= transport.MAX_DELAY
 
 
 def test_known_demonstrations_are_not_sent_again(tmp_path, demonstrations):

@@ -36,7 +36,7 @@ def certify(
     files.check_own(*files.files_of(r2rise.Certificate))
     demonstrations, importance = files.demonstrations(), files.importance_map()
     with progress_bar(CERTIFY.activity) as on_progress:
-        found = r2rise.certify(
+        certificate = r2rise.certify(
             demonstrations,
             importance,
             repetitions=repetitions,
@@ -44,41 +44,41 @@ def certify(
             workers=workers,
             on_progress=on_progress,
         )
-    files.write(found)
+    files.write(certificate)
     if json:
-        typer.echo(found.to_json(), nl=False)
+        typer.echo(certificate.to_json(), nl=False)
     else:
-        print_certificate(found)
+        print_certificate(certificate)
         typer.echo(f"Written to {directory}: certificate.json, certificate.png, ledger.npz.")
-    if check and found.outcome != "pass":
+    if check and certificate.outcome != "pass":
         raise typer.Exit(1)
 
 
-def print_certificate(found: "Certificate") -> None:
-    """Print the returns of every arm, and what they say about the map."""
+def print_certificate(certificate: "Certificate") -> None:
+    """Print the returns of every arm, and the conclusions about the map."""
     from r2rise.statistics.wording import left_out
     from r2rise_service.cli.output import say, say_table
 
     say_table(
-        f"Return of {found.algorithm} after training on some of the segments",
+        f"Return of {certificate.algorithm} after training on some of the segments",
         ["kept", "top", "random, like top", "random, like bottom", "bottom"],
-        (_row(level) for level in found.levels),
+        (_row(level) for level in certificate.levels),
     )
-    luck = "cannot be told" if found.luck_p is None else f"p = {found.luck_p:.4f}"
+    luck_words = "cannot be told" if certificate.luck_p is None else f"p = {certificate.luck_p:.4f}"
     say(
-        f"Top above random, mean over these levels: {found.area_top_random}",
-        f"Random above bottom: {found.area_random_bottom}",
-        f"Top above bottom: {found.area_top_bottom}",
-        f"Could luck do that? {luck} (importance shuffled among the segments)",
+        f"Top above random, mean over these levels: {certificate.area_top_random}",
+        f"Random above bottom: {certificate.area_random_bottom}",
+        f"Top above bottom: {certificate.area_top_bottom}",
+        f"Could luck do that? {luck_words} (importance shuffled among the segments)",
     )
-    if found.leaving_out_bottom and found.keeping_top:
+    if certificate.leaving_out_bottom and certificate.keeping_top:
         say(
-            f"Leaving out the bottom helps: {found.leaving_out_bottom}",
-            f"Keeping only the top suffices: {found.keeping_top}",
+            f"Leaving out the bottom helps: {certificate.leaving_out_bottom}",
+            f"Keeping only the top suffices: {certificate.keeping_top}",
         )
-    if found.n_failed:
-        say(left_out(found.n_failed, found.n_retrainings, "their repetitions"))
-    say(found.in_words())
+    if certificate.n_failed:
+        say(left_out(certificate.n_failed, certificate.n_retrainings, "their repetitions"))
+    say(certificate.in_words())
 
 
 def _row(level: "KeepLevel") -> list[str]:

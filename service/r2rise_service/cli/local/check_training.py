@@ -12,13 +12,13 @@ from r2rise_service.cli.options import (
     Learner,
     Maps,
     Workers,
-    flat,
     study_of,
+    with_option_groups,
 )
 from r2rise_service.cli.ready import get_ready
 
 
-@flat
+@with_option_groups
 def check_training(
     *,
     demonstrations: Demos,
@@ -50,27 +50,27 @@ def check_training(
 
     get_ready()
     training = {"check_seeds": seeds, "check_doublings": doublings}
-    question = study_of(base, learner, frames, others={"training": training})
+    study = study_of(base, learner, frames, other_fields={"training": training})
     directory = OutputDirectory(out)
     directory.check()
     directory.check_own(*directory.files_of(r2rise.TrainingCheck))
-    loaded = read_demonstrations(demonstrations, obs_keys=question.environment.obs_keys)
-    directory.check_study(question.model_copy(update={"demonstrations": loaded.content_hash}))
+    loaded = read_demonstrations(demonstrations, obs_keys=study.environment.obs_keys)
+    directory.check_study(study.model_copy(update={"demonstrations": loaded.content_hash}))
     with progress_bar("Training check") as on_progress:
-        found = r2rise.check_training(
+        check = r2rise.check_training(
             loaded,
-            question,
+            study,
             maps=maps,
             ledger=directory.training_ledger,
             workers=workers,
             on_progress=on_progress,
         )
-    directory.write_study(found.study, loaded)
-    directory.write(found)
+    directory.write_study(check.study, loaded)
+    directory.write(check)
     if json:
-        typer.echo(found.to_json(), nl=False)
+        typer.echo(check.to_json(), nl=False)
         return
-    say_curve(found.curve)
-    say(found.in_words(), *(f"Warning ({n.code}): {n.detail}" for n in found.notices()))
+    say_curve(check.curve)
+    say(check.in_words(), *(f"Warning ({n.code}): {n.detail}" for n in check.notices()))
     typer.echo(f"Written to {out}: training_check.json, training_check.png, study.yaml. Go on with")
     typer.echo(f"  r2rise explain {demonstrations} --study {out / 'study.yaml'} --out {out}")

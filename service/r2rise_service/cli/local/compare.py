@@ -18,7 +18,7 @@ ComparisonFile = Annotated[
 ]
 
 N_DIFFERENCES = 5
-_DIFFERS = {"helps": "more in {}", "hurts": "less in {}"}
+_VERDICT_WORDS = {"helps": "more in {}", "hurts": "less in {}"}
 
 
 def compare(
@@ -39,91 +39,101 @@ def compare(
     if out is not None:
         check_files(out, force=force)
     first, second = ImportanceMap.load(a), ImportanceMap.load(b)
-    found = compare_maps(first, second, k=top, names=names_of(a, b))
-    present(found, first, second, out=out, json=json)
+    comparison = compare_maps(first, second, k=top, names=names_of(a, b))
+    present(comparison, first, second, out=out, json=json)
 
 
 def names_of(a: Path, b: Path) -> tuple[str, str]:
-    """Name maps by their directories or files, or by their whole paths where these are alike."""
+    """Name maps by their directories or files, or by their full paths where the names are equal."""
     first, second = _name_of(a), _name_of(b)
     return (first, second) if first != second else (str(a), str(b))
 
 
 def _name_of(path: Path) -> str:
-    whole = path.resolve()
-    return whole.parent.name if whole.name == "map.json" else whole.stem
+    full_path = path.resolve()
+    return full_path.parent.name if full_path.name == "map.json" else full_path.stem
 
 
 def present(
-    found: "Comparison",
+    comparison: "Comparison",
     first: "ImportanceMap",
     second: "ImportanceMap",
     *,
     out: Path | None,
     json: bool,
 ) -> None:
-    """Print a comparison of two maps, and write it or its figure where that is asked for."""
+    """Print a comparison of two maps; write it, or its figure, to `out` if that is not None."""
     if out is not None:
-        _save(found, first, second, out)
+        _save(comparison, first, second, out)
     if json:
-        typer.echo(found.to_json(), nl=False)
+        typer.echo(comparison.to_json(), nl=False)
     else:
-        _print(found, first)
+        _print(comparison, first)
     if out is not None:
         typer.echo(f"Written: {out}.", err=json)
 
 
-def _save(found: "Comparison", first: "ImportanceMap", second: "ImportanceMap", out: Path) -> None:
+def _save(
+    comparison: "Comparison", first: "ImportanceMap", second: "ImportanceMap", out: Path
+) -> None:
     from r2rise.files import atomic_file
     from r2rise.report.figures import draw_comparison
 
     ending = out.suffix.lower()
     if ending not in (".png", ".svg"):
-        found.save(out)
+        comparison.save(out)
         return
     with atomic_file(out) as file:
-        draw_comparison(found, first, second, file, format="svg" if ending == ".svg" else "png")
+        draw_comparison(
+            comparison, first, second, file, format="svg" if ending == ".svg" else "png"
+        )
 
 
-def _print(found: "Comparison", first: "ImportanceMap") -> None:
+def _print(comparison: "Comparison", first: "ImportanceMap") -> None:
     from r2rise.statistics.wording import counted
     from r2rise_service.cli.output import say
 
     constant = "unknown, a map is constant"
-    names = " and ".join(found.labels)
+    spearman_corrected = _correlation(comparison.spearman_corrected, "unknown")
+    names = " and ".join(comparison.labels)
     say(
-        f"{counted(found.n_segments, 'segment')} in both maps: {names}",
-        f"Spearman: {_correlation(found.spearman, constant)}",
-        f"Kendall: {_correlation(found.kendall, constant)}",
-        f"Spearman without the maps' noise: {_correlation(found.spearman_corrected, 'unknown')}",
-        f"Top {found.k} in common: {_overlap(found.top)}",
-        f"Bottom {found.k} in common: {_overlap(found.bottom)}",
+        f"{counted(comparison.n_segments, 'segment')} in both maps: {names}",
+        f"Spearman: {_correlation(comparison.spearman, constant)}",
+        f"Kendall: {_correlation(comparison.kendall, constant)}",
+        f"Spearman without the maps' noise: {spearman_corrected}",
+        f"Top {comparison.k} in common: {_overlap(comparison.top)}",
+        f"Bottom {comparison.k} in common: {_overlap(comparison.bottom)}",
     )
-    if found.difference is None:
+    if comparison.difference is None:
         say("Differences: none are given, since the maps have no unit in common.")
     else:
-        _print_differences(found.difference, first, found.names or ("the first map", "the second"))
+        _print_differences(
+            comparison.difference, first, comparison.names or ("the first map", "the second")
+        )
 
 
-def _correlation(found: "Correlation", otherwise: str) -> str:
-    if found.value is None:
-        return otherwise
-    if found.lower is None or found.upper is None:
-        return f"{found.value:.3f}"
-    return f"{found.value:.3f} ({found.lower:.3f} to {found.upper:.3f})"
+def _correlation(correlation: "Correlation", default: str) -> str:
+    if correlation.value is None:
+        return default
+    if correlation.lower is None or correlation.upper is None:
+        return f"{correlation.value:.3f}"
+    return f"{correlation.value:.3f} ({correlation.lower:.3f} to {correlation.upper:.3f})"
 
 
-def _overlap(found: "Overlap") -> str:
-    return f"{found.share:.0%} (by chance {found.by_chance:.0%}, p = {found.p:.3g})"
+def _overlap(overlap: "Overlap") -> str:
+    return f"{overlap.share:.0%} (by chance {overlap.by_chance:.0%}, p = {overlap.p:.3g})"
 
 
-def _print_differences(found: "Difference", first: "ImportanceMap", names: tuple[str, str]) -> None:
+def _print_differences(
+    difference: "Difference", first: "ImportanceMap", names: tuple[str, str]
+) -> None:
     from r2rise_service.cli.output import say, say_table
 
-    rows = list(_largest(found, first, names[0]))
+    rows = list(_largest(difference, first, names[0]))
     say(
-        f"Importance in {names[0]}: {found.verdict.count('helps')} segments more, "
-        f"{found.verdict.count('hurts')} less, {found.verdict.count('unresolved')} unresolved"
+        f"Importance in {names[0]}: {difference.verdict.count('helps')} segments more, "
+        f"{difference.verdict.count('hurts')} less, "
+        f"{difference.verdict.count('unresolved')} unresolved"
     )
     say_table(
         f"Largest differences, {names[0]} less {names[1]}",
@@ -132,20 +142,22 @@ def _print_differences(found: "Difference", first: "ImportanceMap", names: tuple
     )
 
 
-def _largest(found: "Difference", first: "ImportanceMap", name: str) -> Iterator[tuple[str, ...]]:
+def _largest(
+    difference: "Difference", first: "ImportanceMap", name: str
+) -> Iterator[tuple[str, ...]]:
     import numpy as np
 
     from r2rise.statistics.wording import decimals, signed
-    from r2rise_service.cli.output import number, place
+    from r2rise_service.cli.output import number, segment_cells
 
-    known = np.flatnonzero(np.isfinite(found.difference))
-    order = known[np.argsort(-np.abs(found.difference[known]), kind="stable")]
-    n_decimals = decimals(found.difference.tolist())
+    finite = np.flatnonzero(np.isfinite(difference.difference))
+    order = finite[np.argsort(-np.abs(difference.difference[finite]), kind="stable")]
+    n_decimals = decimals(difference.difference.tolist())
     for index in order[:N_DIFFERENCES].tolist():
-        verdict = found.verdict[index] or "-"
+        verdict = difference.verdict[index] or "-"
         yield (
-            *place(first.segment(index)),
-            signed(float(found.difference[index]), n_decimals),
-            number(found.std_error[index]),
-            _DIFFERS.get(verdict, verdict).format(name),
+            *segment_cells(first.segment(index)),
+            signed(float(difference.difference[index]), n_decimals),
+            number(difference.std_error[index]),
+            _VERDICT_WORDS.get(verdict, verdict).format(name),
         )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from r2rise_service.cli.options import Force, Format, ObsKeys, listed
+from r2rise_service.cli.options import Force, Format, ObsKeys, split_commas
 from r2rise_service.cli.ready import check_files
 
 if TYPE_CHECKING:
@@ -39,26 +39,32 @@ def convert(
     from r2rise import ImportanceMap
     from r2rise.formats import format_to_write, read_demonstrations, write_demonstrations
 
-    _check(source, target, force=force)
+    _check_target(source, target, force=force)
     name = to or format_to_write(target)
     importance = None if map is None else ImportanceMap.load(map)
     curation = None if map is None else _curation_beside(map)
-    found = read_demonstrations(source, format=format, obs_keys=listed(obs_keys) or ())
+    demonstrations = read_demonstrations(
+        source, format=format, obs_keys=split_commas(obs_keys) or ()
+    )
     notes = write_demonstrations(
-        found, target, format=name, importance=importance, curation=curation
+        demonstrations, target, format=name, importance=importance, curation=curation
     )
     for note in notes:
         typer.echo(f"Left out: {note}.", err=True)
-    typer.echo(f"Written: {target}, {name}, {_size(found)}.", err=True)
+    typer.echo(f"Written: {target}, {name}, {_size(demonstrations)}.", err=True)
 
 
-def _check(source: Path, target: Path, *, force: bool) -> None:
-    """Check, before anything is read, where the result is to go."""
+def _check_target(source: Path, target: Path, *, force: bool) -> None:
+    """Check the target before anything is read.
+
+    Raises:
+        InputError: When it is the source, or cannot be written.
+    """
     from r2rise.errors import InputError
 
     if target.exists() and source.exists() and source.samefile(target):
         raise InputError(f"{target} is what is read: give another name to write to.")
-    if not target.is_dir():  # then it depends on the format
+    if not target.is_dir():  # in a directory, the format decides which files are written
         check_files(target, force=force, option="OUT")
 
 

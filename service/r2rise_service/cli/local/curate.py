@@ -37,92 +37,96 @@ def curate(
     if out.suffix != ".npz":
         raise InputError(f"--out should end in .npz, got {out}.")
     files = OutputDirectory(directory)
-    usual = files.files_of(r2rise.Curation)
-    check_files(out, _edits_beside(out), force=force, study=files, usual=usual)
+    default_paths = files.files_of(r2rise.Curation)
+    check_files(out, _edits_path(out), force=force, study=files, default_paths=default_paths)
     get_ready()
     demonstrations, importance = files.demonstrations(), files.importance_map()
     with progress_bar(CURATE.activity) as on_progress:
-        found = r2rise.curate(
+        curation = r2rise.curate(
             demonstrations,
             importance,
             ledger=files.ledger,
             workers=workers,
             on_progress=on_progress,
         )
-    files.write(found)
+    files.write(curation)
     if json:
-        typer.echo(found.to_json(), nl=False)
+        typer.echo(curation.to_json(), nl=False)
     else:
-        print_curation(found)
-    written = _write(found, demonstrations, files, out, without_gain)
+        print_curation(curation)
+    message = _write(curation, demonstrations, files, out, without_gain)
     typer.echo(f"Written to {directory}: curation.json, curation.png, ledger.npz.", err=json)
-    typer.echo(written, err=json)
+    typer.echo(message, err=json)
 
 
-def _edits_beside(out: Path) -> Path:
+def _edits_path(out: Path) -> Path:
     return out.with_suffix(".edits.json")
 
 
 def _write(
-    found: "Curation",
+    curation: "Curation",
     demonstrations: "Demonstrations",
     files: "OutputDirectory",
     out: Path,
     without_gain: bool,
 ) -> str:
-    """Write the better demonstrations, if they are to be written; say what was done."""
+    """Write the curated demonstrations if they are to be written, and return a line about it."""
     from r2rise.results.edits import Edits
 
-    if not found.edits:
+    if not curation.edits:
         return f"{out} is not written: there is nothing to leave out."
-    if not (found.is_worth_applying or without_gain):
+    if not (curation.is_worth_applying or without_gain):
         return (
             f"{out} is not written: no gain was confirmed. --without-gain writes it all the same."
         )
-    list_of_edits = _edits_beside(out)
-    found.apply(demonstrations, without_gain=without_gain).save(out)
-    Edits.of(found).save(list_of_edits)
-    files.written.remember(out, list_of_edits)
-    return f"Written: {out}, {list_of_edits}."
+    edits_path = _edits_path(out)
+    curation.apply(demonstrations, without_gain=without_gain).save(out)
+    Edits.of(curation).save(edits_path)
+    files.written.remember(out, edits_path)
+    return f"Written: {out}, {edits_path}."
 
 
-def print_curation(found: "Curation") -> None:
-    """Print what was tried, what fresh seeds confirmed, and what follows."""
+def print_curation(curation: "Curation") -> None:
+    """Print the trials, their confirmation with fresh seeds, and the conclusion."""
     from r2rise.statistics.wording import left_out
     from r2rise_service.cli.output import say, say_table
 
-    if found.trials:
+    if curation.trials:
         say_table(
-            f"Leaving out what hurts most: returns of {found.algorithm}",
+            f"Leaving out what hurts most: returns of {curation.algorithm}",
             ["segments left out", "return", "gain over all frames"],
-            ([str(t.n_dropped), str(t.mean_return), str(t.gain)] for t in found.trials),
+            (
+                [str(trial.n_dropped), str(trial.mean_return), str(trial.gain)]
+                for trial in curation.trials
+            ),
         )
-    longer = found.longer_training
-    if longer is not None and longer.unit:
+    longer_training = curation.longer_training
+    if longer_training is not None and longer_training.unit:
         say_table(
-            f"The best of these with fresh seeds, {len(found.edits)} left out, trained for longer",
-            [longer.unit, "all frames", "curated"],
+            f"The best of these with fresh seeds, {len(curation.edits)} left out, "
+            "trained for longer",
+            [longer_training.unit, "all frames", "curated"],
             zip(
-                map(str, longer.amounts),
-                map(str, longer.all_frames),
-                map(str, longer.curated),
+                map(str, longer_training.amounts),
+                map(str, longer_training.all_frames),
+                map(str, longer_training.curated),
                 strict=True,
             ),
         )
-    if found.confirmation is not None:
+    if curation.confirmation is not None:
         say_table(
             "The best of these with fresh seeds, each trained for as long as is best for it",
             ["left out", "return", "what the curated ones gain over it"],
-            _rows(found.confirmation, len(found.edits)),
+            _rows(curation.confirmation, len(curation.edits)),
         )
-    if found.n_failed:
-        say(left_out(found.n_failed, found.n_retrainings, "their repetitions"))
-    say(found.in_words())
+    if curation.n_failed:
+        say(left_out(curation.n_failed, curation.n_retrainings, "their repetitions"))
+    say(curation.in_words())
 
 
-def _rows(confirmed: "Confirmation", n: int) -> list[tuple[str, str, str]]:
+def _rows(confirmation: "Confirmation", n: int) -> list[tuple[str, str, str]]:
     return [
-        ("nothing", str(confirmed.all_frames), str(confirmed.gain)),
-        (f"{n} random segments", str(confirmed.random_drop), str(confirmed.gain_over_random)),
-        (f"the {n} that hurt most", str(confirmed.curated), ""),
+        ("nothing", str(confirmation.all_frames), str(confirmation.gain)),
+        (f"{n} random segments", str(confirmation.random_drop), str(confirmation.gain_over_random)),
+        (f"the {n} that hurt most", str(confirmation.curated), ""),
     ]

@@ -13,14 +13,14 @@ from r2rise_service.cli.options import (
     Learner,
     Retrainings,
     Workers,
-    flat,
     study_of,
+    with_option_groups,
 )
 from r2rise_service.cli.ready import get_ready
 from r2rise_service.kinds import EXPLAIN
 
 
-@flat
+@with_option_groups
 def explain(
     *,
     demonstrations: Demos,
@@ -51,16 +51,16 @@ def explain(
     from r2rise_service.cli.progress import progress_bar
 
     get_ready()
-    others = {
+    other_fields = {
         "budget": {"retrainings": retrainings},
         "estimator": estimator,
         "preset": preset,
     }
-    question = study_of(base, learner, frames, goals, others)
-    with progress_bar(EXPLAIN.activity, at_most=question.until.may_end_early) as on_progress:
+    study = study_of(base, learner, frames, goals, other_fields)
+    with progress_bar(EXPLAIN.activity, at_most=study.until.may_end_early) as on_progress:
         importance = r2rise.explain(
             demonstrations,
-            question,
+            study,
             out=out,
             ledger=ledger,
             workers=workers,

@@ -13,8 +13,8 @@ from r2rise_service.cli.options import (
     Learner,
     Maps,
     Workers,
-    flat,
     study_of,
+    with_option_groups,
 )
 from r2rise_service.cli.ready import get_ready
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from r2rise import Plan
 
 
-@flat
+@with_option_groups
 def plan(
     *,
     demonstrations: Demos,
@@ -50,12 +50,12 @@ def plan(
     from r2rise_service.cli.progress import progress_bar
 
     get_ready()
-    question = study_of(base, learner, frames, goals)
-    loaded = read_demonstrations(demonstrations, obs_keys=question.environment.obs_keys)
+    study = study_of(base, learner, frames, goals)
+    loaded = read_demonstrations(demonstrations, obs_keys=study.environment.obs_keys)
     with progress_bar("Pilot") as on_progress:
-        found = r2rise.plan(
+        result = r2rise.plan(
             loaded,
-            question,
+            study,
             maps=maps,
             max_retrainings=max_retrainings or MAX_RETRAININGS,
             out=out,
@@ -63,10 +63,10 @@ def plan(
             on_progress=on_progress,
         )
     if json:
-        typer.echo(found.to_json(), nl=False)
+        typer.echo(result.to_json(), nl=False)
     else:
-        _print(found)
-    if found.outcome == "refused":
+        _print_plan(result)
+    if result.outcome == "refused":
         if not json:
             typer.echo(f"Written to {out}: plan.json, plan.png, pilot.npz.")
         raise typer.Exit(1)
@@ -75,7 +75,7 @@ def plan(
         typer.echo(f"  r2rise explain {demonstrations} --study {out / 'plan.yaml'} --out {out}")
 
 
-def _print(found: "Plan") -> None:
+def _print_plan(plan: "Plan") -> None:
     from r2rise.results.training_check import training_words
     from r2rise.statistics.wording import counted, per_cents, share_of_one
     from r2rise_service.cli.output import number, say, say_curve, say_table
@@ -86,21 +86,21 @@ def _print(found: "Plan") -> None:
         "masks_by_seeds": "frames that matter differently with each training seed",
         "episodes": "evaluation episodes",
     }
-    shares = found.variance.shares()
-    whole = dict(zip(shares, per_cents(list(shares.values())), strict=True))
-    if found.study.training.curve is not None:
-        say_curve(found.study.training.curve)
-        say(training_words(found.study.training.curve))
+    shares = plan.variance.shares()
+    percents = dict(zip(shares, per_cents(list(shares.values())), strict=True))
+    if plan.study.training.curve is not None:
+        say_curve(plan.study.training.curve)
+        say(training_words(plan.study.training.curve))
     say(
-        f"Pilot: {counted(found.n_retrainings, 'retraining')}, mean return "
-        f"{number(found.mean_return)}. Its variance comes from:",
-        *(f"  {whole[name]:3d}% {words}" for name, words in names.items()),
-        f"One retraining: {number(found.seconds_training)} s of training, "
-        f"{number(found.seconds_episode)} s an episode.",
+        f"Pilot: {counted(plan.n_retrainings, 'retraining')}, mean return "
+        f"{number(plan.mean_return)}. Its variance comes from:",
+        *(f"  {percents[name]:3d}% {words}" for name, words in names.items()),
+        f"One retraining: {number(plan.seconds_training)} s of training, "
+        f"{number(plan.seconds_episode)} s an episode.",
     )
-    verdicts = " and a verdict on every segment" if found.study.until.verdicts else ""
+    verdicts = " and a verdict on every segment" if plan.study.until.verdicts else ""
     say_table(
-        f"What reliability {found.goal:g}{verdicts} takes, and what is reached within the limits",
+        f"What reliability {plan.goal:g}{verdicts} takes, and what is reached within the limits",
         ["segment length", "segments", "retrainings", "seconds", "reliability within limits"],
         (
             [
@@ -110,7 +110,7 @@ def _print(found: "Plan") -> None:
                 number(option.seconds),
                 share_of_one(option.reliability) if option.reliability else "-",
             ]
-            for option in found.options
+            for option in plan.options
         ),
     )
-    say(found.in_words(), *found.advice)
+    say(plan.in_words(), *plan.advice)

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from r2rise.ask.experts import Expert
     from r2rise.environments import Environment
 
-WhichEnv = Annotated[
+EnvironmentId = Annotated[
     str, typer.Option("--env", help="Gymnasium id, module:Env-v0 or module:factory.")
 ]
-AnySeed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
 
 
 def record(
-    env: WhichEnv,
+    env: EnvironmentId,
     policy: Annotated[
         str,
         typer.Option(
@@ -37,7 +37,7 @@ def record(
     stochastic: Annotated[
         bool, typer.Option("--stochastic", help="Sampled actions, not the most likely ones.")
     ] = False,
-    seed: AnySeed = 0,
+    seed: Seed = 0,
     pictures: Annotated[
         int | None,
         typer.Option(metavar="PIXELS", min=1, help="Keep a picture of each frame, so high."),
@@ -61,10 +61,10 @@ def record(
 
     _check_out(out, ".npz", force=force)
     get_ready()
-    place = _environment(env, obs_keys)
+    environment = _make_environment(env, obs_keys)
     with progress_bar("Recording") as on_progress:
-        found = r2rise.record(
-            place,
+        result = r2rise.record(
+            environment,
             policy,
             on_progress=on_progress,
             n_demonstrations=demonstrations,
@@ -75,13 +75,13 @@ def record(
             worse_share=worse_share,
             worse_epsilon=worse_epsilon,
         )
-    found.save(out)
-    _tell_recorded(found, json=json)
+    result.save(out)
+    _print_summary(result, json=json)
     typer.echo(f"Written: {out}.", err=json)
 
 
 def train_expert(
-    env: WhichEnv,
+    env: EnvironmentId,
     out: Annotated[Path, typer.Option(help="Model file for `r2rise record`, .zip.")],
     steps: Annotated[
         int | None, typer.Option(min=1, help="Steps of the environment; by its kind.")
@@ -89,7 +89,7 @@ def train_expert(
     envs: Annotated[
         int | None, typer.Option(min=1, help="Environments side by side; by its kind.")
     ] = None,
-    seed: AnySeed = 0,
+    seed: Seed = 0,
     obs_keys: ObsKeys = None,
     force: Force = False,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
@@ -103,13 +103,15 @@ def train_expert(
 
     _check_out(out, ".zip", force=force)
     get_ready()
-    place = _environment(env, obs_keys)
+    environment = _make_environment(env, obs_keys)
     with progress_bar("Training") as on_progress:
-        expert = train(place, out, steps=steps, n_envs=envs, seed=seed, on_progress=on_progress)
+        expert = train(
+            environment, out, steps=steps, n_envs=envs, seed=seed, on_progress=on_progress
+        )
     if json:
         typer.echo(expert.model_dump_json(indent=2))
     else:
-        _tell_expert(expert)
+        _print_expert(expert)
     typer.echo(f"Written: {out}.", err=json)
 
 
@@ -121,14 +123,14 @@ def _check_out(out: Path, ending: str, *, force: bool) -> None:
     check_files(out, force=force)
 
 
-def _environment(env: str, obs_keys: str | None) -> "Environment":
+def _make_environment(env: str, obs_keys: str | None) -> "Environment":
     from r2rise.ask.record import environment_of
 
     fields = environment_fields(env, obs_keys)
     return environment_of({name: value for name, value in fields.items() if value is not None})
 
 
-def _tell_recorded(found: "Demonstrations", *, json: bool) -> None:
+def _print_summary(demonstrations: "Demonstrations", *, json: bool) -> None:
     import json as json_module
 
     import numpy as np
@@ -137,30 +139,32 @@ def _tell_recorded(found: "Demonstrations", *, json: bool) -> None:
     from r2rise.statistics.wording import counted
     from r2rise_service.cli.output import say
 
-    returns, epsilon = np.array(found.meta["returns"]), np.array(found.meta["epsilon"])
-    worse = (epsilon > 0) & (epsilon < 1)
+    returns = np.array(demonstrations.meta["returns"])
+    epsilon = np.array(demonstrations.meta["epsilon"])
+    is_worse = (epsilon > 0) & (epsilon < 1)
     if json:
         summary = {
-            "demonstrations": len(found),
-            "frames": found.n_frames,
+            "demonstrations": len(demonstrations),
+            "frames": demonstrations.n_frames,
             "returns": mean_interval(returns).model_dump(mode="json"),
-            "content_hash": found.content_hash,
-            "meta": dict(found.meta),
+            "content_hash": demonstrations.content_hash,
+            "meta": dict(demonstrations.meta),
         }
         typer.echo(json_module.dumps(summary, indent=2))
         return
     say(
-        f"{counted(len(found), 'demonstration')}, {counted(found.n_frames, 'frame')}",
+        f"{counted(len(demonstrations), 'demonstration')}, "
+        f"{counted(demonstrations.n_frames, 'frame')}",
         f"Mean return: {mean_interval(returns)}",
     )
-    if worse.any() and not worse.all():
+    if is_worse.any() and not is_worse.all():
         say(
-            f"{worse.sum()} made worse: {mean_interval(returns[worse])}; "
-            f"others: {mean_interval(returns[~worse])}"
+            f"{is_worse.sum()} made worse: {mean_interval(returns[is_worse])}; "
+            f"others: {mean_interval(returns[~is_worse])}"
         )
 
 
-def _tell_expert(expert: "Expert") -> None:
+def _print_expert(expert: "Expert") -> None:
     from r2rise_service.cli.output import say
 
     say(

@@ -1,4 +1,4 @@
-"""`r2rise show`, `report`, `algorithms` and `environments`: what is there already."""
+"""`r2rise show`, `report`, `algorithms`, `environments`: saved results, and what is installed."""
 
 import json as json_module
 from pathlib import Path
@@ -41,7 +41,9 @@ def report(directory: Directory, force: Force = False) -> None:
     from r2rise.ask.directory import OutputDirectory
     from r2rise.report.report import FILE_NAME, write_report
 
-    check_files(force=force, study=OutputDirectory(directory), usual=[directory / FILE_NAME])
+    check_files(
+        force=force, study=OutputDirectory(directory), default_paths=[directory / FILE_NAME]
+    )
     typer.echo(f"Written: {write_report(directory)}.")
 
 

@@ -39,61 +39,63 @@ def transfer(
 
     first = OutputDirectory(directories[0])
     target = out or first.path / r2rise.Transfer.file_name
-    named, usual = ((), (target,)) if out is None else ((target,), ())
-    check_files(*named, force=force, study=first, usual=usual)
+    paths, default_paths = ((), (target,)) if out is None else ((target,), ())
+    check_files(*paths, force=force, study=first, default_paths=default_paths)
     get_ready()
-    files = _by_name([OutputDirectory(path) for path in directories])
+    directory_by_name = _name_directories([OutputDirectory(path) for path in directories])
     demonstrations = first.demonstrations()
     with progress_bar(TRANSFER.activity) as on_progress:
-        found = r2rise.transfer(
+        result = r2rise.transfer(
             demonstrations,
-            {name: own.importance_map() for name, own in files.items()},
+            {name: directory.importance_map() for name, directory in directory_by_name.items()},
             repetitions=repetitions,
-            ledgers={name: own.ledger for name, own in files.items()},
+            ledgers={name: directory.ledger for name, directory in directory_by_name.items()},
             workers=workers,
             on_progress=on_progress,
         )
-    found.save(target)
+    result.save(target)
     first.written.remember(target)
     if json:
-        typer.echo(found.to_json(), nl=False)
+        typer.echo(result.to_json(), nl=False)
     else:
-        print_transfer(found)
+        print_transfer(result)
         typer.echo(f"Written: {target}.")
 
 
-def _by_name(files: Sequence["OutputDirectory"]) -> dict[str, "OutputDirectory"]:
-    """Name directories by their last part, or by their whole paths where that is ambiguous.
+def _name_directories(
+    output_directories: Sequence["OutputDirectory"],
+) -> dict[str, "OutputDirectory"]:
+    """Name directories by their last part, or by their full paths where that is ambiguous.
 
     Raises:
-        InputError: When one is given twice.
+        InputError: When a directory is given twice.
     """
     from r2rise.errors import InputError
 
-    names = [own.path.resolve().name for own in files]
+    names = [directory.path.resolve().name for directory in output_directories]
     if len(set(names)) < len(names):
-        names = [str(own.path.resolve()) for own in files]
+        names = [str(directory.path.resolve()) for directory in output_directories]
     if len(set(names)) < len(names):
         raise InputError("A directory is given twice: give each one once.")
-    return dict(zip(names, files, strict=True))
+    return dict(zip(names, output_directories, strict=True))
 
 
-def print_transfer(found: "Transfer") -> None:
-    """Print the matrix: a row for each algorithm that was retrained, a column for each map."""
+def print_transfer(result: "Transfer") -> None:
+    """Print the matrix: a row for each retrained algorithm, a column for each map."""
     from r2rise_service.cli.output import say_table
 
     say_table(
         "Top above bottom of each map, as a share of what all frames gain",
-        ["retrained", *(f"map of {name}" for name in found.names)],
-        ([learner, *_cells(found, learner)] for learner in found.names),
+        ["retrained", *(f"map of {name}" for name in result.names)],
+        ([learner, *_cells(result, learner)] for learner in result.names),
     )
 
 
-def _cells(found: "Transfer", learner: str) -> list[str]:
-    return [_in_words(found.cell(learner, ranking)) for ranking in found.names]
+def _cells(result: "Transfer", learner: str) -> list[str]:
+    return [_cell_words(result.cell(learner, ranking)) for ranking in result.names]
 
 
-def _in_words(cell: "Cell") -> str:
+def _cell_words(cell: "Cell") -> str:
     from r2rise.results.certificate import OUTCOME_WORDS
 
     words = ["-" if cell.share is None else f"{cell.share:.2f}"]

@@ -1,4 +1,4 @@
-"""`r2rise datasets` and `r2rise jobs`: what a server does; here is what their commands share."""
+"""`r2rise datasets` and `r2rise jobs`, which ask a server. This module has what they share."""
 
 import json as json_
 from collections.abc import Iterable
@@ -18,28 +18,28 @@ JobId = Annotated[str, typer.Argument(metavar="JOB", help="Id of a job, job_..."
 
 
 def connect(url: str | None) -> "Client":
-    """Return a client of the server that was named."""
+    """Return a client for a URL; None selects the default of `Client`."""
     from r2rise_service.client import Client
 
     return Client(url=url)
 
 
 def print_json(value: Any) -> None:
-    """Print JSON."""
+    """Print a value as indented JSON."""
     typer.echo(json_.dumps(value, indent=2))
 
 
-def warn(notices: "Iterable[Notice]") -> None:
-    """Say what was noticed about a study."""
+def print_warnings(notices: "Iterable[Notice]") -> None:
+    """Print notices about a study as warnings on standard error."""
     for notice in notices:
         typer.echo(f"Warning ({notice.code}): {notice.detail}", err=True)
 
 
-def label_of(text: str) -> tuple[str, str]:
-    """Return name and value of a label.
+def parse_label(text: str) -> tuple[str, str]:
+    """Return the name and the value of a label.
 
     Raises:
-        InputError: When it is no name=value.
+        InputError: When the text is not name=value.
     """
     from r2rise.errors import InputError
 
@@ -49,6 +49,6 @@ def label_of(text: str) -> tuple[str, str]:
     return name, value
 
 
-def labels_of(texts: Iterable[str] | None) -> dict[str, str]:
-    """Return all labels that were given."""
-    return dict(map(label_of, texts or ()))
+def parse_labels(texts: Iterable[str] | None) -> dict[str, str]:
+    """Return labels as a dictionary; see `parse_label` for errors."""
+    return dict(map(parse_label, texts or ()))

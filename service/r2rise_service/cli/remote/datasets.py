@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from r2rise_service.cli.options import Demos, Format, ObsKeys, listed
+from r2rise_service.cli.options import Demos, Format, ObsKeys, split_commas
 from r2rise_service.cli.remote import Json, Url, connect, print_json
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ def upload(
     Example: r2rise datasets upload demos.npz
     """
     with connect(url) as client:
-        keys = listed(obs_keys) or ()
-        found = client.datasets.upload(demonstrations, obs_keys=keys, format=format)
-    _print_dataset(found, json=json)
+        keys = split_commas(obs_keys) or ()
+        dataset = client.datasets.upload(demonstrations, obs_keys=keys, format=format)
+    _print_dataset(dataset, json=json)
 
 
 @datasets.command("list")
@@ -40,9 +40,9 @@ def list_datasets(url: Url = None, json: Json = False) -> None:
     Example: r2rise datasets list
     """
     with connect(url) as client:
-        found = client.datasets.list()
+        infos = client.datasets.list()
     if json:
-        print_json([info.model_dump(mode="json") for info in found])
+        print_json([info.model_dump(mode="json") for info in infos])
         return
     from r2rise_service.cli.output import say_table
 
@@ -51,7 +51,7 @@ def list_datasets(url: Url = None, json: Json = False) -> None:
         ["id", "demonstrations", "frames", "uploaded"],
         (
             [info.id, str(info.n_demonstrations), str(info.n_frames), f"{info.created_at:%F %R}"]
-            for info in found
+            for info in infos
         ),
     )
 

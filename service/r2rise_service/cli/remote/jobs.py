@@ -1,4 +1,4 @@
-"""`r2rise jobs`: work that a server does."""
+"""`r2rise jobs`: jobs on a server."""
 
 from itertools import islice
 from pathlib import Path
@@ -13,7 +13,7 @@ from r2rise_service.cli.remote import (
     Json,
     Url,
     connect,
-    label_of,
+    parse_label,
     print_json,
     submit,
     watch,
@@ -48,10 +48,13 @@ def list_jobs(
 
     Example: r2rise jobs list --status running
     """
-    wanted, pair = _status(status), None if label is None else label_of(label)
+    status_filter = _parse_status(status)
+    label_filter = None if label is None else parse_label(label)
     with connect(url) as client:
-        found = client.jobs.list(status=wanted, label=pair, page_size=min(limit, 500))
-        infos = [job.info for job in islice(found, limit)]
+        matching_jobs = client.jobs.list(
+            status=status_filter, label=label_filter, page_size=min(limit, 500)
+        )
+        infos = [job.info for job in islice(matching_jobs, limit)]
     if json:
         print_json([info.model_dump(mode="json") for info in infos])
         return
@@ -77,10 +80,10 @@ def cancel(job: JobId, url: Url = None, json: Json = False) -> None:
     Example: r2rise jobs cancel job_123
     """
     with connect(url) as client:
-        found = client.jobs.get(job).cancel()
-        if found.status == "succeeded":
+        remote_job = client.jobs.get(job).cancel()
+        if remote_job.status == "succeeded":
             typer.echo("There was nothing to stop: the job has succeeded.", err=True)
-        print_job(found, json=json)
+        print_job(remote_job, json=json)
 
 
 @jobs.command("retry")
@@ -129,7 +132,7 @@ def delete_job(job: JobId, url: Url = None) -> None:
     typer.echo(f"Deleted: {job}.", err=True)
 
 
-def _status(text: str | None) -> "JobStatus | None":
+def _parse_status(text: str | None) -> "JobStatus | None":
     from r2rise.errors import InputError, suggestion
     from r2rise_service.models import ENDED, LIVE
 

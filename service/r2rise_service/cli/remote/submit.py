@@ -1,4 +1,4 @@
-"""`r2rise jobs submit`, `certify`, `curate`, `transfer`, `compare`: what a server is to do."""
+"""`r2rise jobs submit`, `certify`, `curate`, `transfer`, `compare`: new work for a server."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,11 +14,19 @@ from r2rise_service.cli.options import (
     Learner,
     Repetitions,
     Retrainings,
-    flat,
     study_of,
+    with_option_groups,
 )
 from r2rise_service.cli.ready import check_files
-from r2rise_service.cli.remote import JobId, Json, Url, connect, labels_of, print_json, warn
+from r2rise_service.cli.remote import (
+    JobId,
+    Json,
+    Url,
+    connect,
+    parse_labels,
+    print_json,
+    print_warnings,
+)
 from r2rise_service.kinds import REPETITIONS
 
 if TYPE_CHECKING:
@@ -36,7 +44,7 @@ JobIds = Annotated[
 ]
 
 
-@flat
+@with_option_groups
 def submit(
     *,
     demonstrations: Demos,
@@ -59,17 +67,15 @@ def submit(
     Example: r2rise jobs submit demos.npz --env CartPole-v1 --retrainings 384
     """
     budget = {"retrainings": retrainings}
-    question = study_of(base, learner, frames, goals, {"budget": budget})
-    labels = labels_of(label)
+    study = study_of(base, learner, frames, goals, {"budget": budget})
+    labels = parse_labels(label)
     with connect(url) as client:
-        keys = question.environment.obs_keys
+        keys = study.environment.obs_keys
         dataset = client.datasets.upload(demonstrations, obs_keys=keys)
         if dry_run:
-            _print_estimate(client.jobs.estimate(dataset, study=question), json=json)
+            _print_estimate(client.jobs.estimate(dataset, study=study), json=json)
             return
-        job = client.jobs.create(
-            dataset, study=question, name=name, labels=labels, priority=priority
-        )
+        job = client.jobs.create(dataset, study=study, name=name, labels=labels, priority=priority)
     _print_submitted(job, json=json)
 
 
@@ -88,12 +94,12 @@ def certify(
 
     Example: r2rise jobs certify job_123
     """
-    labels = labels_of(label)
+    labels = parse_labels(label)
     with connect(url) as client:
-        found = client.jobs.certify(
+        new_job = client.jobs.certify(
             job, repetitions=repetitions, name=name, labels=labels, priority=priority
         )
-    _print_submitted(found, json=json)
+    _print_submitted(new_job, json=json)
 
 
 def curate(
@@ -110,10 +116,10 @@ def curate(
 
     Example: r2rise jobs curate job_123
     """
-    labels = labels_of(label)
+    labels = parse_labels(label)
     with connect(url) as client:
-        found = client.jobs.curate(job, name=name, labels=labels, priority=priority)
-    _print_submitted(found, json=json)
+        new_job = client.jobs.curate(job, name=name, labels=labels, priority=priority)
+    _print_submitted(new_job, json=json)
 
 
 def transfer(
@@ -129,12 +135,12 @@ def transfer(
 
     Example: r2rise jobs transfer job_123 job_456
     """
-    labels = labels_of(label)
+    labels = parse_labels(label)
     with connect(url) as client:
-        found = client.jobs.transfer(
+        new_job = client.jobs.transfer(
             jobs, repetitions=repetitions, name=name, labels=labels, priority=priority
         )
-    _print_submitted(found, json=json)
+    _print_submitted(new_job, json=json)
 
 
 def compare(
@@ -152,9 +158,9 @@ def compare(
     if out is not None:
         check_files(out, force=force)
     with connect(url) as client:
-        found = client.comparisons.create(a, b).comparison
+        comparison = client.comparisons.create(a, b).comparison
         first, second = (client.jobs.get(job).importance() for job in (a, b))
-    present(found, first, second, out=out, json=json)
+    present(comparison, first, second, out=out, json=json)
 
 
 def _print_submitted(job: "Job", *, json: bool) -> None:
@@ -162,21 +168,21 @@ def _print_submitted(job: "Job", *, json: bool) -> None:
         print_json(job.info.model_dump(mode="json"))
         return
     typer.echo(job.id)
-    warn(job.info.warnings)
+    print_warnings(job.info.warnings)
     typer.echo(f"Follow it with `r2rise jobs watch {job.id}`.", err=True)
 
 
-def _print_estimate(found: "DryRun", *, json: bool) -> None:
+def _print_estimate(estimate: "DryRun", *, json: bool) -> None:
     if json:
-        print_json(found.model_dump(mode="json"))
+        print_json(estimate.model_dump(mode="json"))
         return
-    study, cost = found.study, found.cost
+    study, cost = estimate.study, estimate.cost
     at_most = "at most " if study.until.may_end_early else ""
     typer.echo(
         f"{study.environment.id}, {study.algorithm.name}: {at_most}{cost.retrainings} retrainings, "
         f"{cost.episodes} episodes, at most {cost.most_steps} steps of the environment"
     )
-    if found.training_check is not None:
-        typer.echo(f"For how long masks are trained is to be checked. {found.training_check}")
-    warn(found.warnings)
+    if estimate.training_check is not None:
+        typer.echo(f"For how long masks are trained is to be checked. {estimate.training_check}")
+    print_warnings(estimate.warnings)
     typer.echo("No job was created; leave out --dry-run for that.", err=True)

@@ -1,4 +1,4 @@
-"""`r2rise jobs watch` and `wait`: until a job has ended; and what came of it."""
+"""`r2rise jobs watch` and `wait`: follow a job until it has ended, and print its result."""
 
 import sys
 from collections.abc import Iterator
@@ -27,15 +27,15 @@ def watch(job: JobId, url: Url = None, json: Json = False) -> None:
 
     Example: r2rise jobs watch job_123
     """
-    with connect(url) as client, _going_on(job):
-        found = client.jobs.get(job)
+    with connect(url) as client, _leaving_job_on_interrupt(job):
+        remote_job = client.jobs.get(job)
         if sys.stdout.isatty() and not json:
-            _show_bar(found)
-            print_job(found.wait(), json=False)
+            _show_bar(remote_job)
+            print_job(remote_job.wait(), json=False)
             return
-        for event in found.events():
-            typer.echo(event.model_dump_json() if json else _line(event))
-        found.wait()
+        for event in remote_job.events():
+            typer.echo(event.model_dump_json() if json else _event_line(event))
+        remote_job.wait()
 
 
 def wait(
@@ -52,22 +52,22 @@ def wait(
 
     Example: r2rise jobs wait job_123 --timeout 1h
     """
-    from r2rise_service.cli.options import seconds
+    from r2rise_service.cli.options import parse_seconds
 
-    limit = None if timeout is None else seconds(timeout, "--timeout")
-    with connect(url) as client, _going_on(job):
+    limit = None if timeout is None else parse_seconds(timeout, "--timeout")
+    with connect(url) as client, _leaving_job_on_interrupt(job):
         print_job(client.jobs.get(job).wait(timeout=limit), json=json)
 
 
 def print_job(job: "Job", *, json: bool) -> None:
-    """Print how a job is and, when it has succeeded, what came of it; as JSON only the former."""
+    """Print the state of a job and, unless as JSON, the result of a job that succeeded."""
     if json:
         print_json(job.info.model_dump(mode="json"))
         return
     info, progress = job.info, job.progress
     typer.echo(f"{info.id} {info.status}")
-    failed = f", {progress.failed} failed" if progress.failed else ""
-    typer.echo(f"{progress.done} of {progress.total} retrainings done{failed}")
+    failed_words = f", {progress.failed} failed" if progress.failed else ""
+    typer.echo(f"{progress.done} of {progress.total} retrainings done{failed_words}")
     if info.based_on:
         typer.echo(f"Based on {', '.join(info.based_on)}")
     for text in (info.status_reason, info.error):
@@ -92,8 +92,8 @@ def _print_result(job: "Job") -> None:
 
 
 @contextmanager
-def _going_on(job_id: str) -> Iterator[None]:
-    """Say on Ctrl-C that only the waiting has stopped."""
+def _leaving_job_on_interrupt(job_id: str) -> Iterator[None]:
+    """On Ctrl-C, print that the job goes on, and exit."""
     try:
         yield
     except KeyboardInterrupt:
@@ -102,7 +102,7 @@ def _going_on(job_id: str) -> Iterator[None]:
 
 
 def _show_bar(job: "Job") -> None:
-    """Show how far a job is until it has ended."""
+    """Show a progress bar until a job has ended."""
     from r2rise import Progress
     from r2rise_service.cli.progress import progress_bar
 
@@ -111,17 +111,17 @@ def _show_bar(job: "Job") -> None:
     with progress_bar(KINDS[job.kind].activity, at_most=at_most) as on_progress:
         on_progress(Progress(resumed, job.progress.total, job.progress.failed, resumed))
         for event in job.events():
-            told = event.progress
-            if told is not None and told.done >= resumed:
-                on_progress(Progress(told.done, told.total, told.failed, resumed))
+            progress = event.progress
+            if progress is not None and progress.done >= resumed:
+                on_progress(Progress(progress.done, progress.total, progress.failed, resumed))
 
 
-def _line(event: "JobEvent") -> str:
+def _event_line(event: "JobEvent") -> str:
     """Return an event as a line of text."""
-    told = event.progress
-    if told is not None:
-        failed = f", {told.failed} failed" if told.failed else ""
-        text = f"{told.done} of {told.total} retrainings{failed}"
+    progress = event.progress
+    if progress is not None:
+        failed = f", {progress.failed} failed" if progress.failed else ""
+        text = f"{progress.done} of {progress.total} retrainings{failed}"
     elif event.type == "job.importance":
         text = f"a map of {event.data['revision']} retrainings"
     else:
