@@ -25,7 +25,7 @@ from r2rise.statistics.directions import (
     Direction,
     compare_arms,
     direction,
-    most_by_luck,
+    luck_threshold,
 )
 from r2rise.statistics.intervals import MeanInterval, mean_interval, paired_returns
 from r2rise.statistics.luck import half_luck_p, luck_p
@@ -221,8 +221,8 @@ def _directions(
 
     def found(own: Mask, *, few: bool) -> Direction:
         luck = half_luck_p(masks, drawn, values, own, repetition, generator)
-        most = most_by_luck(half)
-        return direction(differences, plan.keep, few=few, luck=luck, most_luck=most)
+        most = luck_threshold(half)
+        return direction(differences, plan.keep, few=few, luck=luck, threshold=most)
 
     return (
         found(plan.ranking.bottom(half), few=False),

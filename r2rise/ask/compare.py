@@ -10,7 +10,7 @@ from r2rise.results.comparison import Comparison, Correlation, Difference, Overl
 from r2rise.results.importance_map import ImportanceMap
 from r2rise.results.result import now
 from r2rise.statistics.intervals import CONFIDENCE
-from r2rise.statistics.significance import LEAST, Floats, discoveries, quantile, survival
+from r2rise.statistics.significance import TINY, Floats, discoveries, quantile, survival
 
 _FIELLER = {"spearman": (1.06, 3), "kendall": (0.437, 4)}
 """Variance of Fisher's z of each correlation: first over (n - second). Fieller, Hartley and
@@ -124,7 +124,7 @@ def _difference(a: ImportanceMap, b: ImportanceMap) -> Difference | None:
     std_error = np.sqrt(variances.sum(axis=0))
     known = np.isfinite(difference) & np.isfinite(std_error)
     degrees = _degrees(variances, np.array([a.degrees, b.degrees]))[known]
-    t = np.abs(difference[known]) / np.maximum(std_error[known], LEAST)
+    t = np.abs(difference[known]) / np.maximum(std_error[known], TINY)
     verdict = np.full(len(difference), None, dtype=object)
     verdict[np.isfinite(difference)] = "unresolved"
     differs = discoveries(np.minimum(2 * survival(t, degrees), 1.0), 1 - CONFIDENCE)

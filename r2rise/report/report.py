@@ -36,8 +36,8 @@ from r2rise.results.transfer import Transfer
 from r2rise.statistics.wording import (
     counted,
     duration,
+    failed_words,
     in_digits,
-    left_out,
 )
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def _template() -> "Template":
     )
     environment.filters |= {
         "number": in_digits, "per_cent": per_cent, "duration": duration, "listed": _listed,
-        "counted": counted, "left_out": left_out,
+        "counted": counted, "failed_words": failed_words,
     }  # fmt: skip
     return environment.get_template("report.html.j2")
 

@@ -9,7 +9,7 @@ from drawings import made_map
 from r2rise.results.map_words import Judged, why_no_verdicts
 from r2rise.statistics.power import Power
 from r2rise.statistics.summaries import DemonstrationTable
-from r2rise.statistics.wording import counted, decimals, in_digits, left_out, per_cents, signed
+from r2rise.statistics.wording import counted, decimals, failed_words, in_digits, per_cents, signed
 from r2rise.study.notices import Notice
 
 
@@ -126,8 +126,9 @@ def test_numbers():
     assert [signed(v, 2) for v in (47.5, -1.004, 0.0, -0.001, np.nan)] == [
         "+47.50", "-1.00", "0.00", "0.00", "-",
     ]  # fmt: skip
-    assert left_out(1, 64) == "1 of 64 retrainings failed and is left out."
-    assert left_out(2, 64, "their repetitions").endswith("failed; their repetitions are left out.")
+    assert failed_words(1, 64) == "1 of 64 retrainings failed and is left out."
+    words = failed_words(2, 64, "their repetitions")
+    assert words.endswith("failed; their repetitions are left out.")
 
 
 @pytest.mark.parametrize("shares", [[1 / 3] * 3, [0.125] * 8, [0.995, 0.005, 0.0], [1.0]])

@@ -22,7 +22,7 @@ from r2rise.statistics.directions import (
     Differences,
     compare_arms,
     direction,
-    most_by_luck,
+    luck_threshold,
     percentages,
 )
 from r2rise.statistics.intervals import MeanInterval
@@ -134,9 +134,9 @@ def test_what_a_direction_names():
 
 
 def test_how_much_chance_is_allowed():
-    assert most_by_luck(5) == most_by_luck(25) == HALF_LUCK_LEVEL
-    assert 1 / 24 <= most_by_luck(4) < 2 / 24
-    assert most_by_luck(3) < 1 / 6
+    assert luck_threshold(5) == luck_threshold(25) == HALF_LUCK_LEVEL
+    assert 1 / 24 <= luck_threshold(4) < 2 / 24
+    assert luck_threshold(3) < 1 / 6
 
 
 @pytest.mark.parametrize("luck", [None, 0.05, 0.5])

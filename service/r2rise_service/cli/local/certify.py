@@ -56,7 +56,7 @@ def certify(
 
 def print_certificate(found: "Certificate") -> None:
     """Print the returns of every arm, and what they say about the map."""
-    from r2rise.statistics.wording import left_out
+    from r2rise.statistics.wording import failed_words
     from r2rise_service.cli.output import say, say_table
 
     say_table(
@@ -77,7 +77,7 @@ def print_certificate(found: "Certificate") -> None:
             f"Keeping only the top suffices: {found.keeping_top}",
         )
     if found.n_failed:
-        say(left_out(found.n_failed, found.n_retrainings, "their repetitions"))
+        say(failed_words(found.n_failed, found.n_retrainings, "their repetitions"))
     say(found.in_words())
 
 

@@ -88,7 +88,7 @@ def _write(
 
 def print_curation(found: "Curation") -> None:
     """Print what was tried, what fresh seeds confirmed, and what follows."""
-    from r2rise.statistics.wording import left_out
+    from r2rise.statistics.wording import failed_words
     from r2rise_service.cli.output import say, say_table
 
     if found.trials:
@@ -116,7 +116,7 @@ def print_curation(found: "Curation") -> None:
             _rows(found.confirmation, len(found.edits)),
         )
     if found.n_failed:
-        say(left_out(found.n_failed, found.n_retrainings, "their repetitions"))
+        say(failed_words(found.n_failed, found.n_retrainings, "their repetitions"))
     say(found.in_words())
 
 
