@@ -148,22 +148,18 @@ def judge_curation(
     _check(len(amounts), choosing, reporting, random_drop)
     best_all_frames = _peak(choosing.all_frames.mean(axis=0))
     best_curated, at_goal = _best_and_at_goal(choosing, random_policy)
-    all_frames, curated = (
-        reporting.all_frames[:, best_all_frames],
-        reporting.curated[:, best_curated],
-    )
+    all_frames = reporting.all_frames[:, best_all_frames]
+    curated = reporting.curated[:, best_curated]
     best_gain = max(0.0, float(max(all_frames.mean(), curated.mean())) - random_policy)
     least_gain = MIN_GAIN_SHARE * best_gain
-    beats_all_frames = (
-        min(_lower_bound(curated - column) for column in reporting.all_frames.T) > least_gain
-    )
+    lowest = min(_lower_bound(curated - column) for column in reporting.all_frames.T)
     still_rising = _is_still_rising(np.vstack([choosing.all_frames, reporting.all_frames]))
     has_amounts = len(amounts) > 1
     speed = _speed(amounts, reporting, best_all_frames, random_policy) if has_amounts else None
 
     outcome: CurationOutcome = "undecided" if still_rising else "no_gain"
     index, reference = best_curated, all_frames
-    if beats_all_frames and best_gain and not still_rising:
+    if lowest > least_gain and best_gain and not still_rising:
         outcome = "gain"
     elif speed is not None and speed.lower >= MIN_SPEEDUP:
         outcome, index, reference = "trains_faster", at_goal, reporting.all_frames[:, at_goal]

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from r2rise import ImportanceMap, Segment
-from r2rise.results.map_words import Judged, why_no_verdicts
+from r2rise.results.map_words import ImportanceTable, why_no_verdicts
 from r2rise.results.training_check import training_words
 from r2rise.statistics.wording import SIGNIFICANCE, counted, duration, in_digits
 from r2rise.study.notices import Notice
@@ -128,7 +128,7 @@ def _reliability(importance: ImportanceMap) -> str:
 def _verdicts(importance: ImportanceMap) -> list[str]:
     if importance.estimator.sign == "order_only" or not importance.varies:
         return []
-    judged = Judged.segments(importance)
+    judged = ImportanceTable.segments(importance)
     why_not = why_no_verdicts(importance)
     line = f"none, since {why_not}." if why_not else f"{judged.counts()}."
     outlook = judged.outlook(importance.study.masking.block_size)
@@ -160,7 +160,7 @@ def _prediction(importance: ImportanceMap) -> list[str]:
 
 
 def _say_demonstrations(importance: ImportanceMap, k: int) -> None:
-    judged = Judged.demonstrations(importance)
+    judged = ImportanceTable.demonstrations(importance)
     if judged is None:
         return
     n = len(judged.importance)
@@ -174,7 +174,7 @@ def _say_demonstrations(importance: ImportanceMap, k: int) -> None:
 
 
 def _say_segments(importance: ImportanceMap, k: int) -> None:
-    judged = Judged.segments(importance)
+    judged = ImportanceTable.segments(importance)
     if importance.estimator.sign == "order_only":
         order = judged.in_order()
         highest, lowest = order[:k], order[::-1][:k]
@@ -199,6 +199,8 @@ def _kind(title: str, n: int) -> str:
     return f"{'segment' if n == 1 else 'segments'} of {sign} importance"
 
 
-def _say_table(title: str, importance: ImportanceMap, judged: Judged, chosen: list[int]) -> None:
+def _say_table(
+    title: str, importance: ImportanceMap, judged: ImportanceTable, chosen: list[int]
+) -> None:
     rows = ([*place(importance.segment(index)), *judged.cells(index)] for index in chosen)
     say_table(title, ["demonstration", "frames", *judged.columns], rows)
