@@ -144,7 +144,7 @@ def _permutations(
     """Return permutations of a block's residuals, (n, count); of whole pairs if they are paired.
 
     The two residuals of a pair are each other's negative, since each pair is centred on its own
-    mean. Exchangeable are therefore pairs, and the order within a pair.
+    mean. Therefore pairs are exchangeable, and so is the order within a pair.
     """
     if not paired:
         return generator.permuted(np.tile(residuals, (count, 1)), axis=1).T
@@ -154,7 +154,7 @@ def _permutations(
 
 
 def _products(sample: MaskedReturns, rows: slice, varying: Bools, columns: Floats) -> Floats:
-    """Return masks^T columns, (d, n_columns), for columns (n, n_columns), in chunks of masks."""
+    """Return masks^T @ columns, (d, n_columns), of centred columns, (n, n_columns), in chunks."""
     total = np.zeros((int(varying.sum()), columns.shape[1]))
     for start, masks in _mask_chunks(sample, rows, varying):
         total += masks.T @ columns[start : start + len(masks)]

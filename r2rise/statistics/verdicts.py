@@ -121,9 +121,9 @@ def _margin(baseline: Baseline, share: float) -> float | None:
 
 def _expand(values: NDArray[np.bool_], finite: Bools) -> Bools:
     """Return values of the finite segments as a mask over all, False elsewhere."""
-    whole = np.zeros(len(finite), dtype=bool)
-    whole[finite] = values
-    return whole
+    full = np.zeros(len(finite), dtype=bool)
+    full[finite] = values
+    return full
 
 
 def _half_widths(estimate: Estimate, level: float, simultaneous: bool, n: int) -> Floats:

@@ -71,9 +71,9 @@ def per_cents(shares: Sequence[float]) -> list[int]:
     The largest remainders are rounded up (Hamilton's method). Shares that are all 0 stay 0.
     """
     exact = [100 * share for share in shares]
-    whole = [math.floor(value) for value in exact]
-    missing = round(sum(exact)) - sum(whole)
-    by_remainder = sorted(range(len(exact)), key=lambda i: whole[i] - exact[i])
-    for i in by_remainder[:missing]:
-        whole[i] += 1
-    return whole
+    rounded = [math.floor(value) for value in exact]
+    n_missing = round(sum(exact)) - sum(rounded)
+    by_remainder = sorted(range(len(exact)), key=lambda i: rounded[i] - exact[i])
+    for i in by_remainder[:n_missing]:
+        rounded[i] += 1
+    return rounded

@@ -32,7 +32,7 @@ _LOG_PENALTY_RANGE = (-12.0, 20.0)
 
 @dataclass(frozen=True, eq=False)
 class _Problem:
-    """Sums over all blocks, each centred on its own mean.
+    """Sums over all blocks of masks and returns, centred on their level means.
 
     Attributes:
         xx: (d, d), xy: (d,), yy: sums of products of masks and returns.
