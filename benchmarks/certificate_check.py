@@ -34,7 +34,7 @@ import r2rise
 from r2rise import Certificate, Demonstrations, ImportanceMap, Study
 from r2rise.ask.certify import REPETITIONS
 from r2rise.design.tasks import Task
-from r2rise.statistics.directions import FEWEST_LEVELS
+from r2rise.statistics.directions import MIN_LEVELS
 
 Floats = NDArray[np.float64]
 
@@ -170,7 +170,7 @@ def said(found: Certificate) -> dict[str, Any]:
         "outcome": found.outcome,
         "bottom": bottom.is_shown,
         "top": top.is_shown,
-        "top_by_levels": len(top.levels) >= FEWEST_LEVELS and not top.against,
+        "top_by_levels": len(top.levels) >= MIN_LEVELS and not top.against,
     }
 
 

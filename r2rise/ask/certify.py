@@ -25,7 +25,7 @@ from r2rise.statistics.directions import (
     Direction,
     compare_arms,
     direction,
-    most_by_luck,
+    luck_threshold,
 )
 from r2rise.statistics.intervals import MeanInterval, mean_interval, paired_returns
 from r2rise.statistics.luck import half_luck_p, luck_p
@@ -227,8 +227,8 @@ def _directions(
 
     def verdict_on(half_mask: Mask, *, few: bool) -> Direction:
         luck = half_luck_p(masks, random_returns, values, half_mask, repetition, generator)
-        most_luck = most_by_luck(half)
-        return direction(differences, plan.keep, few=few, luck=luck, most_luck=most_luck)
+        most_luck = luck_threshold(half)
+        return direction(differences, plan.keep, few=few, luck=luck, threshold=most_luck)
 
     return (
         verdict_on(plan.ranking.bottom(half), few=False),

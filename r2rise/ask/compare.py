@@ -10,7 +10,7 @@ from r2rise.results.comparison import Comparison, Correlation, Difference, Overl
 from r2rise.results.importance_map import ImportanceMap
 from r2rise.results.result import now
 from r2rise.statistics.intervals import CONFIDENCE
-from r2rise.statistics.significance import LEAST, Floats, discoveries, quantile, survival
+from r2rise.statistics.significance import TINY, Floats, discoveries, quantile, survival
 
 _FIELLER = {"spearman": (1.06, 3), "kendall": (0.437, 4)}
 """For each correlation (factor, offset): the variance of Fisher's z is factor / (n - offset).
@@ -129,7 +129,7 @@ def _difference(a: ImportanceMap, b: ImportanceMap) -> Difference | None:
     std_error = np.sqrt(variances.sum(axis=0))
     testable = np.isfinite(difference) & np.isfinite(std_error)
     degrees = _degrees(variances, np.array([a.degrees, b.degrees]))[testable]
-    t = np.abs(difference[testable]) / np.maximum(std_error[testable], LEAST)
+    t = np.abs(difference[testable]) / np.maximum(std_error[testable], TINY)
     verdict = np.full(len(difference), None, dtype=object)
     verdict[np.isfinite(difference)] = "unresolved"
     differs = discoveries(np.minimum(2 * survival(t, degrees), 1.0), 1 - CONFIDENCE)

@@ -16,7 +16,7 @@ from r2rise.statistics.stopping import (
 from r2rise.statistics.summaries import (
     LOW_RELIABILITY,
 )
-from r2rise.statistics.wording import counted, left_out
+from r2rise.statistics.wording import counted, failed_words
 from r2rise.study.notices import Notice
 from r2rise.study.study import Study
 
@@ -62,7 +62,7 @@ def about_estimate(
 def _describe_failures(records: Sequence[Record], n_failed: int) -> str:
     """Describe how many retrainings failed, and whether because their masks keep no frames."""
     n_empty = sum(record.reason == EMPTY_MASK for record in records)
-    detail = left_out(n_failed, len(records))
+    detail = failed_words(n_failed, len(records))
     if n_empty == n_failed:
         masks = "its mask keeps" if n_failed == 1 else "their masks keep"
         detail = f"{detail[:-1]}: {masks} no frames."

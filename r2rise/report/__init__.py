@@ -1,1 +1,1 @@
-"""The page with all results, and its figures."""
+"""The report page with all results, and its figures."""

@@ -1,4 +1,4 @@
-"""The report: an output directory as one page in plain words, that needs no other file."""
+"""The report: the results of an output directory as one self-contained page."""
 
 import shlex
 from collections.abc import Iterable
@@ -16,28 +16,28 @@ from r2rise.report.figures.canvas import per_cent, unit_words
 from r2rise.report.figures.comparison import both_maps
 from r2rise.report.figures.inline import inline_svg
 from r2rise.report.tables import (
-    differ,
-    differences_of,
+    difference_rows,
     edit_row,
+    frames_differ,
+    importance_rows,
     largest_part,
     level_rows,
     n_passes,
-    returns_of,
-    tables_of,
+    return_rows,
 )
 from r2rise.results.certificate import Certificate
 from r2rise.results.comparison import Comparison
 from r2rise.results.curation import Curation
 from r2rise.results.importance_map import ImportanceMap
-from r2rise.results.map_words import Judged, budgets_words, why_no_verdicts
+from r2rise.results.map_words import ImportanceTable, budgets_words, why_no_verdicts
 from r2rise.results.result import Result
 from r2rise.results.training_check import training_words
 from r2rise.results.transfer import Transfer
 from r2rise.statistics.wording import (
     counted,
     duration,
+    failed_words,
     in_digits,
-    left_out,
 )
 
 if TYPE_CHECKING:
@@ -59,13 +59,13 @@ CAPTIONS = {
     "transfer": "How far training on the top and the bottom of each map are apart, by learner.",
 }
 
-_TRUST = ((0.9, "reliable"), (0.7, "fairly reliable"), (0.5, "not very reliable"))
+_RELIABILITY_WORDS = ((0.9, "reliable"), (0.7, "fairly reliable"), (0.5, "not very reliable"))
 
-AnyResult = TypeVar("AnyResult", bound=Result)
+ResultType = TypeVar("ResultType", bound=Result)
 
 
 class Commands(NamedTuple):
-    """What the page tells to type for what was not asked yet."""
+    """The commands that the page shows for results that do not exist yet."""
 
     plan: str
     certify: str
@@ -76,14 +76,14 @@ class Commands(NamedTuple):
     @classmethod
     def of(cls, output: OutputDirectory) -> "Commands":
         """Return the commands for an output directory."""
-        own = shlex.quote(str(output.path))
-        out = shlex.quote(str(output.path / Comparison.file_name))
+        path = shlex.quote(str(output.path))
+        comparison = shlex.quote(str(output.path / Comparison.file_name))
         return cls(
-            plan=f"r2rise plan {own}/demonstrations.npz --study {own}/study.yaml --out {own}",
-            certify=f"r2rise certify {own}",
-            curate=f"r2rise curate {own} --out better.npz",
-            compare=f"r2rise compare {own} OTHER --out {out}",
-            transfer=f"r2rise transfer {own} OTHER",
+            plan=f"r2rise plan {path}/demonstrations.npz --study {path}/study.yaml --out {path}",
+            certify=f"r2rise certify {path}",
+            curate=f"r2rise curate {path} --out better.npz",
+            compare=f"r2rise compare {path} OTHER --out {comparison}",
+            transfer=f"r2rise transfer {path} OTHER",
         )
 
 
@@ -91,11 +91,11 @@ def write_report(directory: str | Path, *, commands: Commands | None = None) -> 
     """Write `report.html` from all results in an output directory.
 
     Args:
-        directory: What `explain` wrote, with whatever other results lie beside the map.
-        commands: What the page tells to type, if not what is right for the directory.
+        directory: The directory that `explain` wrote, with any other results beside the map.
+        commands: Commands that the page shows; by default those for the directory.
 
     Returns:
-        The file written: one page with everything in it, that asks nothing of any server.
+        The file written: one page that contains everything and loads nothing from a server.
 
     Raises:
         ResultError: When there is no map in the directory, or another result cannot be read.
@@ -108,8 +108,8 @@ def write_report(directory: str | Path, *, commands: Commands | None = None) -> 
             f"There is no {ImportanceMap.file_name} in {output.path}: give the directory that "
             f"`r2rise explain ... --out` wrote, or run that first."
         )
-    contents = _contents(output) | {"commands": commands or Commands.of(output)}
-    page = _template().render(contents)
+    context = _context(output) | {"commands": commands or Commands.of(output)}
+    page = _template().render(context)
     target = output.path / FILE_NAME
     with atomic_file(target) as file:
         file.write(page.encode())
@@ -127,14 +127,14 @@ def _template() -> "Template":
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "number": in_digits, "per_cent": per_cent, "duration": duration, "listed": _listed,
-        "counted": counted, "left_out": left_out,
+        "number": in_digits, "per_cent": per_cent, "duration": duration, "listed": _join_per_cents,
+        "counted": counted, "failed_words": failed_words,
     }  # fmt: skip
     return environment.get_template("report.html.j2")
 
 
 class _Results(NamedTuple):
-    """What lies beside the map."""
+    """The other results in the directory; None for those that do not exist."""
 
     plan: "Plan | None"
     certificate: Certificate | None
@@ -158,47 +158,50 @@ class _Results(NamedTuple):
         )
 
 
-def _load(kind: type[AnyResult], folder: Path) -> AnyResult | None:
+def _load(kind: type[ResultType], folder: Path) -> ResultType | None:
     return kind.load(folder) if (folder / kind.file_name).exists() else None
 
 
-def _contents(output: OutputDirectory) -> dict[str, Any]:
-    """Return what the template asks for."""
-    found, results = output.importance_map(), _Results.of(output.path)
-    judged = Judged.segments(found)
-    trust, curve = found.quality.reliability, found.study.training.curve
+def _context(output: OutputDirectory) -> dict[str, Any]:
+    """Return the variables of the template."""
+    importance_map, results = output.importance_map(), _Results.of(output.path)
+    importance_table = ImportanceTable.segments(importance_map)
+    reliability, curve = importance_map.quality.reliability, importance_map.study.training.curve
     return {
         **results._asdict(),
-        "map": found,
+        "map": importance_map,
         "training": None if curve is None else training_words(curve),
-        "figures": _figures(found, results),
+        "figures": _figures(importance_map, results),
         "captions": CAPTIONS,
-        "unit": unit_words(found.estimator.unit),
-        "signed": found.estimator.sign == "positive_helps",
-        "judged": judged,
-        "why_no_verdicts": why_no_verdicts(found),
-        "budgets": budgets_words(found),
-        **tables_of(found, judged),
-        "differ": differ(found.quality.equal_importance_p),
-        "trust": next((word for least, word in _TRUST if (trust or 0) >= least), "not reliable"),
+        "unit": unit_words(importance_map.estimator.unit),
+        "signed": importance_map.estimator.sign == "positive_helps",
+        "importance_table": importance_table,
+        "why_no_verdicts": why_no_verdicts(importance_map),
+        "budgets": budgets_words(importance_map),
+        **importance_rows(importance_map, importance_table),
+        "frames_differ": frames_differ(importance_map.quality.equal_importance_p),
+        "reliability_words": next(
+            (word for least, word in _RELIABILITY_WORDS if (reliability or 0) >= least),
+            "not reliable",
+        ),
         "largest_part": largest_part(results.plan.variance) if results.plan else None,
-        "returns": list(returns_of(found)),
+        "returns": list(return_rows(importance_map)),
         "edits": [edit_row(edit) for edit in (results.curation.edits if results.curation else ())],
-        "differences": differences_of(found, results.comparison),
+        "differences": difference_rows(importance_map, results.comparison),
         "n_passes": n_passes(results.transfer),
         "level_rows": level_rows(results.certificate),
-        "study_yaml": yaml.safe_dump(found.study.model_dump(mode="json"), sort_keys=False),
+        "study_yaml": yaml.safe_dump(importance_map.study.model_dump(mode="json"), sort_keys=False),
     }
 
 
-def _figures(found: ImportanceMap, results: _Results) -> "dict[str, Markup]":
+def _figures(importance_map: ImportanceMap, results: _Results) -> "dict[str, Markup]":
     from markupsafe import Markup
 
     plan, certificate, curation, transfer, comparison = results
-    maps = both_maps(comparison, found) if comparison else None
-    curve, unit = found.study.training.curve, found.estimator.unit
-    drawn = {
-        "importance": partial(figures.draw_importance, found),
+    maps = both_maps(comparison, importance_map) if comparison else None
+    curve, unit = importance_map.study.training.curve, importance_map.estimator.unit
+    draw_functions = {
+        "importance": partial(figures.draw_importance, importance_map),
         "training": curve and partial(figures.draw_training, curve, unit=unit),
         "plan": plan and partial(figures.draw_plan, plan),
         "certificate": certificate and partial(figures.draw_certificate, certificate),
@@ -207,11 +210,11 @@ def _figures(found: ImportanceMap, results: _Results) -> "dict[str, Markup]":
         "transfer": transfer and partial(figures.draw_transfer, transfer),
     }
     return {
-        name: Markup(inline_svg(draw, name, CAPTIONS[name]))  # noqa: S704  (our own)
-        for name, draw in drawn.items()
+        name: Markup(inline_svg(draw, name, CAPTIONS[name]))  # noqa: S704  (drawn here)
+        for name, draw in draw_functions.items()
         if draw
     }
 
 
-def _listed(shares: Iterable[float]) -> str:
+def _join_per_cents(shares: Iterable[float]) -> str:
     return ", ".join(per_cent(share) for share in shares)

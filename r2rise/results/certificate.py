@@ -1,4 +1,4 @@
-"""The certificate: is the map right? Train on what it calls important and unimportant."""
+"""The certificate: a test of a map by training on its most and least important segments."""
 
 from datetime import datetime
 from typing import ClassVar, Literal
@@ -10,8 +10,8 @@ from r2rise.statistics.directions import Difference, Direction, percentages
 from r2rise.statistics.intervals import MeanInterval
 from r2rise.statistics.summaries import Baseline, MapPart
 
-FEWEST_FOR_LUCK = 8
-"""Segments whose halves have enough orders, 4! = 24, that chance can be ruled out."""
+MIN_SEGMENTS_FOR_LUCK = 8
+"""Smallest number of segments for which chance can be ruled out: a half has 4! = 24 orders."""
 
 CertificateOutcome = Literal["pass", "right_at_bottom", "right_at_top", "fail", "undecided"]
 
@@ -22,7 +22,7 @@ OUTCOME_WORDS: dict[CertificateOutcome, str] = {
     "fail": "fail",
     "undecided": "undecided",
 }
-"""What outcomes are called in figures and tables."""
+"""The outcomes as text, for figures and tables."""
 
 WHAT_IT_MEASURES = (
     "Importance is measured with random halves of the segments kept; where only 10 % are kept, "
@@ -54,15 +54,16 @@ class KeepLevel(MapPart):
     random_bottom: Difference | None = None
 
     @property
-    def is_against(self) -> bool:
+    def is_contradicting(self) -> bool:
         """Whether the most important segments train worse than random ones.
 
-        By the paired test; in files of version 1.1 and before, where intervals do not overlap.
+        The paired test decides. Files of version 1.1 and before have none; there the intervals must
+        not overlap.
         """
         if self.top_random is not None:
             return self.top_random.verdict == "below"
-        worst, best = self.random_as_top.lower, self.top.upper
-        return worst is not None and best is not None and best < worst
+        random_lower, top_upper = self.random_as_top.lower, self.top.upper
+        return random_lower is not None and top_upper is not None and top_upper < random_lower
 
 
 class Certificate(Result):
@@ -116,9 +117,9 @@ class Certificate(Result):
     versions: dict[str, str]
 
     @property
-    def levels_against(self) -> list[float]:
+    def contradicting_levels(self) -> list[float]:
         """Keep levels at which the most important segments train worse than random ones."""
-        return [level.keep for level in self.levels if level.is_against]
+        return [level.keep for level in self.levels if level.is_contradicting]
 
     @property
     def is_upside_down(self) -> bool:
@@ -128,18 +129,19 @@ class Certificate(Result):
 
     @property
     def n_ranked(self) -> int:
-        """Segments that the map ranks."""
-        first = self.levels[0]
-        return round(first.n_segments / first.keep)
+        """Number of segments that the map ranks."""
+        level = self.levels[0]
+        return round(level.n_segments / level.keep)
 
     def in_words(self) -> str:
-        """Return what the outcome means."""
-        sentences = [self._answer()]
+        """Return the outcome and its meaning as text."""
+        sentences = [self._outcome_words()]
         if self.outcome == "undecided":
-            sentences.append(self._way_out())
-        if self.levels_against:
+            sentences.append(self._advice())
+        if self.contradicting_levels:
+            levels = percentages(self.contradicting_levels)
             sentences.append(
-                f"Not at every level: with {percentages(self.levels_against)}, the most important "
+                f"Not at every level: with {levels}, the most important "
                 f"segments together train worse policies than random ones."
             )
         sentences.append(WHAT_IT_MEASURES)
@@ -147,9 +149,9 @@ class Certificate(Result):
             sentences.append(f"All of it is about policies trained for {self.training}.")
         return " ".join(sentences)
 
-    def _answer(self) -> str:
+    def _outcome_words(self) -> str:
         return {
-            "pass": self._passed,
+            "pass": self._pass_words,
             "right_at_bottom": lambda: (
                 "Right at the bottom only: leaving out what the map calls unimportant trains "
                 "better policies than leaving out random segments. That keeping only the top "
@@ -160,11 +162,11 @@ class Certificate(Result):
                 "policies than keeping random segments. That leaving out the bottom helps is "
                 f"{self.leaving_out_bottom}."
             ),
-            "fail": self._failure,
-            "undecided": self._undecided,
+            "fail": self._fail_words,
+            "undecided": self._undecided_words,
         }[self.outcome]()
 
-    def _passed(self) -> str:
+    def _pass_words(self) -> str:
         if self.keeping_top is None:
             return (
                 "Pass: over all levels together, training on what the map calls important is "
@@ -177,7 +179,7 @@ class Certificate(Result):
             "keeping random segments."
         )
 
-    def _undecided(self) -> str:
+    def _undecided_words(self) -> str:
         if self.area_top_bottom.is_above_zero:
             return (
                 "Undecided: what the map calls important trains better policies than what it "
@@ -190,7 +192,7 @@ class Certificate(Result):
             "cannot be told apart."
         )
 
-    def _failure(self) -> str:
+    def _fail_words(self) -> str:
         if self.is_upside_down:
             return (
                 "Fail: the map is upside down. What it calls unimportant trains better policies "
@@ -207,11 +209,11 @@ class Certificate(Result):
             "train policies that are nearly as good."
         )
 
-    def _way_out(self) -> str:
+    def _advice(self) -> str:
         words = "More repetitions, or a map of more retrainings, may decide."
-        if self.n_ranked < FEWEST_FOR_LUCK:
+        if self.n_ranked < MIN_SEGMENTS_FOR_LUCK:
             words += (
-                f" With fewer than {FEWEST_FOR_LUCK} segments luck cannot be ruled out: use "
+                f" With fewer than {MIN_SEGMENTS_FOR_LUCK} segments luck cannot be ruled out: use "
                 f"shorter segments."
             )
         return words

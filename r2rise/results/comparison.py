@@ -1,4 +1,4 @@
-"""Importance maps over the same segments, compared without retraining."""
+"""The comparison of two importance maps over the same segments, without retraining."""
 
 from datetime import datetime
 from typing import ClassVar, Literal
@@ -83,6 +83,6 @@ class Comparison(Result):
 
     @property
     def labels(self) -> tuple[str, str]:
-        """What the maps are called: by their names, else first and second with the algorithm."""
+        """Names of the maps; without names, their order and algorithms."""
         first, second = self.algorithms
         return self.names or (f"the first map, {first}", f"the second map, {second}")

@@ -1,4 +1,4 @@
-"""What a curation found: the frames to leave out, and what that gains."""
+"""The result of a curation: the frames to leave out, and the gain from it."""
 
 from datetime import datetime
 from typing import ClassVar, Literal
@@ -122,34 +122,34 @@ class Curation(Result):
     versions: dict[str, str]
 
     def in_words(self) -> str:
-        """Return what was found."""
-        confirmed = self.confirmation
-        what = counted(len(self.edits), "segment")
+        """Return the outcome and its numbers as text."""
+        confirmation = self.confirmation
+        edits = counted(len(self.edits), "segment")
         if not self.trials:
             return "No gain: no segment seems to hurt, so that nothing was tried."
-        if confirmed is None:
+        if confirmation is None:
             return "No gain: leaving out what seems to hurt was never better than all frames."
-        looked = self._looked_words()
-        changes = (
-            f"without {what} the return is {confirmed.curated}, from all frames "
-            f"{confirmed.all_frames}, a difference of {confirmed.gain}"
+        amounts = self._training_words()
+        change = (
+            f"without {edits} the return is {confirmation.curated}, from all frames "
+            f"{confirmation.all_frames}, a difference of {confirmation.gain}"
         )
-        at_random = f"as many random segments less: {confirmed.random_drop}"
+        control = f"as many random segments less: {confirmation.random_drop}"
         return {
-            "gain": f"Gain: {changes}, with seeds that the choice never saw{looked}; {at_random}.",
-            "trains_faster": f"Trains faster, not better: {self._speed_words(what)}; {at_random}.",
+            "gain": f"Gain: {change}, with seeds that the choice never saw{amounts}; {control}.",
+            "trains_faster": f"Trains faster, not better: {self._speed_words(edits)}; {control}.",
             "fewer_frames_do": (
-                f"Fewer frames do: {changes}; but {at_random}. These very frames are not to blame."
+                f"Fewer frames do: {change}; but {control}. These very frames are not to blame."
             ),
             "undecided": (
-                f"Undecided: {changes}, but all frames still gain from more training at the "
-                f"largest amount that was tried{looked}."
+                f"Undecided: {change}, but all frames still gain from more training at the "
+                f"largest amount that was tried{amounts}."
             ),
-            "no_gain": f"No gain was confirmed: {changes}, with fresh seeds{looked}.",
+            "no_gain": f"No gain was confirmed: {change}, with fresh seeds{amounts}.",
         }[self.outcome]
 
-    def _looked_words(self) -> str:
-        """Return how far training was looked at, as the end of a sentence."""
+    def _training_words(self) -> str:
+        """Return the amounts of training that were tried, as the end of a sentence."""
         longer = self.longer_training
         if longer is None:
             return ""
@@ -161,13 +161,13 @@ class Curation(Result):
             f"{longer.unit}"
         )
 
-    def _speed_words(self, what: str) -> str:
+    def _speed_words(self, edits: str) -> str:
         longer = self.longer_training
         speed = None if longer is None else longer.speed
         if longer is None or speed is None:
-            return f"without {what} as good as all frames"
+            return f"without {edits} as good as all frames"
         return (
-            f"without {what} as good after {speed.curated_amount:.3g} {longer.unit} as all frames "
+            f"without {edits} as good after {speed.curated_amount:.3g} {longer.unit} as all frames "
             f"after {speed.all_frames_amount:.3g}, {speed.times:.3g} times sooner "
             f"({speed.lower:.3g} to {speed.upper:.3g})"
         )
@@ -183,8 +183,8 @@ class Curation(Result):
         """Return demonstrations without the edits, split so that no transition bridges a cut.
 
         Args:
-            demonstrations: Those of the map.
-            without_gain: Leave the frames out although no gain was confirmed.
+            demonstrations: The demonstrations of the map.
+            without_gain: Whether to leave the frames out even if no gain was confirmed.
 
         Raises:
             NotReady: When there is nothing to leave out, or no gain was confirmed.

@@ -1,4 +1,4 @@
-"""The importance map: what comes out, and how it is saved, loaded and read."""
+"""The importance map: its fields, and how it is saved, loaded and read."""
 
 import csv
 import io
@@ -37,10 +37,10 @@ CSV_COLUMNS = (
 )  # fmt: skip
 
 HOLDS_FOR = {"training_seeds": "any training seed", "masks": "this training seed only"}
-"""What an interval holds for, in words."""
+"""What an interval holds for, as text."""
 
 NOT_WORTH_EXPLAINING = ("no_variation", "weak_policy", "saturated_policy")
-"""Codes of what makes a map not worth reading."""
+"""Codes of the warnings that make a map not worth reading."""
 
 HEADLINES = (
     *NOT_WORTH_EXPLAINING,
@@ -51,19 +51,19 @@ HEADLINES = (
     "map_depends_on_training",
     "outlying_returns",
 )
-"""Codes of the warnings that stand above a map."""
+"""Codes of the warnings that are shown above a map."""
 
 
 class RankedSegment(NamedTuple):
-    """A segment with its importance and what is said of it.
+    """A segment with its importance and verdict.
 
     Attributes:
-        segment: Where it lies.
+        segment: Demonstration, start and stop.
         importance: Return gained by keeping it.
-        std_error: Its standard error; NaN where none can be given.
-        lower: Lower end of its interval; None where the map has none.
-        upper: Upper end of its interval; None where the map has none.
-        verdict: `helps`, `hurts`, `negligible` or `unresolved`; None where the map has none.
+        std_error: Its standard error; NaN if the estimator gives none.
+        lower: Lower end of its interval; None if the map has no intervals.
+        upper: Upper end of its interval; None if the map has no intervals.
+        verdict: `helps`, `hurts`, `negligible` or `unresolved`; None if the map has no verdicts.
     """
 
     segment: Segment
@@ -132,33 +132,36 @@ class ImportanceMap(Result):
 
     @property
     def degrees(self) -> NDArray[np.float64]:
-        """Degrees of freedom of each segment's interval, (n_segments,); infinite is the normal."""
+        """Degrees of freedom of each segment's interval, (n_segments,); infinite for the normal.
+
+        Maps of earlier versions have one number for all segments.
+        """
         if self.segment_degrees is not None:
             return np.where(np.isfinite(self.segment_degrees), self.segment_degrees, np.inf)
         return np.full(len(self), self.degrees_of_freedom or np.inf)
 
     @property
-    def _codes(self) -> set[str]:
+    def _warning_codes(self) -> set[str]:
         return {notice.code for notice in self.warnings}
 
     @property
     def holds_for_one_seed(self) -> bool:
-        """Whether its intervals hold for the one training seed that all masks shared."""
+        """Whether the intervals hold only for the training seed that all masks share."""
         if self.verdicts is None:
             return False
         if self.verdicts.covers is None:  # earlier versions
-            return "one_training_seed" in self._codes
+            return "one_training_seed" in self._warning_codes
         return self.verdicts.covers == "masks"
 
     @property
     def varies(self) -> bool:
-        """Whether masks differ in their return: else there is nothing to rank."""
-        return "no_variation" not in self._codes
+        """Whether masks differ in their return; otherwise there is nothing to rank."""
+        return "no_variation" not in self._warning_codes
 
     @property
     def why_no_verdicts(self) -> str:
-        """Why nothing is said of single segments, for a map without verdicts."""
-        codes = self._codes
+        """Reason why a map without verdicts has none, as text."""
+        codes = self._warning_codes
         if self.estimator.sign == "order_only":
             return f"the estimator {self.estimator.name!r} gives an order only, no signs"
         if "weak_policy" in codes:
@@ -169,16 +172,16 @@ class ImportanceMap(Result):
 
     @property
     def headlines(self) -> list[Notice]:
-        """Warnings without which no number should be read."""
+        """Warnings that must be read before any number of the map."""
         return [notice for notice in self.warnings if notice.code in HEADLINES]
 
     @property
     def is_worth_reading(self) -> bool:
-        """Whether the policy is good enough to be explained, and masks tell segments apart."""
-        return not self._codes & set(NOT_WORTH_EXPLAINING)
+        """Whether the policy is good enough to be explained and masks distinguish segments."""
+        return not self._warning_codes & set(NOT_WORTH_EXPLAINING)
 
     def segment(self, index: int) -> Segment:
-        """Return where segment `index` lies."""
+        """Return demonstration, start and stop of segment `index`."""
         table = self.segments
         return Segment(
             int(table.demonstration[index]), int(table.start[index]), int(table.stop[index])
@@ -187,15 +190,17 @@ class ImportanceMap(Result):
     def ranked(self) -> list[RankedSegment]:
         """Return all estimated segments, the most helpful first."""
         order = np.argsort(-self.importance, kind="stable")
-        return [self._ranked(i) for i in order.tolist() if np.isfinite(self.importance[i])]
+        return [self._ranked_segment(i) for i in order.tolist() if np.isfinite(self.importance[i])]
 
-    def _ranked(self, index: int) -> RankedSegment:
+    def _ranked_segment(self, index: int) -> RankedSegment:
         row = self.segment(index), float(self.importance[index]), float(self.std_error[index])
-        said = self.verdicts
-        if said is None:
+        verdicts = self.verdicts
+        if verdicts is None:
             return RankedSegment(*row)
-        verdict = None if self.holds_for_one_seed else said.verdict[index]
-        return RankedSegment(*row, float(said.lower[index]), float(said.upper[index]), verdict)
+        verdict = None if self.holds_for_one_seed else verdicts.verdict[index]
+        return RankedSegment(
+            *row, float(verdicts.lower[index]), float(verdicts.upper[index]), verdict
+        )
 
     def top(self, k: int) -> list[RankedSegment]:
         """Return the k most helpful segments, the most helpful first.
@@ -203,7 +208,7 @@ class ImportanceMap(Result):
         Raises:
             MapError: When k is negative.
         """
-        return self.ranked()[: _not_negative(k)]
+        return self.ranked()[: _check_not_negative(k)]
 
     def bottom(self, k: int) -> list[RankedSegment]:
         """Return the k least helpful segments, the most harmful first.
@@ -211,7 +216,7 @@ class ImportanceMap(Result):
         Raises:
             MapError: When k is negative.
         """
-        return self.ranked()[::-1][: _not_negative(k)]
+        return self.ranked()[::-1][: _check_not_negative(k)]
 
     def per_demonstration(self) -> NDArray[np.float64]:
         """Return the summed importance of each demonstration, (n_demos,); NaN if one is missing."""
@@ -220,41 +225,43 @@ class ImportanceMap(Result):
         return totals
 
     def per_frame(self) -> list[NDArray[np.float64]]:
-        """Return for each demonstration the importance of the segment each frame is in.
+        """Return the importance of every frame, which is that of its segment.
 
         Returns:
-            One (lengths[i],) array for each demonstration.
+            For each demonstration, an array of shape (lengths[i],).
         """
         n_frames = self.segments.stop - self.segments.start
         frames = np.repeat(self.importance, n_frames)
         return np.split(frames, np.cumsum(self.dataset.lengths)[:-1])
 
     def to_csv(self) -> str:
-        """Return a table with a row per segment; empty cells for what is unknown."""
+        """Return a table with one row for each segment; cells without a value are empty."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(CSV_COLUMNS)
-        writer.writerows(zip(*(_cells(array) for array in self._columns().values()), strict=True))
+        writer.writerows(
+            zip(*(_csv_cells(array) for array in self._columns().values()), strict=True)
+        )
         return text.getvalue()
 
     def _columns(self) -> dict[str, NDArray[Any]]:
         table = self.segments
         arrays = (
             table.demonstration, table.start, table.stop,
-            self.importance, self.std_error, self.n_kept, self.n_masked, *self._said(),
+            self.importance, self.std_error, self.n_kept, self.n_masked, *self._verdict_columns(),
         )  # fmt: skip
         return dict(zip(CSV_COLUMNS, arrays, strict=True))
 
-    def _said(self) -> tuple[NDArray[Any], ...]:
-        """Return the columns of intervals, verdicts and what they hold for; empty for unknown."""
-        said, n = self.verdicts, len(self)
-        if said is None:
+    def _verdict_columns(self) -> tuple[NDArray[Any], ...]:
+        """Return the columns lower, upper, verdict and interval_holds_for, (n_segments,) each."""
+        verdicts, n = self.verdicts, len(self)
+        if verdicts is None:
             return np.full(n, np.nan), np.full(n, np.nan), np.full(n, ""), np.full(n, "")
         one_seed = self.holds_for_one_seed
-        verdict = ["" if one_seed or found is None else found for found in said.verdict]
-        covers = "masks" if one_seed else said.covers
+        words = ["" if one_seed or verdict is None else verdict for verdict in verdicts.verdict]
+        covers = "masks" if one_seed else verdicts.covers
         holds_for = HOLDS_FOR[covers] if covers else ""
-        return said.lower, said.upper, np.array(verdict), np.full(n, holds_for)
+        return verdicts.lower, verdicts.upper, np.array(words), np.full(n, holds_for)
 
     def _write(self, file: IO[bytes], ending: str) -> None:
         if ending == ".csv":
@@ -274,11 +281,11 @@ class ImportanceMap(Result):
             return str(arrays["meta"])
 
 
-def _cells(array: NDArray[Any]) -> list[Any]:
+def _csv_cells(array: NDArray[Any]) -> list[Any]:
     return ["" if isinstance(v, float) and not np.isfinite(v) else v for v in array.tolist()]
 
 
-def _not_negative(k: int) -> int:
+def _check_not_negative(k: int) -> int:
     if k < 0:
         raise MapError(f"The number of segments should be at least 0, got {k}.")
     return k

@@ -1,4 +1,4 @@
-"""What an importance map says, in words: the same on the command line and in the report."""
+"""An importance map as text: the same on the command line and in the report."""
 
 from dataclasses import dataclass
 
@@ -18,19 +18,20 @@ from r2rise.statistics.wording import (
 )
 
 ONE_SEED = HOLDS_FOR["masks"]
-"""What an interval is called that holds for the one training seed that all masks shared."""
+"""Text for intervals that hold only for the training seed that all masks share."""
 
 
 @dataclass(frozen=True)
-class Judged:
-    """Importance and what is said of it: of the segments of a map, or of its demonstrations.
+class ImportanceTable:
+    """Importance and verdicts of the segments of a map, or of its demonstrations.
 
     Attributes:
-        noun: What it is the importance of.
+        noun: `segment` or `demonstration`.
         importance: (n,) in return units.
         std_error: (n,) standard errors.
-        verdicts: Of each; None where the map has none.
-        one_seed: Whether the intervals hold for one training seed, so that there are no verdicts.
+        verdicts: Verdicts and intervals; None if the map has none.
+        one_seed: Whether the intervals hold only for one training seed, so that none of the
+            verdicts is shown.
     """
 
     noun: str
@@ -40,24 +41,32 @@ class Judged:
     one_seed: bool
 
     @classmethod
-    def segments(cls, found: ImportanceMap) -> "Judged":
-        """Return what a map says of its segments."""
+    def segments(cls, importance_map: ImportanceMap) -> "ImportanceTable":
+        """Return the table of the segments of a map."""
         return cls(
-            "segment", found.importance, found.std_error, found.verdicts, found.holds_for_one_seed
+            "segment",
+            importance_map.importance,
+            importance_map.std_error,
+            importance_map.verdicts,
+            importance_map.holds_for_one_seed,
         )
 
     @classmethod
-    def demonstrations(cls, found: ImportanceMap) -> "Judged | None":
-        """Return what a map says of whole demonstrations.
+    def demonstrations(cls, importance_map: ImportanceMap) -> "ImportanceTable | None":
+        """Return the table of the demonstrations of a map.
 
-        None where it says nothing of them, or nothing else than of its segments.
+        None if the map has none, if it equals that of the segments, or if there is nothing to rank.
         """
-        table = found.demonstrations
-        if table is None or len(table.importance) in (1, len(found)) or not found.varies:
+        table = importance_map.demonstrations
+        if (
+            table is None
+            or len(table.importance) in (1, len(importance_map))
+            or not importance_map.varies
+        ):
             return None
         return cls(
             "demonstration", table.importance, table.std_error, table.verdicts,
-            found.holds_for_one_seed,
+            importance_map.holds_for_one_seed,
         )  # fmt: skip
 
     @property
@@ -75,9 +84,9 @@ class Judged:
         importance = signed(float(self.importance[index]), n)
         if verdicts is None:
             return [importance, in_digits(float(self.std_error[index]), 3)]
-        known = np.isfinite(self.importance[index])
+        is_estimated = np.isfinite(self.importance[index])
         ends = [signed(float(end[index]), n) for end in (verdicts.lower, verdicts.upper)]
-        interval = " to ".join(ends) if known else "-"
+        interval = " to ".join(ends) if is_estimated else "-"
         return [importance, interval, *([] if self.one_seed else [self.verdict_words(index)])]
 
     @property
@@ -85,20 +94,20 @@ class Judged:
         return decimals(self.importance.tolist())
 
     def in_order(self) -> list[int]:
-        """Return the indices of all that was estimated, the largest importance first."""
+        """Return the indices of all rows with an estimate, the largest importance first."""
         order = np.argsort(-self.importance, kind="stable")
         return [int(i) for i in order if np.isfinite(self.importance[i])]
 
     def helpful(self) -> list[int]:
-        """Return the indices of positive importance, the most helpful first."""
+        """Return the indices of rows with positive importance, the most helpful first."""
         return [i for i in self.in_order() if self.importance[i] > ROUNDING]
 
     def harmful(self) -> list[int]:
-        """Return the indices of negative importance, the most harmful first."""
+        """Return the indices of rows with negative importance, the most harmful first."""
         return [i for i in self.in_order()[::-1] if self.importance[i] < -ROUNDING]
 
     def verdict_words(self, index: int) -> str:
-        """Return a verdict, with the reason where it seems to contradict its interval."""
+        """Return a verdict, with the reason if it seems to contradict its interval."""
         if self.verdicts is None:
             return "-"
         verdict = self.verdicts.verdict[index]
@@ -108,97 +117,102 @@ class Judged:
         return f"{verdict}: {reason}" if reason else verdict
 
     def why_unresolved(self, index: int) -> str | None:
-        """Return why nothing is said although the interval seems to settle it; None otherwise."""
+        """Return why a verdict is `unresolved` although its interval seems to settle it, or None.
+
+        The interval alone does not account for the number of tests, nor for the smallest effect.
+        """
         verdicts = self.verdicts
         if verdicts is None or verdicts.verdict[index] != "unresolved":
             return None
         lower, upper = float(verdicts.lower[index]), float(verdicts.upper[index])
         margin = verdicts.margin or 0.0
-        nearest = max(lower, -upper)
-        within = max(-lower, upper) < margin
-        if nearest <= 0 and not within:
+        distance = max(lower, -upper)
+        is_within = max(-lower, upper) < margin
+        if distance <= 0 and not is_within:
             return None
         if self.one_seed:
             return ONE_SEED
-        if nearest > 0 and nearest <= LEAST_EFFECT * margin and not within:
+        if distance > 0 and distance <= LEAST_EFFECT * margin and not is_within:
             return "maybe within a quarter of the margin"
-        return f"uncertain among {counted(self._n_judged, self.noun)}"
+        return f"uncertain among {counted(self._n_estimated, self.noun)}"
 
     @property
-    def _n_judged(self) -> int:
+    def _n_estimated(self) -> int:
         return int(np.isfinite(self.importance).sum())
 
     def counts(self) -> str:
-        """Return how many have each verdict; why there are none, where there are none."""
+        """Return the number of each verdict as text; empty if there are no verdicts."""
         verdicts = self.verdicts
         if verdicts is None or self.one_seed:
             return ""
-        within = "" if verdicts.margin is None else f" (within +-{in_digits(verdicts.margin, 3)})"
+        margin_words = (
+            "" if verdicts.margin is None else f" (within +-{in_digits(verdicts.margin, 3)})"
+        )
         parts = [
-            _verb(verdicts, "helps", "helps", "help"),
-            _verb(verdicts, "hurts", "hurts", "hurt"),
-            _verb(verdicts, "negligible", "is negligible", "are negligible") + within,
-            _verb(verdicts, "unresolved", "is unresolved", "are unresolved"),
+            _count_words(verdicts, "helps", "helps", "help"),
+            _count_words(verdicts, "hurts", "hurts", "hurt"),
+            _count_words(verdicts, "negligible", "is negligible", "are negligible") + margin_words,
+            _count_words(verdicts, "unresolved", "is unresolved", "are unresolved"),
         ]
-        if missing := verdicts.verdict.count(None):
-            parts.append(f"{missing} {'was' if missing == 1 else 'were'} not estimated")
+        if n_missing := verdicts.verdict.count(None):
+            parts.append(f"{n_missing} {'was' if n_missing == 1 else 'were'} not estimated")
         return f"{', '.join(parts[:-1])} and {parts[-1]}"
 
     def outlook(self, block_size: int | None) -> str:
-        """Return what further retrainings would resolve; empty where nothing is unresolved.
+        """Return what further retrainings would resolve; empty if nothing is unresolved.
 
         Args:
-            block_size: Retrainings that come together.
+            block_size: Number of retrainings of a block, the smallest that can be added.
         """
         verdicts = self.verdicts
         if verdicts is None or verdicts.more_for_half is None or verdicts.more_for_all is None:
             return ""
-        half, whole = (
+        for_half, for_all = (
             max(n, block_size or 1) for n in (verdicts.more_for_half, verdicts.more_for_all)
         )
-        open_ = counted(verdicts.n_unresolved, f"unresolved {self.noun}")
-        about = f"About {counted(half, 'more retraining')}"
+        unresolved = counted(verdicts.n_unresolved, f"unresolved {self.noun}")
+        about = f"About {counted(for_half, 'more retraining')}"
         if self.one_seed:
             return f"Verdicts need another training seed: {about.lower()} at least."
-        if half >= BEYOND_ANY_BUDGET:
-            return f"No number of retrainings would resolve half of the {open_}."
-        if half == whole:
-            return f"{about} would resolve the {open_}."
-        if whole >= BEYOND_ANY_BUDGET:
+        if for_half >= BEYOND_ANY_BUDGET:
+            return f"No number of retrainings would resolve half of the {unresolved}."
+        if for_half == for_all:
+            return f"{about} would resolve the {unresolved}."
+        if for_all >= BEYOND_ANY_BUDGET:
             return (
-                f"{about} would resolve half of the {open_}; some of them no number of "
+                f"{about} would resolve half of the {unresolved}; some of them no number of "
                 f"retrainings would resolve."
             )
-        return f"{about} would resolve half of the {open_}, about {whole} all of them."
+        return f"{about} would resolve half of the {unresolved}, about {for_all} all of them."
 
 
-def _verb(verdicts: Verdicts, verdict: Verdict, one: str, many: str) -> str:
+def _count_words(verdicts: Verdicts, verdict: Verdict, singular: str, plural: str) -> str:
     n = verdicts.count(verdict)
-    return f"{n} {one if n == 1 else many}"
+    return f"{n} {singular if n == 1 else plural}"
 
 
-def why_no_verdicts(found: ImportanceMap) -> str:
-    """Return why a map gives no verdicts; empty where it gives some."""
-    if found.holds_for_one_seed:
+def why_no_verdicts(importance_map: ImportanceMap) -> str:
+    """Return why a map shows no verdicts; empty if it shows some."""
+    if importance_map.holds_for_one_seed:
         return f"all masks share one training seed, and intervals hold for {ONE_SEED}"
-    return found.why_no_verdicts if found.verdicts is None else ""
+    return importance_map.why_no_verdicts if importance_map.verdicts is None else ""
 
 
-def budgets_words(found: ImportanceMap) -> str:
-    """Return how many retrainings were predicted, allowed and done."""
-    counts, predicted = found.retrainings, found.study.prediction
-    allowed = found.study.budget.retrainings
-    failed = f", {counts.failed} of them failed" if counts.failed else ""
-    words = f"{counted(counts.done, 'retraining')} done{failed}"
+def budgets_words(importance_map: ImportanceMap) -> str:
+    """Return how many retrainings were done, predicted and allowed, as text."""
+    retrainings, predicted = importance_map.retrainings, importance_map.study.prediction
+    allowed = importance_map.study.budget.retrainings
+    failed = f", {retrainings.failed} of them failed" if retrainings.failed else ""
+    words = f"{counted(retrainings.done, 'retraining')} done{failed}"
     if predicted is not None:
         words += f"; {predicted.retrainings} were predicted by the pilot to suffice"
-    return f"{words}; the budget of the study is {allowed}{_ended(found)}."
+    return f"{words}; the budget of the study is {allowed}{_stop_words(importance_map)}."
 
 
-def _ended(found: ImportanceMap) -> str:
-    if found.stopped is None:
-        return ", which is not spent yet" if found.partial else ", all of it spent"
-    reason = {"goal": "what was asked for was reached", "time": "time was up"}
-    worked = found.stopped.seconds
-    after = "" if worked is None else f" after {duration(worked)} of work"
-    return f", but it stopped there, as {reason[found.stopped.reason]}{after}"
+def _stop_words(importance_map: ImportanceMap) -> str:
+    if importance_map.stopped is None:
+        return ", which is not spent yet" if importance_map.partial else ", all of it spent"
+    reasons = {"goal": "what was asked for was reached", "time": "time was up"}
+    seconds = importance_map.stopped.seconds
+    after = "" if seconds is None else f" after {duration(seconds)} of work"
+    return f", but it stopped there, as {reasons[importance_map.stopped.reason]}{after}"

@@ -1,4 +1,4 @@
-"""A plan: a proposed study, and what it is expected to find."""
+"""A plan: a proposed study, and the reliability expected of it."""
 
 from datetime import datetime
 from typing import ClassVar, Literal
@@ -77,7 +77,7 @@ class Plan(Result):
     versions: dict[str, str]
 
     def in_words(self) -> str:
-        """Return what is proposed, or why nothing can be."""
+        """Return the proposal as text, or the reason why there is none."""
         masking, predicted = self.study.masking, self.study.prediction
         if self.variance.total == 0:
             return "Refused: every mask of the pilot has the same mean return."
@@ -92,34 +92,34 @@ class Plan(Result):
                 "all frames gain nothing over random actions."
             )
         length = masking.segment_length
-        words = {"None": "your own segments", "all": "whole demonstrations"}
-        what = words.get(str(length), f"segments of {length} frames")
+        special = {"None": "your own segments", "all": "whole demonstrations"}
+        segments = special.get(str(length), f"segments of {length} frames")
         if masking.training_seeds == "pair":
-            what += " (one block, with a training seed for each pair of masks)"
+            segments += " (one block, with a training seed for each pair of masks)"
         expected = (
-            f"{predicted.retrainings} retrainings of {what} are expected to reach reliability "
+            f"{predicted.retrainings} retrainings of {segments} are expected to reach reliability "
             f"{share_of_one(predicted.reliability)} ({share_of_one(predicted.reliability_low)} to "
             f"{share_of_one(predicted.reliability_high)}) in {duration(predicted.seconds)} with "
             f"one worker."
         )
-        short = f"Not as reliable as asked ({self.goal:g})"
+        short_words = f"Not as reliable as asked ({self.goal:g})"
         if self.study.until.verdicts:
-            short = "Not all that was asked"
-            expected += self._about_verdicts(predicted.retrainings)
+            short_words = "Not all that was asked"
+            expected += self._verdicts_words(predicted.retrainings)
         return {
             "as_asked": f"Within the limits: {expected}",
             "coarser": f"Only with longer segments: {expected}",
-            "short": f"{short}: {expected}",
+            "short": f"{short_words}: {expected}",
             "refused": f"Refused: the limits allow no ranking of these segments. {expected}",
         }[self.outcome]
 
-    def _about_verdicts(self, n: int) -> str:
-        """Say what n retrainings mean for verdicts on the proposed segments."""
+    def _verdicts_words(self, n: int) -> str:
+        """Return what n retrainings mean for verdicts on the proposed segments, as text."""
         length = self.study.masking.segment_length
-        [wanted] = [o.retrainings for o in self.options if o.segment_length == length]
-        if wanted is not None and n >= wanted:
+        [needed] = [o.retrainings for o in self.options if o.segment_length == length]
+        if needed is not None and n >= needed:
             return " They are about enough for a verdict on every segment; it may take fewer."
         return (
             f" Some segments may stay without a verdict: one on each, and reliability "
-            f"{self.goal:g}, take about {wanted} retrainings."
+            f"{self.goal:g}, take about {needed} retrainings."
         )

@@ -1,4 +1,4 @@
-"""Results: what is saved as versioned JSON, the same from Python, command line and service."""
+"""Results, saved as versioned JSON; the same from Python, the command line and the service."""
 
 import json
 import platform
@@ -30,37 +30,37 @@ class Result(MapPart):
     """
 
     title: ClassVar[str]
-    """What it is called in messages."""
+    """Name of the result in messages."""
 
     file_name: ClassVar[str]
-    """Its file in an output directory."""
+    """Name of its file in an output directory."""
 
     error: ClassVar[type[InputError]] = ResultError
 
     endings: ClassVar[tuple[str, ...]] = (".json",)
-    """Of the files it can be saved as; `WITH_FIGURE` for those that have one."""
+    """Endings of the files it can be saved as; `WITH_FIGURE` for results with a figure."""
 
     figure: ClassVar[str | None] = None
-    """`module:function` of `r2rise.report.figures`; by name, so that results draw nothing."""
+    """`module:function` in `r2rise.report.figures`; a name, so that results import no figures."""
 
     def to_json(self) -> str:
-        """Return JSON text; NaN never appears."""
+        """Return the result as JSON text; NaN is null."""
         fields = self.model_dump(mode="json", by_alias=True)
         return json.dumps(fields, indent=2, allow_nan=False) + "\n"
 
     def save(self, path: str | Path) -> None:
-        """Write the result; the ending says how. The file takes its place only when complete.
+        """Write the result in the format of the ending, atomically.
 
         Raises:
             ResultError: For an ending that is not in `endings` (maps: MapError).
-            MissingExtra: When a figure is asked for and matplotlib is not installed.
+            MissingExtra: When the ending is of a figure and matplotlib is not installed.
         """
         path = Path(path)
         ending = path.suffix.lower()
         if ending not in self.endings:
-            known = " or ".join(filter(None, (", ".join(self.endings[:-1]), self.endings[-1])))
-            what = _a(self.title).capitalize()
-            raise self.error(f"{what} is saved as {known}, not as {path.name!r}.")
+            allowed = " or ".join(filter(None, (", ".join(self.endings[:-1]), self.endings[-1])))
+            title = _with_article(self.title).capitalize()
+            raise self.error(f"{title} is saved as {allowed}, not as {path.name!r}.")
         with atomic_file(path) as file:
             self._write(file, ending)
 
@@ -71,23 +71,23 @@ class Result(MapPart):
             self.draw(file, format="svg" if ending == ".svg" else "png")
 
     def draw(self, file: IO[bytes], *, format: FigureFormat = "png") -> None:  # noqa: A002
-        """Draw the figure of the result, where it has one: see `endings`.
+        """Draw the figure of the result, if it has one; see `endings`.
 
         Raises:
             MissingExtra: When matplotlib is not installed.
         """
         if self.figure is None:
-            raise self.error(f"{_a(self.title).capitalize()} has no figure.")
+            raise self.error(f"{_with_article(self.title).capitalize()} has no figure.")
         module, function = self.figure.split(":")
         figures = import_module(f"r2rise.report.figures.{module}")
         getattr(figures, function)(self, file, format=format)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read a saved result; in a directory, the file of its usual name.
+        """Read a saved result, from a file or from `file_name` in a directory.
 
         Raises:
-            ResultError: When there is no such file, or it is something else (maps: MapError).
+            ResultError: When there is no such file, or it is not such a result (maps: MapError).
         """
         path = Path(path)
         path = path / cls.file_name if path.is_dir() else path
@@ -98,7 +98,7 @@ class Result(MapPart):
                 f"Cannot read the {cls.title} {path}: {error.strerror or error}."
             ) from None
         except (ValueError, KeyError) as error:
-            raise cls.error(f"{path} is not {_a(cls.title)}: {error}") from None
+            raise cls.error(f"{path} is not {_with_article(cls.title)}: {error}") from None
 
     @classmethod
     def _read_text(cls, path: Path) -> str:
@@ -106,23 +106,24 @@ class Result(MapPart):
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read JSON text; fields that later minor versions add are ignored.
+        """Read JSON text; fields that later minor versions have added are ignored.
 
         Raises:
-            ResultError: When it is something else, or of a newer major version (maps: MapError).
+            ResultError: When it is not such a result, or of another major version (maps:
+                MapError).
         """
         schema = cls.model_fields["schema_"].default
-        ours = cls.model_fields["schema_version"].default
+        supported = cls.model_fields["schema_version"].default
         try:
             fields = json.loads(text)
         except ValueError as error:
             raise cls.error(f"expected JSON ({error})") from None
         if not isinstance(fields, dict) or fields.get("schema") != schema:
             raise cls.error(f'expected a JSON object with "schema": "{schema}"')
-        version = str(fields.get("schema_version"))
-        if version.partition(".")[0] != ours.partition(".")[0]:
+        saved = str(fields.get("schema_version"))
+        if saved.partition(".")[0] != supported.partition(".")[0]:
             raise cls.error(
-                f"it has schema version {version}, this r2rise reads {ours}: upgrade r2rise"
+                f"it has schema version {saved}, this r2rise reads {supported}: upgrade r2rise"
             )
         if isinstance(study := fields.get("study"), dict):
             fields["study"] = with_first_defaults(study)
@@ -132,7 +133,7 @@ class Result(MapPart):
             raise cls.error(f"\n{describe(error, cls)}") from None
 
 
-def _a(noun: str) -> str:
+def _with_article(noun: str) -> str:
     return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
 
 
@@ -142,11 +143,11 @@ def now() -> datetime:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that the numbers of a map depend on."""
-    found = {"python": platform.python_version()}
+    """Return the versions of Python and of the packages that results depend on."""
+    installed = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
-            found[package] = version(package)
-        except PackageNotFoundError:  # run from a source tree without installation
+            installed[package] = version(package)
+        except PackageNotFoundError:  # not installed, or r2rise runs from a source tree
             continue
-    return found
+    return installed

@@ -1,4 +1,4 @@
-"""The training check: how returns change with the amount of training, and which amount to take."""
+"""The training check: how returns change with the amount of training, and the chosen amount."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -13,10 +13,10 @@ from r2rise.study.notices import Notice
 from r2rise.study.study import Study
 from r2rise.study.training import MapTurnover, TrainingCurve
 
-ALIKE = 0.5
-"""Rank correlation below which a map is said to depend on training."""
+MIN_CORRELATION = 0.5
+"""Rank correlation below which a map depends on the amount of training."""
 
-_BEYOND = {
+_FINDINGS = {
     "still_rising": "the return still rises with the last doubling",
     "falls_with_training": "the return is lower at the end than with less training",
     "not_monotone": "the return falls and rises again",
@@ -50,104 +50,108 @@ class TrainingCheck(Result):
 
     @property
     def curve(self) -> TrainingCurve:
-        """Amounts, returns, and the amount that was chosen."""
+        """The curve: amounts, returns and the chosen amount."""
         curve = self.study.training.curve
         if curve is None:
             raise self.error("This training check has no curve.")
         return curve
 
     def in_words(self) -> str:
-        """Return which amount was chosen, why, and how the map turns over."""
+        """Return the chosen amount with its reason, and how the map changes, as text."""
         turnover = self.study.training.turnover
-        chosen = training_words(self.curve)
-        return chosen if turnover is None else f"{chosen} {turnover_words(turnover)}"
+        words = training_words(self.curve)
+        return words if turnover is None else f"{words} {turnover_words(turnover)}"
 
     def notices(self) -> list[Notice]:
-        """Return what to be warned of."""
-        found = list(training_notices(self.study))
+        """Return the warnings of the check."""
+        notices = list(training_notices(self.study))
         if self.curve.beats_random:
-            return found
+            return notices
         detail = (
             f"Trained on all frames the policy is no better than random actions "
-            f"({self.curve.random_policy:.4g}) at any amount of training: {_listed(self.curve)}."
+            f"({self.curve.random_policy:.4g}) at any amount of training: {_returns(self.curve)}."
         )
-        return [Notice(code="weak_policy", detail=detail), *found]
+        return [Notice(code="weak_policy", detail=detail), *notices]
 
 
 def training_words(curve: TrainingCurve) -> str:
-    """Return which amount of training was chosen, and why."""
+    """Return the chosen amount of training and its reason as text."""
     seeds = counted(curve.n_seeds, "training seed")
     if curve.finding == "settled":
         return (
             f"Trained for {curve.chosen} {curve.unit}: the return of all frames is "
-            f"{_at(curve, curve.chosen)} there and stays within 15 % of its gain over random "
+            f"{_mean_at(curve, curve.chosen)} there and stays within 15 % of its gain over random "
             f"actions up to {curve.amounts[-1]} {curve.unit} ({seeds})."
         )
     return (
         f"Trained for {curve.chosen} {curve.unit}, the largest amount tried: "
-        f"{_BEYOND[curve.finding]} ({seeds})."
+        f"{_FINDINGS[curve.finding]} ({seeds})."
     )
 
 
 def turnover_words(turnover: MapTurnover) -> str:
-    """Return how alike the maps at two amounts of training are."""
+    """Return how similar the maps at two amounts of training are, as text."""
     amount, longer = turnover.amounts
-    between = f"The maps of one block at {amount} and at {longer}"
+    subject = f"The maps of one block at {amount} and at {longer}"
     if turnover.spearman is None:
-        return f"{between} cannot be compared: at least one of them is noise."
+        return f"{subject} cannot be compared: at least one of them is noise."
     interval = ""
     if turnover.lower is not None and turnover.upper is not None:
         interval = f" ({turnover.lower:.2f} to {turnover.upper:.2f})"
-    return f"{between} have a rank correlation of {turnover.spearman:.2f}{interval} without noise."
+    return f"{subject} have a rank correlation of {turnover.spearman:.2f}{interval} without noise."
 
 
 def training_notices(study: Study) -> Iterator[Notice]:
-    """Yield what to be warned of where no amount was found to be enough, or nobody looked."""
+    """Yield warnings if no amount of training is settled, or none was checked."""
     curve, turnover = study.training.curve, study.training.turnover
-    yield from _about_amounts(study)
-    if turnover is not None and turnover.spearman is not None and turnover.spearman < ALIKE:
+    yield from _amount_notices(study)
+    if (
+        turnover is not None
+        and turnover.spearman is not None
+        and turnover.spearman < MIN_CORRELATION
+    ):
         yield Notice(code="map_depends_on_training", detail=turnover_words(turnover))
     if curve is not None and curve.finding != "settled":
         detail = (
             f"The map is about a policy after {curve.chosen} {curve.unit}, and "
-            f"{_BEYOND[curve.finding]}: {_listed(curve)}. Another amount of training may have "
+            f"{_FINDINGS[curve.finding]}: {_returns(curve)}. Another amount of training may have "
             f"another map."
         )
         yield Notice(code=curve.finding, detail=detail)
 
 
-def _about_amounts(study: Study) -> Iterator[Notice]:
-    """Say where masks are trained for different amounts, or for one that nobody checked.
+def _amount_notices(study: Study) -> Iterator[Notice]:
+    """Yield warnings if masks are trained for different amounts, or for an unchecked one.
 
-    Nothing is said where the algorithm is not at hand: maps are also computed without it.
+    Without the algorithm there are none: maps can be computed where it is not installed.
     """
     from r2rise.algorithms import counts_training
 
     algorithm = study.algorithm
     try:
-        counted = counts_training(algorithm)
+        amount = counts_training(algorithm)
     except (UnknownName, MissingExtra):
         return
-    if counted is not None and counted.instead and algorithm.settings.get(counted.instead):
+    if amount is not None and amount.instead and algorithm.settings.get(amount.instead):
         detail = (
-            f"{counted.instead} trains masks that keep more frames for longer, so that a segment "
-            f"may help because it buys more training. {counted.setting} trains all alike."
+            f"{amount.instead} trains masks that keep more frames for longer, so that a segment "
+            f"may help because it buys more training. {amount.setting} trains all alike."
         )
         yield Notice(code="epochs_mix_training", detail=detail)
-    elif study.training.curve is None and not (counted is not None and counted.automatic):
+    elif study.training.curve is None and not (amount is not None and amount.automatic):
         detail = (
             f"Nobody checked whether {algorithm.name!r} trains for long enough: the map may be "
             f"about a policy that nobody would deploy."
         )
-        if counted is not None:
+        if amount is not None:
             detail += " `r2rise check-training` does."
         yield Notice(code="training_unchecked", detail=detail)
 
 
-def _listed(curve: TrainingCurve) -> str:
-    returns = ", ".join(f"{_at(curve, amount)} at {amount}" for amount in curve.amounts)
+def _returns(curve: TrainingCurve) -> str:
+    returns = ", ".join(f"{_mean_at(curve, amount)} at {amount}" for amount in curve.amounts)
     return f"mean return {returns} {curve.unit}"
 
 
-def _at(curve: TrainingCurve, amount: int) -> str:
+def _mean_at(curve: TrainingCurve, amount: int) -> str:
     return f"{curve.mean_return[curve.amounts.index(amount)]:.4g}"

@@ -1,4 +1,4 @@
-"""What a transfer found: every algorithm on every map."""
+"""The result of a transfer: every algorithm on every map."""
 
 from datetime import datetime
 from typing import ClassVar, Literal
@@ -28,7 +28,7 @@ class Cell(MapPart):
 
     @property
     def share_interval(self) -> tuple[float, float] | None:
-        """The 95 % interval of `share`; None where there is none."""
+        """The 95 % interval of `share`; None if the share or the area has none."""
         area, gain = self.certificate.area_top_bottom, self.certificate.baseline.gain
         if self.share is None or gain is None or area.lower is None or area.upper is None:
             return None
@@ -56,10 +56,10 @@ class Transfer(Result):
     versions: dict[str, str]
 
     def cell(self, learner: str, ranking: str) -> Cell:
-        """Return one cell.
+        """Return the cell of a learner and a map.
 
         Raises:
-            KeyError: When a name is unknown.
+            KeyError: When there is no map with one of the names.
         """
         for cell in self.cells:
             if (cell.learner, cell.ranking) == (learner, ranking):

@@ -1,1 +1,1 @@
-"""From masks and returns to numbers, their errors, and what can be said of them."""
+"""Statistics of masks and returns: estimates, their errors, and the conclusions from them."""

@@ -1,4 +1,4 @@
-"""What importance is compared with: all frames, and random actions."""
+"""The baselines of importance: training on all frames, and random actions."""
 
 import numpy as np
 
@@ -8,22 +8,26 @@ from r2rise.study.study import Study
 
 
 def measured_baseline(ledger: Ledger, study: Study) -> Baseline:
-    """Return what the ledger says of all frames and of the random policy."""
-    trained = [
-        r for r in ledger.records("baseline", study.budget.baseline_retrainings) if r.status == "ok"
+    """Return the returns of all frames and of random actions, None where the ledger has none."""
+    retrainings = [
+        record
+        for record in ledger.records("baseline", study.budget.baseline_retrainings)
+        if record.status == "ok"
     ]
-    acted = [r for r in ledger.records("random_policy", 1) if r.status == "ok"]
+    random_records = [
+        record for record in ledger.records("random_policy", 1) if record.status == "ok"
+    ]
     all_frames = random_policy = None
-    if trained:
-        means = np.array([record.returns.mean() for record in trained])
+    if retrainings:
+        means = np.array([record.returns.mean() for record in retrainings])
         all_frames = AllFrames(
             mean=float(means.mean()),
             std_error=_std_error(means),
             n_retrainings=len(means),
-            n_episodes=len(trained[0].returns),
+            n_episodes=len(retrainings[0].returns),
         )
-    if acted:
-        returns = acted[0].returns
+    if random_records:
+        returns = random_records[0].returns
         random_policy = RandomPolicy(
             mean=float(returns.mean()), std_error=_std_error(returns), n_episodes=len(returns)
         )

@@ -13,13 +13,13 @@ from r2rise.statistics.summaries import MapPart
 from r2rise.statistics.wording import SIGNIFICANCE
 
 HALF_LUCK_LEVEL = 0.025
-"""Most that chance may explain of the order in a half."""
+"""Largest p-value at which the order within a half does not count as chance."""
 
-FEWEST_IN_HALF = 4
-"""Segments: of their 24 orders none but the best is taken for more than chance."""
+MIN_IN_HALF = 4
+"""Smallest number of segments in a half that can be tested: of 24 orders only the best passes."""
 
-FEWEST_LEVELS = 2
-"""Keep levels that have to show a direction."""
+MIN_LEVELS = 2
+"""Smallest number of keep levels that must show a direction."""
 
 DifferenceVerdict = Literal["above", "below", "open"]
 DirectionVerdict = Literal["shown", "contradicted", "not_shown"]
@@ -62,7 +62,7 @@ class Direction(MapPart):
 
     @property
     def is_shown(self) -> bool:
-        """Whether the claim holds."""
+        """Whether the claim is shown."""
         return self.verdict == "shown"
 
     def __str__(self) -> str:
@@ -75,67 +75,76 @@ class Direction(MapPart):
 
 
 class Differences(NamedTuple):
-    """The comparisons of each keep level."""
+    """The two comparisons at each keep level, (n_levels,) each."""
 
     top_random: list[Difference]
     random_bottom: list[Difference]
 
 
 def percentages(keep: Sequence[float]) -> str:
-    """Return keep levels in words, such as `10 % and 30 % kept`, or `no level`."""
-    *others, last = [f"{100 * level:.0f} %" for level in keep] or [""]
-    return " and ".join(filter(None, [", ".join(others), f"{last} kept"])) if last else "no level"
+    """Return keep levels as text, such as `10 % and 30 % kept`, or `no level`."""
+    *first, last = [f"{100 * level:.0f} %" for level in keep] or [""]
+    return " and ".join(filter(None, [", ".join(first), f"{last} kept"])) if last else "no level"
 
 
 def compare_arms(returns: NDArray[np.float64]) -> Differences:
-    """Compare top with random and random with bottom at each level, by paired t tests.
+    """Compare top with random and random with bottom at each level, by paired t-tests.
 
     Args:
-        returns: (n, n_levels, 4) of top, bottom, random as top, random as bottom.
+        returns: (n, n_levels, 4) returns of the arms top, bottom, random as top, random as bottom.
     """
-    top, bottom, as_top, as_bottom = np.moveaxis(returns, 2, 0)
-    pairs = np.concatenate([top - as_top, as_bottom - bottom], axis=1)
+    top, bottom, random_as_top, random_as_bottom = np.moveaxis(returns, 2, 0)
+    pairs = np.concatenate([top - random_as_top, random_as_bottom - bottom], axis=1)
     t = _paired_t(pairs)
     degrees = np.full(len(t), len(pairs) - 1.0)
     above, below = (holm(survival(side, degrees)) for side in (t, -t))
-    found = [_difference(*column) for column in zip(pairs.T, above, below, strict=True)]
+    differences = [_difference(*column) for column in zip(pairs.T, above, below, strict=True)]
     n_levels = returns.shape[1]
-    return Differences(found[:n_levels], found[n_levels:])
+    return Differences(differences[:n_levels], differences[n_levels:])
 
 
-def most_by_luck(n_segments: int) -> float:
-    """Return the largest p of the order in a half of so many segments that is not chance."""
-    best = 1 / math.factorial(FEWEST_IN_HALF) + 1e-9
-    return best if n_segments == FEWEST_IN_HALF else HALF_LUCK_LEVEL
+def luck_threshold(n_segments: int) -> float:
+    """Return the largest p-value at which the order of `n_segments` in a half is not chance.
+
+    With few segments the p-value is a multiple of 1 / n!. At 4 segments only the best order is
+    accepted; the margin covers rounding.
+    """
+    smallest_p = 1 / math.factorial(MIN_IN_HALF) + 1e-9
+    return smallest_p if n_segments == MIN_IN_HALF else HALF_LUCK_LEVEL
 
 
 def direction(
-    found: Differences,
+    differences: Differences,
     keep: NDArray[np.float64],
     *,
     few: bool,
     luck: float | None,
-    most_luck: float = HALF_LUCK_LEVEL,
+    threshold: float = HALF_LUCK_LEVEL,
 ) -> Direction:
-    """Return what the levels say of one end of the ranking.
+    """Return whether the levels show that one end of the ranking is right.
 
     Args:
-        found: The comparisons of each level.
+        differences: The comparisons at each level.
         keep: (n_levels,) shares kept.
-        few: The levels at which half of the segments or less are kept, which is about the top;
-            else those that leave out less than half, which is about the bottom. Bottom arms are
-            the other way round: to keep few of the bottom is about the bottom.
-        luck: Chance of the order in this half, as of `half_luck_p`.
-        most_luck: The largest that is not chance, as of `most_by_luck`.
+        few: Whether to use the levels that keep half of the segments or fewer, which test the
+            top; else those that leave out less than half, which test the bottom. For bottom arms
+            it is the reverse: keeping few of the bottom tests the bottom.
+        luck: p-value of the order in this half, from `half_luck_p`.
+        threshold: Largest p-value that is not chance, from `luck_threshold`.
     """
-    own = (keep <= 0.5) == few
-    shown = _levels(found.top_random, keep, own, "above")
-    against = _levels(found.top_random, keep, own, "below")
-    against |= _levels(found.random_bottom, keep, ~own, "below")
-    enough = len(shown) >= FEWEST_LEVELS and luck is not None and luck <= most_luck
-    verdict: DirectionVerdict = "contradicted" if against else "shown" if enough else "not_shown"
+    is_relevant = (keep <= 0.5) == few
+    better_levels = _levels_with_verdict(differences.top_random, keep, is_relevant, "above")
+    opposed_levels = _levels_with_verdict(differences.top_random, keep, is_relevant, "below")
+    opposed_levels |= _levels_with_verdict(differences.random_bottom, keep, ~is_relevant, "below")
+    has_evidence = len(better_levels) >= MIN_LEVELS and luck is not None and luck <= threshold
+    verdict: DirectionVerdict = (
+        "contradicted" if opposed_levels else "shown" if has_evidence else "not_shown"
+    )
     return Direction(
-        verdict=verdict, levels=tuple(sorted(shown)), against=tuple(sorted(against)), luck_p=luck
+        verdict=verdict,
+        levels=tuple(sorted(better_levels)),
+        against=tuple(sorted(opposed_levels)),
+        luck_p=luck,
     )
 
 
@@ -150,20 +159,24 @@ def _difference(pair: NDArray[np.float64], above: float, below: float) -> Differ
     )
 
 
-def _levels(
+def _levels_with_verdict(
     differences: list[Difference],
     keep: NDArray[np.float64],
-    own: NDArray[np.bool_],
+    selected: NDArray[np.bool_],
     verdict: DifferenceVerdict,
 ) -> set[float]:
-    rows = zip(differences, keep, own, strict=True)
-    return {float(level) for found, level, is_own in rows if is_own and found.verdict == verdict}
+    rows = zip(differences, keep, selected, strict=True)
+    return {
+        float(level)
+        for difference, level, is_selected in rows
+        if is_selected and difference.verdict == verdict
+    }
 
 
 def _paired_t(differences: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return t of each column, (n, n_columns); infinite where a difference is always the same."""
+    """Return t of each column of (n, n_columns); infinite where all differences are equal."""
     means = differences.mean(axis=0)
     errors = differences.std(axis=0, ddof=1) / math.sqrt(len(differences))
-    always = np.where(means == 0, 0.0, np.copysign(np.inf, means))
-    t: NDArray[np.float64] = np.divide(means, errors, out=always, where=errors > 0)
+    without_spread = np.where(means == 0, 0.0, np.copysign(np.inf, means))
+    t: NDArray[np.float64] = np.divide(means, errors, out=without_spread, where=errors > 0)
     return t

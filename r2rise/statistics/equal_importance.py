@@ -1,23 +1,24 @@
-"""Are all frames equally important? A permutation test."""
+"""Permutation test of whether all frames are equally important."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-from r2rise.statistics.estimators.sample import Chosen, Floats, MaskedReturns
+from r2rise.statistics.estimators.sample import Bools, Floats, MaskedReturns
 
 N_PERMUTATIONS = 999
-_PERMUTATIONS_AT_ONCE = 100
+_CHUNK_SIZE = 100
 
 
 def equal_importance_p(sample: MaskedReturns, seed: int) -> float | None:
     """Test whether all frames are equally important, by permutation.
 
-    H0: all effects are equal (not: all zero), for each frame. Block means and each block's
-    regression on frames kept are removed; the residuals are permuted within blocks, 999 times.
-    The statistic is the largest deviation of a segment's effect from what its frames would have
-    by themselves, in standard errors (from the spread between blocks where there are two or more).
+    H0: the effect of every frame is the same (not necessarily zero). Under H0 a mask's expected
+    return depends only on its block and on the number of frames kept, so both are regressed out.
+    The residuals are permuted within blocks (Freedman and Lane 1983), 999 times. The statistic is
+    the largest deviation of a segment's effect from its share of the common effect per frame, in
+    standard errors. These come from the spread between blocks where there are two or more.
 
     Args:
         sample: Masks and returns.
@@ -27,22 +28,28 @@ def equal_importance_p(sample: MaskedReturns, seed: int) -> float | None:
         (1 + number of permutations at least as extreme) / (1 + 999), or None where fewer than 2
         segments vary or the returns do not.
     """
-    chosen = sample.varies
-    if chosen.sum() < 2 or not any(sample.centred_returns(rows).any() for rows in sample.blocks):
+    varying = sample.varies
+    if varying.sum() < 2 or not any(sample.centred_returns(rows).any() for rows in sample.blocks):
         return None
     if sample.pair is not None:
+        # Half a pair has no residual: it would be centred on its own return.
         sample = sample.whole_pairs()
     generator = np.random.default_rng(seed)
-    totals = _Totals(int(chosen.sum()))
+    score_sums = _ScoreSums(int(varying.sum()))
     for rows in sample.blocks:
-        totals.add_block(_block_scores(sample, rows, chosen, generator))
-    observed, *permuted = totals.statistics()
-    at_least = int((np.array(permuted) >= observed * (1 - 1e-9)).sum())
-    return (1 + at_least) / (1 + N_PERMUTATIONS)
+        score_sums.add_block(_block_scores(sample, rows, varying, generator))
+    observed, *permuted = score_sums.statistics()
+    # Ties count as extreme even if rounding separates them; this keeps the test valid.
+    n_extreme = int((np.array(permuted) >= observed * (1 - 1e-9)).sum())
+    return (1 + n_extreme) / (1 + N_PERMUTATIONS)
 
 
-class _Totals:
-    """Sums over blocks of each segment's score, (d, n_columns); column 0 is not permuted."""
+class _ScoreSums:
+    """Sums over blocks of each segment's score, (d, n_columns); column 0 is not permuted.
+
+    Sums of squares and products suffice for the spread between blocks, so that blocks need not be
+    kept.
+    """
 
     def __init__(self, n_segments: int) -> None:
         shape = (n_segments, 1 + N_PERMUTATIONS)
@@ -65,8 +72,11 @@ class _Totals:
 
     def statistics(self) -> Floats:
         """Return for each column the largest deviation in standard errors, (n_columns,)."""
+        # With one block the degrees of freedom are the same in all columns, and cancel.
         variance = self._residual_squares
         if self._n_blocks > 1:
+            # Cluster-robust (Liang and Zeger 1986): sum over blocks of (score - effect * weight)^2,
+            # expanded. Its mean over segments is steadier than each segment's own with few blocks.
             effects = self._scores / self._weights
             spread = (
                 self._score_squares
@@ -80,13 +90,13 @@ class _Totals:
 
 
 class _BlockScores(NamedTuple):
-    """Products of a block's masks and residuals, after the regression on frames kept.
+    """Products of a block's masks and residuals, after regression on the number of frames kept.
 
     A segment's effect is score / weight: its deviation from equal importance.
 
     Attributes:
         scores: (d, n_columns).
-        weights: (d, 1) sums of squares of the masks.
+        weights: (d, 1) sums of squares of the residual masks.
         residual_squares: (n_columns,) sums of squares of the residuals.
     """
 
@@ -96,27 +106,31 @@ class _BlockScores(NamedTuple):
 
 
 def _block_scores(
-    sample: MaskedReturns, rows: slice, chosen: Chosen, generator: np.random.Generator
+    sample: MaskedReturns, rows: slice, varying: Bools, generator: np.random.Generator
 ) -> _BlockScores:
     frames_kept = np.concatenate(
-        [masks @ sample.n_frames[chosen] for _, masks in _mask_chunks(sample, rows, chosen)]
+        [masks @ sample.n_frames[varying] for _, masks in _mask_chunks(sample, rows, varying)]
     )
     frames_kept -= frames_kept.mean()
-    squares = max(float(frames_kept @ frames_kept), np.finfo(float).tiny)
-    shared = _products(sample, rows, chosen, frames_kept[:, None])
+    frames_squares = max(float(frames_kept @ frames_kept), np.finfo(float).tiny)
+    mask_frames = _products(sample, rows, varying, frames_kept[:, None])
     residuals = sample.centred_returns(rows)
-    residuals -= frames_kept * (frames_kept @ residuals) / squares
-    scores = [_products(sample, rows, chosen, residuals[:, None])]
+    residuals -= frames_kept * (frames_kept @ residuals) / frames_squares
+    scores = [_products(sample, rows, varying, residuals[:, None])]
     residual_squares = [np.array([residuals @ residuals])]
-    for start in range(0, N_PERMUTATIONS, _PERMUTATIONS_AT_ONCE):
-        count = min(_PERMUTATIONS_AT_ONCE, N_PERMUTATIONS - start)
-        permuted = _permuted(residuals, count, sample.pair is not None, generator)
-        along_frames = frames_kept @ permuted
-        products = _products(sample, rows, chosen, permuted)
-        scores.append(products - shared * along_frames / squares)
-        residual_squares.append(residual_squares[0] - along_frames**2 / squares)
-    n_kept = _products(sample, rows, chosen, np.ones((len(residuals), 1)))
-    weights = n_kept - n_kept**2 / len(residuals) - shared**2 / squares
+    for start in range(0, N_PERMUTATIONS, _CHUNK_SIZE):
+        count = min(_CHUNK_SIZE, N_PERMUTATIONS - start)
+        permuted = _permutations(residuals, count, sample.pair is not None, generator)
+        frames_products = frames_kept @ permuted
+        # A permuted column correlates with the number of frames kept again. Regressing that out of
+        # the products equals regressing it out of the masks (Frisch, Waugh and Lovell).
+        products = _products(sample, rows, varying, permuted)
+        scores.append(products - mask_frames * frames_products / frames_squares)
+        residual_squares.append(residual_squares[0] - frames_products**2 / frames_squares)
+    n_kept = _products(sample, rows, varying, np.ones((len(residuals), 1)))
+    weights = n_kept - n_kept**2 / len(residuals) - mask_frames**2 / frames_squares
+    # A segment whose mask is a function of the number of frames kept has score 0 and weight 0,
+    # up to rounding; the floor keeps its effect 0.
     return _BlockScores(
         np.concatenate(scores, axis=1),
         np.maximum(weights, np.finfo(float).eps * len(residuals)),
@@ -124,12 +138,13 @@ def _block_scores(
     )
 
 
-def _permuted(
+def _permutations(
     residuals: Floats, count: int, paired: bool, generator: np.random.Generator
 ) -> Floats:
-    """Return permutations of a block's residuals, (n, count); of whole pairs, if they are paired.
+    """Return permutations of a block's residuals, (n, count); of whole pairs if they are paired.
 
-    The residuals of a pair are each other's negative: it moves as a whole, either way round.
+    The two residuals of a pair are each other's negative, since each pair is centred on its own
+    mean. Therefore pairs are exchangeable, and so is the order within a pair.
     """
     if not paired:
         return generator.permuted(np.tile(residuals, (count, 1)), axis=1).T
@@ -138,18 +153,18 @@ def _permuted(
     return np.stack([pairs, -pairs], axis=2).reshape(count, -1).T
 
 
-def _products(sample: MaskedReturns, rows: slice, chosen: Chosen, columns: Floats) -> Floats:
-    """Return the sums of products of masks and centred columns (n, n_columns), (d, n_columns)."""
-    total = np.zeros((int(chosen.sum()), columns.shape[1]))
-    for start, masks in _mask_chunks(sample, rows, chosen):
+def _products(sample: MaskedReturns, rows: slice, varying: Bools, columns: Floats) -> Floats:
+    """Return masks^T @ columns, (d, n_columns), of centred columns, (n, n_columns), in chunks."""
+    total = np.zeros((int(varying.sum()), columns.shape[1]))
+    for start, masks in _mask_chunks(sample, rows, varying):
         total += masks.T @ columns[start : start + len(masks)]
     return total
 
 
 def _mask_chunks(
-    sample: MaskedReturns, rows: slice, chosen: Chosen
+    sample: MaskedReturns, rows: slice, varying: Bools
 ) -> Iterator[tuple[int, Floats]]:
     start = 0
     for masks, _ in sample.chunks(rows):
-        yield start, masks[:, chosen]
+        yield start, masks[:, varying]
         start += len(masks)

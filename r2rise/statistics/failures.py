@@ -1,4 +1,4 @@
-"""Do failures go with what is masked? An algorithm may need what a mask leaves out."""
+"""Test whether failures depend on the mask: an algorithm may need the frames that it leaves out."""
 
 from collections.abc import Sequence
 
@@ -9,21 +9,21 @@ from r2rise.ledger.record import EMPTY_MASK, Record, packed_masks
 from r2rise.statistics.significance import holm
 
 _LEVEL = 0.01
-"""Probability of saying that failures go with something where they go with nothing."""
+"""Probability of reporting a dependence where there is none."""
 
-_NAMED = 3
-"""Segments that are named; further ones are counted."""
+_MAX_NAMED = 3
+"""Number of segments that are named; further ones are only counted."""
 
 
 def failing_segments(kept: NDArray[np.bool_], failed: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return the segments that failures go with, the clearest first, (n_found,).
+    """Return the indices of segments that failures depend on, smallest p-value first.
 
-    For each segment Fisher's exact test (1935) of failed against kept, twice the smaller tail;
-    over all segments the procedure of Holm (1979) at 0.01.
+    Each segment is tested with Fisher's exact test (1935) of failed against kept, two-sided as
+    twice the smaller tail. The p-values are adjusted for all segments by Holm (1979), at 0.01.
 
     Args:
         kept: (n_retrainings, n_segments) masks.
-        failed: (n_retrainings,).
+        failed: (n_retrainings,) whether each retraining failed.
     """
     from scipy.stats import hypergeom
 
@@ -33,27 +33,31 @@ def failing_segments(kept: NDArray[np.bool_], failed: NDArray[np.bool_]) -> NDAr
     chance = hypergeom(len(kept), n_kept, failed.sum())
     p = 2 * np.minimum(chance.cdf(n_both), chance.sf(n_both - 1))
     order = np.argsort(p, kind="stable")
-    found: NDArray[np.int64] = order[holm(p)[order] <= _LEVEL]
-    return found
+    segments: NDArray[np.int64] = order[holm(p)[order] <= _LEVEL]
+    return segments
 
 
 def failing_segments_words(kept: NDArray[np.bool_], failed: NDArray[np.bool_]) -> str | None:
-    """Return which segments failures go with, and how often, or None where there are none."""
-    found = failing_segments(kept, failed).tolist()
-    if not found:
+    """Return the segments that failures depend on, and how often, as text; None without any."""
+    segments = failing_segments(kept, failed).tolist()
+    if not segments:
         return None
-    named = [_words(number, kept[:, number], failed) for number in found[:_NAMED]]
-    more = f"; and {len(found) - _NAMED} more segments" if len(found) > _NAMED else ""
-    return f"Failures go with what is masked: {'; '.join(named)}{more}."
+    descriptions = [
+        _segment_words(number, kept[:, number], failed) for number in segments[:_MAX_NAMED]
+    ]
+    remainder = (
+        f"; and {len(segments) - _MAX_NAMED} more segments" if len(segments) > _MAX_NAMED else ""
+    )
+    return f"Failures go with what is masked: {'; '.join(descriptions)}{remainder}."
 
 
-def _words(number: int, kept: NDArray[np.bool_], failed: NDArray[np.bool_]) -> str:
+def _segment_words(number: int, kept: NDArray[np.bool_], failed: NDArray[np.bool_]) -> str:
     without = f"{failed[~kept].sum()} of {(~kept).sum()} failed without"
     return f"{without} segment {number}, {failed[kept].sum()} of {kept.sum()} with it"
 
 
 def failures_by_segment(records: Sequence[Record], n_segments: int) -> str | None:
-    """Return `failing_segments_words` of records; masks that keep nothing do not count."""
+    """Return `failing_segments_words` of records. Empty masks always fail, and are excluded."""
     trained = [record for record in records if record.reason != EMPTY_MASK]
     if not trained:
         return None
@@ -62,9 +66,9 @@ def failures_by_segment(records: Sequence[Record], n_segments: int) -> str | Non
 
 
 def failures_follow_frames_kept(records: Sequence[Record], n_frames: NDArray[np.int64]) -> bool:
-    """Say whether failures go with the number of frames kept (Mann and Whitney 1947, p < 0.01).
+    """Return whether failures depend on the number of frames kept (Mann and Whitney 1947, 0.01).
 
-    Masks that keep nothing do not count.
+    Empty masks always fail, and are excluded.
     """
     from scipy.stats import mannwhitneyu
 

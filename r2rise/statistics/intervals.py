@@ -1,4 +1,4 @@
-"""Means with confidence intervals, as they stand in results."""
+"""Means with confidence intervals, as saved in results."""
 
 import math
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ class MeanInterval(MapPart):
 
 
 def mean_interval(values: NDArray[np.float64]) -> MeanInterval:
-    """Return mean and Student's t interval of independent values, (n,)."""
+    """Return the mean of independent values, (n,), with its Student's t interval."""
     n, mean = len(values), float(values.mean())
     if n < 2:
         return MeanInterval(mean=mean, lower=None, upper=None, n=n)
@@ -60,10 +60,15 @@ def paired_returns(
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """Return the mean returns of crossed tasks, repetition by repetition.
 
-    A repetition in which an arm failed is left out, since the arms are compared within it.
+    A repetition in which an arm failed is left out, since arms are compared within repetitions.
+
+    Args:
+        records: Records of all arms of the first repetition, then of the second, and so on.
+        n_arms: Number of arms.
 
     Returns:
-        (n_repetitions,) bool, which are complete; and (n_complete, n_arms) returns of those.
+        (n_repetitions,) bool, whether each is complete; and the (n_complete, n_arms) returns of
+        those that are.
     """
     table = mean_returns(records).reshape(-1, n_arms)
     complete: NDArray[np.bool_] = np.all(np.isfinite(table), axis=1)

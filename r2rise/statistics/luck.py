@@ -1,4 +1,4 @@
-"""Could a random ranking have done as well? A permutation test on fresh random masks."""
+"""Permutation tests, on fresh random masks, of whether a ranking is better than a random one."""
 
 import itertools
 import math
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 N_PERMUTATIONS = 9999
-_AT_ONCE = 1000
+_CHUNK_SIZE = 1000
 
 
 def luck_p(
@@ -17,28 +17,31 @@ def luck_p(
 ) -> float | None:
     """Return how often shuffled importance explains the returns of random masks as well.
 
-    What a mask scores is the sum of the importance of the segments it keeps. The statistic is the
-    correlation of scores and returns within each group of masks that keep equally many segments.
-    Shuffling moves the values among the segments: the share of the shuffles whose correlation is
-    at least as large is the probability that luck did it.
+    The score of a mask is the sum of the importance of the segments that it keeps. The statistic
+    is the correlation of scores and returns within groups of masks that keep equally many
+    segments. A shuffle permutes the values among the segments. The share of shuffles whose
+    correlation is at least as large is the p-value.
 
     Args:
         masks: (n_groups, n, n_segments) random masks.
         returns: (n_groups, n) their returns; each group is standardised.
-        values: (n_segments,) importance; NaN is never shuffled and never counts.
+        values: (n_segments,) importance; segments with NaN are ignored.
         generator: Source of the shuffles.
 
     Returns:
         (1 + number of shuffles that do as well) / (1 + 9999), or the share of all orders where
-        there are no more than that; None where returns or values are constant.
+        there are at most 9999; None where returns or values are constant.
     """
-    known = np.isfinite(values)
-    if known.sum() < 2 or np.ptp(values[known]) == 0 or not returns.std(axis=1).any():
+    finite = np.isfinite(values)
+    if finite.sum() < 2 or np.ptp(values[finite]) == 0 or not returns.std(axis=1).any():
         return None
+    # Groups keep different numbers of segments; standardised, each has the same weight.
     spread = returns.std(axis=1, keepdims=True)
     standardised = (returns - returns.mean(axis=1, keepdims=True)) / np.where(spread, spread, 1.0)
-    own = values[known] - values[known].mean()
-    return _share_as_good(_centred(masks[:, :, known]), standardised.ravel(), own, generator)
+    centred_values = values[finite] - values[finite].mean()
+    return _shuffle_p(
+        _centred(masks[:, :, finite]), standardised.ravel(), centred_values, generator
+    )
 
 
 def half_luck_p(
@@ -49,60 +52,83 @@ def half_luck_p(
     repetition: NDArray[np.int64],
     generator: np.random.Generator,
 ) -> float | None:
-    """Return the same for the order within some of the segments, the others being as they are.
+    """Return `luck_p` of the order within one half of the ranking, the other half being fixed.
 
-    How many of the half a mask keeps, what the others score and the repetition are first
-    regressed out of the returns. Where the order in the half is random, p is below any level in
-    at most that share of the maps, whatever they know of the other segments.
+    Three covariates are first regressed out of the returns: the number of segments of the half
+    that a mask keeps, the score of the other segments, and the repetition. If the order in the
+    half is random, p is below any level in at most that share of the maps, however good the order
+    of the other segments is.
 
     Args:
         masks: (n_groups, n, n_segments) random masks.
-        returns: (n_groups, n) their returns; what is left of them is scaled alike in each group.
-        values: (n_segments,) importance; NaN is never shuffled and never counts.
-        half: (n_segments,) which are shuffled.
-        repetition: (n_groups, n) whose training seed each return shares.
+        returns: (n_groups, n) their returns; the residuals are standardised in each group.
+        values: (n_segments,) importance; segments with NaN are ignored.
+        half: (n_segments,) whether a segment is shuffled.
+        repetition: (n_groups, n) repetition of each return; those of one share a training seed.
         generator: Source of the shuffles.
 
     Returns:
-        As of `luck_p`; None also where nothing of the returns is left.
+        As for `luck_p`; None also where the covariates explain the returns completely.
     """
-    own, others = np.isfinite(values) & half, np.isfinite(values) & ~half
-    if own.sum() < 2 or np.ptp(values[own]) == 0:
+    in_half, outside = np.isfinite(values) & half, np.isfinite(values) & ~half
+    if in_half.sum() < 2 or np.ptp(values[in_half]) == 0:
         return None
     x, y = _centred(masks), (returns - returns.mean(axis=1, keepdims=True)).ravel()
-    same = repetition.ravel()[:, None] == np.unique(repetition)
-    score = x[:, others] @ (values[others] - values[others].mean()) if others.any() else 0 * y
-    known = np.column_stack([x[:, own].sum(axis=1), score, same])
-    left = (y - known @ np.linalg.lstsq(known, y, rcond=None)[0]).reshape(returns.shape)
-    if np.abs(left).max() <= 1e-9 * max(np.abs(returns).max(), 1.0):
+    same_repetition = repetition.ravel()[:, None] == np.unique(repetition)
+    outside_score = (
+        x[:, outside] @ (values[outside] - values[outside].mean()) if outside.any() else 0 * y
+    )
+    # All three stay the same under shuffles within the half, so that removing them keeps the
+    # test exact. The indicators of repetitions sum to the constant.
+    covariates = np.column_stack([x[:, in_half].sum(axis=1), outside_score, same_repetition])
+    residuals = (y - covariates @ np.linalg.lstsq(covariates, y, rcond=None)[0]).reshape(
+        returns.shape
+    )
+    # Rounding errors would be standardised to full size.
+    if np.abs(residuals).max() <= 1e-9 * max(np.abs(returns).max(), 1.0):
         return None
-    spread = left.std(axis=1, keepdims=True)
-    left /= np.where(spread, spread, 1.0)
-    return _share_as_good(x[:, own], left.ravel(), values[own] - values[own].mean(), generator)
+    spread = residuals.std(axis=1, keepdims=True)
+    residuals /= np.where(spread, spread, 1.0)
+    return _shuffle_p(
+        x[:, in_half], residuals.ravel(), values[in_half] - values[in_half].mean(), generator
+    )
 
 
 def _centred(masks: NDArray[np.bool_]) -> Floats:
-    """Return masks less the mean of their group, (n_groups n, d)."""
+    """Return masks minus the mean of their group, with groups stacked: (n_groups * n, d)."""
     centred: Floats = masks - masks.mean(axis=1, keepdims=True)
     return centred.reshape(-1, masks.shape[2])
 
 
-def _share_as_good(x: Floats, y: Floats, own: Floats, generator: np.random.Generator) -> float:
-    """Return the share of shuffles of `own` whose scores of x, (n, d), fit y, (n,), as well."""
-    least = _correlations(x, y, own[:, None])[0] - 1e-12
-    if math.factorial(len(own)) <= N_PERMUTATIONS:
-        orders = np.array(list(itertools.permutations(own)))
-        return float((_correlations(x, y, orders.T) >= least).mean())
-    at_least = 0
-    for start in range(0, N_PERMUTATIONS, _AT_ONCE):
-        count = min(_AT_ONCE, N_PERMUTATIONS - start)
-        shuffled = generator.permuted(np.tile(own, (count, 1)), axis=1).T
-        at_least += int((_correlations(x, y, shuffled) >= least).sum())
-    return (1 + at_least) / (1 + N_PERMUTATIONS)
+def _shuffle_p(x: Floats, y: Floats, values: Floats, generator: np.random.Generator) -> float:
+    """Return the share of shuffles of `values`, (d,), whose scores fit y as well.
+
+    Args:
+        x: (n, d) centred masks.
+        y: (n,) centred returns.
+        values: (d,) centred importance.
+        generator: Source of the shuffles.
+    """
+    # The tolerance makes ties count: shuffles that swap equal values differ by rounding only.
+    observed = _correlations(x, y, values[:, None])[0] - 1e-12
+    if math.factorial(len(values)) <= N_PERMUTATIONS:
+        # All orders, the observed one among them: p is exact, without the 1 added below.
+        orders = np.array(list(itertools.permutations(values)))
+        return float((_correlations(x, y, orders.T) >= observed).mean())
+    # The observed order counts as one of the shuffles (Phipson and Smyth 2010): p is never 0.
+    n_as_good = 0
+    for start in range(0, N_PERMUTATIONS, _CHUNK_SIZE):
+        count = min(_CHUNK_SIZE, N_PERMUTATIONS - start)
+        shuffled = generator.permuted(np.tile(values, (count, 1)), axis=1).T
+        n_as_good += int((_correlations(x, y, shuffled) >= observed).sum())
+    return (1 + n_as_good) / (1 + N_PERMUTATIONS)
 
 
 def _correlations(x: Floats, y: Floats, values: Floats) -> Floats:
-    """Return the correlation of y, (n,), with the scores of each column of values, (n_columns,)."""
+    """Return the correlation of y, (n,), with the scores x @ values of each column, (n_columns,).
+
+    x and y are centred. The correlation with constant scores is 0.
+    """
     scores = x @ values
     norms = np.linalg.norm(scores, axis=0) * np.linalg.norm(y)
     products = y @ scores

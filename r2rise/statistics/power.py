@@ -1,4 +1,4 @@
-"""What a budget can resolve, said before it is spent.
+"""What a budget can resolve, estimated before it is spent.
 
 rms(importance) / SE = sqrt(rho N / (d (1 - rho))) for N retrainings and d segments, where rho is
 the share of the within-block variance of the returns that the segments' main effects explain.
@@ -10,22 +10,22 @@ from dataclasses import dataclass
 from r2rise.statistics.wording import counted
 
 RHOS = (0.05, 0.15, 0.4)
-"""Noisy, usual and well-behaved tasks. Nothing is known before the first retraining."""
+"""Values for noisy, usual and well-behaved tasks, as rho is unknown before the first retraining."""
 
 RESOLVED_RATIO = 2.0
 """A segment of typical importance is resolved at twice its standard error."""
 
 RANKABLE_RATIO = 1.0
-"""Below this a map correlates less than 0.7 with the truth."""
+"""Below this ratio a map correlates less than 0.7 with the truth."""
 
 
 @dataclass(frozen=True)
 class Power:
-    """What `retrainings` can say about `n_segments`.
+    """What a number of retrainings can resolve of a number of segments.
 
     Attributes:
-        retrainings: N.
-        n_segments: d.
+        retrainings: Number of retrainings, N.
+        n_segments: Number of segments, d.
     """
 
     retrainings: int
@@ -49,7 +49,7 @@ class Power:
         return self.ratio(RHOS[-1]) >= RANKABLE_RATIO
 
     def describe(self) -> str:
-        """Return the rule in words, for each of the rhos."""
+        """Return the numbers of resolvable segments for each of `RHOS`, as text."""
         cases = "; ".join(
             f"{self.resolvable_segments(rho)} if masking explains {rho:.0%} of the returns"
             for rho in RHOS
@@ -60,7 +60,7 @@ class Power:
         )
 
     def warn(self) -> str:
-        """Return what to do when the budget cannot rank the segments."""
+        """Return the warning, with advice, for a budget that cannot rank the segments."""
         rho = RHOS[1]
         n_resolvable = self.resolvable_segments(rho)
         longer = f", or longer segments (at most {n_resolvable})" if n_resolvable > 1 else ""

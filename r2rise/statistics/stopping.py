@@ -1,4 +1,4 @@
-"""When a study has enough: a pure function of its ledger, block by block."""
+"""When a study stops: a pure function of its ledger, evaluated block by block."""
 
 from typing import Literal, NamedTuple
 
@@ -15,18 +15,18 @@ from r2rise.statistics.wording import duration
 from r2rise.study.parts import Budget, EstimatorName, Until
 from r2rise.study.study import Study
 
-_FEWEST = 4
-"""Successful masks of one block that a map can be made of."""
+_MIN_MASKS = 4
+"""Smallest number of successful masks of one block from which a map can be estimated."""
 
 
 class Stop(NamedTuple):
-    """Where a study ended before its budget.
+    """Where a study stopped before its budget was spent.
 
     Attributes:
-        n_retrainings: Of the design, used for the map.
-        reason: `goal` (what was asked for is reached) or `time`.
-        within_block: Whether time ended within a block, which is left out of the map; where it is
-            the first, the map is of what there is.
+        n_retrainings: Design retrainings used for the map.
+        reason: `goal` (the goal of the study is reached) or `time`.
+        within_block: Whether time ran out within a block. The map leaves this block out, unless
+            it is the first.
     """
 
     n_retrainings: int
@@ -35,9 +35,10 @@ class Stop(NamedTuple):
 
 
 class StoppingRule:
-    """Looks at complete blocks 0..b in index order; the first b that satisfies ends the study.
+    """Evaluates complete blocks in index order; the study stops at the first that suffices.
 
-    What was decided about a block is kept, so that each block is looked at once.
+    Block b is judged by the map of blocks 0 to b. Decisions are kept, so that each block is
+    evaluated once.
     """
 
     def __init__(self, study: Study, segments: Segments) -> None:
@@ -47,18 +48,18 @@ class StoppingRule:
         self._stop: Stop | None = None
 
     def decide(self, ledger: Ledger) -> Stop | None:
-        """Return where the study ends, or None while it goes on."""
+        """Return where the study stops, or None while it continues."""
         while self._stop is None and self._is_complete(self._next_block, ledger):
-            self._stop = self._look(self._next_block, ledger)
+            self._stop = self._decide_at(self._next_block, ledger)
             self._next_block += 1
-        return self._stop or self._out_of_time(ledger)
+        return self._stop or self._stop_out_of_time(ledger)
 
-    def _out_of_time(self, ledger: Ledger) -> Stop | None:
+    def _stop_out_of_time(self, ledger: Ledger) -> Stop | None:
         seconds, budget = self._study.until.seconds, self._study.budget
         if seconds is None or ledger.work_seconds < seconds or _is_spent(budget, ledger):
             return None
-        complete = self._next_block * self._size
-        return Stop(complete or budget.retrainings, "time", within_block=True)
+        n_complete = self._next_block * self._size
+        return Stop(n_complete or budget.retrainings, "time", within_block=True)
 
     def _is_complete(self, block: int, ledger: Ledger) -> bool:
         end = (block + 1) * self._size
@@ -68,13 +69,13 @@ class StoppingRule:
             and _has_baselines(self._study.budget, ledger)
         )
 
-    def _look(self, block: int, ledger: Ledger) -> Stop | None:
+    def _decide_at(self, block: int, ledger: Ledger) -> Stop | None:
         until, n = self._study.until, (block + 1) * self._size
         if until.has_goal and self._goal_reached(ledger, n):
             return Stop(n, "goal")
         elapsed = ledger.elapsed.get(block)
-        more_to_come = n + self._size <= self._study.budget.retrainings
-        if until.seconds is not None and elapsed is not None and more_to_come:
+        has_next_block = n + self._size <= self._study.budget.retrainings
+        if until.seconds is not None and elapsed is not None and has_next_block:
             with_next_block = elapsed * (block + 2) / (block + 1)
             if with_next_block > until.seconds:
                 return Stop(n, "time")
@@ -84,21 +85,24 @@ class StoppingRule:
         until = self._study.until
         sample = design_sample(ledger, self._study, self._segments, n)
         try:
-            found = estimate(estimator_name(self._study), sample)
+            map_estimate = estimate(estimator_name(self._study), sample)
         except NotReady:
             return False
-        if until.reliability is not None and not self._is_reliable(found, until.reliability):
+        if until.reliability is not None and not self._is_reliable(map_estimate, until.reliability):
             return False
         if not until.verdicts:
             return True
-        verdicts = judge(self._study, found, measured_baseline(ledger, self._study), n)
+        verdicts = judge(self._study, map_estimate, measured_baseline(ledger, self._study), n)
         return verdicts is not None and verdicts.n_unresolved == 0
 
-    def _is_reliable(self, found: Estimate, goal: float) -> bool:
-        """Compare training seeds; one seed alone is taken for nothing."""
-        trust = reliability(found)
-        compared = trust.method == "blocks" or not self._study.masking.shares_seeds
-        return compared and trust.value is not None and trust.value >= goal
+    def _is_reliable(self, map_estimate: Estimate, goal: float) -> bool:
+        """Return whether the map reaches a reliability, as shown by comparing training seeds.
+
+        A single seed shows nothing about others, and never suffices.
+        """
+        result = reliability(map_estimate)
+        compares_seeds = result.method == "blocks" or not self._study.masking.shares_seeds
+        return compares_seeds and result.value is not None and result.value >= goal
 
 
 def _has_baselines(budget: Budget, ledger: Ledger) -> bool:
@@ -112,27 +116,30 @@ def _is_spent(budget: Budget, ledger: Ledger) -> bool:
 
 
 def check_time_sufficed(stop: Stop | None, study: Study, ledger: Ledger) -> None:
-    """Check that a study that was out of time has what a map is made of.
+    """Check that a study that ran out of time has enough successful masks for a map.
 
     Raises:
-        NotReady: When it has not.
+        NotReady: When it has too few.
     """
     if stop is None or not stop.within_block:
         return
-    masked = ledger.records("design", stop.n_retrainings)
-    if sum(record.status == "ok" for record in masked) >= _FEWEST:
+    masked_records = ledger.records("design", stop.n_retrainings)
+    if sum(record.status == "ok" for record in masked_records) >= _MIN_MASKS:
         return
-    trained = len(ledger.records("baseline", study.budget.baseline_retrainings))
+    n_baselines = len(ledger.records("baseline", study.budget.baseline_retrainings))
     raise NotReady(
         f"Time ended after {duration(ledger.work_seconds)}, before anything could be told: "
-        f"{trained} of {study.budget.baseline_retrainings} retrainings on all frames were done and "
-        f"{len(masked)} on masks, of which a map takes at least {_FEWEST} successful ones. Give "
-        f"more time (--max-time, until.seconds; it counts over all runs)."
+        f"{n_baselines} of {study.budget.baseline_retrainings} retrainings on all frames were done "
+        f"and {len(masked_records)} on masks, of which a map takes at least {_MIN_MASKS} "
+        f"successful ones. Give more time (--max-time, until.seconds; it counts over all runs)."
     )
 
 
-def ended(study: Study, ledger: Ledger) -> Study:
-    """Return a study that asks for just what it used; another estimator then sees the same."""
+def shorten_to_stop(study: Study, ledger: Ledger) -> Study:
+    """Return a study whose budget is what it used, without a goal or time limit.
+
+    Another estimator then uses the same retrainings.
+    """
     segments = Segments.of(np.array(ledger.header.lengths, dtype=np.int64), study.masking)
     stop = StoppingRule(study, segments).decide(ledger)
     if stop is None:
@@ -147,5 +154,5 @@ def design_sample(ledger: Ledger, study: Study, segments: Segments, n: int) -> M
 
 
 def estimator_name(study: Study) -> EstimatorName:
-    """Return the estimator of a resolved study."""
+    """Return the estimator of a resolved study; `auto` is ridge."""
     return "ridge" if study.estimator == "auto" else study.estimator

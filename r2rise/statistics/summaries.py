@@ -1,4 +1,4 @@
-"""The parts of an importance map, as they stand in its JSON."""
+"""The parts of an importance map, as saved in its JSON."""
 
 from typing import Annotated, Any, Literal
 
@@ -56,7 +56,7 @@ class MapPart(BaseModel):
         return type(self) is type(other) and self.model_dump_json() == other.model_dump_json()
 
     def __hash__(self) -> int:
-        return hash(self.model_dump_json())  # arrays have no hash and no truth value
+        return hash(self.model_dump_json())  # arrays have neither a hash nor a truth value
 
 
 class Dataset(MapPart):
@@ -115,7 +115,7 @@ class Baseline(MapPart):
 
     @property
     def gain(self) -> float | None:
-        """Return of all frames above that of random actions."""
+        """Return of all frames minus that of random actions; None where either is unknown."""
         if self.all_frames is None or self.random_policy is None:
             return None
         return self.all_frames.mean - self.random_policy.mean
@@ -131,7 +131,7 @@ class SegmentTable(MapPart):
 
 
 LEAST_EFFECT = 0.25
-"""Share of the margin beyond which an effect has to be to help or hurt."""
+"""An effect helps or hurts only if it exceeds this share of the margin."""
 
 Verdict = Literal["helps", "hurts", "negligible", "unresolved"]
 
@@ -166,12 +166,12 @@ class Verdicts(MapPart):
     covers: Literal["training_seeds", "masks"] | None = None
 
     def count(self, verdict: Verdict) -> int:
-        """Return how many segments have a verdict."""
+        """Return the number of segments with this verdict."""
         return self.verdict.count(verdict)
 
     @property
     def n_unresolved(self) -> int:
-        """Segments of which nothing can be said yet."""
+        """Number of segments without a verdict so far."""
         return self.count("unresolved")
 
 
@@ -230,7 +230,7 @@ class Stopped(MapPart):
 
 
 LOW_RELIABILITY = 0.5
-"""Reliability below which much of a ranking would not come back."""
+"""Reliability below which much of a ranking is not reproducible."""
 
 
 class Quality(MapPart):

@@ -1,16 +1,16 @@
-"""Numbers in words: the same on the command line, in results and in the report."""
+"""Numbers as text: the same on the command line, in results and in the report."""
 
 import math
 from collections.abc import Iterable, Sequence
 
 SIGNIFICANCE = 0.05
-"""p-value below which frames are said to differ."""
+"""p-value below which frames differ significantly."""
 
 BEYOND_ANY_BUDGET = 10**8
-"""Retrainings that nobody will do."""
+"""Number of retrainings that counts as unattainable."""
 
 ROUNDING = 1e-9
-"""Returns below this are what rounding leaves over."""
+"""Returns below this are rounding errors."""
 
 
 def duration(seconds: float) -> str:
@@ -21,7 +21,7 @@ def duration(seconds: float) -> str:
 
 
 def share_of_one(value: float) -> str:
-    """Return a reliability with two digits, near 1 with as many as tell it from 1."""
+    """Return a reliability with two decimals; near 1 with enough to distinguish it from 1."""
     return f"{value:.2f}" if value < 0.99 or value == 1 else f"{value:.4g}"
 
 
@@ -30,33 +30,35 @@ def counted(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
-def left_out(n: int, of: int, what: str = "") -> str:
-    """Return how many of the retrainings failed, and that they (or what they are of) do not count.
+def failed_words(n: int, total: int, excluded: str = "") -> str:
+    """Return a sentence on how many retrainings failed and what is left out because of it.
 
     Args:
-        n: Failed retrainings.
-        of: All of them.
-        what: What is left out with them, where it is not the retrainings themselves.
+        n: Number of failed retrainings.
+        total: Number of all retrainings.
+        excluded: What is left out, if not the failed retrainings themselves.
     """
-    ending = f"; {what} are left out" if what else f" and {'is' if n == 1 else 'are'} left out"
-    return f"{n} of {counted(of, 'retraining')} failed{ending}."
+    ending = (
+        f"; {excluded} are left out" if excluded else f" and {'is' if n == 1 else 'are'} left out"
+    )
+    return f"{n} of {counted(total, 'retraining')} failed{ending}."
 
 
 def in_digits(value: float | None, digits: int = 4) -> str:
-    """Return a number with so many digits, 0 for what rounding left over, a dash for none."""
+    """Return a number with `digits` significant digits; 0 for rounding errors, a dash for none."""
     if value is None or not math.isfinite(value):
         return "-"
     return "0" if abs(value) < ROUNDING else f"{value:.{digits}g}"
 
 
 def decimals(values: Iterable[float]) -> int:
-    """Return the decimals of a column of numbers, so that its largest shows four digits."""
+    """Return the number of decimals with which the largest of a column shows four digits."""
     largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
     return 2 if largest < ROUNDING else max(0, 3 - math.floor(math.log10(largest)))
 
 
 def signed(value: float, n_decimals: int) -> str:
-    """Return a number with its sign and so many decimals; a dash for none."""
+    """Return a number with its sign and `n_decimals` decimals; a dash for none."""
     if not math.isfinite(value):
         return "-"
     text = f"{value:+.{n_decimals}f}"
@@ -64,14 +66,14 @@ def signed(value: float, n_decimals: int) -> str:
 
 
 def per_cents(shares: Sequence[float]) -> list[int]:
-    """Return shares of one whole in per cent, rounded so that they sum to 100.
+    """Return shares of a whole in per cent, rounded so that they sum to 100.
 
-    The largest remainders are rounded up (Hamilton's method); shares of nothing stay 0.
+    The largest remainders are rounded up (Hamilton's method). Shares that are all 0 stay 0.
     """
     exact = [100 * share for share in shares]
-    whole = [math.floor(value) for value in exact]
-    missing = round(sum(exact)) - sum(whole)
-    by_remainder = sorted(range(len(exact)), key=lambda i: whole[i] - exact[i])
-    for i in by_remainder[:missing]:
-        whole[i] += 1
-    return whole
+    rounded = [math.floor(value) for value in exact]
+    n_missing = round(sum(exact)) - sum(rounded)
+    by_remainder = sorted(range(len(exact)), key=lambda i: rounded[i] - exact[i])
+    for i in by_remainder[:n_missing]:
+        rounded[i] += 1
+    return rounded

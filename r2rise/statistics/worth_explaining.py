@@ -1,4 +1,4 @@
-"""Policies that are not worth explaining: too weak, or as good as can be whatever is masked."""
+"""Policies that are not worth explaining: too weak, or equally good whatever is masked."""
 
 from collections.abc import Iterator, Sequence
 
@@ -13,51 +13,51 @@ from r2rise.study.notices import Notice
 from r2rise.study.study import Study
 
 WEAK = 0.2
-"""Share of what the demonstrations gain over random actions, below which a policy is weak."""
+"""A policy is weak below this share of the demonstrations' gain over random actions."""
 
 SATURATED = 0.5
-"""Share of the masks with one and the same highest return, above which nothing can be ranked."""
+"""Nothing can be ranked if more than this share of the masks have the same highest return."""
 
 
 def is_weak(study: Study, baseline: Baseline) -> bool:
-    """Say whether all frames teach too little to ask which of them help.
+    """Return whether the policy of all frames is too weak to ask which frames help.
 
-    That is less than a fifth of what the demonstrations gain over random actions, or, where their
-    return is unknown, nothing that can be told from chance.
+    It is if its gain over random actions is less than a fifth of that of the demonstrations. Where
+    their return is unknown, it is if its gain is not above 0 by two standard errors.
     """
-    trained, acted, gain = baseline.all_frames, baseline.random_policy, baseline.gain
-    if trained is None or acted is None or gain is None:
+    all_frames, random_policy, gain = baseline.all_frames, baseline.random_policy, baseline.gain
+    if all_frames is None or random_policy is None or gain is None:
         return False
     demonstrated = study.demonstrated
-    if demonstrated is not None and demonstrated.mean > acted.mean:
-        return gain < WEAK * (demonstrated.mean - acted.mean)
-    return gain <= 2 * float(np.hypot(trained.std_error or 0.0, acted.std_error or 0.0))
+    if demonstrated is not None and demonstrated.mean > random_policy.mean:
+        return gain < WEAK * (demonstrated.mean - random_policy.mean)
+    return gain <= 2 * float(np.hypot(all_frames.std_error or 0.0, random_policy.std_error or 0.0))
 
 
 def worth_notices(study: Study, baseline: Baseline, records: Sequence[Record]) -> Iterator[Notice]:
-    """Yield why a map is not worth reading.
+    """Yield notices of why a map is not worth reading.
 
     Args:
         study: The resolved study.
         baseline: Returns of all frames and of random actions.
-        records: Of the design.
+        records: Records of the design.
     """
-    trained, acted = baseline.all_frames, baseline.random_policy
-    if is_weak(study, baseline) and trained is not None and acted is not None:
+    all_frames, random_policy = baseline.all_frames, baseline.random_policy
+    if is_weak(study, baseline) and all_frames is not None and random_policy is not None:
         detail = (
-            f"Trained on all frames the policy returns {trained.mean:.4g}, random actions "
-            f"{acted.mean:.4g}{_demonstrated_words(study)}: there is little to explain."
+            f"Trained on all frames the policy returns {all_frames.mean:.4g}, random actions "
+            f"{random_policy.mean:.4g}{_demonstrated_words(study)}: there is little to explain."
         )
         yield Notice(code="weak_policy", detail=detail)
-    means = np.array([r.returns.mean() for r in records if r.status == "ok"])
+    means = np.array([record.returns.mean() for record in records if record.status == "ok"])
     share = float(np.mean(means == means.max())) if len(means) > 1 else 0.0
-    if _all_alike(records):
-        same = f"every mask gave the same return, {in_digits(means.mean())}"
-        if not _equal(means):
-            same = f"with one training seed {same} on average"
+    if _is_constant_by_seed(records):
+        statement = f"every mask gave the same return, {in_digits(means.mean())}"
+        if not _are_equal(means):
+            statement = f"with one training seed {statement} on average"
         detail = (
-            f"{same[0].upper()}{same[1:]}: whichever frames are kept, the policy does the same, "
-            f"and there is nothing to rank."
+            f"{statement[0].upper()}{statement[1:]}: whichever frames are kept, the policy does "
+            f"the same, and there is nothing to rank."
         )
         yield Notice(code="no_variation", detail=detail)
     elif share > SATURATED:
@@ -68,19 +68,19 @@ def worth_notices(study: Study, baseline: Baseline, records: Sequence[Record]) -
         yield Notice(code="saturated_policy", detail=detail)
 
 
-def _all_alike(records: Sequence[Record]) -> bool:
-    """Say whether masks that share a training seed never differ in their return."""
+def _is_constant_by_seed(records: Sequence[Record]) -> bool:
+    """Return whether masks that share a training seed all have the same return."""
     by_seed: dict[int, list[float]] = {}
     for record in records:
         if record.status == "ok":
             by_seed.setdefault(record.training_seed, []).append(float(record.returns.mean()))
-    compared = [returns for returns in by_seed.values() if len(returns) > 1]
-    if not compared:  # every mask has a seed of its own
-        compared = [[value for returns in by_seed.values() for value in returns]]
-    return any(len(returns) > 1 for returns in compared) and all(map(_equal, compared))
+    groups = [returns for returns in by_seed.values() if len(returns) > 1]
+    if not groups:  # every mask has its own seed
+        groups = [[value for returns in by_seed.values() for value in returns]]
+    return any(len(returns) > 1 for returns in groups) and all(map(_are_equal, groups))
 
 
-def _equal(returns: ArrayLike) -> bool:
+def _are_equal(returns: ArrayLike) -> bool:
     return bool(np.ptp(returns) <= ROUNDING * np.abs(returns).max())
 
 

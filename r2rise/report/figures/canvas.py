@@ -1,4 +1,4 @@
-"""What all figures share: how they are made, saved and labelled."""
+"""Functions that all figures share to create, save and label them."""
 
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from r2rise.statistics.intervals import MeanInterval
 
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#555555"
-"""Okabe and Ito (2008): told apart by colour-blind people."""
+"""Colours of Okabe and Ito (2008), which colour-blind people can distinguish."""
 
-MOST_SHAPES = 400
-"""Shapes beyond which they are stored as pixels, so that an SVG stays small."""
+MAX_SHAPES = 400
+"""Number of shapes above which they are rasterised, so that an SVG stays small."""
 
-WIDE, NARROW = 95, 70
-"""Letters that fit a line of a figure of 8 and of 6 inches."""
+WIDE_LINE, NARROW_LINE = 95, 70
+"""Characters that fit a line of a figure 8 and 6 inches wide."""
 
 _DOTS_PER_INCH = 150
 _NO_DATE = {
@@ -39,15 +39,15 @@ def figure_in(
     size: tuple[float, float],
     format: FigureFormat,  # noqa: A002
 ) -> Iterator["Figure"]:
-    """Make a figure that is saved when the block ends well, in the same bytes every time.
+    """Create a figure that is saved if the block succeeds. The bytes are reproducible.
 
-    Whatever style the user has set is left alone, in both directions.
+    The matplotlib style of the user neither affects the figure nor is changed.
 
     Args:
-        file: Where it is written.
-        name: What it shows; names inside the SVG follow from it.
+        file: File to write to.
+        name: Name of the figure, from which the ids in an SVG are derived.
         size: Width and height in inches.
-        format: Pixels or shapes; text stays text in an SVG.
+        format: `png` or `svg`; text stays text in an SVG.
 
     Raises:
         MissingExtra: When matplotlib is not installed.
@@ -57,13 +57,13 @@ def figure_in(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    ours = {
+    settings = {
         "svg.hashsalt": f"r2rise {name}",
         "svg.fonttype": "none",
         "text.parse_math": False,
         "axes.titlesize": "medium",
     }
-    with style.context(["default", ours]):
+    with style.context(["default", settings]):
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasAgg(figure)
         yield figure
@@ -71,29 +71,29 @@ def figure_in(
 
 
 def unit_words(unit: str) -> str:
-    """Return a unit for people: `episode_return` is `episode return`."""
+    """Return a unit as text, such as `episode return` for `episode_return`."""
     return unit.replace("_", " ")
 
 
 def per_cent(share: float) -> str:
-    """Return a share as per cent."""
+    """Return a share in per cent, rounded, as text."""
     return f"{100 * share:.0f} %"
 
 
-def in_lines(text: str, widest: int = WIDE) -> str:
-    """Return a title or label in lines of so many letters."""
+def in_lines(text: str, widest: int = WIDE_LINE) -> str:
+    """Return a title or label, wrapped to lines of at most `widest` characters."""
     return textwrap.fill(text, widest)
 
 
 def dark(colours: Any) -> Any:
-    """Return which RGBA colours, (n, 4), need a white mark on them: (n,) bool."""
+    """Return whether each RGBA colour, (n, 4), is so dark that a mark on it must be white, (n,)."""
     return np.asarray(colours)[:, :3] @ (0.299, 0.587, 0.114) < 0.5
 
 
 def draw_intervals(
     axes: "Axes", x: Sequence[float], intervals: Sequence["MeanInterval"], **look: Any
 ) -> None:
-    """Draw means with their 95 % intervals; where there is none, the mean alone."""
+    """Draw means with their 95 % intervals, or the mean alone if it has none."""
     means = np.array([interval.mean for interval in intervals])
     lower = np.array([interval.mean if interval.lower is None else interval.lower
                       for interval in intervals])  # fmt: skip

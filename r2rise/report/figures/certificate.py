@@ -1,4 +1,4 @@
-"""The picture of a certificate: what is learned from the top, the bottom and random segments."""
+"""The figure of a certificate: returns from the top, the bottom and random segments."""
 
 from typing import IO, TYPE_CHECKING, Any
 
@@ -33,8 +33,8 @@ _CURVES: dict[str, dict[str, Any]] = {
         "color": GREEN, "marker": "v", "linestyle": "-.", "markerfacecolor": "white",
     },
 }  # fmt: skip
-_APART = 0.6
-"""Percentage points between curves, so that their intervals do not hide each other."""
+_OFFSET = 0.6
+"""Horizontal offset of curves in percentage points, so that intervals do not overlap."""
 
 
 def draw_certificate(
@@ -51,7 +51,7 @@ def draw_certificate(
     with figure_in(file, "certificate", (8, 5), format) as figure:
         axes = figure.add_subplot()
         for number, (arm, look) in enumerate(_CURVES.items()):
-            x = [100 * level.keep + _APART * (number - 1.5) for level in certificate.levels]
+            x = [100 * level.keep + _OFFSET * (number - 1.5) for level in certificate.levels]
             draw_intervals(axes, x, [getattr(level, arm) for level in certificate.levels], **look)
         _draw_baseline(axes, certificate.baseline)
         axes.set(
@@ -68,15 +68,15 @@ def _draw_baseline(axes: "Axes", baseline: "Baseline") -> None:
         ("all frames", baseline.all_frames, (0, (8, 3))),
         ("random actions", baseline.random_policy, (0, (1, 3))),
     )
-    for label, found, style in lines:
-        if found is not None:
-            axes.axhline(found.mean, color=GREY, linewidth=1.2, linestyle=style, label=label)
+    for label, returns, style in lines:
+        if returns is not None:
+            axes.axhline(returns.mean, color=GREY, linewidth=1.2, linestyle=style, label=label)
 
 
 def _title(certificate: "Certificate") -> str:
-    of = certificate.algorithm
+    subject = certificate.algorithm
     if certificate.map_algorithm != certificate.algorithm:
-        of += f" on the map of {certificate.map_algorithm}"
+        subject += f" on the map of {certificate.map_algorithm}"
     luck = certificate.luck_p
     chance = "" if luck is None else f"; chance ordering p = {luck:.2g}"
-    return f"{OUTCOME_WORDS[certificate.outcome].capitalize()} ({of}{chance})"
+    return f"{OUTCOME_WORDS[certificate.outcome].capitalize()} ({subject}{chance})"

@@ -1,4 +1,4 @@
-"""The picture of a comparison: the importance of every segment in both maps."""
+"""The figure of a comparison: the importance of every segment in both maps."""
 
 from typing import IO, TYPE_CHECKING
 
@@ -7,8 +7,8 @@ import numpy as np
 from r2rise.report.figures.canvas import (
     BLUE,
     GREY,
-    MOST_SHAPES,
-    NARROW,
+    MAX_SHAPES,
+    NARROW_LINE,
     ORANGE,
     figure_in,
     in_lines,
@@ -30,8 +30,8 @@ _LOOKS = {
 }
 """Label, colour, marker and filling of each verdict on a difference."""
 
-_ALIKE = 1.5
-"""Ratio of two maps' scales up to which the line of equal importance means something."""
+_MAX_SCALE_RATIO = 1.5
+"""Largest ratio of the scales of two maps for which the line of equal importance is drawn."""
 
 
 def draw_comparison(
@@ -44,8 +44,8 @@ def draw_comparison(
 ) -> None:
     """Draw each segment's importance in the second map over that in the first.
 
-    Where one map is larger throughout, the line is that of importance in equal proportion. Bars are
-    standard errors.
+    If the scales of the maps differ, the line shows proportional instead of equal importance. Bars
+    are standard errors.
 
     Raises:
         MissingExtra: When matplotlib is not installed.
@@ -56,45 +56,51 @@ def draw_comparison(
         if comparison.difference is not None:
             _draw_line(axes, first, second)
         axes.set(
-            xlabel=in_lines(_label(comparison.labels[0], first), NARROW),
-            ylabel=in_lines(_label(comparison.labels[1], second), NARROW),
-            title=in_lines(f"{_title(comparison)}; bars are standard errors", NARROW),
+            xlabel=in_lines(_label(comparison.labels[0], first), NARROW_LINE),
+            ylabel=in_lines(_label(comparison.labels[1], second), NARROW_LINE),
+            title=in_lines(f"{_title(comparison)}; bars are standard errors", NARROW_LINE),
         )
         figure.legend(loc="outside lower center", ncols=2, frameon=False)
 
 
 def _draw_line(axes: "Axes", first: "ImportanceMap", second: "ImportanceMap") -> None:
-    """Draw where segments lie that are as important in both maps, if need be on their scales."""
+    """Draw the line of equal importance, or of proportional importance if the scales differ."""
     both = np.isfinite(first.importance) & np.isfinite(second.importance)
     sizes = [float(np.sqrt(np.mean(m.importance[both] ** 2))) for m in (first, second)]
-    for line in (axes.axhline, axes.axvline):
-        line(0, color="0.8", linewidth=0.8, zorder=0)
+    for draw_axis in (axes.axhline, axes.axvline):
+        draw_axis(0, color="0.8", linewidth=0.8, zorder=0)
     if min(sizes) <= ROUNDING:
         return
     ratio = sizes[1] / sizes[0]
-    alike = 1 / _ALIKE < ratio < _ALIKE
-    label = "equal importance" if alike else f"in equal proportion (1 to {ratio:.2g})"
-    axes.axline((0, 0), slope=1 if alike else ratio, color=GREY, linestyle="--", label=label)
+    has_same_scale = 1 / _MAX_SCALE_RATIO < ratio < _MAX_SCALE_RATIO
+    label = "equal importance" if has_same_scale else f"in equal proportion (1 to {ratio:.2g})"
+    axes.axline(
+        (0, 0), slope=1 if has_same_scale else ratio, color=GREY, linestyle="--", label=label
+    )
 
 
 def both_maps(
-    comparison: "Comparison", one: "ImportanceMap"
+    comparison: "Comparison", available: "ImportanceMap"
 ) -> "tuple[ImportanceMap, ImportanceMap] | None":
-    """Return what can be drawn of both maps where only one of them is at hand.
+    """Return both maps of a comparison, given only one of them.
 
-    Importance and standard errors of the other follow from the differences.
+    Importance and standard errors of the other map are derived from the differences.
 
     Returns:
-        First and second map; None where there are no differences, or they are of other maps.
+        First and second map; None if there are no differences, or they are of other maps.
     """
-    between = comparison.difference
-    if between is None or one.study_hash not in comparison.study_hashes:
+    differences = comparison.difference
+    if differences is None or available.study_hash not in comparison.study_hashes:
         return None
-    is_first = comparison.study_hashes[0] == one.study_hash
-    variance = np.maximum(between.std_error**2 - one.std_error**2, 0.0)
-    importance = one.importance + (-between.difference if is_first else between.difference)
-    other = one.model_copy(update={"importance": importance, "std_error": np.sqrt(variance)})
-    return (one, other) if is_first else (other, one)
+    is_first = comparison.study_hashes[0] == available.study_hash
+    variance = np.maximum(differences.std_error**2 - available.std_error**2, 0.0)
+    importance = available.importance + (
+        -differences.difference if is_first else differences.difference
+    )
+    derived = available.model_copy(
+        update={"importance": importance, "std_error": np.sqrt(variance)}
+    )
+    return (available, derived) if is_first else (derived, available)
 
 
 def _draw_segments(
@@ -106,14 +112,14 @@ def _draw_segments(
     if comparison.difference is not None:
         verdict = np.array(comparison.difference.verdict, dtype=object)
     for name, (label, colour, marker, filling) in _LOOKS.items():
-        own = both & (verdict == name)
-        if not own.any():
+        selected = both & (verdict == name)
+        if not selected.any():
             continue
-        drawn = axes.errorbar(
-            first.importance[own],
-            second.importance[own],
-            xerr=first.std_error[own],
-            yerr=second.std_error[own],
+        container = axes.errorbar(
+            first.importance[selected],
+            second.importance[selected],
+            xerr=first.std_error[selected],
+            yerr=second.std_error[selected],
             label=label.format(name_of_first) if comparison.difference is not None else "segments",
             linestyle="none",
             color=colour,
@@ -122,8 +128,8 @@ def _draw_segments(
             marker=marker,
             markerfacecolor=filling,
         )
-        for bars in drawn.lines[2]:
-            bars.set_rasterized(int(both.sum()) > MOST_SHAPES)
+        for bars in container.lines[2]:
+            bars.set_rasterized(int(both.sum()) > MAX_SHAPES)
 
 
 def _label(name: str, importance_map: "ImportanceMap") -> str:
@@ -133,10 +139,10 @@ def _label(name: str, importance_map: "ImportanceMap") -> str:
 
 
 def _title(comparison: "Comparison") -> str:
-    found = comparison.spearman
-    if found.value is None:
+    correlation = comparison.spearman
+    if correlation.value is None:
         return f"Spearman: a map is constant, {comparison.n_segments} segments"
     interval = ""
-    if found.lower is not None and found.upper is not None:
-        interval = f" ({found.lower:.2f} to {found.upper:.2f})"
-    return f"Spearman {found.value:.2f}{interval}, {comparison.n_segments} segments"
+    if correlation.lower is not None and correlation.upper is not None:
+        interval = f" ({correlation.lower:.2f} to {correlation.upper:.2f})"
+    return f"Spearman {correlation.value:.2f}{interval}, {comparison.n_segments} segments"

@@ -1,11 +1,11 @@
-"""The picture of an importance map."""
+"""The figure of an importance map."""
 
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from r2rise.report.figures.canvas import MOST_SHAPES, dark, figure_in, in_lines, unit_words
+from r2rise.report.figures.canvas import MAX_SHAPES, dark, figure_in, in_lines, unit_words
 from r2rise.results.result import FigureFormat
 from r2rise.statistics.summaries import LOW_RELIABILITY
 from r2rise.statistics.wording import ROUNDING
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from r2rise.results.importance_map import ImportanceMap
 
 SIGNED, ORDERED, PALE = "RdBu", "cividis", ("0.7", "0.95")
-"""Red hurts, blue helps; dark is low and bright is high where there is no sign; greys are for maps
-that are not worth reading."""
+"""Colour maps. Signed: red hurts, blue helps. Order only: dark is low, bright is high. Pale: greys
+for maps that are not worth reading."""
 
-_GREY, _FADED = 0.93, 0.7
-"""What colours fade to, and how far, where nothing is known or the effect does not matter."""
+_FADE_GREY, _FADE_SHARE = 0.93, 0.7
+"""The grey to which unresolved and negligible segments fade, and by what share."""
 
 _MARKS = {"helps": "+", "hurts": "_", "negligible": "."}
 """Matplotlib's marker of each verdict: plus, minus and dot."""
 
 _WIDTH, _AXES_WIDTH = 9.0, 8.1
-_ROW_HEIGHT, _MOST_ROWS = 0.42, 60
+_ROW_HEIGHT, _MAX_ROWS = 0.42, 60
 _CELL = 0.8
-_LEAST_MARK, _LARGEST_MARK = 3.5, 9.0
+_MIN_MARK, _MAX_MARK = 3.5, 9.0
 _POINTS_PER_INCH = 72
 _HATCH: dict[str, Any] = {
     "facecolor": "none", "edgecolor": "0.6", "hatch": "////", "linewidth": 0
@@ -47,15 +47,15 @@ def draw_importance(
 ) -> None:
     """Draw demonstrations as rows and frames along x, coloured by importance.
 
-    Only what is known to help or to hurt has strong colours. Verdicts are marks inside the cells;
-    where cells are too small for them, lines run above those that help and below those that hurt.
+    Only segments that help or hurt have saturated colours. Verdicts are marks inside the cells. If
+    the cells are too small, lines are drawn above those that help and below those that hurt.
     Segments that were not estimated are hatched.
 
     Raises:
         MissingExtra: When matplotlib is not installed.
     """
     lengths = importance_map.dataset.lengths
-    rows = _ROW_HEIGHT * min(len(lengths), _MOST_ROWS)
+    rows = _ROW_HEIGHT * min(len(lengths), _MAX_ROWS)
     with figure_in(file, "importance", (_WIDTH, 2.1 + rows), format) as figure:
         scale, axes = figure.subplots(2, 1, height_ratios=[0.13, rows])
         image = _draw_cells(axes, importance_map)
@@ -81,17 +81,17 @@ def _label(axes: "Axes", lengths: NDArray[np.int64]) -> None:
 
 
 def _draw_cells(axes: "Axes", importance_map: "ImportanceMap") -> "ScalarMappable":
-    """Draw the cells, and return what the colour bar shows."""
+    """Draw the cells, and return their colour scale for the colour bar."""
     from matplotlib.cm import ScalarMappable
 
-    known = np.isfinite(importance_map.importance)
-    many = len(known) > MOST_SHAPES
+    is_estimated = np.isfinite(importance_map.importance)
+    many = len(is_estimated) > MAX_SHAPES
     scale = ScalarMappable(_norm(importance_map), _colours(importance_map))
     colours = _cell_colours(importance_map, scale)
     cells = _boxes(
         importance_map,
-        known,
-        facecolor=colours[known],
+        is_estimated,
+        facecolor=colours[is_estimated],
         edgecolor="white",
         linewidth=0.1 if many else 0.5,
     )
@@ -100,19 +100,19 @@ def _draw_cells(axes: "Axes", importance_map: "ImportanceMap") -> "ScalarMappabl
 
 
 def _cell_colours(importance_map: "ImportanceMap", scale: "ScalarMappable") -> NDArray[np.float64]:
-    """Return the colour of each cell, (n_segments, 4): pale but for what helps or hurts."""
+    """Return the RGBA colour of each cell, (n_segments, 4): pale unless it helps or hurts."""
     colours: NDArray[np.float64] = np.array(scale.to_rgba(importance_map.importance))
     if not importance_map.is_worth_reading:
         return colours
-    pale = ~_stands_out(importance_map)
-    colours[pale, :3] = _FADED * _GREY + (1 - _FADED) * colours[pale, :3]
+    pale = ~_is_saturated(importance_map)
+    colours[pale, :3] = _FADE_SHARE * _FADE_GREY + (1 - _FADE_SHARE) * colours[pale, :3]
     return colours
 
 
-def _stands_out(importance_map: "ImportanceMap") -> NDArray[np.bool_]:
-    """Return which cells are saturated, (n_segments,): those that are known to help or to hurt.
+def _is_saturated(importance_map: "ImportanceMap") -> NDArray[np.bool_]:
+    """Return whether each cell has a saturated colour, (n_segments,): if it helps or hurts.
 
-    Without verdicts all of a map whose ranking would come back.
+    Without verdicts, all cells have if the ranking is reliable, or none.
     """
     verdicts = importance_map.verdicts
     if verdicts is None:
@@ -132,7 +132,7 @@ def _colours(importance_map: "ImportanceMap") -> Any:
 
 
 def _draw_gaps(axes: "Axes", importance_map: "ImportanceMap") -> "list[Artist]":
-    """Hatch what was not estimated, and return what the legend says of it."""
+    """Hatch segments that were not estimated, and return the legend handles."""
     from matplotlib.patches import Patch
 
     missing = ~np.isfinite(importance_map.importance)
@@ -143,30 +143,32 @@ def _draw_gaps(axes: "Axes", importance_map: "ImportanceMap") -> "list[Artist]":
 
 
 def _boxes(
-    importance_map: "ImportanceMap", chosen: NDArray[np.bool_], **look: Any
+    importance_map: "ImportanceMap", selected: NDArray[np.bool_], **look: Any
 ) -> "PatchCollection":
     from matplotlib.collections import PatchCollection
     from matplotlib.patches import Rectangle
 
     table = importance_map.segments
-    places = zip(table.demonstration[chosen], table.start[chosen], table.stop[chosen], strict=True)
-    boxes = [Rectangle((a, row - _CELL / 2), b - a, _CELL) for row, a, b in places]
-    return PatchCollection(boxes, rasterized=len(chosen) > MOST_SHAPES, **look)
+    positions = zip(
+        table.demonstration[selected], table.start[selected], table.stop[selected], strict=True
+    )
+    boxes = [Rectangle((a, row - _CELL / 2), b - a, _CELL) for row, a, b in positions]
+    return PatchCollection(boxes, rasterized=len(selected) > MAX_SHAPES, **look)
 
 
 def _norm(importance_map: "ImportanceMap") -> "Normalize":
-    """Centre colours on 0, or on the median where there is no sign.
+    """Return the colour scale, centred on 0, or on the median if there is no sign.
 
-    They are full at the largest importance, but not below twice the margin and twice the usual
-    half width of an interval: what may be noise, or does not matter, has no strong colour.
+    It ends at the largest importance, but at least at twice the margin and at twice the median half
+    width of an interval, so that noise and negligible effects have no strong colour.
     """
     from matplotlib.colors import Normalize
 
     values, verdicts = importance_map.importance, importance_map.verdicts
-    known = values[np.isfinite(values)]
+    finite = values[np.isfinite(values)]
     order_only = importance_map.estimator.sign == "order_only"
-    centre = float(np.median(known)) if order_only and len(known) else 0.0
-    reach = float(np.abs(known - centre).max(initial=0.0))
+    centre = float(np.median(finite)) if order_only and len(finite) else 0.0
+    reach = float(np.abs(finite - centre).max(initial=0.0))
     if verdicts is not None and not order_only:
         widths = (verdicts.upper - verdicts.lower)[np.isfinite(verdicts.upper)]
         reach = max(reach, 2 * (verdicts.margin or 0.0))
@@ -178,29 +180,29 @@ def _norm(importance_map: "ImportanceMap") -> "Normalize":
 def _draw_verdicts(
     axes: "Axes", importance_map: "ImportanceMap", scale: "ScalarMappable"
 ) -> "list[Artist]":
-    """Mark the verdicts, and return what the legend says of them."""
+    """Mark the verdicts, and return the legend handles."""
     if importance_map.verdicts is None or importance_map.holds_for_one_seed:
-        return _draw_none(importance_map)
+        return _no_verdict_handles(importance_map)
     verdict = np.array(importance_map.verdicts.verdict, dtype=object)
     verdict[~np.isfinite(importance_map.importance)] = None
     lengths, table = importance_map.dataset.lengths, importance_map.segments
     width = _AXES_WIDTH * _POINTS_PER_INCH * (table.stop - table.start) / lengths.max()
-    height = _ROW_HEIGHT * _POINTS_PER_INCH * _CELL * min(1, _MOST_ROWS / len(lengths))
-    size = np.minimum(0.7 * np.minimum(width, height), _LARGEST_MARK)
-    if np.median(size) < _LEAST_MARK:
+    height = _ROW_HEIGHT * _POINTS_PER_INCH * _CELL * min(1, _MAX_ROWS / len(lengths))
+    size = np.minimum(0.7 * np.minimum(width, height), _MAX_MARK)
+    if np.median(size) < _MIN_MARK:
         return _draw_lines(axes, importance_map, verdict)
     return _draw_marks(axes, importance_map, scale, verdict, size)
 
 
-def _draw_none(importance_map: "ImportanceMap") -> "list[Artist]":
-    """Return what the legend says of a map without verdicts."""
+def _no_verdict_handles(importance_map: "ImportanceMap") -> "list[Artist]":
+    """Return the legend handles of a map without verdicts."""
     from matplotlib.lines import Line2D
 
     from r2rise.results.importance_map import HOLDS_FOR
 
     if importance_map.holds_for_one_seed:
         label = f"no verdicts: intervals hold for {HOLDS_FOR['masks']}"
-    elif not importance_map.is_worth_reading or _stands_out(importance_map).all():
+    elif not importance_map.is_worth_reading or _is_saturated(importance_map).all():
         return []
     else:
         label = "pale: this ranking would hardly come back"
@@ -221,19 +223,19 @@ def _draw_marks(
     colour = np.where(dark(_cell_colours(importance_map, scale)), "white", "black")
     handles: list[Artist] = []
     for name, marker in _MARKS.items():
-        own = verdict == name
+        selected = verdict == name
         axes.scatter(
-            (table.start + table.stop)[own] / 2,
-            table.demonstration[own],
-            s=size[own] ** 2,
-            c=colour[own],
+            (table.start + table.stop)[selected] / 2,
+            table.demonstration[selected],
+            s=size[selected] ** 2,
+            c=colour[selected],
             marker=marker,
             linewidths=0 if marker == "." else 1.5,
         )
-        look: dict[str, Any] = {"marker": marker, "markersize": _LARGEST_MARK, "color": "black"}
+        look: dict[str, Any] = {"marker": marker, "markersize": _MAX_MARK, "color": "black"}
         label = f"{name} (pale)" if name == "negligible" else name
         handles.append(Line2D([], [], linestyle="none", label=label, **look))
-    unmarked = Patch(facecolor=str(_GREY), edgecolor="0.8", label="unresolved (pale)")
+    unmarked = Patch(facecolor=str(_FADE_GREY), edgecolor="0.8", label="unresolved (pale)")
     return [*handles, unmarked]
 
 
@@ -244,14 +246,14 @@ def _draw_lines(
 
     table = importance_map.segments
     for name, offset in (("helps", -0.45), ("hurts", 0.45)):
-        own = verdict == name
+        selected = verdict == name
         axes.hlines(
-            table.demonstration[own] + offset,
-            table.start[own],
-            table.stop[own],
+            table.demonstration[selected] + offset,
+            table.start[selected],
+            table.stop[selected],
             colors="black",
             linewidth=1.2,
-            rasterized=len(table.start) > MOST_SHAPES,
+            rasterized=len(table.start) > MAX_SHAPES,
         )
     labels = ("line above: helps", "line below: hurts", "pale, no line: negligible or unresolved")
     return [Line2D([], [], linestyle="none", label=label) for label in labels]
@@ -278,5 +280,5 @@ def _why_grey(importance_map: "ImportanceMap") -> str:
     codes = {notice.code for notice in importance_map.warnings}
     if not importance_map.varies:
         return "every mask gave the same return"
-    weak = "the policy is hardly better than random actions"
-    return weak if "weak_policy" in codes else "most masks reach the same highest return"
+    weak_words = "the policy is hardly better than random actions"
+    return weak_words if "weak_policy" in codes else "most masks reach the same highest return"

@@ -1,4 +1,4 @@
-"""Figures inside a page."""
+"""SVG figures inside an HTML page."""
 
 import io
 import re
@@ -12,29 +12,29 @@ def inline_svg(draw: Callable[..., None], name: str, description: str) -> str:
     """Draw a figure as an SVG element for an HTML page.
 
     Args:
-        draw: One of the drawing functions, that only lacks file and format.
-        name: Goes before every id, so that the figures of a page share none.
-        description: What is read out instead of the figure.
+        draw: Drawing function that takes a file and a format.
+        name: Prefix of every id, so that the ids of several figures do not collide.
+        description: Text that screen readers read instead of the figure.
     """
     file = io.BytesIO()
     draw(file, format="svg")
-    root = ElementTree.fromstring(file.getvalue())  # noqa: S314  (our own)
-    own = {element.get("id") for element in root.iter()}
-    used: set[str] = set()
+    root = ElementTree.fromstring(file.getvalue())  # noqa: S314  (drawn here)
+    ids = {element.get("id") for element in root.iter()}
+    referenced: set[str] = set()
 
-    def renamed(match: re.Match[str]) -> str:
-        if match[2] not in own:
+    def rename(match: re.Match[str]) -> str:
+        if match[2] not in ids:
             return match[0]
-        used.add(match[2])
+        referenced.add(match[2])
         return f"{match[1]}#{name}-{match[2]}"
 
     for element in root.iter():
         element.tag = _without_namespace(element.tag)
         attributes = {_without_namespace(key): value for key, value in element.items()}
-        element.attrib = {key: _REFERENCE.sub(renamed, value) for key, value in attributes.items()}
+        element.attrib = {key: _REFERENCE.sub(rename, value) for key, value in attributes.items()}
     for element in root.iter():
         id_ = element.attrib.pop("id", None)
-        if id_ in used:
+        if id_ in referenced:
             element.set("id", f"{name}-{id_}")
     root.attrib |= {"role": "img", "aria-label": description}
     return ElementTree.tostring(root, encoding="unicode")

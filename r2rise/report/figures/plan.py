@@ -1,4 +1,4 @@
-"""The picture of a plan: what reliability takes, and where the variance comes from."""
+"""The figure of a plan: expected reliability over retrainings, and the variance split."""
 
 from typing import IO, TYPE_CHECKING
 
@@ -19,22 +19,23 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-_OTHERS = (("0.35", "--"), ("0.45", "-."), ("0.55", ":"), ("0.65", (0, (5, 1))))
-"""Grey and dashes of each curve that is not proposed."""
+_OTHER_LOOKS = (("0.35", "--"), ("0.45", "-."), ("0.55", ":"), ("0.65", (0, (5, 1))))
+"""Grey and line style of the curves of options that are not proposed."""
 
-_MOST_CURVES = 5
-_POINTS = 200
-_LEAST = 8
-"""Retrainings at which the curves begin."""
+_MAX_CURVES = 5
+_N_POINTS = 200
+_MIN_RETRAININGS = 8
+"""Number of retrainings at which the curves start, at most."""
 
-_BEYOND = 6.0
-"""How far they go on, over the proposed number."""
+_X_RANGE = 6.0
+"""Ratio of the number of retrainings at which they end to the proposed number."""
 
 
 def draw_plan(plan: "Plan", file: IO[bytes], *, format: FigureFormat = "png") -> None:  # noqa: A002
     """Draw expected reliability over retrainings for each segment length, and the variance split.
 
-    The proposed segments have the 80 % band of the prediction. Lines are the goal and the limit.
+    The proposed option is drawn with the 80 % band of the prediction. Lines mark the goal and the
+    limit.
 
     Raises:
         MissingExtra: When matplotlib is not installed.
@@ -58,10 +59,10 @@ def _title(plan: "Plan") -> str:
     if plan.blur is None or predicted is None:
         return "Refused: see the text"
     proposed = f"{counted(predicted.retrainings, 'retraining')} of {_label(_proposed(plan))}"
-    reached = f"reliability {share_of_one(predicted.reliability)} expected"
+    expected = f"reliability {share_of_one(predicted.reliability)} expected"
     if plan.outcome == "refused":
-        return f"Refused: it would take {proposed} ({reached})"
-    return f"Proposed: {proposed}, {reached}"
+        return f"Refused: it would take {proposed} ({expected})"
+    return f"Proposed: {proposed}, {expected}"
 
 
 def _label(option: "Option") -> str:
@@ -80,14 +81,14 @@ def _proposed(plan: "Plan") -> "Option":
 
 def _draw_curves(axes: "Axes", plan: "Plan", blur: float) -> None:
     predicted, limit = plan.study.prediction, _limit(plan, blur)
-    n = predicted.retrainings if predicted is not None else _LEAST
-    x = np.geomspace(min(_LEAST, n / 4), _BEYOND * n, _POINTS)
-    others = iter(_OTHERS)
-    for option in _shown(plan):
-        ours = option is _proposed(plan)
-        colour, dashes = (BLUE, "-") if ours else next(others)
+    n = predicted.retrainings if predicted is not None else _MIN_RETRAININGS
+    x = np.geomspace(min(_MIN_RETRAININGS, n / 4), _X_RANGE * n, _N_POINTS)
+    other_looks = iter(_OTHER_LOOKS)
+    for option in _drawn_options(plan):
+        is_proposed = option is _proposed(plan)
+        colour, dashes = (BLUE, "-") if is_proposed else next(other_looks)
         axes.plot(x, expected_reliability(x, option.n_segments, blur), color=colour,
-                  linestyle=dashes, linewidth=2.0 if ours else 1.2,
+                  linestyle=dashes, linewidth=2.0 if is_proposed else 1.2,
                   label=_label(option))  # fmt: skip
     if predicted is not None:
         _draw_prediction(axes, predicted, x, _proposed(plan).n_segments)
@@ -117,15 +118,15 @@ def _scale(axes: "Axes", x: Floats) -> None:
     axes.legend(loc="lower right", fontsize="small")
 
 
-def _shown(plan: "Plan") -> list["Option"]:
-    """Return what has a curve: the proposed segments, some shorter and longer ones around them."""
+def _drawn_options(plan: "Plan") -> list["Option"]:
+    """Return the options with a curve: the proposed one, and its neighbours in segment length."""
     start = plan.options.index(_proposed(plan))
-    first = max(0, min(start - 1, len(plan.options) - _MOST_CURVES))
-    return list(plan.options[first : first + _MOST_CURVES])
+    first = max(0, min(start - 1, len(plan.options) - _MAX_CURVES))
+    return list(plan.options[first : first + _MAX_CURVES])
 
 
 def _draw_prediction(axes: "Axes", predicted: "Prediction", x: Floats, n_segments: int) -> None:
-    """Draw the number that is proposed, and the band that its interval means at other numbers."""
+    """Draw the proposed number of retrainings, and its interval extended to other numbers."""
     n = predicted.retrainings
     low = _reliability(x, n, predicted.reliability_low, n_segments)
     high = _reliability(x, n, predicted.reliability_high, n_segments)
@@ -135,7 +136,7 @@ def _draw_prediction(axes: "Axes", predicted: "Prediction", x: Floats, n_segment
 
 
 def _reliability(x: Floats, n: float, reached: float, n_segments: int) -> Floats:
-    """Return what x retrainings reach where n reach so much; 0 where n reach nothing."""
+    """Return the reliability of x retrainings, given that reached by n; 0 if that is 0."""
     if reached <= 0:
         return np.zeros_like(x)
     blur = n / masks_for(min(reached, 1 - 1e-9), n_segments, 1.0)
@@ -143,10 +144,10 @@ def _reliability(x: Floats, n: float, reached: float, n_segments: int) -> Floats
 
 
 def _limit(plan: "Plan", blur: float) -> float | None:
-    """Return the retrainings of the proposed segments that the limits allow, in whole blocks.
+    """Return the number of retrainings that the limits allow, in whole blocks, or None.
 
-    A study that is proposed has them as its budget; for one that is refused they follow from the
-    reliability of its option, unless not even two blocks are allowed.
+    For a proposed study it is its budget. For a refused study it follows from the reliability of
+    the option, which is 0 if not even two blocks are allowed.
     """
     predicted, proposed = plan.study.prediction, _proposed(plan)
     if plan.outcome != "refused":

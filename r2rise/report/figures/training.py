@@ -1,4 +1,4 @@
-"""The picture of a training check: return over the amount of training."""
+"""The figure of a training check: return over the amount of training."""
 
 from typing import IO
 

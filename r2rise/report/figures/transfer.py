@@ -1,4 +1,4 @@
-"""The picture of a transfer matrix: numbers in a grid."""
+"""The figure of a transfer matrix: a grid of numbers."""
 
 import textwrap
 from typing import IO, TYPE_CHECKING
@@ -12,9 +12,9 @@ from r2rise.results.result import FigureFormat
 if TYPE_CHECKING:
     from r2rise.results.transfer import Cell, Transfer
 
-_WIDEST_NAME = 18
-_WIDEST_OUTCOME = 10
-_UNKNOWN = "0.9"
+_MAX_NAME_WIDTH = 18
+_MAX_OUTCOME_WIDTH = 10
+_UNKNOWN_COLOUR = "0.9"
 
 
 def draw_transfer(
@@ -23,10 +23,10 @@ def draw_transfer(
     *,
     format: FigureFormat = "png",  # noqa: A002
 ) -> None:
-    """Draw for each learner and map how far top and bottom segments are apart.
+    """Draw for each learner and map the area between top and bottom segments.
 
-    The numbers are per cent of what all frames gain over random actions; where all frames gain
-    nothing there is none. Undecided cells are grey, and show the 95 % interval.
+    It is in per cent of the gain of all frames over random actions, and unknown if they gain
+    nothing. Undecided cells are grey, and show the 95 % interval.
 
     Raises:
         MissingExtra: When matplotlib is not installed.
@@ -40,17 +40,17 @@ def draw_transfer(
         undecided = np.array([[cell.is_undecided for cell in row] for row in cells])
         coloured = np.ma.masked_where(undecided | ~np.isfinite(shares), shares)
         grid = axes.pcolormesh(coloured, cmap="Blues", vmin=low, vmax=high, edgecolor="white")
-        axes.set_facecolor(_UNKNOWN)
-        white = dark(grid.to_rgba(coloured).reshape(-1, 4)).reshape(n, n) & ~coloured.mask
+        axes.set_facecolor(_UNKNOWN_COLOUR)
+        is_white = dark(grid.to_rgba(coloured).reshape(-1, 4)).reshape(n, n) & ~coloured.mask
         for row, column in np.ndindex(n, n):
             axes.text(
                 column + 0.5, row + 0.5, _text(cells[row][column]), ha="center", va="center",
-                color="white" if white[row, column] else "black",
+                color="white" if is_white[row, column] else "black",
             )  # fmt: skip
-        labels = [textwrap.fill(name, _WIDEST_NAME) for name in names]
-        places = np.arange(n) + 0.5
-        axes.set_xticks(places, labels)
-        axes.set_yticks(places, labels)
+        labels = [textwrap.fill(name, _MAX_NAME_WIDTH) for name in names]
+        positions = np.arange(n) + 0.5
+        axes.set_xticks(positions, labels)
+        axes.set_yticks(positions, labels)
         axes.set(xlabel="map", ylabel="learner", ylim=(n, 0))
         figure.colorbar(
             grid, ax=axes, label="top above bottom\n(% of what all frames gain;\ngrey: undecided)"
@@ -63,4 +63,4 @@ def _text(cell: "Cell") -> str:
         lower, upper = cell.share_interval
         lines.append(f"{100 * lower:.0f} to {per_cent(upper)}")
     words = OUTCOME_WORDS[cell.certificate.outcome]
-    return "\n".join([*lines, textwrap.fill(words, _WIDEST_OUTCOME)])
+    return "\n".join([*lines, textwrap.fill(words, _MAX_OUTCOME_WIDTH)])

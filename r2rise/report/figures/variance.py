@@ -1,4 +1,4 @@
-"""The picture of a variance split: one bar."""
+"""The figure of a variance split: one stacked bar."""
 
 from typing import IO, TYPE_CHECKING
 
@@ -17,11 +17,11 @@ PARTS = {
     "masks_by_seeds": "frames kept and training seed together",
     "episodes": "chance in the evaluation episodes",
 }
-"""What each part of the variance is called."""
+"""The parts of the variance as text."""
 
 _LOOKS = ((BLUE, ""), (ORANGE, "///"), (GREEN, "|||"), ("0.85", "xx"))
-_ROOM = 0.06
-"""Least share whose per cent fit above its part of the bar."""
+_MIN_LABELLED_SHARE = 0.06
+"""Smallest share whose label fits above its part of the bar."""
 
 
 def draw_variance(
@@ -30,7 +30,7 @@ def draw_variance(
     *,
     format: FigureFormat = "png",  # noqa: A002
 ) -> None:
-    """Draw where the variance of one retraining's return comes from, in per cent.
+    """Draw the parts of the variance of the return of a retraining, in per cent.
 
     Raises:
         MissingExtra: When matplotlib is not installed.
@@ -41,15 +41,17 @@ def draw_variance(
 
 
 def draw_bar(axes: "Axes", split: "VarianceSplit") -> None:
-    """Draw the bar, its parts labelled for a legend."""
+    """Draw the bar, with labelled parts for a legend."""
     start = 0.0
     shares = split.shares()
-    whole = per_cents(list(shares.values()))
-    for (name, share), rounded, (colour, hatch) in zip(shares.items(), whole, _LOOKS, strict=True):
+    percentages = per_cents(list(shares.values()))
+    for (name, share), percentage, (colour, hatch) in zip(
+        shares.items(), percentages, _LOOKS, strict=True
+    ):
         axes.barh(0, share, left=start, color=colour, hatch=hatch, edgecolor="black",
-                  label=f"{PARTS[name]}: {rounded} %")  # fmt: skip
-        if share >= _ROOM:
-            axes.text(start + share / 2, 0.45, f"{rounded} %", ha="center", va="bottom")
+                  label=f"{PARTS[name]}: {percentage} %")  # fmt: skip
+        if share >= _MIN_LABELLED_SHARE:
+            axes.text(start + share / 2, 0.45, f"{percentage} %", ha="center", va="bottom")
         start += share
     axes.set(
         xlim=(0, 1), ylim=(-0.45, 0.8), yticks=[],

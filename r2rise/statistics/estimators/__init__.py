@@ -1,4 +1,4 @@
-"""From a ledger's masks and returns to importance, one file per estimator."""
+"""Estimators of importance from masks and returns, one module for each."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,12 +16,12 @@ from r2rise.study.parts import EstimatorName
 
 
 class Estimator(NamedTuple):
-    """A way to importance.
+    """An estimator of importance.
 
     Attributes:
-        estimate: From masks and returns to the importance of every segment.
-        signed: Whether importance is in return units, positive where a segment helps; else it is
-            an order only.
+        estimate: Estimates the importance of every segment from masks and returns.
+        signed: Whether importance is in return units and positive where a segment helps;
+            otherwise only its order has a meaning.
     """
 
     estimate: Callable[[MaskedReturns], Estimate]
@@ -47,11 +47,11 @@ def estimate(name: EstimatorName, sample: MaskedReturns) -> Estimate:
             f"An importance map needs at least 2 successful retrainings, there are "
             f"{len(sample.returns)}."
         )
-    # One thread: the same bits on any number of cores, and far faster on a busy machine, where
-    # the threads of a decomposition wait for each other.
+    # With one thread results are the same on any number of cores. It is also far faster on a busy
+    # machine, where the threads of a decomposition wait for each other.
     with threadpool_limits(1):
-        found = ESTIMATORS[name].estimate(sample)
-    return replace(found, outlying=outliers(sample))
+        result = ESTIMATORS[name].estimate(sample)
+    return replace(result, outlying=outliers(sample))
 
 
 __all__ = ["ESTIMATORS", "Estimate", "MaskedReturns", "estimate"]

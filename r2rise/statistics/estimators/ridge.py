@@ -1,8 +1,9 @@
-"""Ridge regression: for designs and budgets in which not every block is of full rank.
+"""Ridge regression, for designs and budgets in which not every block is of full rank.
 
-y = a_block + c * frames kept + sum_j beta_j x_j + noise, beta_j ~ N(0, tau^2). The block means
-and c are not penalised; the ratio sigma^2 / tau^2 maximises the restricted marginal likelihood
-(Patterson and Thompson 1971). importance_j = beta_j + c * frames of j.
+The model is y = a_block + c * frames kept + sum_j beta_j x_j + noise, with beta_j ~ N(0, tau^2).
+The block means and c are not penalised. The ratio sigma^2 / tau^2 maximises the restricted
+marginal likelihood (Patterson and Thompson 1971). The result is
+importance_j = beta_j + c * frames of j.
 """
 
 from dataclasses import dataclass
@@ -13,29 +14,29 @@ import scipy.optimize
 
 from r2rise.errors import NotReady
 from r2rise.statistics.estimators.sample import (
-    Chosen,
+    Bools,
     Estimate,
     Floats,
     MaskedReturns,
+    expand,
     rank_noise,
-    spread,
 )
 from r2rise.statistics.significance import quantile
 
 _LEVEL = 0.05
-"""Of the test whether what a frame is worth differs from 0."""
+"""Significance level of the test whether the worth of a frame, c, differs from 0."""
 
 _LOG_PENALTY_RANGE = (-12.0, 20.0)
-"""Natural logarithms of sigma^2 / tau^2 that are searched."""
+"""Range of the natural logarithm of sigma^2 / tau^2 that is searched."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Problem:
-    """Sums over all blocks, each centred on its own mean.
+    """Sums over all blocks of masks and returns, centred on their level means.
 
     Attributes:
         xx: (d, d), xy: (d,), yy: sums of products of masks and returns.
-        n_free: Masks minus block means minus one for c.
+        n_free: Number of masks minus the fixed effects, which are the means and c.
         frames: (d,) frames of each segment, scaled to mean 1.
     """
 
@@ -59,47 +60,51 @@ class _Problem:
 def ridge(sample: MaskedReturns) -> Estimate:
     """Estimate importance by ridge regression.
 
-    There are no standard errors: what is shrunk is biased by an amount that the data do not show.
+    There are no standard errors, since the bias of shrunk estimates cannot be estimated.
 
     Raises:
         NotReady: When the number of frames kept does not vary, or there are too few masks.
     """
-    chosen = sample.varies
-    problem = _problem(sample, chosen)
+    varying = sample.varies
+    problem = _problem(sample, varying)
     xx, xy, yy = problem.without_frames_kept()
-    values, vectors = scipy.linalg.eigh(xx)
-    values = np.maximum(values, 0.0)
-    penalty, noise = _strength(values, vectors.T @ xy, yy, problem.n_free)
-    inverse = (vectors / (values + penalty)) @ vectors.T
+    eigenvalues, eigenvectors = scipy.linalg.eigh(xx)
+    # The sums of products are positive semidefinite; rounding may leave small negative ones.
+    eigenvalues = np.maximum(eigenvalues, 0.0)
+    penalty, noise = _fit_penalty(eigenvalues, eigenvectors.T @ xy, yy, problem.n_free)
+    inverse = (eigenvectors / (eigenvalues + penalty)) @ eigenvectors.T
     beta = inverse @ xy
     frames = problem.frames
     fx = problem.xx @ frames
     ff = float(frames @ fx)
+    # c by generalised least squares given beta, and its standard error under the random effects.
     level = float(frames @ problem.xy - fx @ beta) / ff
     level_error = np.sqrt(noise * (1 + fx @ inverse @ fx / ff) / ff)
-    differs = abs(level) > quantile(1 - _LEVEL / 2, problem.n_free) * level_error
+    has_level = abs(level) > quantile(1 - _LEVEL / 2, problem.n_free) * level_error
+    # importance = mixing @ beta + frames * (frames^T X^T y) / ff, so that its posterior covariance
+    # follows from that of beta, noise * inverse.
     mixing = np.eye(len(beta)) - np.outer(frames, fx) / ff
     covariance = noise * (mixing @ inverse @ mixing.T + np.outer(frames, frames) / ff)
-    unknown = np.full(len(chosen), np.nan)
+    no_errors = np.full(len(varying), np.nan)
     return Estimate(
-        importance=spread(beta + level * frames, chosen),
-        std_error=unknown,
-        degrees_of_freedom=unknown,
-        block_maps=_block_maps(sample, chosen, penalty, frames, with_level=bool(differs)),
+        importance=expand(beta + level * frames, varying),
+        std_error=no_errors,
+        degrees_of_freedom=no_errors,
+        block_maps=_block_maps(sample, varying, penalty, frames, with_level=bool(has_level)),
         rank_noise=rank_noise(covariance),
         shrunk=True,
     )
 
 
-def _problem(sample: MaskedReturns, chosen: Chosen) -> _Problem:
-    d = int(chosen.sum())
+def _problem(sample: MaskedReturns, varying: Bools) -> _Problem:
+    d = int(varying.sum())
     xx, xy, yy = np.zeros((d, d)), np.zeros(d), 0.0
     for rows in sample.blocks:
         moments = sample.moments(rows)
-        xx += moments.xx[np.ix_(chosen, chosen)]
-        xy += moments.xy[chosen]
+        xx += moments.xx[np.ix_(varying, varying)]
+        xy += moments.xy[varying]
         yy += moments.yy
-    frames = sample.n_frames[chosen] / sample.n_frames.mean()
+    frames = sample.n_frames[varying] / sample.n_frames.mean()
     n_free = len(sample) - len(np.unique(sample.level)) - 1
     if d == 0 or n_free < 2 or frames @ xx @ frames < 1e-9 * np.trace(xx):
         raise NotReady(
@@ -109,67 +114,75 @@ def _problem(sample: MaskedReturns, chosen: Chosen) -> _Problem:
     return _Problem(xx, xy, yy, n_free, frames)
 
 
-def _strength(values: Floats, projected: Floats, yy: float, n_free: int) -> tuple[float, float]:
-    """Return penalty sigma^2 / tau^2 and noise variance sigma^2 of highest restricted likelihood.
+def _fit_penalty(
+    eigenvalues: Floats, projected: Floats, yy: float, n_free: int
+) -> tuple[float, float]:
+    """Return the penalty sigma^2 / tau^2 and the noise variance sigma^2 of maximum likelihood.
+
+    The likelihood is the restricted one, of contrasts that the fixed effects do not change.
 
     Args:
-        values: (d,) eigenvalues of the masks' sums of products.
+        eigenvalues: (d,) eigenvalues of the masks' sums of products.
         projected: (d,) sums of products with the returns along their eigenvectors.
         yy: Sum of squares of the returns.
-        n_free: Degrees of freedom.
+        n_free: Residual degrees of freedom.
     """
 
     def noise_variance(penalty: float) -> float:
-        return max(yy - float((projected**2 / (values + penalty)).sum()), 1e-12 * yy) / n_free
+        return max(yy - float((projected**2 / (eigenvalues + penalty)).sum()), 1e-12 * yy) / n_free
 
     def loss(log_penalty: float) -> float:
+        # Minus twice the restricted log-likelihood with sigma^2 profiled out, up to a constant.
         penalty = np.exp(log_penalty)
-        return float(n_free * np.log(noise_variance(penalty)) + np.log1p(values / penalty).sum())
+        return float(
+            n_free * np.log(noise_variance(penalty)) + np.log1p(eigenvalues / penalty).sum()
+        )
 
-    if yy <= 0.0:
+    if yy <= 0.0:  # all returns are equal
         return float(np.exp(_LOG_PENALTY_RANGE[1])), 0.0
-    found = scipy.optimize.minimize_scalar(loss, bounds=_LOG_PENALTY_RANGE, method="bounded")
-    penalty = float(np.exp(found.x))
+    optimum = scipy.optimize.minimize_scalar(loss, bounds=_LOG_PENALTY_RANGE, method="bounded")
+    penalty = float(np.exp(optimum.x))
     return penalty, noise_variance(penalty)
 
 
 def _block_maps(
-    sample: MaskedReturns, chosen: Chosen, penalty: float, frames: Floats, *, with_level: bool
+    sample: MaskedReturns, varying: Bools, penalty: float, frames: Floats, *, with_level: bool
 ) -> Floats | None:
-    """Return what each block alone says, (n_blocks, d), with the penalty of all.
+    """Return the map of each block alone, (n_blocks, n_segments), with the common penalty.
 
-    Where the level of importance may be 0, blocks are compared without it: segments of unequal
-    length are ranked alike, or the other way round, by the sign of this one number alone, so that
-    two blocks of noise would agree as often as not.
+    The level, c, is left out if it may be 0. Segments of unequal length would otherwise be ranked
+    by its sign alone, and the maps of two blocks of noise would correlate strongly, positively or
+    negatively, by chance.
     """
     if len(sample.blocks) < 2:
         return None
     maps = [
-        _block_map(sample, rows, chosen, penalty, frames, with_level=with_level)
+        _block_map(sample, rows, varying, penalty, frames, with_level=with_level)
         for rows in sample.blocks
     ]
-    return spread(np.array(maps), chosen)
+    return expand(np.array(maps), varying)
 
 
 def _block_map(
     sample: MaskedReturns,
     rows: slice,
-    chosen: Chosen,
+    varying: Bools,
     penalty: float,
     frames: Floats,
     *,
     with_level: bool,
 ) -> Floats:
-    """Return the map of one block, (d,), with or without its own level of importance."""
-    masks = sample.centred_masks(rows)[:, chosen]
+    """Return the map of one block, (d,), with or without the level of importance in that block."""
+    masks = sample.centred_masks(rows)[:, varying]
     returns = sample.centred_returns(rows)
     kept = masks @ frames
     squares = float(kept @ kept)
-    along = kept / squares if squares > 0 else np.zeros_like(kept)
-    free = masks - np.outer(kept, along @ masks)
-    kernel = free @ free.T + penalty * np.eye(len(free))
-    beta = free.T @ np.linalg.solve(kernel, returns - kept * (along @ returns))
+    projection = kept / squares if squares > 0 else np.zeros_like(kept)
+    residual_masks = masks - np.outer(kept, projection @ masks)
+    # The dual form of ridge regression: it solves for the n masks of the block, not d segments.
+    kernel = residual_masks @ residual_masks.T + penalty * np.eye(len(residual_masks))
+    beta = residual_masks.T @ np.linalg.solve(kernel, returns - kept * (projection @ returns))
     if not with_level:
         return beta
-    block_map: Floats = beta + float(along @ (returns - masks @ beta)) * frames
+    block_map: Floats = beta + float(projection @ (returns - masks @ beta)) * frames
     return block_map

@@ -13,7 +13,7 @@ import numpy as np
 from r2rise import Curation, Demonstrations, ImportanceMap, Ledger, Segments, importance_map
 from r2rise.report.report import Commands, write_report
 from r2rise.results.result import Result
-from r2rise.statistics.stopping import ended
+from r2rise.statistics.stopping import shorten_to_stop
 from r2rise.study.parts import EstimatorName
 from r2rise_service.kinds import KINDS
 from r2rise_service.models import JobInfo
@@ -89,7 +89,7 @@ class Maps:
     def _estimate(self, job: JobInfo, estimator: EstimatorName | None) -> ImportanceMap:
         ledger, study = self.ledger(job), job.study
         if estimator is not None and estimator != study.estimator:
-            study = ended(study, ledger).model_copy(update={"estimator": estimator})
+            study = shorten_to_stop(study, ledger).model_copy(update={"estimator": estimator})
         return importance_map(ledger, study, job.warnings)
 
     def as_file(self, job: JobInfo, estimator: EstimatorName | None, ending: str) -> bytes:

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from r2rise import ImportanceMap, Segment
-from r2rise.results.map_words import Judged, why_no_verdicts
+from r2rise.results.map_words import ImportanceTable, why_no_verdicts
 from r2rise.results.training_check import training_words
 from r2rise.statistics.wording import SIGNIFICANCE, counted, duration, in_digits
 from r2rise.study.notices import Notice
@@ -130,10 +130,10 @@ def _reliability(importance: ImportanceMap) -> str:
 def _verdicts(importance: ImportanceMap) -> list[str]:
     if importance.estimator.sign == "order_only" or not importance.varies:
         return []
-    judged = Judged.segments(importance)
+    table = ImportanceTable.segments(importance)
     reason = why_no_verdicts(importance)
-    line = f"none, since {reason}." if reason else f"{judged.counts()}."
-    outlook = judged.outlook(importance.study.masking.block_size)
+    line = f"none, since {reason}." if reason else f"{table.counts()}."
+    outlook = table.outlook(importance.study.masking.block_size)
     return [f"Verdicts: {line}", *([outlook] if outlook else [])]
 
 
@@ -163,32 +163,32 @@ def _prediction(importance: ImportanceMap) -> list[str]:
 
 
 def _say_demonstrations(importance: ImportanceMap, k: int) -> None:
-    judged = Judged.demonstrations(importance)
-    if judged is None:
+    table = ImportanceTable.demonstrations(importance)
+    if table is None:
         return
-    n = len(judged.importance)
+    n = len(table.importance)
     title = "Whole demonstrations"
     indices = list(range(n))
     if n > 2 * k:
         title += f" ({k} at each end, of {n})"
-        indices = [*judged.helpful()[:k], *judged.harmful()[:k][::-1]]
-    rows = ([str(index), *judged.cells(index)] for index in indices)
-    say_table(title, ["demonstration", *judged.columns], rows)
+        indices = [*table.helpful()[:k], *table.harmful()[:k][::-1]]
+    rows = ([str(index), *table.cells(index)] for index in indices)
+    say_table(title, ["demonstration", *table.columns], rows)
 
 
 def _say_segments(importance: ImportanceMap, k: int) -> None:
-    judged = Judged.segments(importance)
+    table = ImportanceTable.segments(importance)
     if importance.estimator.sign == "order_only":
-        order = judged.in_order()
+        order = table.in_order()
         highest, lowest = order[:k], order[::-1][:k]
         _say_segment_table(
-            f"Highest: {counted(len(highest), 'segment')}", importance, judged, highest
+            f"Highest: {counted(len(highest), 'segment')}", importance, table, highest
         )
-        _say_segment_table(f"Lowest: {counted(len(lowest), 'segment')}", importance, judged, lowest)
+        _say_segment_table(f"Lowest: {counted(len(lowest), 'segment')}", importance, table, lowest)
         return
     for title, indices, empty_text in (
-        ("Most helpful", judged.helpful(), "No segment seems to help."),
-        ("Most harmful", judged.harmful(), "No segment seems to hurt."),
+        ("Most helpful", table.helpful(), "No segment seems to help."),
+        ("Most harmful", table.harmful(), "No segment seems to hurt."),
     ):
         if not indices:
             say(empty_text)
@@ -196,7 +196,7 @@ def _say_segments(importance: ImportanceMap, k: int) -> None:
         shown_indices = indices[:k]
         of_all = f" of {len(indices)}" if len(indices) > k else ""
         words = f"{len(shown_indices)}{of_all} {_segments_words(title, len(indices))}"
-        _say_segment_table(f"{title}: {words}", importance, judged, shown_indices)
+        _say_segment_table(f"{title}: {words}", importance, table, shown_indices)
 
 
 def _segments_words(title: str, n: int) -> str:
@@ -205,7 +205,7 @@ def _segments_words(title: str, n: int) -> str:
 
 
 def _say_segment_table(
-    title: str, importance: ImportanceMap, judged: Judged, indices: list[int]
+    title: str, importance: ImportanceMap, table: ImportanceTable, indices: list[int]
 ) -> None:
-    rows = ([*segment_cells(importance.segment(index)), *judged.cells(index)] for index in indices)
-    say_table(title, ["demonstration", "frames", *judged.columns], rows)
+    rows = ([*segment_cells(importance.segment(index)), *table.cells(index)] for index in indices)
+    say_table(title, ["demonstration", "frames", *table.columns], rows)

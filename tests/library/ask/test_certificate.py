@@ -130,7 +130,9 @@ def test_an_inverted_map_fails_and_is_worse_than_random(true_map, tmp_path, nois
     returns, _ = by_hand(Ledger.load(tmp_path / "a.npz"))
     tops, randoms = returns[:, :, 0].T, returns[:, :, 2].T
     surely = [ends(top)[1] < ends(random)[0] for top, random in zip(tops, randoms, strict=True)]
-    assert found.levels_against == [k / D for k, worse in zip(SIZES, surely, strict=True) if worse]
+    assert found.contradicting_levels == [
+        k / D for k, worse in zip(SIZES, surely, strict=True) if worse
+    ]
     lower = (tops.mean(axis=1) < randoms.mean(axis=1)).sum()
     assert lower == 5
     assert sum(surely) == 5 if noise == 0 else 0 < sum(surely) < 5

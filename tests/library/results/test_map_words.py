@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 from drawings import made_map
 
-from r2rise.results.map_words import Judged, why_no_verdicts
+from r2rise.results.map_words import ImportanceTable, why_no_verdicts
 from r2rise.statistics.power import Power
 from r2rise.statistics.summaries import DemonstrationTable
-from r2rise.statistics.wording import counted, decimals, in_digits, left_out, per_cents, signed
+from r2rise.statistics.wording import counted, decimals, failed_words, in_digits, per_cents, signed
 from r2rise.study.notices import Notice
 
 
-def judged(verdict, importance=None, **changes) -> Judged:
+def judged(verdict, importance=None, **changes) -> ImportanceTable:
     """Intervals reach 2 to either side; the margin is 1."""
     values = np.zeros(len(verdict)) if importance is None else importance
-    found = Judged.segments(made_map(values, verdict))
+    found = ImportanceTable.segments(made_map(values, verdict))
     return replace(found, verdicts=found.verdicts.model_copy(update=changes))
 
 
@@ -99,11 +99,11 @@ def test_whole_demonstrations_are_shown_where_they_say_more_than_segments():
         importance=np.array([6.0, -2.0]), std_error=np.array([1.0, 1.0]), verdicts=None
     )
     found = made_map([5, 1, -2, 0], n_demos=2, demonstrations=sums)
-    rows = Judged.demonstrations(found)
+    rows = ImportanceTable.demonstrations(found)
     assert rows.columns == ["importance", "std error"]
     assert [rows.cells(i) for i in range(2)] == [["+6.000", "1"], ["-2.000", "1"]]
-    assert Judged.demonstrations(made_map([6, -2], n_demos=2, demonstrations=sums)) is None
-    assert Judged.demonstrations(made_map([6, -2])) is None
+    assert ImportanceTable.demonstrations(made_map([6, -2], n_demos=2, demonstrations=sums)) is None
+    assert ImportanceTable.demonstrations(made_map([6, -2])) is None
 
 
 def test_why_there_are_no_verdicts():
@@ -126,8 +126,9 @@ def test_numbers():
     assert [signed(v, 2) for v in (47.5, -1.004, 0.0, -0.001, np.nan)] == [
         "+47.50", "-1.00", "0.00", "0.00", "-",
     ]  # fmt: skip
-    assert left_out(1, 64) == "1 of 64 retrainings failed and is left out."
-    assert left_out(2, 64, "their repetitions").endswith("failed; their repetitions are left out.")
+    assert failed_words(1, 64) == "1 of 64 retrainings failed and is left out."
+    words = failed_words(2, 64, "their repetitions")
+    assert words.endswith("failed; their repetitions are left out.")
 
 
 @pytest.mark.parametrize("shares", [[1 / 3] * 3, [0.125] * 8, [0.995, 0.005, 0.0], [1.0]])

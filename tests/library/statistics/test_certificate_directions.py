@@ -22,7 +22,7 @@ from r2rise.statistics.directions import (
     Differences,
     compare_arms,
     direction,
-    most_by_luck,
+    luck_threshold,
     percentages,
 )
 from r2rise.statistics.intervals import MeanInterval
@@ -134,9 +134,9 @@ def test_what_a_direction_names():
 
 
 def test_how_much_chance_is_allowed():
-    assert most_by_luck(5) == most_by_luck(25) == HALF_LUCK_LEVEL
-    assert 1 / 24 <= most_by_luck(4) < 2 / 24
-    assert most_by_luck(3) < 1 / 6
+    assert luck_threshold(5) == luck_threshold(25) == HALF_LUCK_LEVEL
+    assert 1 / 24 <= luck_threshold(4) < 2 / 24
+    assert luck_threshold(3) < 1 / 6
 
 
 @pytest.mark.parametrize("luck", [None, 0.05, 0.5])
@@ -287,12 +287,12 @@ def test_where_the_lower_half_is_all_the_same_there_is_nothing_to_know_of_it(lea
 
 def test_levels_at_which_the_top_is_worse_are_named(certificates):
     found = certificates["true"]
-    assert found.levels_against == []
+    assert found.contradicting_levels == []
     below = found.levels[1].top_random.model_copy(update={"verdict": "below"})
     levels = list(found.levels)
     levels[1] = levels[1].model_copy(update={"top_random": below})
     against = found.model_copy(update={"levels": tuple(levels)})
-    assert against.levels_against == [found.levels[1].keep]
+    assert against.contradicting_levels == [found.levels[1].keep]
     assert "Not at every level: with 31 % kept, the most important" in against.in_words()
 
 

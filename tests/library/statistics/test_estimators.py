@@ -98,7 +98,7 @@ def ridge_by_hand(masks, returns, block, frames, penalty):
 @pytest.mark.parametrize("p", [0.2, 0.5, 0.8])
 def test_ridge_solves_its_penalised_problem(p, frames, monkeypatch):
     module = import_module("r2rise.statistics.estimators.ridge")
-    monkeypatch.setattr(module, "_strength", lambda *_: (2.5, 1.0))
+    monkeypatch.setattr(module, "_fit_penalty", lambda *_: (2.5, 1.0))
     masks, returns, sample = drawn("balanced", p, frames=frames)
     scaled = sample.n_frames / sample.n_frames.mean()
     want = ridge_by_hand(masks, returns, sample.block, scaled, 2.5)
@@ -113,7 +113,7 @@ def test_ridge_maximises_the_restricted_likelihood():
     problem = module._problem(sample, sample.varies)
     xx, xy, yy = problem.without_frames_kept()
     values, vectors = np.linalg.eigh(xx)
-    penalty, noise = module._strength(np.maximum(values, 0), vectors.T @ xy, yy, problem.n_free)
+    penalty, noise = module._fit_penalty(np.maximum(values, 0), vectors.T @ xy, yy, problem.n_free)
 
     fixed = np.column_stack([sample.block[:, None] == [0, 1], masks.sum(axis=1)]).astype(float)
     basis = np.linalg.svd(fixed)[0][:, 3:]  # contrasts that the fixed effects do not touch
@@ -168,7 +168,7 @@ def test_a_constant_added_to_the_reward_changes_nothing(name, shift):
 def test_chunks_change_nothing(monkeypatch):
     _, _, sample = drawn(n=64)
     whole = estimate("ridge", sample)
-    monkeypatch.setattr("r2rise.statistics.estimators.sample._ROWS_AT_ONCE", 7)
+    monkeypatch.setattr("r2rise.statistics.estimators.sample._CHUNK_SIZE", 7)
     np.testing.assert_allclose(estimate("ridge", sample).importance, whole.importance)
 
 
@@ -194,7 +194,7 @@ def test_ridge_gives_no_intervals():
 @pytest.mark.parametrize("frames", [None, [10, 10, 10, 10, 10, 3]])
 def test_a_block_map_of_ridge_is_of_its_block_alone(frames, monkeypatch):
     module = import_module("r2rise.statistics.estimators.ridge")
-    monkeypatch.setattr(module, "_strength", lambda *_: (2.5, 1.0))
+    monkeypatch.setattr(module, "_fit_penalty", lambda *_: (2.5, 1.0))
     masks, returns, sample = drawn("balanced", 0.7, frames=frames)
     scaled = sample.n_frames / sample.n_frames.mean()
     returns = returns + 50 * masks @ scaled
@@ -208,7 +208,7 @@ def test_block_maps_of_ridge_have_a_level_only_where_it_differs_from_0(monkeypat
     """By the t test of generalised least squares with the effects as random ones."""
     penalty, noise = 2.5, 1.0
     module = import_module("r2rise.statistics.estimators.ridge")
-    monkeypatch.setattr(module, "_strength", lambda *_: (penalty, noise))
+    monkeypatch.setattr(module, "_fit_penalty", lambda *_: (penalty, noise))
     n_frames = np.array([10, 10, 10, 10, 10, 3])
     masks, drawn_returns, sample = drawn("balanced", 0.7, frames=n_frames)
     scaled, first = n_frames / n_frames.mean(), sample.blocks[0]

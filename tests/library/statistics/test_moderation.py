@@ -9,7 +9,7 @@ from scipy.special import polygamma
 
 from r2rise.statistics.estimators.demonstrations import per_demonstration
 from r2rise.statistics.estimators.difference import difference
-from r2rise.statistics.estimators.moderation import MOST_PRIOR_BLOCKS, _inverse_trigamma, moderated
+from r2rise.statistics.estimators.moderation import MAX_PRIOR_BLOCKS, _inverse_trigamma, moderated
 from r2rise.statistics.estimators.sample import Estimate
 
 SHAPES = st.tuples(st.integers(2, 8), st.integers(1, 30), st.integers(0, 10**6))
@@ -37,7 +37,7 @@ def test_degrees_of_freedom_lie_between_the_blocks_own_and_the_priors_limit(shap
     own_degrees = shape[0] - 1
     degrees = moderated(maps(*shape)).degrees_of_freedom
     assert (degrees >= own_degrees * (1 - 1e-9)).all()
-    assert (degrees <= (1 + MOST_PRIOR_BLOCKS) * own_degrees * (1 + 1e-9)).all()
+    assert (degrees <= (1 + MAX_PRIOR_BLOCKS) * own_degrees * (1 + 1e-9)).all()
 
 
 @pytest.mark.parametrize("d", [1, 2])
@@ -52,10 +52,10 @@ def test_equal_variances_are_pooled():
     """Without effects and with equal variances, the prior is the pooled variance."""
     deviations = np.random.default_rng(0).normal(size=4000)
     found = moderated(np.array([deviations, -deviations]))
-    weight, own = MOST_PRIOR_BLOCKS / (1 + MOST_PRIOR_BLOCKS), 2 * deviations**2
+    weight, own = MAX_PRIOR_BLOCKS / (1 + MAX_PRIOR_BLOCKS), 2 * deviations**2
     want = weight * own.mean() + (1 - weight) * own
     np.testing.assert_allclose(found.std_error**2 * 2, want)
-    np.testing.assert_allclose(found.degrees_of_freedom, 1 + MOST_PRIOR_BLOCKS)
+    np.testing.assert_allclose(found.degrees_of_freedom, 1 + MAX_PRIOR_BLOCKS)
 
 
 def test_large_effects_that_scale_with_the_block_rest_on_the_blocks():

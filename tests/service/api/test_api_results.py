@@ -12,7 +12,7 @@ from api_helpers import cartpole, records, running
 import r2rise
 from r2rise import ImportanceMap, importance_map
 from r2rise.ledger.ledger import Ledger, LedgerHeader
-from r2rise.statistics.stopping import ended
+from r2rise.statistics.stopping import shorten_to_stop
 from r2rise_service.api.computed import SingleFlight
 from r2rise_service.api.events import NewEvents, drop_superseded, render_events, stream
 from r2rise_service.api.importance import negotiate_ending
@@ -264,7 +264,7 @@ def test_another_estimator_sees_what_the_study_used(tmp_path):
     asked = r2rise.Study(environment="CartPole-v1", until={"reliability": 0.8})
     own = r2rise.explain(demonstrations, asked, out=tmp_path)
     ledger = r2rise.Ledger.load(tmp_path / "ledger.npz")
-    other = ended(own.study, ledger).model_copy(update={"estimator": "rise"})
+    other = shorten_to_stop(own.study, ledger).model_copy(update={"estimator": "rise"})
     found = r2rise.importance_map(ledger, other)
     assert own.stopped is not None
     assert (found.revision, found.partial) == (own.revision, False)

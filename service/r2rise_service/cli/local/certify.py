@@ -56,7 +56,7 @@ def certify(
 
 def print_certificate(certificate: "Certificate") -> None:
     """Print the returns of every arm, and the conclusions about the map."""
-    from r2rise.statistics.wording import left_out
+    from r2rise.statistics.wording import failed_words
     from r2rise_service.cli.output import say, say_table
 
     say_table(
@@ -77,7 +77,7 @@ def print_certificate(certificate: "Certificate") -> None:
             f"Keeping only the top suffices: {certificate.keeping_top}",
         )
     if certificate.n_failed:
-        say(left_out(certificate.n_failed, certificate.n_retrainings, "their repetitions"))
+        say(failed_words(certificate.n_failed, certificate.n_retrainings, "their repetitions"))
     say(certificate.in_words())
 
 

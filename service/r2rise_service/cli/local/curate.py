@@ -88,7 +88,7 @@ def _write(
 
 def print_curation(curation: "Curation") -> None:
     """Print the trials, their confirmation with fresh seeds, and the conclusion."""
-    from r2rise.statistics.wording import left_out
+    from r2rise.statistics.wording import failed_words
     from r2rise_service.cli.output import say, say_table
 
     if curation.trials:
@@ -120,7 +120,7 @@ def print_curation(curation: "Curation") -> None:
             _rows(curation.confirmation, len(curation.edits)),
         )
     if curation.n_failed:
-        say(left_out(curation.n_failed, curation.n_retrainings, "their repetitions"))
+        say(failed_words(curation.n_failed, curation.n_retrainings, "their repetitions"))
     say(curation.in_words())
 
 
