@@ -222,7 +222,7 @@ def test_masks_whose_training_diverges_and_no_others_fail(demonstrations, name, 
     settings = {"activation": "relu", "learning_rate": learning_rate, "n_updates": 70}
     ours = retrainer(demonstrations, name, {"name": "bc", "settings": settings})
     shard = toys.shard(ours, "design", range(N))
-    kept = ours._kept(shard.tasks)
+    kept = ours._kept_frames(shard.tasks)
     trained = BC(BC.Settings(**settings, device="cpu")).train_many(
         demonstrations, kept, place(name), shard.tasks[0].training_seed,
         threads=1, progress=keep_going,
@@ -329,7 +329,7 @@ def test_a_black_box_that_diverges_for_some_masks():
     records = ours.run(toys.shard(ours, "baseline", range(1)), keep_going)
     assert records[0].status == "ok"
     records = ours.run(toys.shard(ours, "design", range(12)), keep_going)
-    odd = [len(np.flatnonzero(kept)) % 2 == 1 for kept in ours._kept(records)]
+    odd = [len(np.flatnonzero(kept)) % 2 == 1 for kept in ours._kept_frames(records)]
     assert 0 < sum(odd) < 12
     assert [record.reason.startswith("Diverged: ") for record in records] == odd
 
