@@ -1,15 +1,15 @@
 """Backends of episodes: single gymnasium environments, batches of states, or envpool."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from r2rise.environments import Environment, GymEnv, begin_episode
-from r2rise.errors import StudyError, require
-from r2rise.evaluation import pendulum
+from r2rise.errors import StudyError
+from r2rise.evaluation import pendulum, pool
 from r2rise.evaluation.dynamics import DYNAMICS, PENDULUM, Dynamics
 from r2rise.evaluation.steps import Episodes, Step, info_number
 from r2rise.study.parts import Backend, Evaluation
@@ -26,30 +26,12 @@ def resolve_backend(evaluation: Evaluation, environment: EnvironmentSpec) -> Bac
         StudyError: When the requested backend does not support this environment.
         MissingExtra: When `envpool` is requested and not installed.
     """
-    is_plain = not environment.kwargs and not environment.obs_keys and environment.factory is None
-    can_batch = is_plain and environment.id in DYNAMICS and evaluation.score == "return"
     if evaluation.backend == "auto":
-        return "batched" if can_batch else "gymnasium"
-    if evaluation.backend == "batched" and not can_batch:
-        raise StudyError(
-            f"evaluation.backend 'batched' is for {', '.join(DYNAMICS)} without kwargs and with "
-            f"score 'return', not for {environment.id!r}: use 'gymnasium'.",
-            field="evaluation.backend",
-        )
-    if evaluation.backend == "envpool" and not (is_plain and environment.id in _envpool_ids()):
-        raise StudyError(
-            f"envpool has no environment {environment.id!r} without kwargs: use "
-            f"evaluation.backend 'gymnasium'.",
-            field="evaluation.backend",
-        )
+        return "gymnasium" if BACKENDS["batched"].refusal(evaluation, environment) else "batched"
+    reason = BACKENDS[evaluation.backend].refusal(evaluation, environment)
+    if reason is not None:
+        raise StudyError(reason, field="evaluation.backend")
     return evaluation.backend
-
-
-def _envpool_ids() -> list[str]:
-    require("envpool", "evaluation.backend 'envpool'", "envpool")
-    import envpool
-
-    return list(envpool.list_all_envs())
 
 
 class EnvironmentCache:
@@ -79,14 +61,13 @@ class EnvironmentCache:
             env.close()
 
 
-@contextmanager
 def open_episodes(
     environment: Environment,
     evaluation: Evaluation,
     seeds: NDArray[np.int64],
     n_policies: int,
     cache: EnvironmentCache | None = None,
-) -> Iterator[Episodes]:
+) -> AbstractContextManager[Episodes]:
     """Open the episodes of several policies; all policies get the same seeds.
 
     Args:
@@ -96,22 +77,9 @@ def open_episodes(
         n_policies: Number of policies that are evaluated together.
         cache: Gymnasium environments of earlier calls, used if `evaluation` allows it.
     """
-    match resolve_backend(evaluation, environment.spec):
-        case "batched":
-            yield _BatchedEpisodes(DYNAMICS[environment.spec.id], seeds, n_policies)
-        case "envpool":
-            from r2rise.evaluation.pool import PoolEpisodes
-
-            yield PoolEpisodes(environment, seeds, n_policies)
-        case "gymnasium":
-            temporary = EnvironmentCache()
-            source = cache if cache is not None and evaluation.reuse_environments else temporary
-            all_seeds = np.tile(seeds, n_policies).tolist()
-            try:
-                with source.borrow(environment, all_seeds) as envs:
-                    yield _GymnasiumEpisodes(environment, envs, all_seeds, len(seeds))
-            finally:
-                temporary.close()
+    backend = BACKENDS[resolve_backend(evaluation, environment.spec)]
+    reused = cache if evaluation.reuse_environments else None
+    return backend.open_episodes(environment, seeds, n_policies, reused)
 
 
 class _GymnasiumEpisodes:
@@ -176,3 +144,69 @@ class _BatchedEpisodes:
         raise StudyError(
             f"The 'batched' backend has no info, and no {key!r} for {len(rows)} episodes."
         )
+
+
+@contextmanager
+def _open_gymnasium(
+    environment: Environment,
+    seeds: NDArray[np.int64],
+    n_policies: int,
+    cache: EnvironmentCache | None,
+) -> Iterator[Episodes]:
+    temporary = EnvironmentCache()
+    all_seeds = np.tile(seeds, n_policies).tolist()
+    try:
+        with (cache or temporary).borrow(environment, all_seeds) as envs:
+            yield _GymnasiumEpisodes(environment, envs, all_seeds, len(seeds))
+    finally:
+        temporary.close()
+
+
+def _batched_refusal(evaluation: Evaluation, environment: EnvironmentSpec) -> str | None:
+    if environment.is_plain and environment.id in DYNAMICS and evaluation.score == "return":
+        return None
+    return (
+        f"evaluation.backend 'batched' is for {', '.join(DYNAMICS)} without kwargs and with "
+        f"score 'return', not for {environment.id!r}: use 'gymnasium'."
+    )
+
+
+class _Backend(NamedTuple):
+    """A backend.
+
+    Attributes:
+        open_episodes: Opens the episodes of several policies; arguments as those of
+            `open_episodes`, but the cache is None where environments may not be reused.
+        max_episodes: Maximal number of simultaneous episodes.
+        refusal: Returns why it cannot run the episodes of a study, or None if it can.
+    """
+
+    open_episodes: Callable[
+        [Environment, NDArray[np.int64], int, EnvironmentCache | None],
+        AbstractContextManager[Episodes],
+    ]
+    max_episodes: int
+    refusal: Callable[[Evaluation, EnvironmentSpec], str | None]
+
+
+BACKENDS: dict[Backend, _Backend] = {
+    "gymnasium": _Backend(
+        _open_gymnasium,
+        max_episodes=64,  # environments are slow to create and not always reused
+        refusal=lambda _evaluation, _environment: None,
+    ),
+    "batched": _Backend(
+        lambda environment, seeds, n_policies, _cache: nullcontext(
+            _BatchedEpisodes(DYNAMICS[environment.spec.id], seeds, n_policies)
+        ),
+        max_episodes=4096,  # rows of arrays are cheap
+        refusal=_batched_refusal,
+    ),
+    "envpool": _Backend(
+        lambda environment, seeds, n_policies, _cache: nullcontext(
+            pool.PoolEpisodes(environment, seeds, n_policies)
+        ),
+        max_episodes=512,
+        refusal=pool.refusal,
+    ),
+}

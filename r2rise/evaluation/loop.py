@@ -11,15 +11,14 @@ from r2rise.algorithms.divergence import divergence
 from r2rise.design.seeds import episode_seeds, seeded_globals
 from r2rise.environments import Environment
 from r2rise.errors import Canceled, Diverged
-from r2rise.evaluation.backends import EnvironmentCache, open_episodes, resolve_backend
+from r2rise.evaluation.backends import (
+    BACKENDS,
+    EnvironmentCache,
+    open_episodes,
+    resolve_backend,
+)
 from r2rise.evaluation.rollout import ActsTogether, Policies, Returns, Rollout, max_steps
-from r2rise.study.parts import Backend, Evaluation
-
-MAX_EPISODES: dict[Backend, int] = {"gymnasium": 64, "batched": 4096, "envpool": 512}
-"""Maximal number of simultaneous episodes.
-
-It is low for gymnasium, whose environments are slow to create and reused where this is safe. Rows
-of arrays are cheap."""
+from r2rise.study.parts import Evaluation
 
 
 def evaluate(
@@ -114,7 +113,7 @@ def _scores(
     backend = resolve_backend(evaluation, environment.spec)
     if backend == "gymnasium" and not evaluation.reuse_environments:
         return _isolated_scores(policies, environment, evaluation, seed, progress)
-    batch_size = max(1, MAX_EPISODES[backend] // evaluation.n_episodes)
+    batch_size = max(1, BACKENDS[backend].max_episodes // evaluation.n_episodes)
     n_policies = min(batch_size, len(policies))
     with open_episodes(environment, evaluation, seeds, n_policies, cache) as episodes:
         return [

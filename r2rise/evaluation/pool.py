@@ -10,8 +10,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2rise.environments import Environment
-from r2rise.errors import EnvironmentMismatch
+from r2rise.errors import EnvironmentMismatch, require
 from r2rise.evaluation.steps import Step, info_number
+from r2rise.study.parts import Evaluation
+from r2rise.study.specs import EnvironmentSpec
+
+
+def refusal(_evaluation: Evaluation, environment: EnvironmentSpec) -> str | None:
+    """Return why envpool cannot run the episodes of a study, or None if it can.
+
+    Raises:
+        MissingExtra: When envpool is not installed.
+    """
+    require("envpool", "evaluation.backend 'envpool'", "envpool")
+    import envpool
+
+    if environment.is_plain and environment.id in envpool.list_all_envs():
+        return None
+    return (
+        f"envpool has no environment {environment.id!r} without kwargs: use "
+        f"evaluation.backend 'gymnasium'."
+    )
 
 
 class PoolEpisodes:

@@ -14,19 +14,39 @@ from typing import Any
 
 from pydantic import JsonValue
 
+from r2rise.study.parts import (
+    AddedField,
+    Budget,
+    Evaluation,
+    Execution,
+    Masking,
+    StudyPart,
+    Until,
+    VerdictRule,
+)
+from r2rise.study.specs import AlgorithmSpec, EnvironmentSpec
+
 HASH_VERSION = 1
 """Version of the hashing rule; a ledger stores the version that it was hashed with."""
 
-FIRST_DEFAULTS: dict[str, JsonValue] = {
-    "algorithm.identity": None,
-    "environment.identity": None,
-    "evaluation.reuse_environments": True,
-    "masking.frame_stack": 1,
-    "masking.training_seeds": "block",
+_PARTS: dict[str, type[StudyPart]] = {
+    "algorithm": AlgorithmSpec,
+    "budget": Budget,
+    "environment": EnvironmentSpec,
+    "evaluation": Evaluation,
+    "execution": Execution,
+    "masking": Masking,
+    "until": Until,
+    "verdicts": VerdictRule,
 }
-"""First default of every field that was added to version 1.
-
-It stays as it is when the field's default changes."""
+FIRST_DEFAULTS: dict[str, JsonValue] = {
+    f"{part}.{name}": mark.first_default
+    for part, model in _PARTS.items()
+    for name, field in model.model_fields.items()
+    for mark in field.metadata
+    if isinstance(mark, AddedField)
+}
+"""First default of every field that was added to version 1, which its `AddedField` states."""
 
 FIRST_SETTINGS: dict[str, dict[str, JsonValue]] = {
     "bc": {"average_last": 0.0, "learning_rate_decay": "none"},

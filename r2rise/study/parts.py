@@ -1,11 +1,13 @@
 """The parts of a study: frozen and validated, each with defaults."""
 
-from typing import Any, Literal, Self
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    JsonValue,
     field_validator,
     model_validator,
 )
@@ -26,6 +28,19 @@ class StudyPart(BaseModel):
     """A frozen part of a study; unknown fields are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+@dataclass(frozen=True)
+class AddedField:
+    """Marks a field that hashes of version 1 began without.
+
+    Attributes:
+        first_default: Its first default, which reproduces the behaviour from before the field
+            existed; it stays the same when the default of the field changes. At this value the
+            field is left out of hashes.
+    """
+
+    first_default: JsonValue
 
 
 class Masking(StudyPart):
@@ -52,8 +67,8 @@ class Masking(StudyPart):
     design: DesignChoice = "auto"
     keep_probability: float = Field(default=0.5, gt=0, lt=1)
     block_size: int | None = Field(default=None, ge=1)
-    training_seeds: TrainingSeeds = "block"
-    frame_stack: int = Field(default=1, ge=1)
+    training_seeds: Annotated[TrainingSeeds, AddedField("block")] = "block"
+    frame_stack: Annotated[int, AddedField(1)] = Field(default=1, ge=1)
 
     @property
     def shares_seeds(self) -> bool:
@@ -112,7 +127,7 @@ class Evaluation(StudyPart):
     max_steps: int | None = Field(default=None, ge=1)
     score: str = Field(default="return", pattern=r"^(return|info:.+)$")
     backend: BackendChoice = "auto"
-    reuse_environments: bool = True
+    reuse_environments: Annotated[bool, AddedField(True)] = True
 
     @property
     def unit(self) -> str:

@@ -3,7 +3,7 @@
 import functools
 import reprlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import (
     Field,
@@ -12,7 +12,7 @@ from pydantic import (
 )
 
 from r2rise.study.identity import Unidentified, identity_of, name_of
-from r2rise.study.parts import StudyPart
+from r2rise.study.parts import AddedField, StudyPart
 
 
 def _label(thing: object) -> str:
@@ -60,7 +60,12 @@ class EnvironmentSpec(StudyPart):
     kwargs: dict[str, JsonValue] = Field(default={})
     obs_keys: tuple[str, ...] = ()
     factory: Callable[..., Any] | None = Field(default=None, exclude=True, repr=False)
-    identity: str | None = None
+    identity: Annotated[str | None, AddedField(None)] = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the id alone determines the environment and what policies see of it."""
+        return not self.kwargs and not self.obs_keys and self.factory is None
 
     @model_validator(mode="before")
     @classmethod
@@ -88,7 +93,7 @@ class AlgorithmSpec(StudyPart):
     name: str = Field(default="bc", min_length=1)
     settings: dict[str, JsonValue] = Field(default={})
     implementation: Any = Field(default=None, exclude=True, repr=False)
-    identity: str | None = None
+    identity: Annotated[str | None, AddedField(None)] = None
 
     @model_validator(mode="before")
     @classmethod
