@@ -17,7 +17,7 @@ FINEST_SEGMENT_LENGTH = 10
 """Length in frames of the shortest segments that `auto` chooses (the paper's grid cell)."""
 
 MIN_SEGMENTS = 4
-"""Least number of segments that a pilot needs; `auto` does not go below it if it can."""
+"""Fewest segments for a pilot; `auto` avoids longer segments that would give fewer."""
 
 
 class Segment(NamedTuple):

@@ -132,7 +132,7 @@ class Rollout:
     ) -> None:
         """Fill the actions of the running episodes with one prediction for all policies.
 
-        When it raises, the policies predict one by one, so that only those at fault fail.
+        If it raises, the policies predict one by one, so that only those at fault fail.
         """
         running = self._running
         while running.any():

@@ -97,7 +97,7 @@ class _Reader:
             self._write("met", str(self._visited[id(thing)][0]))
             return
         if type(thing) is not tuple:  # the compiler may share equal tuples
-            self._visited[id(thing)] = len(self._visited), thing  # kept: a freed id is reused
+            self._visited[id(thing)] = len(self._visited), thing  # a freed id is reused
         try:
             parts = list(_parts(thing))
         except Unidentified as error:

@@ -92,7 +92,7 @@ class _StartReturns:
 
 
 def play(policy: Any, env: GymEnv, start: int) -> float:
-    """Return the return of one episode from a start."""
+    """Play one episode from a start and return its undiscounted return."""
     observation, _ = env.reset(options={"start": start})
     total, ended = 0.0, False
     while not ended:

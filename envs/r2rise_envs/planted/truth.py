@@ -13,7 +13,7 @@ Floats = NDArray[np.float64]
 
 IDS = tuple(TAKES)
 """Ids of the planted environments."""
-_KNOWN = Path(__file__).parent / "known"
+_FOLDER = Path(__file__).parent / "known"
 
 
 class Worth(BaseModel):
@@ -88,4 +88,4 @@ def truth(environment_id: str) -> Truth:
 
 def path(environment_id: str) -> Path:
     """Return the file that stores the truth about a planted environment."""
-    return _KNOWN / f"{environment_id.removeprefix('r2rise/')}.json"
+    return _FOLDER / f"{environment_id.removeprefix('r2rise/')}.json"

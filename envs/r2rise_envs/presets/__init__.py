@@ -121,7 +121,7 @@ def make(preset: str, render_mode: str | None = None) -> gym.Env[Any, Any]:
 
 
 def needed_extra(name: str) -> str | None:
-    """Return the missing extra of a preset, or None for an installed or other environment."""
+    """Return the extra that an environment needs and that is not installed, or None."""
     if name not in PRESETS:
         return None
     try:
