@@ -179,9 +179,8 @@ def _with_earlier_amount(study: Study, earlier: Study | None, ledger: Path | Non
     if ledger is None or header is None:
         return None
     settings = header.design["algorithm"]["settings"]
-    resumed = _with_amount(
-        study, amount_of(study.algorithm.model_copy(update={"settings": settings}))
-    )
+    amount = amount_of(study.algorithm.model_copy(update={"settings": settings}))
+    resumed = _with_amount(study, amount)
     check_same_design(ledger, header, replace(header, design=resumed.design_part()))
     return resumed
 

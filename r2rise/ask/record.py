@@ -181,9 +181,8 @@ class _Recorder:
     ) -> list[_Episode]:
         """Record an episode for each entry of `epsilon`, (n_demonstrations,), with its own seed."""
         with failures_of(self._environment):
-            env = (_with_pictures(self._environment) if self._pictures else self._environment).make(
-                0
-            )
+            drawn = _with_pictures(self._environment) if self._pictures else self._environment
+            env = drawn.make(0)
         episodes: list[_Episode] = []
         try:
             for seed, probability in zip(self._seeds, epsilon.tolist(), strict=True):
