@@ -44,7 +44,7 @@ from r2rise.results.result import versions
 from r2rise.run.resolve import resolve
 from r2rise.run.retraining import keep_going
 from r2rise.statistics.estimators import MaskedReturns, estimate
-from r2rise.study.parts import EstimatorName
+from r2rise.study.choices import EstimatorName
 from r2rise.study.study import Study
 
 Floats = NDArray[np.float64]

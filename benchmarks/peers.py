@@ -31,7 +31,7 @@ from r2rise.design.seeds import retraining_seeds
 from r2rise.design.tasks import design_tasks
 from r2rise.results.result import versions
 from r2rise.statistics.estimators import MaskedReturns, estimate
-from r2rise.study.parts import EstimatorName
+from r2rise.study.choices import EstimatorName
 
 Floats = NDArray[np.float64]
 Peers = dict[str, Peer]

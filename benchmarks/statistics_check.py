@@ -21,7 +21,8 @@ from r2rise.design.masks import make_design, mask_matrix
 from r2rise.statistics.equal_importance import equal_importance_p
 from r2rise.statistics.estimators import MaskedReturns, estimate
 from r2rise.statistics.reliability import reliability
-from r2rise.study.parts import EstimatorName, Masking
+from r2rise.study.choices import EstimatorName
+from r2rise.study.parts import Masking
 
 Floats = NDArray[np.float64]
 

@@ -25,7 +25,8 @@ from r2rise.design.masks import foldover_block_size, make_design, mask_matrix
 from r2rise.statistics.estimators import Estimate, MaskedReturns, estimate
 from r2rise.statistics.reliability import reliability
 from r2rise.statistics.verdicts import judge
-from r2rise.study.parts import EstimatorName, Masking
+from r2rise.study.choices import EstimatorName
+from r2rise.study.parts import Masking
 
 RESULTS = Path(__file__).parent / "results" / "worlds_check.json"
 SIZES = (2, 3, 6)

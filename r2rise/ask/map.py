@@ -36,8 +36,8 @@ from r2rise.statistics.summaries import (
 )
 from r2rise.statistics.verdicts import judge
 from r2rise.statistics.worth_explaining import worth_notices
+from r2rise.study.choices import EstimatorName
 from r2rise.study.notices import Notice
-from r2rise.study.parts import EstimatorName
 from r2rise.study.study import Study
 
 

@@ -10,7 +10,8 @@ from r2rise.design.masks import foldover_block_size, masks_for_intervals, paired
 from r2rise.results.plan import Option, PlanOutcome
 from r2rise.statistics.prediction import expected_reliability, masks_for
 from r2rise.statistics.significance import quantile
-from r2rise.study.parts import Masking, Prediction, TrainingSeeds
+from r2rise.study.choices import TrainingSeeds
+from r2rise.study.parts import Masking, Prediction
 from r2rise.study.study import Study
 
 RANKED = 0.5

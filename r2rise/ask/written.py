@@ -11,20 +11,11 @@ from pathlib import Path
 
 from r2rise.errors import StudyError
 from r2rise.files import atomic_file
+from r2rise.results.result import result_classes
 from r2rise.study.study import read_yaml
 
 RECORD = ".written.json"
 """For files outside the directory: their paths relative to it, and the SHA-256 of the content."""
-
-_RESULTS = {
-    "map": "r2rise.importance_map",
-    "plan": "r2rise.plan",
-    "certificate": "r2rise.certificate",
-    "curation": "r2rise.curation",
-    "training_check": "r2rise.training_check",
-    "transfer": "r2rise.transfer",
-}
-"""Results in a directory and their schemas; tables, figures and `plan.yaml` share these names."""
 
 _ENDINGS = (".json", ".csv", ".png", ".yaml")
 
@@ -60,10 +51,11 @@ class Written:
             return _starts_as_report(path)
         if name == "study.yaml":
             return self.study_dataset_hash() is not None
-        if path.stem not in _RESULTS or path.suffix not in _ENDINGS:
+        schemas = _schemas()
+        if path.stem not in schemas or path.suffix not in _ENDINGS:
             return False
         schema = _read_json(path.with_suffix(".json")).get("schema")
-        return schema == _RESULTS[path.stem] and self._has_started(path.stem)
+        return schema == schemas[path.stem] and self._has_started(path.stem)
 
     def is_as_written(self, path: Path) -> bool:
         """Return whether a file outside the directory is unchanged since the study wrote it."""
@@ -88,6 +80,18 @@ class Written:
     def _relative_path(self, path: Path) -> str:
         """Return the relative path, so that directory and files can be moved together."""
         return os.path.relpath(path.parent.resolve() / path.name, self.directory.resolve())
+
+
+def _schemas() -> dict[str, str]:
+    """Return the schema of each result in a directory by the stem of its file name.
+
+    Tables, figures and `plan.yaml` share these stems.
+    """
+    return {
+        Path(kind.file_name).stem: kind.model_fields["schema_"].default
+        for kind in result_classes()
+        if kind.belongs_to_study
+    }
 
 
 def _read_json(path: Path) -> dict[str, object]:

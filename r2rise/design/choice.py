@@ -8,8 +8,9 @@ from r2rise.data.demonstrations import Demonstrations
 from r2rise.data.segments import FINEST_SEGMENT_LENGTH, MIN_SEGMENTS, with_longer_segments
 from r2rise.design.masks import DESIGNS, foldover_block_size, masks_for_intervals
 from r2rise.errors import StudyError
+from r2rise.study.choices import EstimatorName
 from r2rise.study.notices import Notice
-from r2rise.study.parts import EstimatorName, Masking
+from r2rise.study.parts import Masking
 from r2rise.study.study import Study
 
 logger = logging.getLogger(__name__)

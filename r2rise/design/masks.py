@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from r2rise.design.seeds import mask_generator
 from r2rise.errors import StudyError
-from r2rise.study.parts import DesignName, Masking, TrainingSeeds
+from r2rise.study.choices import DesignName, TrainingSeeds
+from r2rise.study.parts import Masking
 
 Mask = NDArray[np.bool_]
 

@@ -12,7 +12,8 @@ from r2rise.errors import StudyError
 from r2rise.evaluation import pendulum, pool
 from r2rise.evaluation.dynamics import DYNAMICS, PENDULUM, Dynamics
 from r2rise.evaluation.steps import Episodes, Step, info_number
-from r2rise.study.parts import Backend, Evaluation
+from r2rise.study.choices import Backend
+from r2rise.study.parts import Evaluation
 from r2rise.study.specs import EnvironmentSpec
 
 

@@ -1,20 +1,20 @@
 """The report: the results of an output directory as one self-contained page."""
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
 from r2rise.ask.directory import OutputDirectory
 from r2rise.errors import ResultError
 from r2rise.files import atomic_file
-from r2rise.report import figures
 from r2rise.report.figures.canvas import per_cent, unit_words
-from r2rise.report.figures.comparison import both_maps
+from r2rise.report.figures.comparison import both_maps, draw_comparison
 from r2rise.report.figures.inline import inline_svg
+from r2rise.report.figures.training import draw_training
 from r2rise.report.tables import (
     difference_rows,
     edit_row,
@@ -25,14 +25,11 @@ from r2rise.report.tables import (
     n_passes,
     return_rows,
 )
-from r2rise.results.certificate import Certificate
 from r2rise.results.comparison import Comparison
-from r2rise.results.curation import Curation
 from r2rise.results.importance_map import ImportanceMap
 from r2rise.results.map_words import ImportanceTable, budgets_words, why_no_verdicts
-from r2rise.results.result import Result
+from r2rise.results.result import result_classes
 from r2rise.results.training_check import training_words
-from r2rise.results.transfer import Transfer
 from r2rise.statistics.wording import (
     counted,
     duration,
@@ -44,24 +41,18 @@ if TYPE_CHECKING:
     from jinja2 import Template
     from markupsafe import Markup
 
-    from r2rise.results.plan import Plan
-
 FILE_NAME = "report.html"
 
-CAPTIONS = {
-    "importance": "Importance of every segment; the tables hold the numbers.",
-    "training": "Return of all frames over the amount of training, with two standard errors.",
-    "plan": "Reliability to be expected of more retrainings, and where the variance of the returns "
-    "of the pilot comes from.",
-    "certificate": "Returns after training on some of the segments, with 95 % intervals.",
-    "curation": "Returns after leaving out what hurts most, with 95 % intervals.",
-    "comparison": "Importance of every segment in both maps.",
-    "transfer": "How far training on the top and the bottom of each map are apart, by learner.",
-}
+_TRAINING_CAPTION = "Return of all frames over the amount of training, with two standard errors."
 
 _RELIABILITY_WORDS = ((0.9, "reliable"), (0.7, "fairly reliable"), (0.5, "not very reliable"))
 
-ResultType = TypeVar("ResultType", bound=Result)
+
+class _Drawing(NamedTuple):
+    """What draws a figure into a file, and the caption of the figure."""
+
+    draw: Callable[..., None]
+    caption: str
 
 
 class Commands(NamedTuple):
@@ -133,46 +124,28 @@ def _template() -> "Template":
     return environment.get_template("report.html.j2")
 
 
-class _Results(NamedTuple):
-    """The other results in the directory; None for those that do not exist."""
-
-    plan: "Plan | None"
-    certificate: Certificate | None
-    curation: Curation | None
-    transfer: Transfer | None
-    comparison: Comparison | None
-
-    @classmethod
-    def of(cls, folder: Path) -> "_Results":
-        plan = None
-        if (folder / "plan.json").exists():
-            from r2rise.results.plan import Plan
-
-            plan = Plan.load(folder)
-        return cls(
-            plan,
-            _load(Certificate, folder),
-            _load(Curation, folder),
-            _load(Transfer, folder),
-            _load(Comparison, folder),
-        )
-
-
-def _load(kind: type[ResultType], folder: Path) -> ResultType | None:
-    return kind.load(folder) if (folder / kind.file_name).exists() else None
+def _load_results(folder: Path) -> dict[str, Any]:
+    """Return the results beside the map by the stem of their file names; None where one is not."""
+    return {
+        Path(kind.file_name).stem: kind.load(folder) if (folder / kind.file_name).exists() else None
+        for kind in result_classes()
+        if kind.caption and kind is not ImportanceMap
+    }
 
 
 def _context(output: OutputDirectory) -> dict[str, Any]:
     """Return the variables of the template."""
-    importance_map, results = output.importance_map(), _Results.of(output.path)
+    importance_map, results = output.importance_map(), _load_results(output.path)
+    plan, curation, comparison = (results[name] for name in ("plan", "curation", "comparison"))
+    drawings = _drawings(importance_map, results)
     importance_table = ImportanceTable.segments(importance_map)
     reliability, curve = importance_map.quality.reliability, importance_map.study.training.curve
     return {
-        **results._asdict(),
+        **results,
         "map": importance_map,
         "training": None if curve is None else training_words(curve),
-        "figures": _figures(importance_map, results),
-        "captions": CAPTIONS,
+        "figures": _inline(drawings),
+        "captions": {name: drawing.caption for name, drawing in drawings.items()},
         "unit": unit_words(importance_map.estimator.unit),
         "signed": importance_map.estimator.sign == "positive_helps",
         "importance_table": importance_table,
@@ -184,35 +157,40 @@ def _context(output: OutputDirectory) -> dict[str, Any]:
             (word for least, word in _RELIABILITY_WORDS if (reliability or 0) >= least),
             "not reliable",
         ),
-        "largest_part": largest_part(results.plan.variance) if results.plan else None,
+        "largest_part": largest_part(plan.variance) if plan else None,
         "returns": list(return_rows(importance_map)),
-        "edits": [edit_row(edit) for edit in (results.curation.edits if results.curation else ())],
-        "differences": difference_rows(importance_map, results.comparison),
-        "n_passes": n_passes(results.transfer),
-        "level_rows": level_rows(results.certificate),
+        "edits": [edit_row(edit) for edit in (curation.edits if curation else ())],
+        "differences": difference_rows(importance_map, comparison),
+        "n_passes": n_passes(results["transfer"]),
+        "level_rows": level_rows(results["certificate"]),
         "study_yaml": yaml.safe_dump(importance_map.study.model_dump(mode="json"), sort_keys=False),
     }
 
 
-def _figures(importance_map: ImportanceMap, results: _Results) -> "dict[str, Markup]":
+def _drawings(importance_map: ImportanceMap, results: dict[str, Any]) -> dict[str, _Drawing]:
+    """Return what draws each figure of the page, by the name of the module that draws it."""
+    drawings = {
+        result.figure.partition(":")[0]: _Drawing(result.draw, result.caption)
+        for result in (importance_map, *results.values())
+        if result is not None and result.figure
+    }
+    if curve := importance_map.study.training.curve:
+        draw = partial(draw_training, curve, unit=importance_map.estimator.unit)
+        drawings["training"] = _Drawing(draw, _TRAINING_CAPTION)
+    comparison = results["comparison"]
+    maps = both_maps(comparison, importance_map) if comparison else None
+    if maps:
+        draw = partial(draw_comparison, comparison, *maps)
+        drawings["comparison"] = _Drawing(draw, comparison.caption)
+    return drawings
+
+
+def _inline(drawings: dict[str, _Drawing]) -> "dict[str, Markup]":
     from markupsafe import Markup
 
-    plan, certificate, curation, transfer, comparison = results
-    maps = both_maps(comparison, importance_map) if comparison else None
-    curve, unit = importance_map.study.training.curve, importance_map.estimator.unit
-    draw_functions = {
-        "importance": partial(figures.draw_importance, importance_map),
-        "training": curve and partial(figures.draw_training, curve, unit=unit),
-        "plan": plan and partial(figures.draw_plan, plan),
-        "certificate": certificate and partial(figures.draw_certificate, certificate),
-        "curation": curation and partial(figures.draw_curation, curation),
-        "comparison": comparison and maps and partial(figures.draw_comparison, comparison, *maps),
-        "transfer": transfer and partial(figures.draw_transfer, transfer),
-    }
     return {
-        name: Markup(inline_svg(draw, name, CAPTIONS[name]))  # noqa: S704  (drawn here)
-        for name, draw in draw_functions.items()
-        if draw
+        name: Markup(inline_svg(draw, name, caption))  # noqa: S704  (drawn here)
+        for name, (draw, caption) in drawings.items()
     }
 
 

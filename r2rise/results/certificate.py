@@ -93,6 +93,7 @@ class Certificate(Result):
     file_name: ClassVar[str] = "certificate.json"
     endings: ClassVar[tuple[str, ...]] = WITH_FIGURE
     figure: ClassVar[str] = "certificate:draw_certificate"
+    caption: ClassVar[str] = "Returns after training on some of the segments, with 95 % intervals."
 
     schema_: Literal["r2rise.certificate"] = Field(default="r2rise.certificate", alias="schema")
     schema_version: str = "1.2"

@@ -65,6 +65,8 @@ class Comparison(Result):
 
     title: ClassVar[str] = "comparison"
     file_name: ClassVar[str] = "comparison.json"
+    caption: ClassVar[str] = "Importance of every segment in both maps."
+    belongs_to_study: ClassVar[bool] = False
 
     schema_: Literal["r2rise.comparison"] = Field(default="r2rise.comparison", alias="schema")
     schema_version: str = "1.1"

@@ -103,6 +103,7 @@ class Curation(Result):
     file_name: ClassVar[str] = "curation.json"
     endings: ClassVar[tuple[str, ...]] = WITH_FIGURE
     figure: ClassVar[str] = "curation:draw_curation"
+    caption: ClassVar[str] = "Returns after leaving out what hurts most, with 95 % intervals."
 
     schema_: Literal["r2rise.curation"] = Field(default="r2rise.curation", alias="schema")
     schema_version: str = "1.1"

@@ -19,6 +19,7 @@ class Edits(Result):
 
     title: ClassVar[str] = "edit list"
     file_name: ClassVar[str] = "edits.json"
+    belongs_to_study: ClassVar[bool] = False
 
     schema_: Literal["r2rise.edits"] = Field(default="r2rise.edits", alias="schema")
     schema_version: str = "1.0"

@@ -97,6 +97,7 @@ class ImportanceMap(Result):
     file_name: ClassVar[str] = "map.json"
     error: ClassVar[type[InputError]] = MapError
     figure: ClassVar[str] = "importance:draw_importance"
+    caption: ClassVar[str] = "Importance of every segment; the tables hold the numbers."
     endings: ClassVar[tuple[str, ...]] = (*WITH_FIGURE, ".csv", ".npz")
 
     schema_: Literal["r2rise.importance_map"] = Field(

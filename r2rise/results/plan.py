@@ -8,7 +8,7 @@ from pydantic import Field
 from r2rise.results.result import WITH_FIGURE, Result
 from r2rise.statistics.summaries import Baseline, MapPart, VarianceSplit
 from r2rise.statistics.wording import duration, share_of_one
-from r2rise.study.parts import TrainingSeeds
+from r2rise.study.choices import TrainingSeeds
 from r2rise.study.study import Study
 
 PlanOutcome = Literal["as_asked", "coarser", "short", "refused"]
@@ -58,6 +58,10 @@ class Plan(Result):
     file_name: ClassVar[str] = "plan.json"
     endings: ClassVar[tuple[str, ...]] = WITH_FIGURE
     figure: ClassVar[str] = "plan:draw_plan"
+    caption: ClassVar[str] = (
+        "Reliability to be expected of more retrainings, and where the variance of the returns of "
+        "the pilot comes from."
+    )
 
     schema_: Literal["r2rise.plan"] = Field(default="r2rise.plan", alias="schema")
     schema_version: str = "1.3"

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import IO, ClassVar, Literal, Self
 
 from pydantic import ValidationError
@@ -42,6 +43,12 @@ class Result(MapPart):
 
     figure: ClassVar[str | None] = None
     """`module:function` in `r2rise.report.figures`; a name, so that results import no figures."""
+
+    caption: ClassVar[str | None] = None
+    """Caption of its figure in a report; None for results that are not in reports."""
+
+    belongs_to_study: ClassVar[bool] = True
+    """Whether a study writes it into its output directory; else only where the user asks."""
 
     def to_json(self) -> str:
         """Return the result as JSON text; NaN is null."""
@@ -131,6 +138,22 @@ class Result(MapPart):
             return cls.model_validate(fields, extra="ignore")
         except ValidationError as error:
             raise cls.error(f"\n{describe(error, cls)}") from None
+
+
+def result_classes() -> list[type[Result]]:
+    """Return the classes of all results: each is defined by a module of this package."""
+    package = import_module("r2rise.results")
+    names = [module.name for module in iter_modules(package.__path__)]
+    modules = [import_module(f"r2rise.results.{name}") for name in names]
+    return [
+        value
+        for module in modules
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, Result)
+        and value is not Result
+        and value.__module__ == module.__name__
+    ]
 
 
 def _with_article(noun: str) -> str:

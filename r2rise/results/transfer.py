@@ -47,6 +47,9 @@ class Transfer(Result):
     file_name: ClassVar[str] = "transfer.json"
     endings: ClassVar[tuple[str, ...]] = WITH_FIGURE
     figure: ClassVar[str] = "transfer:draw_transfer"
+    caption: ClassVar[str] = (
+        "How far training on the top and the bottom of each map are apart, by learner."
+    )
 
     schema_: Literal["r2rise.transfer"] = Field(default="r2rise.transfer", alias="schema")
     schema_version: str = "1.2"

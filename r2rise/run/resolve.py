@@ -31,10 +31,11 @@ from r2rise.evaluation.reuse import check_reuse
 from r2rise.ledger.ledger import LedgerHeader
 from r2rise.results.training_check import training_notices
 from r2rise.statistics.power import Power
+from r2rise.study.choices import EstimatorName
 from r2rise.study.hashing import with_first_defaults
 from r2rise.study.identity import Unidentified
 from r2rise.study.notices import Notice
-from r2rise.study.parts import DemonstratedReturn, EstimatorName, Evaluation
+from r2rise.study.parts import DemonstratedReturn, Evaluation
 from r2rise.study.specs import AlgorithmSpec, EnvironmentSpec
 from r2rise.study.study import Study
 

@@ -12,7 +12,8 @@ from r2rise.statistics.estimators import Estimate, MaskedReturns, estimate
 from r2rise.statistics.reliability import reliability
 from r2rise.statistics.verdicts import judge
 from r2rise.statistics.wording import duration
-from r2rise.study.parts import Budget, EstimatorName, Until
+from r2rise.study.choices import EstimatorName
+from r2rise.study.parts import Budget, Until
 from r2rise.study.study import Study
 
 _MIN_MASKS = 4

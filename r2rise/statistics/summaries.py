@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
 
-from r2rise.study.parts import EstimatorName
+from r2rise.study.choices import EstimatorName
 
 
 def _to_floats(value: Any) -> Any:

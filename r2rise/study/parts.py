@@ -12,13 +12,7 @@ from pydantic import (
     model_validator,
 )
 
-EstimatorName = Literal["difference", "ridge", "rise", "rise_normalized"]
-EstimatorChoice = Literal["auto", EstimatorName]
-DesignName = Literal["foldover", "balanced", "bernoulli"]
-DesignChoice = Literal["auto", DesignName]
-Backend = Literal["gymnasium", "batched", "envpool"]
-BackendChoice = Literal["auto", Backend]
-TrainingSeeds = Literal["block", "pair"]
+from r2rise.study.choices import BackendChoice, DesignChoice, TrainingSeeds
 
 _INDEPENDENT_MASKS_BETWEEN_LOOKS = 64
 """Used where every mask has its own training seed."""

@@ -12,11 +12,11 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from r2rise.errors import StudyError, suggestion
 from r2rise.files import atomic_file
+from r2rise.study.choices import EstimatorChoice
 from r2rise.study.hashing import json_hash, with_first_defaults, without_first_defaults
 from r2rise.study.parts import (
     Budget,
     DemonstratedReturn,
-    EstimatorChoice,
     Evaluation,
     Execution,
     Masking,

@@ -12,7 +12,7 @@ from r2rise.statistics.estimators.outliers import outliers
 from r2rise.statistics.estimators.ridge import ridge
 from r2rise.statistics.estimators.rise import rise, rise_normalized
 from r2rise.statistics.estimators.sample import Estimate, MaskedReturns
-from r2rise.study.parts import EstimatorName
+from r2rise.study.choices import EstimatorName
 
 
 class Estimator(NamedTuple):

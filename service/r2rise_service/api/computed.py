@@ -14,7 +14,7 @@ from r2rise import Curation, Demonstrations, ImportanceMap, Ledger, Segments, im
 from r2rise.report.report import Commands, write_report
 from r2rise.results.result import Result
 from r2rise.statistics.stopping import shorten_to_stop
-from r2rise.study.parts import EstimatorName
+from r2rise.study.choices import EstimatorName
 from r2rise_service.kinds import KINDS
 from r2rise_service.models import JobInfo
 from r2rise_service.storage import Store

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 
 from r2rise.design.seeds import Kind
 from r2rise.ledger.ledger import Ledger
-from r2rise.study.parts import EstimatorName
+from r2rise.study.choices import EstimatorName
 from r2rise_service.api.computed import map_version
 from r2rise_service.api.context import Context, Owner, RequestContext
 from r2rise_service.api.jobs import etag_matches, require_job

@@ -9,16 +9,13 @@ from typer.core import TyperGroup
 
 from r2rise_service.cli import server
 from r2rise_service.cli.local import (
-    certify,
     check_training,
     compare,
     convert,
-    curate,
-    explain,
+    module_of,
     plan,
     record,
     show,
-    transfer,
 )
 from r2rise_service.cli.remote.datasets import datasets
 from r2rise_service.cli.remote.jobs import jobs
@@ -81,12 +78,10 @@ app.command("train-expert")(record.train_expert)
 app.command("record")(record.record)
 app.command("check-training")(check_training.check_training)
 app.command("plan")(plan.plan)
-app.command("explain")(explain.explain)
+for _kind in KINDS:
+    app.command(_kind)(getattr(module_of(_kind), _kind))
 app.command("show")(show.show)
-app.command("certify")(certify.certify)
-app.command("curate")(curate.curate)
 app.command("compare")(compare.compare)
-app.command("transfer")(transfer.transfer)
 app.command("convert")(convert.convert)
 app.command("report")(show.report)
 app.command("algorithms")(show.algorithms)

@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
+
+from r2rise.study.choices import EstimatorName
 
 if TYPE_CHECKING:
     from r2rise import Study
@@ -26,6 +28,9 @@ Format = Annotated[
     ),
 ]
 ObsKeys = Annotated[str | None, typer.Option(help="Keys of a dict observation to use: a,b,c.")]
+ESTIMATORS = ", ".join(get_args(EstimatorName))
+"""Names of the estimators, for help texts."""
+
 Retrainings = Annotated[int | None, typer.Option(help="Masks to retrain on.")]
 Maps = Annotated[bool, typer.Option("--maps", help="Also see whether the map depends on training.")]
 Directory = Annotated[

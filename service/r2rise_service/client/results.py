@@ -8,6 +8,7 @@ from r2rise.design.seeds import Kind
 from r2rise.errors import InputError
 from r2rise.files import atomic_file
 from r2rise.ledger.record import Record
+from r2rise.results.result import Result
 from r2rise_service.client.reading import read_record, read_result
 from r2rise_service.client.transport import Transport
 from r2rise_service.kinds import CERTIFY, CURATE, EXPLAIN, KINDS, TRANSFER
@@ -33,12 +34,20 @@ class Results:
     def _path(self) -> str:
         return f"/jobs/{self.info.id}"
 
+    def result(self) -> Result:
+        """Return the result of the job, of the class that belongs to its kind.
+
+        Raises:
+            Conflict: While there is no result (`code` is `not-ready`).
+        """
+        kind = KINDS[self.info.kind]
+        return read_result(kind.result_class, self._text(kind.file_name(".json")))
+
     def importance(self, estimator: str | None = None) -> ImportanceMap:
         """Return the importance map, also while the job is running (`partial`).
 
         Args:
-            estimator: `difference`, `ridge`, `rise` or `rise_normalized`; None means the
-                estimator of the study.
+            estimator: Name of an estimator, as in `Study.estimator`; None means that of the study.
 
         Raises:
             NotFound: When the job is of another kind.

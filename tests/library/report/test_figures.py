@@ -11,15 +11,12 @@ from imports import loaded_by
 from matplotlib.image import imread
 
 from r2rise import Certificate, Curation, ImportanceMap, Transfer, compare
-from r2rise.report.figures import (
-    draw_certificate,
-    draw_comparison,
-    draw_curation,
-    draw_importance,
-    draw_transfer,
-    draw_variance,
-)
-from r2rise.report.figures.comparison import both_maps
+from r2rise.report.figures.certificate import draw_certificate
+from r2rise.report.figures.comparison import both_maps, draw_comparison
+from r2rise.report.figures.curation import draw_curation
+from r2rise.report.figures.importance import draw_importance
+from r2rise.report.figures.transfer import draw_transfer
+from r2rise.report.figures.variance import draw_variance
 from r2rise.results.certificate import KeepLevel
 from r2rise.results.curation import Confirmation, Trial
 from r2rise.results.transfer import Cell
@@ -112,7 +109,7 @@ def test_the_same_bytes_twice_whatever_style_the_user_has(name, format):  # noqa
 def test_pyplot_is_never_loaded(tmp_path):
     imports = """
 import io
-from r2rise.report.figures import draw_variance
+from r2rise.report.figures.variance import draw_variance
 from r2rise.statistics.summaries import VarianceSplit as V
 """
     draw = "draw_variance(V(masks=1, training_seeds=1, masks_by_seeds=1, episodes=1), io.BytesIO())"

@@ -8,7 +8,7 @@ from plans import plan
 from simulation import World, mixed_effects
 
 from r2rise import Plan
-from r2rise.report.figures import draw_plan
+from r2rise.report.figures.plan import draw_plan
 
 
 @pytest.fixture(scope="module")

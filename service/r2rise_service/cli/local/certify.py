@@ -48,13 +48,13 @@ def certify(
     if json:
         typer.echo(certificate.to_json(), nl=False)
     else:
-        print_certificate(certificate)
+        print_result(certificate)
         typer.echo(f"Written to {directory}: certificate.json, certificate.png, ledger.npz.")
     if check and certificate.outcome != "pass":
         raise typer.Exit(1)
 
 
-def print_certificate(certificate: "Certificate") -> None:
+def print_result(certificate: "Certificate") -> None:
     """Print the returns of every arm, and the conclusions about the map."""
     from r2rise.statistics.wording import failed_words
     from r2rise_service.cli.output import say, say_table

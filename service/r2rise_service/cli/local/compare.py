@@ -77,7 +77,7 @@ def _save(
     comparison: "Comparison", first: "ImportanceMap", second: "ImportanceMap", out: Path
 ) -> None:
     from r2rise.files import atomic_file
-    from r2rise.report.figures import draw_comparison
+    from r2rise.report.figures.comparison import draw_comparison
 
     ending = out.suffix.lower()
     if ending not in (".png", ".svg"):

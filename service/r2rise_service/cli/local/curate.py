@@ -53,7 +53,7 @@ def curate(
     if json:
         typer.echo(curation.to_json(), nl=False)
     else:
-        print_curation(curation)
+        print_result(curation)
     message = _write(curation, demonstrations, files, out, without_gain)
     typer.echo(f"Written to {directory}: curation.json, curation.png, ledger.npz.", err=json)
     typer.echo(message, err=json)
@@ -86,7 +86,7 @@ def _write(
     return f"Written: {out}, {edits_path}."
 
 
-def print_curation(curation: "Curation") -> None:
+def print_result(curation: "Curation") -> None:
     """Print the trials, their confirmation with fresh seeds, and the conclusion."""
     from r2rise.statistics.wording import failed_words
     from r2rise_service.cli.output import say, say_table

@@ -1,11 +1,12 @@
 """`r2rise explain`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from r2rise_service.cli.options import (
+    ESTIMATORS,
     Base,
     Demos,
     Frames,
@@ -19,6 +20,9 @@ from r2rise_service.cli.options import (
 from r2rise_service.cli.ready import get_ready
 from r2rise_service.kinds import EXPLAIN
 
+if TYPE_CHECKING:
+    from r2rise import ImportanceMap
+
 
 @with_option_groups
 def explain(
@@ -31,9 +35,7 @@ def explain(
     retrainings: Retrainings = None,
     goals: Goals,
     frames: Frames,
-    estimator: Annotated[
-        str | None, typer.Option(help="difference, ridge, rise or rise_normalized.")
-    ] = None,
+    estimator: Annotated[str | None, typer.Option(help=f"One of {ESTIMATORS}.")] = None,
     preset: Annotated[
         str | None, typer.Option(help="Set of defaults: 'paper' (arXiv 2301.01088).")
     ] = None,
@@ -47,7 +49,6 @@ def explain(
     Example: r2rise explain demos.npz --env CartPole-v1 --retrainings 384 --workers 2 --out out/
     """
     import r2rise
-    from r2rise_service.cli.output import print_map
     from r2rise_service.cli.progress import progress_bar
 
     get_ready()
@@ -69,5 +70,12 @@ def explain(
     if json:
         typer.echo(importance.to_json(), nl=False)
     else:
-        print_map(importance)
+        print_result(importance)
         typer.echo(f"Written to {out}: map.json, map.csv, map.png, ledger.npz, study.yaml.")
+
+
+def print_result(importance_map: "ImportanceMap") -> None:
+    """Print a map."""
+    from r2rise_service.cli.output import print_map
+
+    print_map(importance_map)

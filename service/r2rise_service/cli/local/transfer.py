@@ -58,7 +58,7 @@ def transfer(
     if json:
         typer.echo(result.to_json(), nl=False)
     else:
-        print_transfer(result)
+        print_result(result)
         typer.echo(f"Written: {target}.")
 
 
@@ -80,7 +80,7 @@ def _name_directories(
     return dict(zip(names, output_directories, strict=True))
 
 
-def print_transfer(result: "Transfer") -> None:
+def print_result(result: "Transfer") -> None:
     """Print the matrix: a row for each retrained algorithm, a column for each map."""
     from r2rise_service.cli.output import say_table
 

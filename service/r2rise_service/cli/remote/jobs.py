@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from r2rise_service.cli.options import Force
+from r2rise_service.cli.options import ESTIMATORS, Force
 from r2rise_service.cli.ready import check_files
 from r2rise_service.cli.remote import (
     JobId,
@@ -19,6 +19,7 @@ from r2rise_service.cli.remote import (
     watch,
 )
 from r2rise_service.cli.remote.watch import print_job
+from r2rise_service.kinds import KINDS
 
 if TYPE_CHECKING:
     from r2rise_service.models import JobInfo, JobStatus
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
 jobs = typer.Typer(help="Jobs on a server.", no_args_is_help=True)
 
 jobs.command("submit")(submit.submit)
-jobs.command("certify")(submit.certify)
-jobs.command("curate")(submit.curate)
-jobs.command("transfer")(submit.transfer)
+for _kind in KINDS.values():
+    if _kind.is_based_on_maps:
+        jobs.command(_kind.name)(getattr(submit, _kind.name))
 jobs.command("compare")(submit.compare)
 jobs.command("watch")(watch.watch)
 jobs.command("wait")(watch.wait)
@@ -102,9 +103,7 @@ def download(
     out: Annotated[
         Path, typer.Option(help="File: .json, .png, .svg, .html; maps .csv, .npz; curations .npz.")
     ],
-    estimator: Annotated[
-        str | None, typer.Option(help="Of a map: difference, ridge, rise or rise_normalized.")
-    ] = None,
+    estimator: Annotated[str | None, typer.Option(help=f"Of a map: one of {ESTIMATORS}.")] = None,
     force: Force = False,
     url: Url = None,
 ) -> None:

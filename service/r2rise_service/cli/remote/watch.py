@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from r2rise_service.cli.local.certify import print_certificate
-from r2rise_service.cli.local.curate import print_curation
-from r2rise_service.cli.local.transfer import print_transfer
+from r2rise_service.cli.local import module_of
 from r2rise_service.cli.remote import JobId, Json, Url, connect, print_json
 from r2rise_service.kinds import EXPLAIN, KINDS
 
@@ -74,21 +72,7 @@ def print_job(job: "Job", *, json: bool) -> None:
         if text:
             typer.echo(text)
     if info.status == "succeeded":
-        _print_result(job)
-
-
-def _print_result(job: "Job") -> None:
-    from r2rise_service.cli.output import print_map
-
-    match job.kind:
-        case "explain":
-            print_map(job.importance())
-        case "certify":
-            print_certificate(job.certificate())
-        case "curate":
-            print_curation(job.curation())
-        case "transfer":
-            print_transfer(job.transfer())
+        module_of(job.kind).print_result(job.result())
 
 
 @contextmanager
