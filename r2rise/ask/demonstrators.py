@@ -38,8 +38,8 @@ _FOR_TRAINING_ONLY = {
     "exploration_schedule": float,
     "buffer_size": 1,
 }
-"""Replacements for settings that acting does not need: functions that other versions of Python
-cannot unpickle, and a large buffer."""
+"""Replacements for settings that acting does not need: functions that other versions cannot
+unpickle, and a large buffer."""
 
 _DAMAGED = (
     *(OSError, EOFError, zipfile.BadZipFile, zlib.error),
