@@ -11,6 +11,7 @@ from r2rise.algorithms.base import Policy
 from r2rise.algorithms.divergence import divergence
 from r2rise.ask.demonstrators import load_policy
 from r2rise.ask.pictures import small_picture
+from r2rise.data.checks import MAX_DEMONSTRATIONS
 from r2rise.data.demonstrations import Demonstrations
 from r2rise.design.seeds import episode_seeds, seeded_globals
 from r2rise.environments import Environment, GymEnv, failures_of
@@ -21,9 +22,6 @@ from r2rise.run.progress import OnProgress, Progress
 from r2rise.study.parts import Evaluation, StudyPart
 from r2rise.study.specs import EnvironmentSpec
 from r2rise.study.validation import describe
-
-MOST_DEMONSTRATIONS = 100_000
-"""Largest number that a server accepts in one file."""
 
 AnyEnvironment = str | dict[str, Any] | EnvironmentSpec | Environment | Callable[..., GymEnv]
 
@@ -42,7 +40,7 @@ class Recording(StudyPart):
         worse_epsilon: Probability of a uniformly random action at each step of these.
     """
 
-    n_demonstrations: int = Field(ge=1, le=MOST_DEMONSTRATIONS)
+    n_demonstrations: int = Field(ge=1, le=MAX_DEMONSTRATIONS)
     max_steps: int | None = Field(default=None, ge=1)
     stochastic: bool = False
     seed: int = Field(default=0, ge=0, lt=2**63)

@@ -11,6 +11,10 @@ from r2rise.errors import DemonstrationsError
 ARRAY_KEYS = ("obs", "acts", "lengths", "rews", "terminal", "frames")
 """Names of the arrays of demonstrations, in the order in which they are hashed."""
 
+MAX_DEMONSTRATIONS = 100_000
+"""Limit of a server for one file, so also of a recording: every response about a dataset lists the
+length of each demonstration."""
+
 _CHUNK_BYTES = 64 * 2**20
 
 Arrays = Mapping[str, NDArray[Any]]

@@ -18,14 +18,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from r2rise.data.checks import MAX_DEMONSTRATIONS
 from r2rise.data.demonstrations import Demonstrations
 from r2rise.errors import DemonstrationsError
 from r2rise_service.storage.files import UNFINISHED_PREFIX
 
 GIBIBYTE = 2**30
-MAX_DEMONSTRATIONS = 100_000
-"""Limit for one file: every response about a dataset lists the length of each demonstration."""
-
 _NICE = 10
 _DICT_OBSERVATION_MEMBER = r"obs\..+\.npy"
 
