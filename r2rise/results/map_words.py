@@ -210,9 +210,8 @@ def budgets_words(importance_map: ImportanceMap) -> str:
 
 
 def _stop_words(importance_map: ImportanceMap) -> str:
-    if importance_map.stopped is None:
+    stopped = importance_map.stopped
+    if stopped is None:
         return ", which is not spent yet" if importance_map.partial else ", all of it spent"
-    reasons = {"goal": "what was asked for was reached", "time": "time was up"}
-    seconds = importance_map.stopped.seconds
-    after = "" if seconds is None else f" after {duration(seconds)} of work"
-    return f", but it stopped there, as {reasons[importance_map.stopped.reason]}{after}"
+    after = "" if stopped.seconds is None else f" after {duration(stopped.seconds)} of work"
+    return f", but it stopped there, as {stopped.reason_words()}{after}"

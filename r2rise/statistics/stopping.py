@@ -1,6 +1,6 @@
 """When a study stops: a pure function of its ledger, evaluated block by block."""
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from r2rise.ledger.ledger import Ledger
 from r2rise.statistics.baselines import measured_baseline
 from r2rise.statistics.estimators import Estimate, MaskedReturns, estimate
 from r2rise.statistics.reliability import reliability
+from r2rise.statistics.summaries import StopReason
 from r2rise.statistics.verdicts import judge
 from r2rise.statistics.wording import duration
 from r2rise.study.choices import EstimatorName
@@ -31,7 +32,7 @@ class Stop(NamedTuple):
     """
 
     n_retrainings: int
-    reason: Literal["goal", "time"]
+    reason: StopReason
     within_block: bool = False
 
 

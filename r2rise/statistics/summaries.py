@@ -217,6 +217,9 @@ class VarianceSplit(MapPart):
         }
 
 
+StopReason = Literal["goal", "time"]
+
+
 class Stopped(MapPart):
     """Why a study ended before its budget.
 
@@ -225,8 +228,12 @@ class Stopped(MapPart):
         seconds: Of work until then; null where it was not kept.
     """
 
-    reason: Literal["goal", "time"]
+    reason: StopReason
     seconds: float | None
+
+    def reason_words(self) -> str:
+        """Return the reason as a clause."""
+        return {"goal": "what was asked for was reached", "time": "time was up"}[self.reason]
 
 
 LOW_RELIABILITY = 0.5

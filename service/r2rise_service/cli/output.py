@@ -141,9 +141,10 @@ def _stopped(importance: ImportanceMap) -> list[str]:
     stopped = importance.stopped
     if stopped is None:
         return []
-    reason_words = {"goal": "what was asked for was reached", "time": "time was up"}[stopped.reason]
     time_words = "" if stopped.seconds is None else f" and {duration(stopped.seconds)}"
-    return [f"Stopped: {reason_words} after {importance.revision} retrainings{time_words}."]
+    return [
+        f"Stopped: {stopped.reason_words()} after {importance.revision} retrainings{time_words}."
+    ]
 
 
 def _prediction(importance: ImportanceMap) -> list[str]:

@@ -19,8 +19,8 @@ def convert(
     to: Annotated[
         str | None,
         typer.Option(
-            help="Format of OUT, if its ending does not tell it: npz, csv, robomimic, d4rl, "
-            "minari, imitation, lerobot-weights or lerobot-trims."
+            help="Format of OUT, if its ending does not tell it, such as lerobot-trims; see "
+            "docs/formats.md."
         ),
     ] = None,
     obs_keys: ObsKeys = None,
