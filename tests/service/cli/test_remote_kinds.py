@@ -57,6 +57,7 @@ def test_a_certificate_is_the_librarys(explained, certified, demonstrations, tmp
     assert (certified.kind, info.name, info.labels) == ("certify", "is it?", {"for": "a test"})
     assert (info.based_on, info.repetitions) == ((explained[0].id,), 2)
     found = certified.certificate()
+    assert certified.result() == found
     want = r2rise.certify(demonstrations, explained[0].importance(), repetitions=2)
     assert (found.levels, found.luck_p, found.outcome) == (want.levels, want.luck_p, want.outcome)
     assert len(list(certified.retrainings())) == found.n_retrainings
@@ -69,6 +70,7 @@ def test_a_certificate_is_the_librarys(explained, certified, demonstrations, tmp
 def test_a_curation_gives_better_demonstrations(client, explained, demonstrations, tmp_path):
     job = client.jobs.curate(explained[0]).wait(timeout=300)
     found = job.curation()
+    assert job.result() == found
     want = r2rise.curate(demonstrations, explained[0].importance())
     assert (found.trials, found.edits, found.outcome) == (want.trials, want.edits, want.outcome)
     assert r2rise.Curation.load(job.download(tmp_path / "curation.json")) == found
@@ -81,6 +83,7 @@ def test_transfer_between_two_jobs(client, explained, tmp_path):
     job = client.jobs.transfer(explained, repetitions=2).wait(timeout=300)
     assert job.info.based_on == tuple(one.id for one in explained)
     found = job.transfer()
+    assert job.result() == found
     assert len(found.names) == 2
     parts = [list(job.retrainings(part=part)) for part in (0, 1)]
     assert all(part and part[0].kind == "certify" for part in parts)
