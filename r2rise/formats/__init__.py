@@ -29,8 +29,11 @@ class Format(NamedTuple):
     """A file format.
 
     Attributes:
-        reader: `module:function` in `r2rise.formats` that reads it; empty if it is write-only.
-        writer: `module:function` in `r2rise.formats` that writes it.
+        reader: `module:function` in `r2rise.formats`, `(path, *, obs_keys) -> Demonstrations`; empty
+            if it is write-only.
+        writer: `module:function` in `r2rise.formats`, `(demonstrations, path) -> notes`: a line for
+            each thing that the format cannot hold. It is also given `importance` if `takes_map`,
+            and `curation` if `cuts`.
         ending: File name extension that selects it for writing; empty if none does.
         folder: Whether it is a folder instead of a file.
         takes_map: Whether the writer accepts an importance map.

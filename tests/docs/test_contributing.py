@@ -24,7 +24,7 @@ MENTIONS = {
     "balanced": r"\bBalanced\b|\"balanced\"",
     "sqil": r"\bsqil\b",
     "envpool": r"\"envpool\"|^envpool = |pool\.refusal",
-    "d4rl": r"\bd4rl\b",
+    "csv": r"\bcsv_table\b|\"csv\"|: csv cannot hold",
     "transfer": r"\bTransfer\b|\bTRANSFER\b|def transfer\(|figure\(\"transfer\"\)",
     "verdicts": r"until\.verdicts|^    verdicts: bool|\"verdicts\": True",
     "priority": r"[(\s]-(\w+\.)?priority\b|order_key",
@@ -37,7 +37,7 @@ NEW = {
     "rise_normalized": ["r2rise/statistics/estimators/rise.py"],
     "sqil": ["r2rise/algorithms/sqil.py"],
     "envpool": ["r2rise/evaluation/pool.py"],
-    "d4rl": ["r2rise/formats/d4rl.py"],
+    "csv": ["r2rise/formats/csv_table.py"],
     "transfer": [
         "r2rise/results/transfer.py", "r2rise/ask/transfer.py",
         "r2rise/report/figures/transfer.py", "service/r2rise_service/cli/local/transfer.py",

@@ -1,6 +1,7 @@
 """One contract for all formats that are read and written."""
 
 import json
+import re
 from pathlib import Path
 
 import h5py
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from imports import loaded_by
+from places import ROOT
 
 from r2rise import Demonstrations
 from r2rise.errors import DemonstrationsError, InputError
@@ -70,6 +72,13 @@ def some_demonstrations(draw) -> Demonstrations:
 
 def test_the_names_are_all_formats_that_are_read():
     assert set(NAMES) == set(HOLDS) == {name for name, own in FORMATS.items() if own.reader}
+
+
+def test_the_page_of_formats_lists_them_all():
+    page = (ROOT / "docs" / "formats.md").read_text()
+    assert re.findall(r"^\| `([\w-]+)` \|", page, re.MULTILINE) == list(FORMATS)
+    endings = {one.ending for one in FORMATS.values() if one.ending}
+    assert {f"`{ending}`" for ending in endings} <= {*re.findall(r"`\.\w+`", page)}
 
 
 @pytest.mark.parametrize("name", NAMES)
