@@ -29,8 +29,8 @@ class Format(NamedTuple):
     """A file format.
 
     Attributes:
-        reader: `module:function` in `r2rise.formats`, `(path, *, obs_keys) -> Demonstrations`; empty
-            if it is write-only.
+        reader: `module:function` in `r2rise.formats`, `(path, *, obs_keys) -> Demonstrations`;
+            empty if it is write-only.
         writer: `module:function` in `r2rise.formats`, `(demonstrations, path) -> notes`: a line for
             each thing that the format cannot hold. It is also given `importance` if `takes_map`,
             and `curation` if `cuts`.

@@ -76,7 +76,8 @@ def test_the_names_are_all_formats_that_are_read():
 
 def test_the_page_of_formats_lists_them_all():
     page = (ROOT / "docs" / "formats.md").read_text()
-    assert re.findall(r"^\| `([\w-]+)` \|", page, re.MULTILINE) == list(FORMATS)
+    rows = re.findall(r"^\| `([\w-]+)` \|", page, re.MULTILINE)
+    assert {*rows} >= {*FORMATS}
     endings = {one.ending for one in FORMATS.values() if one.ending}
     assert {f"`{ending}`" for ending in endings} <= {*re.findall(r"`\.\w+`", page)}
 
