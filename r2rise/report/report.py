@@ -55,35 +55,26 @@ class _Drawing(NamedTuple):
     caption: str
 
 
-class Commands(NamedTuple):
-    """The commands that the page shows for results that do not exist yet."""
-
-    plan: str
-    certify: str
-    curate: str
-    compare: str
-    transfer: str
-
-    @classmethod
-    def of(cls, output: OutputDirectory) -> "Commands":
-        """Return the commands for an output directory."""
-        path = shlex.quote(str(output.path))
-        comparison = shlex.quote(str(output.path / Comparison.file_name))
-        return cls(
-            plan=f"r2rise plan {path}/demonstrations.npz --study {path}/study.yaml --out {path}",
-            certify=f"r2rise certify {path}",
-            curate=f"r2rise curate {path} --out better.npz",
-            compare=f"r2rise compare {path} OTHER --out {comparison}",
-            transfer=f"r2rise transfer {path} OTHER",
-        )
+def _local_command(directory: Path, verb: str) -> str:
+    """Return the command that asks for a result in an output directory."""
+    path = shlex.quote(str(directory))
+    comparison = shlex.quote(str(directory / Comparison.file_name))
+    arguments = {
+        "plan": f"{path}/demonstrations.npz --study {path}/study.yaml --out {path}",
+        "curate": f"{path} --out better.npz",
+        "compare": f"{path} OTHER --out {comparison}",
+        "transfer": f"{path} OTHER",
+    }
+    return f"r2rise {verb} {arguments.get(verb, path)}"
 
 
-def write_report(directory: str | Path, *, commands: Commands | None = None) -> Path:
+def write_report(directory: str | Path, *, command: Callable[[str], str] | None = None) -> Path:
     """Write `report.html` from all results in an output directory.
 
     Args:
         directory: The directory that `explain` wrote, with any other results beside the map.
-        commands: Commands that the page shows; by default those for the directory.
+        command: Returns the command that the page shows for a result that does not exist yet, by
+            its verb, such as `certify`; by default that for the directory.
 
     Returns:
         The file written: one page that contains everything and loads nothing from a server.
@@ -99,7 +90,7 @@ def write_report(directory: str | Path, *, commands: Commands | None = None) -> 
             f"There is no {ImportanceMap.file_name} in {output.path}: give the directory that "
             f"`r2rise explain ... --out` wrote, or run that first."
         )
-    context = _context(output) | {"commands": commands or Commands.of(output)}
+    context = _context(output) | {"command": command or partial(_local_command, output.path)}
     page = _template().render(context)
     target = output.path / FILE_NAME
     with atomic_file(target) as file:

@@ -8,7 +8,7 @@ from places import ROOT
 
 PAGE = (ROOT / "CONTRIBUTING.md").read_text()
 ROWS = {
-    cells[2].strip(" `"): set(re.findall(r"`([\w./]+/[\w./]+|pyproject\.toml)`", cells[1]))
+    cells[2].split("`")[1]: set(re.findall(r"`([\w./]+/[\w./]+|pyproject\.toml)`", cells[1]))
     for line in PAGE.split("## Ten common changes")[1].split("##")[0].splitlines()
     if len(cells := line.strip("|").split("|")) == 3 and "`" in line
 }

@@ -5,7 +5,6 @@ from typing import get_args
 import pytest
 from imports import loaded_by
 
-from r2rise_service.client.job import Job
 from r2rise_service.kinds import KINDS, JobKind, JobKindSpec
 
 ALL = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
@@ -19,11 +18,6 @@ def test_every_kind_has_a_row():
 def test_a_result_is_downloaded_in_every_format_that_it_can_be_saved_as(kind: JobKindSpec):
     assert set(kind.result_endings) == set(kind.result_class.endings)
     assert set(kind.other_files) == set(kind.endings) - set(kind.result_endings)
-
-
-@ALL
-def test_the_client_reads_a_result_under_the_name_of_its_route(kind: JobKindSpec):
-    assert callable(getattr(Job, kind.route))
 
 
 @ALL

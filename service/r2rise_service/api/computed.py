@@ -5,13 +5,14 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from r2rise import Curation, Demonstrations, ImportanceMap, Ledger, Segments, importance_map
-from r2rise.report.report import Commands, write_report
+from r2rise.report.report import write_report
 from r2rise.results.result import Result
 from r2rise.statistics.stopping import shorten_to_stop
 from r2rise.study.choices import EstimatorName
@@ -203,7 +204,7 @@ class Outcomes:
         with _DRAWING_LOCK, tempfile.TemporaryDirectory() as folder:
             for result in results:
                 result.save(Path(folder) / result.file_name)
-            return write_report(folder, commands=_commands(map_job_id)).read_bytes()
+            return write_report(folder, command=partial(_job_command, map_job_id)).read_bytes()
 
     def _map(self, job: JobInfo) -> ImportanceMap:
         """Return the map of a job, or the map it is based on as of the time it was accepted."""
@@ -221,11 +222,9 @@ def _as_file(result: Result, ending: str) -> bytes:
         return path.read_bytes()
 
 
-def _commands(job_id: str) -> Commands:
-    return Commands(
-        plan="r2rise plan DEMOS --study STUDY",
-        certify=f"r2rise jobs certify {job_id}",
-        curate=f"r2rise jobs curate {job_id}",
-        compare=f"r2rise jobs compare {job_id} OTHER",
-        transfer=f"r2rise jobs transfer {job_id} OTHER",
-    )
+def _job_command(job_id: str, verb: str) -> str:
+    """Return the command that asks a server for a result about the map of a job."""
+    if verb == "plan":
+        return "r2rise plan DEMOS --study STUDY"
+    others = " OTHER" if verb in ("compare", "transfer") else ""
+    return f"r2rise jobs {verb} {job_id}{others}"
