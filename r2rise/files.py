@@ -49,7 +49,7 @@ def new_folder(path: Path) -> Iterator[Path]:
         InputError: When `path` already exists.
     """
     if path.exists():
-        raise InputError(f"{path} is there already: choose another name, or remove it.")
+        raise InputError(f"{path} already exists: choose another name or delete it.")
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
         folder = Path(scratch) / path.name

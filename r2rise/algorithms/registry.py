@@ -81,7 +81,7 @@ def load_implementation(spec: AlgorithmSpec) -> Any:
     except Exception as error:
         raise UnknownName(
             f"The installed algorithm {spec.name!r} ({entry_point.value}) cannot be "
-            f"imported ({type(error).__name__}: {error}). Mend or uninstall its package.",
+            f"imported ({type(error).__name__}: {error}). Fix or uninstall that package.",
             field="algorithm.name",
         ) from None
 
@@ -108,8 +108,8 @@ def settings_model(implementation: Any) -> type[BaseModel]:
     model = getattr(implementation, "Settings", NoSettings)
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
         raise StudyError(
-            f"{implementation!r} has Settings that are no pydantic model: expected a subclass of "
-            f"pydantic.BaseModel, got {model!r}.",
+            f"{implementation!r} has Settings that are not a pydantic model: expected a subclass "
+            f"of pydantic.BaseModel, got {model!r}.",
             field="algorithm.name",
         )
     return model

@@ -87,7 +87,7 @@ def _policy_of(candidate: Any, source: str, environment: Environment) -> Policy:
             ) from error
     if not _is_policy(candidate):
         raise InputError(
-            f"{source!r} is no policy: expected an object with a method predict(observations, "
+            f"{source!r} is not a policy: expected an object with a method predict(observations, "
             f"deterministic=True) -> (actions, state), or a function make(environment) that "
             f"returns one, got {type(candidate).__name__}."
         )
@@ -119,7 +119,7 @@ def _load_model(path: Path, environment: Environment) -> Policy:
         raise InputError(
             f"Stable-Baselines3 {stable_baselines3.__version__} cannot read the {kind} model "
             f"{path} ({type(error).__name__}: {error}). A model of another version may have to be "
-            f"saved anew; its own classes must be on the Python path."
+            f"saved again; its own classes must be on the Python path."
         ) from error
     _check_spaces(model, path, environment)
     policy: Policy = model
@@ -139,7 +139,7 @@ def _model_class(path: Path) -> str:
         is_model = False
     if not is_model:
         raise InputError(
-            f"{path} is no model of Stable-Baselines3: expected a .zip file that "
+            f"{path} is not a Stable-Baselines3 model: expected a .zip file that "
             f"model.save({path.name!r}) or `r2rise train-expert` wrote."
         )
     for kind, setting in _CLASS_SETTINGS.items():

@@ -54,7 +54,7 @@ def about_estimate(
         detail = "All masks share one training seed: the map may describe one lucky start."
         notices.append(Notice(code="one_training_seed", detail=detail))
     if reliability is not None and reliability < LOW_RELIABILITY:
-        detail = f"Reliability {reliability:.2f}: much of this ranking would not come back."
+        detail = f"Reliability {reliability:.2f}: much of this ranking would not be reproduced."
         notices.append(Notice(code="low_reliability", detail=detail))
     return notices
 

@@ -164,7 +164,7 @@ def _missed_effect_advice(pilot: Pilot, proposer: Proposer, n_segments: int) -> 
         return
     n = proposer.masks_to_see(n_segments)
     yield (
-        f"To look closer in spite of it: explain with {n} retrainings (--retrainings) would reach "
+        f"To look closer anyway: explain with {n} retrainings (--retrainings) would reach "
         f"reliability {RANKED:g} if the effect is as large as that; about "
         f"{duration(proposer.seconds(n))} with one worker."
     )

@@ -111,9 +111,7 @@ def _recording(settings: dict[str, Any]) -> Recording:
     try:
         return Recording.model_validate(settings)
     except ValidationError as error:
-        raise InputError(
-            f"Nothing can be recorded like this:\n{describe(error, Recording)}"
-        ) from None
+        raise InputError(f"This recording is not possible:\n{describe(error, Recording)}") from None
 
 
 def environment_of(description: AnyEnvironment) -> Environment:

@@ -53,7 +53,7 @@ def read(path: Path, *, obs_keys: tuple[str, ...] = ()) -> Demonstrations:
     """
     folder = data_folder(path)
     if folder is None:
-        raise DemonstrationsError(f"{path} is no dataset of Minari: {METADATA} is missing.")
+        raise DemonstrationsError(f"{path} is not a Minari dataset: {METADATA} is missing.")
     metadata = arrow.read_json(folder / METADATA)
     if metadata.get("data_format", "hdf5") != "hdf5":
         from r2rise.formats.minari_arrow import read_arrow

@@ -72,7 +72,7 @@ def _hdf5_formats(path: Path) -> list[str]:
             candidates.append("d4rl")
         if not candidates and hdf5.numbered_members(file, "episode_"):
             raise DemonstrationsError(
-                f"{path} is part of a dataset of Minari: give the folder that holds it and "
+                f"{path} is part of a Minari dataset: give the folder that holds it and "
                 f"metadata.json."
             )
         if not candidates:

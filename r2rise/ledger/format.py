@@ -27,7 +27,7 @@ def check_format(header: Any, path: Path) -> None:
             + (
                 _NEWER
                 if _is_newer(file_format)
-                else "It is no ledger, or damaged: choose another file."
+                else "It is not a ledger, or it is damaged: choose another file."
             )
         )
     version = header.get("hash_version", HASH_VERSION)  # the first ledgers have no such field

@@ -84,7 +84,7 @@ class Tally:
                     f"{len(reasons)} of {count} {_NOUNS.get(kind, 'retrainings')} failed "
                     f"(allowed: {max_share:.0%}), {n_times} of them with:\n  {reason}\n"
                     f"{self._by_segment(kind)}"
-                    f"Mend the cause and run the same again: it goes on from the ledger."
+                    f"Fix the cause and run the same command again; it resumes from the ledger."
                 )
 
     def _by_segment(self, kind: Kind) -> str:

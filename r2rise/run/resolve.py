@@ -182,8 +182,8 @@ def _with_identity(spec: Spec, identify: Callable[[Spec], str | None], on_disk: 
     except Unidentified as error:
         if on_disk:
             raise StudyError(
-                f"The {role} {name!r} cannot be told from a changed one, and a ledger on disk "
-                f"would mix the two: {error}. Give it an attribute `version` (a number or text "
+                f"The {role} {name!r} cannot be distinguished from a changed one, and a ledger on "
+                f"disk would mix the two: {error}. Give it an attribute `version` (a number or text "
                 f"that you change with it), make it of functions, classes and plain data, or keep "
                 f"nothing on disk.",
                 field=role,
@@ -192,8 +192,8 @@ def _with_identity(spec: Spec, identify: Callable[[Spec], str | None], on_disk: 
     if spec.identity is not None and identity != spec.identity:
         raise StudyError(
             f"The {role} {name!r} is not the one that this study was made with: its code or what "
-            f"it holds has changed since, or Python's version. Go on with the old one, or ask "
-            f"anew (without the saved study) with another --out.",
+            f"it holds has changed since, or Python's version. Continue with the old one, or "
+            f"start a new study (without the saved one) with another --out.",
             field=f"{role}.identity",
         )
     return spec.model_copy(update={"identity": identity})

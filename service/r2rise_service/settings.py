@@ -181,7 +181,7 @@ def unknown_variables() -> list[str]:
     """Return a warning for each variable with the prefix of settings that is not a setting."""
     known_names = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | _OTHER_VARIABLES
     return [
-        f"{name} is no setting and was ignored. {suggestion(name, known_names)}"
+        f"{name} is not a setting and was ignored. {suggestion(name, known_names)}"
         for name in sorted(os.environ)
         if name.startswith(PREFIX) and name not in known_names
     ]

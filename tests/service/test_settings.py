@@ -67,7 +67,7 @@ def test_variables_that_are_no_settings_are_named(monkeypatch):
     for name in ("R2RISE_PORT", "R2RISE_URL", "R2RISE_WORKRS"):
         monkeypatch.setenv(name, "1")
     assert unknown_variables() == [
-        "R2RISE_WORKRS is no setting and was ignored. Did you mean 'R2RISE_WORKERS'?"
+        "R2RISE_WORKRS is not a setting and was ignored. Did you mean 'R2RISE_WORKERS'?"
     ]
 
 

@@ -267,7 +267,8 @@ TABLE = [
     ),
     Wrong(
         "a policy that cannot act",
-        f"record {CARTPOLE} --policy toys:N_DEMOS --out r.npz", "is no policy: expected an object",
+        f"record {CARTPOLE} --policy toys:N_DEMOS --out r.npz",
+        "is not a policy: expected an object",
     ),
     Wrong(
         "a policy of another environment",
@@ -284,11 +285,11 @@ TABLE = [
     Wrong("demonstrations as a table", f"record {CARTPOLE} --policy random --out r.csv", ".npz"),
     Wrong(
         "demonstrations that are there", f"record {CARTPOLE} --policy random --out demos.npz",
-        "demos.npz is there already: choose another name, or replace it with --force",
+        "demos.npz already exists: choose another name, or replace it with --force",
     ),
     Wrong(
         "an expert that is there", f"train-expert {CARTPOLE} --out hello.zip",
-        "hello.zip is there already: choose another name",
+        "hello.zip already exists: choose another name",
     ),
     Wrong(
         "an environment without a name", "record --env= --policy random --out r.npz",
@@ -307,9 +308,9 @@ TABLE = [
     Wrong("an ending that no format has", "convert demos.npz a.pkl", "--to npz or --to imitation"),
     Wrong("a file that could be two", "convert both.hdf5 a.npz", "read as robomimic or d4rl"),
     Wrong("a file of no known format", "convert broken.yaml a.npz", "none of the known formats"),
-    Wrong("a folder that is there", "convert demos.npz empty --to minari", "is there already"),
+    Wrong("a folder that is there", "convert demos.npz empty --to minari", "already exists"),
     Wrong("a folder there as a file", "convert demos.npz empty --to csv", "csv is a file, but"),
-    Wrong("a file that is there", "convert demos.npz toy.npz", "toy.npz is there already"),
+    Wrong("a file that is there", "convert demos.npz toy.npz", "toy.npz already exists"),
     Wrong("a file onto itself", "convert demos.npz ./demos.npz", "is what is read"),
     Wrong("HDF5 cut off", "convert cut.hdf5 a.npz", "cut.hdf5 is not a whole HDF5 file"),
     Wrong("HDF5 that links elsewhere", "convert link.hdf5 a.npz", "is a link (ExternalLink)"),

@@ -110,7 +110,7 @@ def planted(environment_id: str) -> Planted:
     """
     if environment_id not in TAKES:
         raise UnknownName(
-            f"{environment_id!r} is no planted environment. {suggestion(environment_id, TAKES)}"
+            f"{environment_id!r} is not a planted environment. {suggestion(environment_id, TAKES)}"
         )
     takes = TAKES[environment_id]
     recorder = _Recorder(environment_id)

@@ -205,7 +205,7 @@ def _no_verdict_handles(importance_map: "ImportanceMap") -> "list[Artist]":
     elif not importance_map.is_worth_reading or _is_saturated(importance_map).all():
         return []
     else:
-        label = "pale: this ranking would hardly come back"
+        label = "pale: this ranking would hardly be reproduced"
     return [Line2D([], [], linestyle="none", label=label)]
 
 

@@ -69,7 +69,7 @@ class Scheduler:
 
         if self.ca is None:
             logger.warning(
-                "%s is not encrypted: whoever reaches it can run programs here", self.address
+                "%s is not encrypted: anyone who can reach it can run programs here", self.address
             )
             return None
         role_files: dict[str, str] = {}

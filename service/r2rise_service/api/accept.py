@@ -80,7 +80,7 @@ def check_fields(request: JobRequest) -> None:
     errors = _basis_errors(request) if is_based else _study_errors(request)
     if errors:
         details = "; ".join(f"{name}: {detail}" for name, detail, _ in errors)
-        text = f"A job of the kind {request.kind} cannot be asked for like that. {details}."
+        text = f"A job of the kind {request.kind} cannot be requested like that. {details}."
         parts = [
             ProblemPart(pointer=f"#/{name}", detail=detail, code=code)
             for name, detail, code in errors

@@ -43,7 +43,7 @@ _FORM = {
     status_code=201,
     response_model=DatasetInfo,
     responses={
-        200: {"model": DatasetInfo, "description": "This content was there already."},
+        200: {"model": DatasetInfo, "description": "This content was already stored."},
         **problems(400),
     },
     openapi_extra=_FORM,

@@ -91,11 +91,9 @@ class _StateCollector(Collector):
         yield _gauge_by_label(
             "status", "r2rise_retrainings", "Retrainings in the database", state.retrainings
         )
-        yield _gauge_by_label(
-            "part", "r2rise_degraded", "1 where a part is not ready", state.degraded
-        )
+        yield _gauge_by_label("part", "r2rise_degraded", "1 if a part is not ready", state.degraded)
         yield GaugeMetricFamily(
-            "r2rise_reconciles", "1 where this process moves jobs on", state.reconciles
+            "r2rise_reconciles", "1 if this process runs the queue", state.reconciles
         )
         yield GaugeMetricFamily("r2rise_workers", "Workers that can be reached", state.workers)
         yield GaugeMetricFamily("r2rise_shards_in_flight", "Shards at workers", state.shards)

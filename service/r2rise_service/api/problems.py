@@ -174,7 +174,7 @@ def _framework_problem(error: HTTPException) -> ProblemError:
     status = error.status_code
     detail = {
         404: "There is nothing at this path. See /api/v1/openapi.json for all paths.",
-        405: "This path does not know this method; the header Allow says which it knows.",
+        405: "This path does not support this method; see the header Allow.",
     }.get(status, f"{HTTPStatus(status).phrase}: {error.detail}")
     code = _HTTP_CODES.get(status, HTTPStatus(status).phrase.lower().replace(" ", "-"))
     return ProblemError(status, code, detail, headers=error.headers)

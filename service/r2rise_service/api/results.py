@@ -20,7 +20,7 @@ IfNoneMatch = Annotated[str | None, Header()]
 def _responses(*endings: str) -> dict[int | str, dict[str, Any]]:
     content: dict[str, Any] = {MEDIA_TYPES[ending]: {} for ending in endings}
     return {
-        200: {"description": "What came of the job.", "content": content},
+        200: {"description": "The result of the job.", "content": content},
         304: {"description": "It is the one you have."},
         **problems(409),
     }
@@ -129,7 +129,7 @@ def _require_ended_job(
         detail = f"Job {job_id} is {job.status}: ask again when it has ended."
         raise ProblemError(409, "not-ready", detail, headers={"Retry-After": RETRY_SECONDS})
     if job.status != "succeeded" and KINDS[job.kind].is_based_on_maps:
-        detail = f"Job {job_id} is {job.status}, so that nothing came of it: try it again."
+        detail = f"Job {job_id} is {job.status}, so it has no result: retry it."
         raise ProblemError(404, "no-such-result", detail)
     return job
 

@@ -23,7 +23,7 @@ Demos = Annotated[
 Format = Annotated[
     str | None,
     typer.Option(
-        help="Format of what is read, if it cannot be told, such as robomimic; see docs/formats.md."
+        help="Format of the input if it is not recognized, such as robomimic; see docs/formats.md."
     ),
 ]
 ObsKeys = Annotated[str | None, typer.Option(help="Keys of a dict observation to use: a,b,c.")]

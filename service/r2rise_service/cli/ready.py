@@ -74,7 +74,7 @@ def _exists_error(path: Path, study: "OutputDirectory | None", advice: str) -> "
     from r2rise.errors import InputError
 
     addition = "" if study is None else ", and not as this study wrote it"
-    return InputError(f"{path} is there already{addition}: {advice}, or replace it with --force.")
+    return InputError(f"{path} already exists{addition}: {advice}, or replace it with --force.")
 
 
 def check_writable(path: Path, option: str = "--out") -> None:
@@ -90,5 +90,5 @@ def check_writable(path: Path, option: str = "--out") -> None:
     ancestor = next(parent for parent in path.parents if parent.exists())
     if not ancestor.is_dir() or not os.access(ancestor, os.W_OK):
         raise InputError(
-            f"{option} cannot be written: {ancestor} is no directory, or is read-only."
+            f"{option} cannot be written: {ancestor} is not a directory or is read-only."
         )

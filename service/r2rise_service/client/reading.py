@@ -89,6 +89,6 @@ def _unreadable(reasons: Iterable[str]) -> ApiError:
             status=200,
             code="unreadable",
             detail=f"The server's answer cannot be read:\n{lines}\n"
-            f"Is this URL that of an R2RISE server? Where it has a newer version, upgrade r2rise.",
+            f"Is this URL that of an R2RISE server? If it has a newer version, upgrade r2rise.",
         )
     )

@@ -127,11 +127,11 @@ class Results:
         ending = path.suffix.lower()
         if ending not in kind.endings:
             raise InputError(
-                f"What came of {self.info.id} ({kind.name}) is downloaded as "
+                f"The result of {self.info.id} ({kind.name}) is downloaded as "
                 f"{', '.join(kind.endings)}, not as {path.name!r}."
             )
         if estimator and (kind is not EXPLAIN or ending not in kind.result_endings):
-            raise InputError(f"An estimator is that of a map; {path.name!r} is none.")
+            raise InputError(f"Only a map has an estimator, and {path.name!r} is not a map.")
         params = {"estimator": estimator} if estimator else {}
         return self._file(path, kind.file_name(ending), params)
 

@@ -142,7 +142,7 @@ class Reconciler:
 
     def _lead(self) -> None:
         """Do the work until the server stops or the lock is lost."""
-        logger.info("this process moves jobs on")
+        logger.info("this process runs the queue")
         clear_cancel_flags(self._files.folder)
         with closing(self._make_pool()) as pool:
             self._pool = pool
@@ -268,7 +268,7 @@ class Reconciler:
         except R2RiseError as error:
             self._fail(job_work.id, str(error))
         except Exception as error:  # an error of one job must not stop the others
-            logger.exception("job %s could not be asked", job_work.id)
+            logger.exception("the question of job %s failed", job_work.id)
             self._fail(job_work.id, f"internal error: {type(error).__name__}")
         if job_work.total > total:
             self._store.jobs.grow_total(job_work.id, job_work.total)

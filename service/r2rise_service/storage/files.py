@@ -74,7 +74,7 @@ class DatasetFiles:
                     n_bytes += len(chunk)
                     if n_bytes > max_bytes:
                         raise TooLarge(
-                            f"Expected at most {max_bytes} bytes, more came: upload fewer "
+                            f"Expected at most {max_bytes} bytes, got more: upload fewer "
                             f"demonstrations, or leave out the frames for people to look at."
                         )
                     file.write(chunk)

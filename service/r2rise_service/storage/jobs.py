@@ -132,7 +132,7 @@ class JobStore:
             if version is not None and version != job.version:
                 raise StoreConflict(
                     f"Job {job_id} was changed meanwhile: expected version {version}, it has "
-                    f"{job.version}. Read it again and decide anew."
+                    f"{job.version}. Get it again and retry."
                 )
             job_queries.change(job, changes)
             session.flush()

@@ -93,7 +93,7 @@ NO_CLASS = b'{"policy_class": "PPO", "observation_space": 1, "action_space": 2, 
 def test_a_zip_file_that_is_no_model(data, tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("data", data)
-    with pytest.raises(InputError, match=r"a.zip is no model of Stable-Baselines3"):
+    with pytest.raises(InputError, match=r"a.zip is not a Stable-Baselines3 model"):
         r2rise.record(CARTPOLE, str(tmp_path / "a.zip"), n_demonstrations=1)
 
 

@@ -194,7 +194,7 @@ def test_a_writer_that_fails_leaves_nothing(name, tmp_path):
 @pytest.mark.parametrize("name", ["imitation", "minari"])
 def test_a_folder_that_is_there_is_not_replaced(name, tmp_path):
     (tmp_path / "there").mkdir()
-    with pytest.raises(InputError, match="is there already"):
+    with pytest.raises(InputError, match="already exists"):
         write_demonstrations(toys.demonstrations(), tmp_path / "there", format=name)
     assert list(tmp_path.iterdir()) == [tmp_path / "there"]
 

@@ -29,7 +29,7 @@ HEADINGS = [
     "How long was the policy trained?",
     "Are all frames equally important?",
     "Which frames help, which hurt?",
-    "How sure is that?",
+    "How sure can we be?",
     "What does a reliable map take?",
     "Is the map right?",
     "What should be done with the demonstrations?",

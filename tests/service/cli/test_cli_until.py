@@ -63,7 +63,7 @@ def test_max_time_stops_where_another_block_would_not_end_in_time():
 def test_time_that_ends_before_anything_could_be_told():
     _, err = run("explain demos.npz --study study.yaml --max-time 0.000001 --out out", 1)
     text = " ".join(err.split())
-    early = r"Error: Time ended after \d\.\d s, before anything could be told: 0 of 3 retrain"
+    early = r"Error: Time ended after \d\.\d s, before anything could be estimated: 0 of 3 retrain"
     assert re.search(early, text)
     assert "on all frames were done and 0 on masks" in text
     assert "Give more time (--max-time" in text

@@ -123,7 +123,7 @@ def test_a_map_as_picture_and_estimates_from_the_command_line(server, done, tmp_
     assert "<svg" in (tmp_path / "map.svg").read_text()
     (tmp_path / "map.svg").write_text("by hand")
     again = ("jobs", "download", done.id, "--out", str(tmp_path / "map.svg"))
-    assert "map.svg is there already" in run(*again, "--url", server.url, status=2)[1]
+    assert "map.svg already exists" in run(*again, "--url", server.url, status=2)[1]
     assert (tmp_path / "map.svg").read_text() == "by hand"
     ask(*again, "--force")
     assert "<svg" in (tmp_path / "map.svg").read_text()
@@ -140,7 +140,7 @@ def test_a_map_as_picture_and_estimates_from_the_command_line(server, done, tmp_
     out, err = run("jobs", "submit", str(CARTPOLE), *options, "--url", server.url)
     assert re.fullmatch(
         r"CartPole-v1, bc: \d+ retrainings, \d+ episodes, at most \d+ steps of the environment\n"
-        r"For how long masks are trained is to be checked. Training check: all frames with 16 .*\n",
+        r"How long to train is checked first. Training check: all frames with 16 .*\n",
         out,
     )
     assert "No job was created" in err

@@ -90,7 +90,7 @@ def refused(command: str, *parts: str) -> None:
 @pytest.mark.parametrize(("command", "name"), NAMED + UNANSWERED)
 def test_a_file_of_somebody_else_is_refused_before_anything_is_spent(command, name, folder):
     put(name)
-    refused(command, f"Error: {name} is there already", "--force")
+    refused(command, f"Error: {name} already exists", "--force")
 
 
 @pytest.mark.parametrize(("command", "name"), NAMED)
@@ -142,16 +142,16 @@ def test_what_the_study_wrote_is_replaced_until_somebody_changes_it(folder):
     }.items():
         own = Path(name).read_bytes()
         put(name, content)
-        refused(CURATE, f"{name} is there already, and not as this study wrote it", "--force")
+        refused(CURATE, f"{name} already exists, and not as this study wrote it", "--force")
         put(name, own)
     refused(CURATE.replace("curate a", "curate b"), "not as this study wrote it")
-    refused("compare a b --out new/better.edits.json", "is there already: choose another name")
+    refused("compare a b --out new/better.edits.json", "already exists: choose another name")
 
 
 def test_a_copy_of_what_the_study_wrote_is_somebody_elses(folder):
     run(CURATE)
     shutil.copy("new/better.npz", "kept.npz")
-    refused("curate a --out kept.npz", "kept.npz is there already")
+    refused("curate a --out kept.npz", "kept.npz already exists")
 
 
 def test_a_study_and_what_it_wrote_can_be_moved_together(folder):
@@ -164,11 +164,11 @@ def test_a_study_and_what_it_wrote_can_be_moved_together(folder):
 
 def test_a_link_that_leads_nowhere_is_somebody_elses(folder):
     Path("c.json").symlink_to("nowhere.json")
-    refused("compare a b --out c.json", "c.json is there already")
+    refused("compare a b --out c.json", "c.json already exists")
 
 
 def test_the_demonstrations_that_were_read_are_refused(folder):
-    refused("curate a --out demos.npz", "demos.npz is there already")
+    refused("curate a --out demos.npz", "demos.npz already exists")
     refused("convert demos.npz ./demos.npz --force", "is what is read")
 
 
@@ -181,7 +181,7 @@ def test_force_does_not_take_the_ground_from_under_a_study(folder):
 def test_force_does_not_replace_a_folder(folder):
     put("kept/notes.txt")
     refused("convert demos.npz kept --to csv --force", "is a folder")
-    refused("convert demos.npz kept --to minari --force", "kept is there already")
+    refused("convert demos.npz kept --to minari --force", "kept already exists")
 
 
 def test_a_study_of_ones_own_is_not_replaced_by_the_resolved_one(folder):

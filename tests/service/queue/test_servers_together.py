@@ -57,10 +57,10 @@ def test_a_server_takes_over_from_one_that_is_killed(tmp_path, postgres_url):
         job = other.jobs.get(there.info.id)
         assert job.info.is_live
         acknowledged = job.progress.done
-        assert "this process moves jobs on" not in second.log.read_text()
+        assert "this process runs the queue" not in second.log.read_text()
         first.kill()
         killed = time.monotonic()
-        until(lambda: "this process moves jobs on" in second.log.read_text())
+        until(lambda: "this process runs the queue" in second.log.read_text())
         print(f"taken over after {time.monotonic() - killed:.1f} s")
         assert job.refresh().progress.done >= acknowledged
         found = job.wait(timeout=120).importance()

@@ -19,7 +19,7 @@ def convert(
     to: Annotated[
         str | None,
         typer.Option(
-            help="Format of OUT, if its ending does not tell it, such as lerobot-trims; see "
+            help="Format of OUT if its ending does not identify it, such as lerobot-trims; see "
             "docs/formats.md."
         ),
     ] = None,

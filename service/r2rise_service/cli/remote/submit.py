@@ -183,6 +183,6 @@ def _print_estimate(estimate: "DryRun", *, json: bool) -> None:
         f"{cost.episodes} episodes, at most {cost.most_steps} steps of the environment"
     )
     if estimate.training_check is not None:
-        typer.echo(f"For how long masks are trained is to be checked. {estimate.training_check}")
+        typer.echo(f"How long to train is checked first. {estimate.training_check}")
     print_warnings(estimate.warnings)
     typer.echo("No job was created; leave out --dry-run for that.", err=True)
