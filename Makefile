@@ -34,6 +34,7 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/python tests/support/check_english.py
 
 format: install
 	$(BIN)/ruff format .
