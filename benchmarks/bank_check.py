@@ -32,7 +32,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Found:
-    """What came of the studies of one size.
+    """Results of the studies of one size.
 
     Attributes:
         n_studies: Disjoint studies.
@@ -90,7 +90,7 @@ def wrong(verdicts: Verdicts, truth: Floats) -> int:
 
 
 def check(bank: blocks.Bank, size: int, seed: int = 0) -> Found:
-    """Return what came of all disjoint studies of `size` blocks."""
+    """Return the results of all disjoint studies of `size` blocks."""
     maps = effects(bank)
     study = Study(environment="CartPole-v1", masking={"block_size": bank.masks.shape[1]})
     order = np.random.default_rng(seed).permutation(len(maps))

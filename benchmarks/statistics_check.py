@@ -105,7 +105,7 @@ def draw_sample(case: Case, truth: Truth, seed: int) -> MaskedReturns:
 
 
 class Rates(NamedTuple):
-    """What came of many repetitions.
+    """Results of many repetitions.
 
     Attributes:
         error: Mean error in standard errors of that mean.

@@ -214,7 +214,7 @@ WORLDS: dict[str, Callable[[], World]] = {
 
 @dataclass(frozen=True)
 class Rates:
-    """What came of many studies of a world; null where intervals are withheld.
+    """Results of many studies of a world; null where intervals are withheld.
 
     Attributes:
         false_discoveries: Mean share of the verdicts of a study that are wrong (helps or hurts

@@ -85,7 +85,7 @@ class Certificate(Result):
         map_algorithm: Whose map it is; another one in a transfer.
         map_revision: Design retrainings behind the map.
         luck_p: How often a shuffled map fits the returns of the random arms as well; null where
-            it cannot be told.
+            it is unknown.
         n_failed: Failed retrainings; their repetitions are left out.
     """
 

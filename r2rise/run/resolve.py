@@ -184,8 +184,8 @@ def _with_identity(spec: Spec, identify: Callable[[Spec], str | None], on_disk: 
             raise StudyError(
                 f"The {role} {name!r} cannot be distinguished from a changed one, and a ledger on "
                 f"disk would mix the two: {error}. Give it an attribute `version` (a number or "
-                f"text that you change with it), make it of functions, classes and plain data, or keep "
-                f"nothing on disk.",
+                f"text that you change with it), make it of functions, classes and plain data, or "
+                f"keep nothing on disk.",
                 field=role,
             ) from None
         identity = None

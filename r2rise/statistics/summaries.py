@@ -148,7 +148,7 @@ class Verdicts(MapPart):
             masks shared (`masks`), which gives no verdicts; null in maps of earlier versions.
         simultaneous: Whether they hold for all segments at once.
         level: False discovery rate of the verdicts.
-        margin: Effects inside +- this return are negligible; null where it cannot be told.
+        margin: Effects inside +- this return are negligible; null where it is unknown.
         more_for_half: Further retrainings that would resolve half of the unresolved segments, if
             their importance is what it seems; null where none is unresolved.
         more_for_all: The same for all of them.
@@ -241,7 +241,7 @@ LOW_RELIABILITY = 0.5
 
 
 class Quality(MapPart):
-    """How far the map can be trusted; null where it cannot be told."""
+    """How far the map can be trusted; null where it is unknown."""
 
     equal_importance_p: float | None
     reliability: float | None

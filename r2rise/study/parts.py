@@ -201,7 +201,7 @@ class DemonstratedReturn(StudyPart):
 
 
 class Prediction(StudyPart):
-    """What a pilot foretold of a study, to be compared with what happens.
+    """What a pilot predicted of a study, to be compared with what happens.
 
     Attributes:
         reliability: Of the ranking.

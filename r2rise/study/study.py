@@ -68,7 +68,7 @@ class Study(StudyPart):
         until: When to stop before that.
         verdicts: How segments are judged.
         demonstrated: What the demonstrations themselves returned, filled in where it is known.
-        prediction: What a pilot foretold, where the study was planned.
+        prediction: What a pilot predicted, where the study was planned.
         estimator: How the ledger becomes a map; `auto` takes `difference` (least squares in each
             block) where blocks are long enough, and `ridge` otherwise.
         execution: How the work is cut up.

@@ -18,7 +18,7 @@ _NAME = "operator.json"
 
 @dataclass(frozen=True)
 class OperatorAccess:
-    """URL of the server, and a token for everyone who may read its data folder."""
+    """URL of the server, and a token for everyone who can read its data folder."""
 
     url: str
     token: str = field(repr=False)

@@ -20,7 +20,7 @@ N_EPISODES = 20
 
 
 class Expert(StudyPart):
-    """What came of training.
+    """The result of training.
 
     Attributes:
         environment: Its id.

@@ -176,7 +176,7 @@ class EarlyStopping:
     def worked(self) -> float | None:
         """Seconds of work until now; None once the ledger has noted that the limit is reached.
 
-        After that no more times are noted: whoever reads the ledger later must come to the same
+        After that no more times are noted: a later reader of the ledger must come to the same
         decision.
         """
         limit = self._clock.limit

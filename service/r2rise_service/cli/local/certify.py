@@ -64,7 +64,7 @@ def print_result(certificate: "Certificate") -> None:
         ["kept", "top", "random, like top", "random, like bottom", "bottom"],
         (_row(level) for level in certificate.levels),
     )
-    luck_words = "cannot be told" if certificate.luck_p is None else f"p = {certificate.luck_p:.4f}"
+    luck_words = "unknown" if certificate.luck_p is None else f"p = {certificate.luck_p:.4f}"
     say(
         f"Top above random, mean over these levels: {certificate.area_top_random}",
         f"Random above bottom: {certificate.area_random_bottom}",

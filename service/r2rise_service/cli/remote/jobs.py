@@ -66,7 +66,7 @@ def list_jobs(
 
 @jobs.command("show")
 def show_job(job: JobId, url: Url = None, json: Json = False) -> None:
-    """Show how a job is, and what came of it.
+    """Show the state and the result of a job.
 
     Example: r2rise jobs show job_123
     """
@@ -107,7 +107,7 @@ def download(
     force: Force = False,
     url: Url = None,
 ) -> None:
-    """Write what came of a job to a file.
+    """Write the result of a job to a file.
 
     The ending says what is written: .html is a report of all that is known, .npz of a curation
     the better demonstrations. A map can be had while the job is running.
