@@ -19,7 +19,8 @@ PHRASES = {
     r"foretold": "predicted",
     r"cannot be told(?! apart)": "cannot be estimated, or: is unknown",
     r"can be told(?! apart)": "can be estimated, or: is known",
-    r"(?<![Tt]here_)is no (model|policy|algorithm|setting|ledger|directory|dataset|number|pydantic|planted)\b":
+    r"(?<![Tt]here_)is no "
+    r"(model|policy|algorithm|setting|ledger|directory|dataset|number|pydantic|planted)\b":
         "is not a ...",
     r"that are no \b": "that are not",
     r"[Ww]hat came of": "the result of",

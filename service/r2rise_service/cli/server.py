@@ -19,7 +19,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 TlsCa = Annotated[Path | None, typer.Option(help="Certificate of the signer.")]
 TlsKey = Annotated[Path | None, typer.Option(help="Its private key.")]
 
-keys = typer.Typer(help="API keys of a server: who may use it.", no_args_is_help=True)
+keys = typer.Typer(help="API keys of a server.", no_args_is_help=True)
 db = typer.Typer(help="The database of a server.", no_args_is_help=True)
 
 

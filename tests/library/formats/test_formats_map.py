@@ -152,7 +152,7 @@ def test_an_order_has_halves_but_no_signs(demonstrations, order_only, tmp_path):
     with h5py.File(path) as file:
         assert set(file["mask"]) == {"top", "bottom"}
     for name in ("w.parquet", "t.json"):
-        with pytest.raises(MapError, match="'rise' knows an order only"):
+        with pytest.raises(MapError, match="'rise' gives an order only"):
             write_demonstrations(demonstrations, tmp_path / name, importance=order_only)
         assert not (tmp_path / name).exists()
 

@@ -437,7 +437,7 @@ FORETOLD = Prediction(
                     update={"name": "rise", "sign": "order_only"}
                 ),
             },
-            "A map that knows an order only cannot tell what hurts",
+            "A map that gives an order only does not show what hurts",
         ),
         (
             {
