@@ -6,8 +6,8 @@
 the updates, and with both. For each:
 
 - the mean return of all frames at several amounts of training, each trained from the start: how
-  far it falls between one amount and the next, all in all, and how far training seeds differ, both as shares of
-  the expert's gain over random actions;
+  far it falls between one amount and the next, all in all, and how far training seeds differ,
+  both as shares of the expert's gain over random actions;
 - maps at an amount and at 4 times as much: their reliabilities and their Spearman correlation, as
   it is and corrected for the reliabilities. The two maps share no training seed and no mask.
 
