@@ -25,6 +25,7 @@ from r2rise.study.specs import AlgorithmSpec
 from r2rise.study.validation import describe
 
 GROUP = "r2rise.algorithms"
+_UNDECLARED = object()
 
 
 class FunctionAlgorithm:
@@ -189,7 +190,7 @@ def uses_next_obs(algorithm: Any) -> bool:
 
 
 def counts_training(spec: AlgorithmSpec) -> TrainingAmount | None:
-    """Return how an algorithm measures its training, or None if the amount cannot be set.
+    """Return how an algorithm measures its training; None if it has no amount that can be set.
 
     It cannot be set on an instance, which already has its settings.
     """
@@ -197,6 +198,14 @@ def counts_training(spec: AlgorithmSpec) -> TrainingAmount | None:
     if not isinstance(implementation, type):
         return None
     return getattr(implementation, "training_amount", None)
+
+
+def has_no_amount(spec: AlgorithmSpec) -> bool:
+    """Return whether an algorithm declares that it has no amount of training.
+
+    It does so with `training_amount = None`; without the attribute nothing is known.
+    """
+    return getattr(load_implementation(spec), "training_amount", _UNDECLARED) is None
 
 
 def least_amount_of(spec: AlgorithmSpec, n_frames: int) -> int | None:

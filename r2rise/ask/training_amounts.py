@@ -1,6 +1,12 @@
 """The amounts and training seeds of a training check, and their cost."""
 
-from r2rise.algorithms import TrainsMany, counts_training, least_amount_of, make_algorithm
+from r2rise.algorithms import (
+    TrainsMany,
+    counts_training,
+    has_no_amount,
+    least_amount_of,
+    make_algorithm,
+)
 from r2rise.ask.turnover import LONGER
 from r2rise.errors import StudyError
 from r2rise.study.study import Study
@@ -13,9 +19,15 @@ def amounts_tried(study: Study, n_frames: int) -> tuple[int, ...]:
     """Return the amounts of training that are tried: the least one, doubled repeatedly.
 
     Raises:
-        StudyError: When the algorithm does not say how it counts its training.
+        StudyError: When the algorithm has no amount, or does not say how it counts its training.
     """
     least = least_amount_of(study.algorithm, n_frames)
+    if has_no_amount(study.algorithm):
+        raise StudyError(
+            f"The algorithm {study.algorithm.name!r} has no amount of training: there is nothing "
+            f"to check. Explain without a check.",
+            field="algorithm.name",
+        )
     if least is None:
         raise StudyError(
             f"The algorithm {study.algorithm.name!r} does not say how it counts its training, so "

@@ -125,11 +125,13 @@ def _amount_notices(study: Study) -> Iterator[Notice]:
 
     Without the algorithm there are none: maps can be computed where it is not installed.
     """
-    from r2rise.algorithms import counts_training
+    from r2rise.algorithms import counts_training, has_no_amount
 
     algorithm = study.algorithm
     try:
         amount = counts_training(algorithm)
+        if has_no_amount(algorithm):
+            return
     except (UnknownName, MissingExtra):
         return
     if amount is not None and amount.instead and algorithm.settings.get(amount.instead):

@@ -197,7 +197,7 @@ TABLE = [
     Wrong("no retrainings", f"{EXPLAIN} {CARTPOLE} --retrainings 0", "greater than or equal to 1"),
     Wrong("a budget that is not a number", f"{EXPLAIN} {CARTPOLE} --retrainings many", "integer"),
     Wrong("a segment length of 0", f"{EXPLAIN} {CARTPOLE} --segment-length 0", "at least 1 frame"),
-    Wrong("a length that is no number", f"{EXPLAIN} {CARTPOLE} --segment-length ten", "or 'auto'"),
+    Wrong("a segment length in words", f"{EXPLAIN} {CARTPOLE} --segment-length ten", "or 'auto'"),
     Wrong("segments with a gap", f"{EXPLAIN} {CARTPOLE} --segments gap.csv", "line 3: expected"),
     Wrong("segments of other demos", f"{EXPLAIN} {CARTPOLE} --segments long.csv", "names 1 demon"),
     Wrong(

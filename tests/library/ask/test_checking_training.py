@@ -9,6 +9,7 @@ from learning import CURVES, LEAST, study
 import r2rise
 from r2rise import Demonstrations, Ledger, Plan, Study, TrainingCheck
 from r2rise.algorithms import amount_of
+from r2rise.algorithms.registry import load_implementation
 from r2rise.design.tasks import Task
 from r2rise.errors import LedgerError, NotReady, StudyError
 from r2rise.ledger.record import Record
@@ -201,6 +202,17 @@ def test_nobody_checked_a_learner_that_does_not_count_its_training():
     assert "training_unchecked" in [notice.code for notice in found.warnings]
     named = r2rise.explain(DEMOS, study(n_updates=100))
     assert "training_unchecked" not in [notice.code for notice in named.warnings]
+
+
+def test_a_learner_without_an_amount_has_nothing_to_check(monkeypatch):
+    """Nearest neighbours say `training_amount = None`; who says nothing is unchecked."""
+    learner = load_implementation(worth.study((1.0,) * 8).algorithm)
+    monkeypatch.setattr(learner, "training_amount", None, raising=False)
+    plain = worth.study((1.0,) * 8)
+    found = r2rise.explain(DEMOS, plain)
+    assert "training_unchecked" not in [notice.code for notice in found.warnings]
+    with pytest.raises(StudyError, match="has no amount of training: there is nothing to check"):
+        r2rise.check_training(DEMOS, plain)
 
 
 def test_a_map_is_computed_again_where_the_algorithm_is_not_at_hand(tmp_path):
