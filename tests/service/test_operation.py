@@ -114,6 +114,7 @@ def test_the_first_key_comes_from_a_file(tmp_path, monkeypatch):
         assert secret not in server.log.read_text() + server.said
 
 
+@pytest.mark.slow
 def test_a_server_on_postgresql(tmp_path, postgres_url, monkeypatch):
     monkeypatch.chdir(tmp_path)
     where = ("--database", postgres_url)
@@ -162,6 +163,7 @@ def test_upgrades_at_once_do_not_meet(postgres_url):
     assert len({after for _, after in found}) == 1
 
 
+@pytest.mark.slow
 def test_log_lines(tmp_path, monkeypatch):
     monkeypatch.setenv("R2RISE_LOG_LEVEL", "debug")
     secret = new_secret()

@@ -161,6 +161,7 @@ def same_map_and_ledger(folder: Path, *names: str) -> bool:
     return len(maps) == 1 and all(ledger == ledgers[0] for ledger in ledgers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_run_killed_twice_ends_with_the_same_map(tmp_path, workers):
     toys.demonstrations().save(tmp_path / "demos.npz")
@@ -264,6 +265,7 @@ def test_real_demonstrations_give_the_same_map_whatever_happens(tmp_path, retrai
     assert found.baseline.all_frames.mean > found.baseline.random_policy.mean + 30
 
 
+@pytest.mark.slow
 def test_a_script_without_the_main_guard_is_told_so(tmp_path):
     (tmp_path / "script.py").write_text(
         "import r2rise\n"

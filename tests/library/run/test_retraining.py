@@ -226,10 +226,13 @@ class TestTimeLimit:
     @pytest.mark.parametrize(
         ("algorithm", "reason"),
         [
-            (toys.hangs_without_first_frame, "timeout: no result after 3 s"),
+            pytest.param(
+                toys.hangs_without_first_frame, "timeout: no result after 3 s",
+                marks=pytest.mark.slow,
+            ),
             (toys.dies_without_first_frame, "worker_died: exit status -9"),
         ],
-    )
+    )  # fmt: skip
     def test_only_the_retraining_that_hangs_or_dies_fails(self, algorithm, reason):
         started = time.monotonic()
         found = self.records(algorithm, indices=range(4))

@@ -18,6 +18,7 @@ from hostile_uploads import (
     part,
     started,
 )
+from slow import mostly_slow
 
 MOST_GROWTH = 100 * MEBIBYTE
 
@@ -31,7 +32,7 @@ def site(tmp_path_factory):
             yield Site(server)
 
 
-@pytest.mark.parametrize("upload", TABLE, ids=lambda upload: upload.what)
+@pytest.mark.parametrize("upload", mostly_slow(TABLE, 12), ids=lambda upload: upload.what)
 def test_a_wrong_upload_is_refused_and_leaves_nothing(site, upload):
     answer = site.send(upload)
     problem = answer.json()

@@ -218,6 +218,7 @@ def test_ctrl_c_keeps_what_was_retrained(folder, workers):
     assert 7 <= len(Ledger.load("out/ledger.npz")) < 68
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_certify_retrained(folder):
     Path("slow.yaml").write_text(SLOW.replace("0.1", "0.02"))
     run(EXPLAIN)
@@ -243,6 +244,7 @@ def test_progress_bar_with_rate_and_time_left_on_a_terminal(folder):
         assert piece in text
 
 
+@pytest.mark.slow
 def test_progress_bar_starts_anew_with_each_stage(folder):
     Path("slow.yaml").write_text(SLOW.replace("0.1", "0.003"))
     run(EXPLAIN)

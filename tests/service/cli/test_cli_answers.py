@@ -89,6 +89,7 @@ def test_certifying_again_retrains_nothing(folder):
     assert r2rise.ImportanceMap.load("a").importance.tolist() == before.tolist()
 
 
+@pytest.mark.slow
 def test_check_fails_where_the_map_does_not_pass(folder):
     run("certify a --check")
     out, _ = run("certify a --repetitions 2 --check", status=1)

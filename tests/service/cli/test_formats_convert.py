@@ -63,6 +63,7 @@ def test_what_cannot_be_held_is_named_on_standard_error(folder):
     assert result.stderr.splitlines()[0] == "Left out: pictures: d4rl cannot hold them."
 
 
+@pytest.mark.slow
 def test_explain_and_plan_take_any_of_these_files(folder, study, demonstrations):
     write_demonstrations(demonstrations, "demos.hdf5", format="robomimic")
     one, other = (r2rise.explain(f"demos.{ending}", study) for ending in ("hdf5", "npz"))

@@ -41,6 +41,7 @@ def on_a_terminal(*command: str) -> tuple[str, int]:
     return " ".join(text.split()), process.wait(60)
 
 
+@pytest.mark.slow
 def test_waiting_takes_few_requests(server, dataset):
     requests = []
 

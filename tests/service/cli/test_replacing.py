@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import toys
 from commands import run
+from slow import mostly_slow
 from small_studies import NO_NEED, STUDY
 
 import r2rise
@@ -93,7 +94,7 @@ def test_a_file_of_somebody_else_is_refused_before_anything_is_spent(command, na
     refused(command, f"Error: {name} already exists", "--force")
 
 
-@pytest.mark.parametrize(("command", "name"), NAMED)
+@pytest.mark.parametrize(("command", "name"), mostly_slow(NAMED, 3))
 def test_it_is_replaced_when_asked_for(command, name, folder):
     put(name)
     run(f"{command} --force")
@@ -123,8 +124,12 @@ def test_a_ledger_that_is_none_is_refused(command, name, folder):
 
 @pytest.mark.parametrize(
     "command",
-    ["explain demos.npz --study small.yaml --out a", "plan demos.npz --study small.yaml --out a",
-     "certify a --repetitions 2", CURATE, TRANSFER, f"{TRANSFER} --out t.json", "report a"],
+    mostly_slow(
+        ["explain demos.npz --study small.yaml --out a", CURATE, "report a", TRANSFER,
+         "plan demos.npz --study small.yaml --out a", "certify a --repetitions 2",
+         f"{TRANSFER} --out t.json"],
+        n_fast=3,
+    ),
 )  # fmt: skip
 def test_the_same_command_goes_on(command, folder):
     run(command)

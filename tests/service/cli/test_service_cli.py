@@ -191,6 +191,7 @@ def test_ctrl_c_while_the_server_is_asked_promises_nothing_of_retrainings(comman
     assert "retrained" not in err
 
 
+@pytest.mark.slow
 def test_waiting_ends_with_4_when_the_time_is_over_and_ctrl_c_stops_the_waiting_only(
     server, client, dataset
 ):
@@ -219,11 +220,13 @@ def test_an_unreachable_server_ends_with_3():
     run("datasets", "list", "--url", "nowhere", status=2)
 
 
+@pytest.mark.slow
 def test_a_second_server_on_the_same_data_is_refused(server):
     _, err = run("serve", "--data", str(server.data), "--port", "0", status=1)
     assert f"Error: A server is running on {server.data}. Stop it first" in err
 
 
+@pytest.mark.slow
 def test_a_port_in_use_and_an_open_address_without_keys_are_refused(server, tmp_path):
     data = str(tmp_path / "other")
     _, err = run("serve", "--data", data, "--port", str(server.port), status=2)

@@ -71,6 +71,7 @@ def library(job):
     return without_times(r2rise.explain(OURS, job.study))
 
 
+@pytest.mark.slow
 def test_the_map_is_that_of_the_library(cluster):
     bench = cluster.bench
     job = bench.wait(bench.submit(), "succeeded", "failed")

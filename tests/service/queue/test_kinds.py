@@ -59,6 +59,7 @@ def result(bench: Bench, job: JobInfo, kind):
     return worth.without_time(kind.from_json(bench.store.results.get(job.id)))
 
 
+@pytest.mark.slow
 def test_a_certificate_is_that_of_the_library(bench):
     job, found = explained(bench, noise=2.0)
     oracle = r2rise.certify(DEMONSTRATIONS, found, repetitions=3)
@@ -85,6 +86,7 @@ def test_a_curation_asks_for_trials_both_arms_and_random_drops(bench):
     assert set(totals) == {16 * 4, 16 * 4 + 40 * 2, 16 * 4 + 40 * 3}
 
 
+@pytest.mark.slow
 def test_a_curation_without_a_gain_asks_once(bench):
     """To this learner, what the map says hurts is worth something."""
     job, found = explained(bench, tuple(abs(value) for value in WORTH))

@@ -31,6 +31,7 @@ def test_the_map_is_that_of_the_library(bench):
     assert bench.reconciler.health() == {"engine": "ok"}
 
 
+@pytest.mark.slow
 def test_a_study_that_stops_by_itself_ends_where_the_library_ends(bench):
     job = bench.wait(bench.submit(budget=256, until={"reliability": 0.5}), "succeeded")
     library = r2rise.explain(DEMONSTRATIONS, job.study)
@@ -38,6 +39,7 @@ def test_a_study_that_stops_by_itself_ends_where_the_library_ends(bench):
     assert bench.importance(job) == without_times(library)
 
 
+@pytest.mark.slow
 def test_two_jobs_share_the_workers_and_priority_goes_first(bench):
     low = bench.submit(algorithm=slow(), priority=0)
     bench.wait(low, "running")
@@ -89,6 +91,7 @@ def test_cancel_ends_a_black_box_that_hangs_and_leaves_other_jobs_alone(bench, t
     assert bench.wait(other, "succeeded").progress.done == 68
 
 
+@pytest.mark.slow
 def test_a_job_whose_retrainings_fail_says_why(bench):
     job = bench.wait(bench.submit(algorithm={"name": "toys:raises"}), "failed")
     assert "ValueError: no way" in job.error

@@ -232,6 +232,7 @@ def test_damaged_data_are_refused(files):
         inspect(path, max_array_bytes=MEBIBYTE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("limits", "words"),
     [

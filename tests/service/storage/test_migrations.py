@@ -49,6 +49,7 @@ def test_a_database_that_cannot_be_reached_is_not_current(tmp_path):
     store.close()
 
 
+@pytest.mark.slow
 def test_several_processes_may_migrate_at_once(tmp_path):
     url = f"sqlite:///{tmp_path / 'db'}"
     code = "import sys; from r2rise_service.storage import Store; Store(sys.argv[1]).migrate()"
