@@ -167,7 +167,7 @@ def real_tables() -> Iterator[str]:
 
 def simulated_table(rule: Rule) -> Iterator[str]:
     """Yield the lines of how often each answer is given, in % with 16 / 4 seeds."""
-    yield f"| learner | in truth | {' | '.join(ANSWERS)} |\n|---|---|{'---|' * len(ANSWERS)}"
+    yield f"| learner | truth | {' | '.join(ANSWERS)} |\n|---|---|{'---|' * len(ANSWERS)}"
     for name in LEARNERS:
         found = [simulated_choices(name, n_seeds, rule) for n_seeds in N_AMOUNTS]
         truths = " / ".join(dict.fromkeys(truth.finding for truth, _ in found))
