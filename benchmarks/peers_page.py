@@ -230,7 +230,9 @@ def _close(rows: Mapping[str, Any], budgets: Sequence[str]) -> str:
         if names:
             said.append(f"- {budget} retrainings: {'; '.join(names)}")
     if not said:
-        return "In rank correlation, the best repetition of no other library reaches R2RISE's lowest."
+        return (
+            "In rank correlation, the best repetition of no other library reaches R2RISE's lowest."
+        )
     return "\n".join(
         [
             "In rank correlation, the best repetitions of these rows reach the range of R2RISE:\n",
