@@ -40,7 +40,7 @@ Libraries for data valuation answer a similar question: given a function from a 
 - **Cells.** {budgets} retrainings, {repetitions} repetitions with other masks and other training seeds. Cells are medians, with the lowest and the highest in brackets.
 - **Reference.** The importance of each segment among random halves of the others (its Banzhaf value): least-squares main effects of {retrainings:,} other retrainings, with standard errors of {std_error:.2f} on average. Values range from {lowest:+.1f} to {highest:+.1f}. R2RISE also uses least squares over blocks, but the mean of pyDVL's maps of {most} retrainings, from independent masks, has a correlation of {independent:.3f} with the reference.
 - **Harmful segments.** {n_hurts} segments clearly hurt: their value is negative by more than 2 standard errors and by more than {margin:.1f}, 2 % of what all frames gain over random actions.
-- **Seeds.** R2RISE trains the 128 masks of a block from one training seed and evaluates them on the same episodes. The other libraries get the same: every 128 calls share their seeds. "Own seeds" means a separate training and evaluation seed for each call, which is what you get if you plug in a learner as it is.
+- **Seeds.** A mask is a subset of the segments. R2RISE trains the 128 masks of a block from one training seed and evaluates them on the same episodes. The other libraries get the same: every 128 calls share their seeds. "Own seeds" means a separate training and evaluation seed for each call, which is what you get if you plug in a learner as it is.
 
 ## Where another library is ahead
 
