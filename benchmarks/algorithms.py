@@ -163,7 +163,7 @@ Each algorithm is trained on all frames of a few demonstrations with 3 training 
 - **From all frames**: the mean return, with the lowest and the highest training seed in brackets.
 - **Of the range**: the range goes from random actions to the demonstrations (in the planted environment, to its scripted expert).
 - **Seconds a retraining**: one training and its evaluation on one core.
-- **Map of 64**: made if 64 retrainings fit in 10 minutes on 2 cores. It is one fold-over block (32 random masks and their complements), so its reliability is an estimate from the model. p is the p-value of the hypothesis that all frames are equally important. Seconds are wall-clock time with 2 processes on a machine that had other work: read them as orders of magnitude.
+- **Map of 64**: made if 64 retrainings fit in 10 minutes on 2 cores. It is one fold-over block (32 masks and their complements), so its reliability is an estimate from the model. p is the p-value of the hypothesis that all frames are equally important. Seconds are wall-clock time with 2 processes on a machine that had other work: read them as orders of magnitude.
 
 {table}
 
