@@ -221,7 +221,7 @@ def test_behavioural_cloning_that_is_trained_to_the_end_finds_it_with_fewer(name
 
 
 def test_what_is_not_planted_is_refused():
-    with pytest.raises(UnknownName, match="no planted environment"):
+    with pytest.raises(UnknownName, match="not a planted environment"):
         planted("r2rise/PlantedRound-v0")
     with pytest.raises(EnvironmentMismatch, match="CartPole-v1"):
         expert(environment("CartPole-v1"))

@@ -274,8 +274,8 @@ def returns_nothing(environment):
         ("expert", UnknownName, "'random', a model file of Stable-Baselines3"),
         (f"{__name__}:Wide.predict", InputError, "cannot make a policy"),
         (f"{__name__}:cannot_make", InputError, "wrong robot"),
-        (f"{__name__}:returns_nothing", InputError, "no policy: .* got NoneType"),
-        (f"{__name__}:CARTPOLE", InputError, "no policy: .* got str"),
+        (f"{__name__}:returns_nothing", InputError, "not a policy: .* got NoneType"),
+        (f"{__name__}:CARTPOLE", InputError, "not a policy: .* got str"),
         (f"{__name__}:Upwrong", UnknownName, "Did you mean 'Upright'"),
     ],
 )
