@@ -55,6 +55,7 @@ def test_the_map_is_what_the_segments_are_worth(demonstrations, study):
     assert found.n_kept.tolist() == [32] * 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("design", ["balanced", "bernoulli"])
 @pytest.mark.parametrize("p", [0.2, 0.8])
 @pytest.mark.parametrize("estimator", ["ridge", "difference"])

@@ -224,6 +224,7 @@ def certificates(learned) -> dict[str, Certificate]:
     }
 
 
+@pytest.mark.slow
 def test_each_end_is_judged_apart(certificates):
     outcomes = {name: found.outcome for name, found in certificates.items()}
     assert outcomes == {
@@ -237,6 +238,7 @@ def test_each_end_is_judged_apart(certificates):
     assert certificates["upside_down"].keeping_top.verdict == "contradicted"
 
 
+@pytest.mark.slow
 def test_differences_of_levels_are_those_of_the_truth(certificates):
     for level in certificates["true"].levels:
         k = level.n_segments
@@ -246,6 +248,7 @@ def test_differences_of_levels_are_those_of_the_truth(certificates):
         assert abs(level.top_random.interval.mean - want) < 2 * error
 
 
+@pytest.mark.slow
 def test_words_of_each_outcome(certificates):
     starts = {
         "true": "Pass: leaving out", "bottom": "Right at the bottom only: leaving out",
@@ -258,6 +261,7 @@ def test_words_of_each_outcome(certificates):
     assert str(certificates["bottom"].keeping_top) in certificates["bottom"].in_words()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("outcome", ["fail", "undecided", "right_at_bottom", "pass"])
 def test_what_is_above_zero_is_never_called_nothing_to_tell_apart(certificates, outcome):
     clear = MeanInterval(mean=38, lower=33, upper=44, n=20)
@@ -270,12 +274,14 @@ def test_what_is_above_zero_is_never_called_nothing_to_tell_apart(certificates, 
         assert "38 (33 to 44)" in found.in_words()
 
 
+@pytest.mark.slow
 def test_a_small_but_certain_difference_fails_in_other_words(certificates):
     small = MeanInterval(mean=1, lower=0.5, upper=1.5, n=20)
     found = certificates["true"].model_copy(update={"outcome": "fail", "area_top_bottom": small})
     assert found.in_words().startswith("Fail: the map tells little apart")
 
 
+@pytest.mark.slow
 def test_where_the_lower_half_is_all_the_same_there_is_nothing_to_know_of_it(learned):
     values = WORTH[:8] + (-4.0,) * 8
     own = worth.learned(learned, values, noise=1.0, seed_noise=5.0)
@@ -285,6 +291,7 @@ def test_where_the_lower_half_is_all_the_same_there_is_nothing_to_know_of_it(lea
     assert found.outcome == "right_at_top"
 
 
+@pytest.mark.slow
 def test_levels_at_which_the_top_is_worse_are_named(certificates):
     found = certificates["true"]
     assert found.contradicting_levels == []

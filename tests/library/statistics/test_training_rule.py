@@ -154,7 +154,9 @@ def test_what_real_studies_choose():
 
 
 def test_the_tables_of_the_method_are_the_benchmarks_of_real_curves():
-    assert "\n".join(real_tables()) in METHOD.read_text()
+    page = METHOD.read_text()
+    for table in "\n".join(real_tables()).split("\n\n"):
+        assert table.strip() in page
 
 
 @pytest.mark.slow

@@ -237,6 +237,7 @@ def on_a_terminal(command: str) -> str:
     return shown[0]
 
 
+@pytest.mark.slow
 def test_progress_bar_with_rate_and_time_left_on_a_terminal(folder):
     Path("slow.yaml").write_text(SLOW.replace("64", "32").replace("0.1", "0.03"))
     text = on_a_terminal(f"{EXPLAIN} --until verdicts")

@@ -78,6 +78,7 @@ def test_explain_and_plan_take_any_of_these_files(folder, study, demonstrations)
     run("convert demos.hdf5 weights.parquet --map other")
 
 
+@pytest.mark.slow
 def test_uploads_are_converted_by_the_client(folder, demonstrations, server):
     write_demonstrations(demonstrations, "demos.hdf5", format="d4rl")
     first = run(f"datasets upload demos.hdf5 --url {server.url}")

@@ -199,7 +199,10 @@ def test_watching_and_waiting_end_with_1_when_the_job_did_not_succeed(server, cl
         (["list", "--label", "=arm"], "--label should be name=value, got '=arm'"),
         (["download", "DONE", "--out", "a.pdf"], "not as 'a.pdf'"),
         (["download", "DONE", "--out", "."], "--out should be a file"),
-        (["download", "DONE", "--out", "a.html", "--estimator", "rise"], "An estimator is that"),
+        (
+            ["download", "DONE", "--out", "a.html", "--estimator", "rise"],
+            "Only a map has an estimator",
+        ),
         (["download", "DONE", "--out", "a.csv", "--estimator", "luck"], "estimator"),
         (["wait", "DONE", "--timeout", "soon"], "--timeout should be a time"),
         (["submit", "CARTPOLE", "--env", "Pendulum-v1"], "Pendulum-v1"),

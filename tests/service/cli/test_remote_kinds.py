@@ -136,6 +136,7 @@ def test_what_other_kinds_are_refused_for(client, explained, certified):
     assert refused.value.code == "not-comparable"
 
 
+@pytest.mark.slow
 def test_the_commands_ask_for_all_kinds(server, explained, tmp_path):
     def ask(*command: str) -> str:
         return run("jobs", *command, "--url", server.url)[0]

@@ -324,7 +324,7 @@ def test_a_failed_job_is_told(client, tmp_path, dataset):
         job.wait(timeout=120)
 
 
-SLOW = {"client.md-0", "client.md-1", "client.md-2", "rest.md"}
+SLOW = {"client.md-0", "client.md-1", "client.md-2", "rest.md", "README.md"}
 """Programs and scripts that take more than 5 s."""
 
 

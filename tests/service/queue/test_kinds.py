@@ -121,6 +121,7 @@ def test_a_transfer_of_two_learners(bench):
     assert sum(map(len, ledgers)) == done.progress.done == done.progress.total
 
 
+@pytest.mark.slow
 def test_a_question_that_has_no_answer_fails_the_job(bench):
     job, found = explained(bench)
     hopeless = worth.learned(found, WORTH, refuses=1)

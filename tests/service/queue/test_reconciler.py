@@ -75,6 +75,7 @@ def test_no_job_waits_while_a_worker_is_idle(bench, monkeypatch):
     assert bench.wait(long, "succeeded").progress.done == 68
 
 
+@pytest.mark.slow
 def test_cancel_ends_a_black_box_that_hangs_and_leaves_other_jobs_alone(bench, tmp_path):
     hangs = tmp_path / "hangs"
     hanging = bench.submit(algorithm={"name": "toys:Hangs", "settings": {"file": str(hangs)}})
