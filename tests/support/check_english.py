@@ -19,7 +19,7 @@ PHRASES = {
     r"foretold": "predicted",
     r"cannot be told(?! apart)": "cannot be estimated, or: is unknown",
     r"can be told(?! apart)": "can be estimated, or: is known",
-    r"(?<![Tt]here_)is no "
+    r"(?<![Tt]here\s)is no "
     r"(model|policy|algorithm|setting|ledger|directory|dataset|number|pydantic|planted)\b":
         "is not a ...",
     r"that are no \b": "that are not",
@@ -33,8 +33,8 @@ PHRASES = {
 }  # fmt: skip
 """Phrases that must not come back, and what to write instead."""
 
-_GAP = r"\s+(?:f?\")?"
-"""Between two words of a phrase: also a line break, within a string or without."""
+_GAP = r'\s+(?:"\s*f?")?'
+"""Between two words of a phrase: also a line break, in prose or between the parts of a string."""
 
 FOLDERS = ("r2rise", "service", "envs", "docs", "benchmarks")
 PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
@@ -53,7 +53,7 @@ def problems(text: str) -> list[tuple[int, str, str]]:
     return [
         (text.count("\n", 0, match.start()) + 1, match[0], instead)
         for phrase, instead in PHRASES.items()
-        for match in re.finditer(phrase.replace(" ", _GAP).replace("here_", "here "), text)
+        for match in re.finditer(phrase.replace(" ", _GAP), text)
     ]
 
 
