@@ -3,6 +3,7 @@
 import json
 import platform
 from datetime import UTC, datetime
+from functools import cache
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -140,12 +141,13 @@ class Result(MapPart):
             raise cls.error(f"\n{describe(error, cls)}") from None
 
 
-def result_classes() -> list[type[Result]]:
+@cache
+def result_classes() -> tuple[type[Result], ...]:
     """Return the classes of all results: each is defined by a module of this package."""
     package = import_module("r2rise.results")
     names = [module.name for module in iter_modules(package.__path__)]
     modules = [import_module(f"r2rise.results.{name}") for name in names]
-    return [
+    return tuple(
         value
         for module in modules
         for value in vars(module).values()
@@ -153,7 +155,7 @@ def result_classes() -> list[type[Result]]:
         and issubclass(value, Result)
         and value is not Result
         and value.__module__ == module.__name__
-    ]
+    )
 
 
 def _with_article(noun: str) -> str:

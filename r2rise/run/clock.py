@@ -28,7 +28,14 @@ class Clock:
         """Seconds until the limit, never negative; None without a limit."""
         return None if self.limit is None else max(self.limit - self.worked, 0.0)
 
-    @property
-    def is_up(self) -> bool:
-        """Whether the limit has been reached."""
-        return self.left == 0.0
+    def is_up(self, noted: float) -> bool:
+        """Return whether the seconds of work that a ledger has noted reach the limit.
+
+        The ledger decides, not this clock: a later reader of the ledger must come to the same
+        decision.
+        """
+        return self.limit is not None and noted >= self.limit
+
+    def to_note(self, noted: float) -> float | None:
+        """Return the seconds of work to note next in a ledger; None once its limit is reached."""
+        return None if self.is_up(noted) else self.worked

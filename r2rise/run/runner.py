@@ -109,17 +109,12 @@ class Runner:
 
     def _save(self, records: Sequence[Record] = ()) -> None:
         """Save records and the working time so far; at the limit the time stops counting."""
-        clock = None if self._time_is_up else self._clock
-        self._ledger_file.append(records, work_seconds=None if clock is None else clock.worked)
-
-    @property
-    def _time_is_up(self) -> bool:
-        """Judged by the ledger's time, so that a later reader comes to the same decision."""
-        limit = self._clock.limit if self._clock is not None else None
-        return limit is not None and self.ledger.work_seconds >= limit
+        clock, noted = self._clock, self.ledger.work_seconds
+        self._ledger_file.append(records, work_seconds=clock.to_note(noted) if clock else None)
 
     def _is_over(self, should_stop: Callable[[], bool]) -> bool:
-        return should_stop() or self._time_is_up
+        time_is_up = self._clock is not None and self._clock.is_up(self.ledger.work_seconds)
+        return should_stop() or time_is_up
 
     def run(
         self, tasks: Sequence[Task], *, should_stop: Callable[[], bool] = lambda: False

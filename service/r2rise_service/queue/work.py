@@ -174,14 +174,8 @@ class EarlyStopping:
 
     @property
     def worked(self) -> float | None:
-        """Seconds of work until now; None once the ledger has noted that the limit is reached.
-
-        After that no more times are noted: a later reader of the ledger must come to the same
-        decision.
-        """
-        limit = self._clock.limit
-        is_up = limit is not None and self._ledger.work_seconds >= limit
-        return None if is_up else self._clock.worked
+        """Seconds of work to note with what comes now, as `Clock.to_note`."""
+        return self._clock.to_note(self._ledger.work_seconds)
 
     def has_enough(self) -> bool:
         """Say whether the study may stop before its budget is spent.
