@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from r2rise_service.cli.help import HelpfulGroup
+
 if TYPE_CHECKING:
     from r2rise_service.settings import Settings
 
@@ -19,8 +21,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 TlsCa = Annotated[Path | None, typer.Option(help="Certificate of the signer.")]
 TlsKey = Annotated[Path | None, typer.Option(help="Its private key.")]
 
-keys = typer.Typer(help="API keys of a server: who may use it.", no_args_is_help=True)
-db = typer.Typer(help="The database of a server.", no_args_is_help=True)
+keys = typer.Typer(
+    cls=HelpfulGroup, help="API keys of a server: who may use it.", no_args_is_help=True
+)
+db = typer.Typer(cls=HelpfulGroup, help="The database of a server.", no_args_is_help=True)
 
 
 def serve(
