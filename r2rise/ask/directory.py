@@ -144,6 +144,17 @@ class OutputDirectory:
         return copy.content_hash
 
 
+def output_directory(out: str | Path | None) -> OutputDirectory | None:
+    """Return the directory of a study; None where nothing is to be written.
+
+    Raises:
+        InputError: When its name is empty.
+    """
+    if out == "":
+        raise InputError("out is empty: name a directory; '.' is the working directory.")
+    return None if out is None else OutputDirectory(Path(out))
+
+
 def _foreign_file_error(path: Path) -> InputError:
     return InputError(
         f"{path} would be replaced, but r2rise did not write it for this study: move it away, or "

@@ -58,7 +58,7 @@ class ReportingGroup(HelpfulGroup):
         if not ctx.resilient_parsing and (name := _empty_argument(args)):
             _exit(
                 EXIT_USAGE,
-                f"{name} is empty: give a value, or leave it out. Is a variable of the shell unset?",
+                f"{name} is empty: give a value, or leave it out. Is a shell variable unset?",
             )
         return super().parse_args(ctx, args)
 
@@ -76,7 +76,7 @@ class ReportingGroup(HelpfulGroup):
         except Exception as error:
             _exit(*_status_and_message(error, _KEPT.get(command)))
 
-    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002  (Typer's signature)
         """Write what the exit statuses mean."""
         with formatter.section("Exit status"):
             formatter.write_dl([(str(status), text) for status, text in EXIT_STATUSES.items()])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
+from r2rise.limits import check_repetitions, check_workers
 from r2rise.study.choices import EstimatorName
 
 if TYPE_CHECKING:
@@ -35,8 +36,25 @@ Maps = Annotated[bool, typer.Option("--maps", help="Also see whether the map dep
 Directory = Annotated[
     Path, typer.Argument(metavar="DIR", help="Directory that `r2rise explain --out` wrote.")
 ]
-Repetitions = Annotated[int, typer.Option(min=2, help="Training seeds to compare.")]
-Workers = Annotated[int, typer.Option(min=0, help="Worker processes; 0: this one.")]
+
+
+def _checked_repetitions(repetitions: int) -> int:
+    check_repetitions(repetitions)
+    return repetitions
+
+
+def _checked_workers(workers: int) -> int:
+    check_workers(workers)
+    return workers
+
+
+Repetitions = Annotated[
+    int,
+    typer.Option(metavar="N", callback=_checked_repetitions, help="Training seeds to compare."),
+]
+Workers = Annotated[
+    int, typer.Option(metavar="N", callback=_checked_workers, help="Worker processes; 0: this one.")
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace files that are already there.")]
 
 

@@ -15,8 +15,14 @@ _STUDY_FILES = ("study.yaml", "demonstrations.npz", "ledger.npz", "pilot.npz", "
 
 
 def get_ready() -> None:
-    """Make modules of the working directory importable, and log to standard error."""
-    sys.path.insert(0, "")
+    """Make modules of the working directory importable, and log to standard error.
+
+    The working directory comes last: a `torch.py` that lies beside the data is not imported. Its
+    path is absolute, so that worker processes look in the same place.
+    """
+    working_directory = str(Path.cwd())
+    if working_directory not in sys.path:
+        sys.path.append(working_directory)
     logger = logging.getLogger("r2rise")
     logger.handlers = [logging.StreamHandler()]
     logger.setLevel(logging.INFO)
