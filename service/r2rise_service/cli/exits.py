@@ -64,17 +64,16 @@ class ReportingGroup(HelpfulGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
-        command = ctx.invoked_subcommand
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            typer.echo(_joined("Stopped.", _STOPPED.get(command)), err=True)
+            typer.echo(_joined("Stopped.", _STOPPED.get(ctx.invoked_subcommand)), err=True)
             sys.exit(EXIT_INTERRUPTED)
         except BrokenPipeError:  # the reader closed the pipe, as `head` does
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(EXIT_FAILED)
         except Exception as error:
-            _exit(*_status_and_message(error, _KEPT.get(command)))
+            _exit(*_status_and_message(error, _KEPT.get(ctx.invoked_subcommand)))
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002  (Typer's signature)
         """Write what the exit statuses mean."""

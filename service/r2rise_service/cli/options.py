@@ -27,11 +27,18 @@ Format = Annotated[
         help="Format of what is read, if it cannot be told, such as robomimic; see docs/formats.md."
     ),
 ]
-ObsKeys = Annotated[str | None, typer.Option(help="Keys of a dict observation to use: a,b,c.")]
+ObsKeys = Annotated[
+    str | None, typer.Option(metavar="KEYS", help="Keys of a dict observation to use: a,b,c.")
+]
 ESTIMATORS = ", ".join(get_args(EstimatorName))
 """Names of the estimators, for help texts."""
 
-Retrainings = Annotated[int | None, typer.Option(help="Masks to retrain on.")]
+Retrainings = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", help="Masks to retrain on.", show_default="384; 20000 with --until, --max-time"
+    ),
+]
 Maps = Annotated[bool, typer.Option("--maps", help="Also see whether the map depends on training.")]
 Directory = Annotated[
     Path, typer.Argument(metavar="DIR", help="Directory that `r2rise explain --out` wrote.")
@@ -63,10 +70,14 @@ class Learner:
     """Options of a study: algorithm and environment."""
 
     env: Annotated[
-        str | None, typer.Option(help="Gymnasium id, module:Env-v0 or module:factory.")
+        str | None,
+        typer.Option(metavar="ID", help="Gymnasium id, module:Env-v0 or module:factory."),
     ] = None
     algorithm: Annotated[
-        str | None, typer.Option(help="Installed algorithm, or module:object.")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Installed algorithm, or module:object.", show_default="bc"
+        ),
     ] = None
 
 
@@ -81,7 +92,10 @@ class Goals:
         ),
     ] = None
     max_time: Annotated[
-        str | None, typer.Option(help="Time to work at most: 90, 90s, 5m or 2h.")
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Time to work at most: 90, 90s, 5m or 2h.", show_default="no limit"
+        ),
     ] = None
 
     def until_fields(self) -> dict[str, Any]:
@@ -99,7 +113,10 @@ class Frames:
     """Options of a study: masking and observations."""
 
     segment_length: Annotated[
-        str | None, typer.Option(help="Frames masked together, 'all' or 'auto'.")
+        str | None,
+        typer.Option(
+            metavar="FRAMES", help="Frames masked together, 'all' or 'auto'.", show_default="auto"
+        ),
     ] = None
     segments: Annotated[
         Path | None, typer.Option(help="Your own segments: CSV of demonstration, start, stop.")
@@ -107,8 +124,10 @@ class Frames:
     frame_stack: Annotated[
         int | None,
         typer.Option(
+            metavar="N",
             help="Frames that one observation shows; those that show a masked one are left out, "
-            "too."
+            "too.",
+            show_default="1",
         ),
     ] = None
     obs_keys: ObsKeys = None
@@ -130,7 +149,10 @@ class Base:
     study: Annotated[
         Path | None, typer.Option(help="Study as YAML; the options here win over it.")
     ] = None
-    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None
+    seed: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Seed of everything random.", show_default="0"),
+    ] = None
 
 
 def with_option_groups(command: Callable[..., None]) -> Callable[..., None]:

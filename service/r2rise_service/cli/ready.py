@@ -1,7 +1,6 @@
 """What commands do before any expensive work: set up the process, and check output files."""
 
 import logging
-import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -90,11 +89,8 @@ def check_writable(path: Path, option: str = "--out") -> None:
         InputError: When it cannot be written.
     """
     from r2rise.errors import InputError
+    from r2rise.files import check_place
 
     if path.is_dir():
         raise InputError(f"{option} should be a file, but {path} is a directory.")
-    ancestor = next(parent for parent in path.parents if parent.exists())
-    if not ancestor.is_dir() or not os.access(ancestor, os.W_OK):
-        raise InputError(
-            f"{option} cannot be written: {ancestor} is no directory, or is read-only."
-        )
+    check_place(path.parent, option)
