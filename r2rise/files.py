@@ -21,8 +21,10 @@ def check_place(folder: Path, option: str = "--out") -> None:
         InputError: When they cannot; the message names the option.
     """
     place = next(place for place in (folder, *folder.parents) if place.exists())
-    if not place.is_dir() or not os.access(place, os.W_OK):
-        raise InputError(f"{option} cannot be written: {place} is no directory, or is read-only.")
+    if not place.is_dir():
+        raise InputError(f"{option} cannot be written: {place} is a file, not a directory.")
+    if not os.access(place, os.W_OK):
+        raise InputError(f"{option} cannot be written: {place} is read-only.")
 
 
 @contextmanager

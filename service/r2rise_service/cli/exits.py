@@ -99,11 +99,11 @@ def _empty_argument(args: list[str]) -> str | None:
 
 def _status_and_message(error: Exception, kept: str | None) -> tuple[int, str]:
     """Return the exit status and the text of an expected error; re-raise any other error."""
+    if isinstance(error, MemoryError):
+        return EXIT_FAILED, _joined("There is not enough memory for this.", str(error), kept)
     from r2rise.errors import InputError, MissingExtra, R2RiseError
     from r2rise_service.client.errors import CannotReach, WaitTimeout
 
-    if isinstance(error, MemoryError):
-        return EXIT_FAILED, _joined("There is not enough memory for this.", str(error), kept)
     if isinstance(error, OSError) and not isinstance(error, R2RiseError):
         return EXIT_FAILED, _os_error_words(error, kept)
     if not isinstance(error, R2RiseError):
