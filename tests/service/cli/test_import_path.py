@@ -17,6 +17,8 @@ if __name__ == "__main__":
     main()
 """
 MY_ROBOT = """
+import os
+
 import gymnasium as gym
 import numpy as np
 
@@ -28,6 +30,7 @@ class Env(gym.Wrapper):
 
 class Fixed:
     def train(self, transitions, environment, seed, *, progress):
+        assert "PYTHONSAFEPATH" not in os.environ  # programs started here find what they always do
         return self
 
     def predict(self, observations, deterministic=True):
@@ -41,7 +44,7 @@ evaluation: {n_episodes: 1}
 budget: {retrainings: 16, baseline_retrainings: 2}
 execution: {time_limit: %s}
 """
-INSTALLED = ("torch", "numba", "random")
+INSTALLED = ("torch", "numba", "random", "socket", "struct")
 
 
 @pytest.fixture
