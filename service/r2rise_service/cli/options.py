@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass
@@ -13,6 +12,7 @@ import typer
 
 from r2rise.limits import check_repetitions, check_workers
 from r2rise.study.choices import EstimatorName
+from r2rise_service.cli.times import parse_seconds
 
 if TYPE_CHECKING:
     from r2rise import Study
@@ -45,22 +45,25 @@ Directory = Annotated[
 ]
 
 
-def _checked_repetitions(repetitions: int) -> int:
-    check_repetitions(repetitions)
-    return repetitions
+def _checked(check: Callable[[int], None]) -> Callable[[int], int]:
+    def callback(value: int) -> int:
+        check(value)
+        return value
 
-
-def _checked_workers(workers: int) -> int:
-    check_workers(workers)
-    return workers
+    return callback
 
 
 Repetitions = Annotated[
     int,
-    typer.Option(metavar="N", callback=_checked_repetitions, help="Training seeds to compare."),
+    typer.Option(
+        metavar="N", callback=_checked(check_repetitions), help="Training seeds to compare."
+    ),
 ]
 Workers = Annotated[
-    int, typer.Option(metavar="N", callback=_checked_workers, help="Worker processes; 0: this one.")
+    int,
+    typer.Option(
+        metavar="N", callback=_checked(check_workers), help="Worker processes; 0: this one."
+    ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace files that are already there.")]
 
@@ -281,22 +284,3 @@ def _drop_unset(value: Any) -> Any:
     if not isinstance(value, dict) or "boundaries" in value:
         return value
     return {name: option for name, option in value.items() if option is not None}
-
-
-_TIME_PATTERN = re.compile(r"(\d+(?:\.\d+)?)\s*([smh]?)")
-_SECONDS_BY_UNIT = {"": 1, "s": 1, "m": 60, "h": 3600}
-
-
-def parse_seconds(text: str, option: str = "--max-time") -> float:
-    """Return the seconds in a text such as `90`, `90s`, `5m` or `2h`.
-
-    Raises:
-        StudyError: When the text has another form, or the time is zero; it names the option.
-    """
-    from r2rise.errors import StudyError
-
-    match = _TIME_PATTERN.fullmatch(text.strip())
-    duration = float(match[1]) * _SECONDS_BY_UNIT[match[2]] if match else 0.0
-    if duration <= 0:
-        raise StudyError(f"{option} should be a time such as 90, 90s, 5m or 2h, got {text!r}.")
-    return duration
