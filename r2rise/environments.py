@@ -179,11 +179,13 @@ def import_object(name: str, role: str) -> Any:
     """
     module_name, _, attribute = name.partition(":")
     target: Any = import_module_of(name, role)
+    file = getattr(target, "__file__", None)
+    where = f" ({file})" if file else ""  # perhaps an installed module of the same name
     for part in attribute.split("."):
         if not hasattr(target, part):
             public_names = [name for name in dir(target) if not name.startswith("_")]
             hint = suggestion(part, public_names)
-            raise UnknownName(f"{module_name!r} has no {attribute!r}. {hint}")
+            raise UnknownName(f"{module_name!r}{where} has no {attribute!r}. {hint}")
         target = getattr(target, part)
     return target
 

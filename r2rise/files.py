@@ -14,13 +14,48 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 """Error numbers of a full disk and of an exhausted quota."""
 
 
+def check_place(folder: Path, option: str = "--out") -> None:
+    """Check that files can be written to a folder, which may have to be made first.
+
+    Raises:
+        InputError: When they cannot; the message names the option.
+    """
+    place = next(place for place in (folder, *folder.parents) if place.exists())
+    if not place.is_dir():
+        raise InputError(f"{option} cannot be written: {place} is a file, not a directory.")
+    if not os.access(place, os.W_OK):
+        raise InputError(f"{option} cannot be written: {place} is read-only.")
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Give errors of the file system the name of the file that is being written.
+
+    Those of a full disk name none, and others name an unfinished file.
+    """
+    try:
+        yield
+    except OSError as error:
+        number, reason = error.errno, error.strerror
+        if number is None and "requested and" in str(error):  # NumPy's words for a short write
+            number, reason = errno.ENOSPC, os.strerror(errno.ENOSPC)
+        if number is None:
+            raise
+        raise OSError(number, reason, str(path)) from error
+
+
 @contextmanager
 def atomic_file(path: Path) -> Iterator[IO[bytes]]:
-    """Open a binary file that replaces `path` only when the block ends without an exception."""
+    """Open a binary file that replaces `path` only when the block ends without an exception.
+
+    Raises:
+        OSError: When it cannot be written; the error names `path`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(
-        dir=path.parent, prefix=f".{path.name}.", delete=False
-    ) as file:
+    with (
+        naming(path),
+        tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file,
+    ):
         try:
             yield file
             file.flush()

@@ -12,6 +12,7 @@ from r2rise.data.segments import Segments
 from r2rise.design.seeds import mask_generator
 from r2rise.design.tasks import Task, baseline_tasks, crossed_tasks
 from r2rise.errors import NotReady
+from r2rise.limits import check_repetitions
 from r2rise.results.certificate import Certificate, CertificateOutcome, KeepLevel
 from r2rise.results.importance_map import ImportanceMap
 from r2rise.results.result import now, versions
@@ -70,10 +71,12 @@ def certify(
         on_progress: Called after each shard.
 
     Raises:
+        InputError: When repetitions or workers are out of range; nothing has been spent.
         StudyError: When the map is about other demonstrations.
         NotReady: When fewer than 2 segments were estimated, or fewer than 2 repetitions succeed.
         StudyFailed: When more retrainings fail than the study allows.
     """
+    check_repetitions(repetitions)
     runner = Runner(
         importance_map.study,
         demonstrations,

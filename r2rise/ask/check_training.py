@@ -27,10 +27,10 @@ from r2rise.ledger.record import Record
 from r2rise.results.result import now, versions
 from r2rise.results.training_check import TrainingCheck, training_words
 from r2rise.run.clock import Clock
-from r2rise.run.engines import Engine, SharedEngine
+from r2rise.run.engines import Engine
 from r2rise.run.progress import OnProgress
 from r2rise.run.resolve import SHARD_SIZE, resolve
-from r2rise.run.runner import Runner, RunsTasks, make_engine
+from r2rise.run.runner import Runner, RunsTasks, shared_engine
 from r2rise.statistics.intervals import mean_returns
 from r2rise.statistics.training_rule import choose_amount
 from r2rise.study.parts import Masking
@@ -71,7 +71,7 @@ def check_training(
     """
     open_study = with_open_amount(resolve(study, demonstrations).study)
     path = Path(ledger) if ledger is not None else None
-    with SharedEngine(lambda: engine or make_engine(workers)) as shared:
+    with shared_engine(engine, workers) as shared:
         return _run_check(
             open_study, demonstrations, path, shared, maps=maps, on_progress=on_progress
         )

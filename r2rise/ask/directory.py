@@ -6,6 +6,7 @@ from pathlib import Path
 from r2rise.ask.written import Written, is_there
 from r2rise.data.demonstrations import Demonstrations
 from r2rise.errors import DemonstrationsError, InputError, ResultError, require
+from r2rise.files import check_place
 from r2rise.results.importance_map import ImportanceMap
 from r2rise.results.result import Result
 from r2rise.study.study import Study
@@ -25,11 +26,12 @@ class OutputDirectory:
         """Check, before anything is spent, that everything can be written.
 
         Raises:
-            InputError: When the path is a file.
+            InputError: When the path is a file, or in a place that cannot be written to.
             MissingExtra: When the picture cannot be drawn.
         """
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"--out should be a directory, but {self.path} is a file.")
+        check_place(self.path)
         require("matplotlib", "Drawing a map", "plot")
 
     def check_own(self, *paths: Path) -> None:
@@ -142,6 +144,17 @@ class OutputDirectory:
         except DemonstrationsError:
             return None
         return copy.content_hash
+
+
+def output_directory(out: str | Path | None) -> OutputDirectory | None:
+    """Return the directory of a study; None where nothing is to be written.
+
+    Raises:
+        InputError: When its name is empty.
+    """
+    if out == "":
+        raise InputError("out is empty: name a directory; '.' is the working directory.")
+    return None if out is None else OutputDirectory(Path(out))
 
 
 def _foreign_file_error(path: Path) -> InputError:

@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from r2rise.ask.check_training import with_training
-from r2rise.ask.directory import OutputDirectory
+from r2rise.ask.directory import output_directory
 from r2rise.ask.map import importance_map
 from r2rise.data.demonstrations import Demonstrations
 from r2rise.design.tasks import study_tasks
@@ -13,10 +13,10 @@ from r2rise.formats import read_demonstrations
 from r2rise.ledger.ledger import read_header
 from r2rise.results.importance_map import ImportanceMap
 from r2rise.run.clock import Clock
-from r2rise.run.engines import Engine, SharedEngine
+from r2rise.run.engines import Engine
 from r2rise.run.progress import OnProgress
 from r2rise.run.resolve import resolve, with_ledger_design
-from r2rise.run.runner import Runner, make_engine
+from r2rise.run.runner import Runner, shared_engine
 from r2rise.statistics.stopping import StoppingRule
 from r2rise.study.study import Study
 
@@ -54,7 +54,7 @@ def explain(
         StudyFailed: When more retrainings fail than the study allows.
         NotReady: When the time limit came before there were enough retrainings for a map.
     """
-    directory = OutputDirectory(Path(out)) if out is not None else None
+    directory = output_directory(out)
     if directory:
         directory.check()
     if not isinstance(demonstrations, Demonstrations):
@@ -71,7 +71,7 @@ def explain(
     for notice in resolved.notices:
         logger.warning("%s", notice.detail)
     clock = Clock(study.until.seconds)
-    with SharedEngine(lambda: engine or make_engine(workers)) as shared:
+    with shared_engine(engine, workers) as shared:
         trained_study = with_training(
             resolved.study,
             demonstrations,

@@ -5,23 +5,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from r2rise.ask.check_training import with_training
-from r2rise.ask.directory import OutputDirectory
+from r2rise.ask.directory import output_directory
 from r2rise.ask.pilot import Pilot, run_pilot
 from r2rise.ask.proposal import RANKED, Proposer
 from r2rise.data.demonstrations import Demonstrations
 from r2rise.data.segments import FINEST_SEGMENT_LENGTH
 from r2rise.errors import StudyError
+from r2rise.limits import OPEN_BUDGET, check_retrainings
 from r2rise.results.plan import Plan
 from r2rise.results.result import now, versions
-from r2rise.run.engines import Engine, SharedEngine
+from r2rise.run.engines import Engine
 from r2rise.run.progress import OnProgress
 from r2rise.run.resolve import resolve
-from r2rise.run.runner import Runner, make_engine
+from r2rise.run.runner import Runner, shared_engine
 from r2rise.statistics.baselines import measured_baseline
 from r2rise.statistics.summaries import Baseline
 from r2rise.statistics.wording import duration
 from r2rise.study.parts import Masking
-from r2rise.study.study import MAX_RETRAININGS, Study
+from r2rise.study.study import Study
 
 GOAL = 0.9
 """Reliability that is planned for if the study names none."""
@@ -37,7 +38,7 @@ def plan(
     study: Study,
     *,
     maps: bool = False,
-    max_retrainings: int = MAX_RETRAININGS,
+    max_retrainings: int = OPEN_BUDGET,
     out: str | Path | None = None,
     workers: int = 0,
     engine: Engine | None = None,
@@ -64,7 +65,8 @@ def plan(
         InputError: When an argument cannot be used; nothing has been spent.
         NotReady: When there are too few segments, or too many retrainings fail.
     """
-    directory = OutputDirectory(Path(out)) if out is not None else None
+    check_retrainings("max_retrainings", max_retrainings)
+    directory = output_directory(out)
     if directory:
         directory.check()
         directory.check_own(*directory.files_of(Plan), directory.plan_study)
@@ -72,7 +74,7 @@ def plan(
     study = _with_finest_segments(study)
     resolved = resolve(study, demonstrations).study
     ledger = directory.pilot_ledger if directory else None
-    with SharedEngine(lambda: engine or make_engine(workers)) as shared:
+    with shared_engine(engine, workers) as shared:
         trained_study = with_training(
             resolved,
             demonstrations,

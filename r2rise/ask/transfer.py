@@ -7,13 +7,14 @@ from r2rise.ask.certify import certificate
 from r2rise.ask.compare import check_comparable
 from r2rise.data.demonstrations import Demonstrations
 from r2rise.errors import MapError
+from r2rise.limits import check_repetitions
 from r2rise.results.certificate import Certificate
 from r2rise.results.importance_map import ImportanceMap
 from r2rise.results.result import now, versions
 from r2rise.results.transfer import Cell, Transfer
-from r2rise.run.engines import Engine, SharedEngine
+from r2rise.run.engines import Engine
 from r2rise.run.progress import OnProgress
-from r2rise.run.runner import Runner, RunsTasks, make_engine
+from r2rise.run.runner import Runner, RunsTasks, shared_engine
 
 REPETITIONS = 20
 
@@ -40,12 +41,14 @@ def transfer(
         on_progress: Called after each shard.
 
     Raises:
+        InputError: When repetitions or workers are out of range; nothing has been spent.
         MapError: When there are fewer than 2 maps, or they cannot be compared.
         StudyFailed: When more retrainings fail than a study allows.
     """
+    check_repetitions(repetitions)
     check_maps(maps)
     cells: list[Cell] = []
-    with SharedEngine(lambda: engine or make_engine(workers)) as shared:
+    with shared_engine(engine, workers) as shared:
         runners = {
             name: Runner(
                 importance_map.study,

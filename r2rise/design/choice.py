@@ -46,6 +46,21 @@ def with_segment_length(study: Study, demonstrations: Demonstrations) -> Study:
     return study
 
 
+def check_frame_stack(masking: Masking, demonstrations: Demonstrations) -> None:
+    """Check that an observation does not show more frames than there are.
+
+    Raises:
+        StudyError: When it would.
+    """
+    longest = int(demonstrations.lengths.max())
+    if masking.frame_stack > longest:
+        raise StudyError(
+            f"masking.frame_stack should be the number of frames that one observation shows, such "
+            f"as 4, got {masking.frame_stack}: the longest demonstration has {longest} frames.",
+            field="masking.frame_stack",
+        )
+
+
 def _expected_retrainings(study: Study) -> int:
     budget = study.budget.retrainings
     return min(budget, DEFAULT_RETRAININGS) if study.until.may_end_early else budget

@@ -15,6 +15,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from r2rise.errors import LedgerError
+from r2rise.files import naming
 from r2rise.ledger.ledger import Ledger, LedgerHeader, journal_path, read_journal
 from r2rise.ledger.record import Record
 from r2rise.study.hashing import with_first_defaults
@@ -38,12 +39,13 @@ class LedgerFile:
         without its time would never get one.
         """
         records = list(records)
-        for block, elapsed in self.ledger.add(records, work_seconds=work_seconds).items():
-            self._write({"block": block, "elapsed": elapsed})
-        for record in records:
-            self._write(record.to_json())
-        self._journal.flush()
-        os.fsync(self._journal.fileno())
+        with naming(self._path):
+            for block, elapsed in self.ledger.add(records, work_seconds=work_seconds).items():
+                self._write({"block": block, "elapsed": elapsed})
+            for record in records:
+                self._write(record.to_json())
+            self._journal.flush()
+            os.fsync(self._journal.fileno())
 
     def _write(self, fields: dict[str, Any]) -> None:
         self._journal.write(json.dumps(fields).encode() + b"\n")
@@ -54,7 +56,8 @@ class LedgerFile:
 
     def close(self) -> None:
         """Write the ledger file, and remove the journal, which it now includes."""
-        self._journal.close()
+        with naming(self._path):
+            self._journal.close()
         self._consolidate()
 
 

@@ -68,11 +68,17 @@ def _local_command(directory: Path, verb: str) -> str:
     return f"r2rise {verb} {arguments.get(verb, path)}"
 
 
-def write_report(directory: str | Path, *, command: Callable[[str], str] | None = None) -> Path:
-    """Write `report.html` from all results in an output directory.
+def write_report(
+    directory: str | Path,
+    *,
+    out: str | Path | None = None,
+    command: Callable[[str], str] | None = None,
+) -> Path:
+    """Write a report of all results in an output directory.
 
     Args:
         directory: The directory that `explain` wrote, with any other results beside the map.
+        out: The file to write, if not `report.html` in the directory.
         command: Returns the command that the page shows for a result that does not exist yet, by
             its verb, such as `certify`; by default that for the directory.
 
@@ -92,7 +98,7 @@ def write_report(directory: str | Path, *, command: Callable[[str], str] | None 
         )
     context = _context(output) | {"command": command or partial(_local_command, output.path)}
     page = _template().render(context)
-    target = output.path / FILE_NAME
+    target = output.path / FILE_NAME if out is None else Path(out)
     with atomic_file(target) as file:
         file.write(page.encode())
     return target

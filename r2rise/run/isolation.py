@@ -11,6 +11,7 @@ import sys
 import time
 from dataclasses import replace
 from multiprocessing.connection import Pipe
+from pathlib import Path
 
 from r2rise.algorithms import ProgressCallback
 from r2rise.errors import Canceled
@@ -73,9 +74,10 @@ class _Child:
     def __init__(self, packed: bytes) -> None:
         self._pipe, child_end = Pipe()
         self._process = subprocess.Popen(  # noqa: S603  (this interpreter, a module of this package)
-            [sys.executable, "-m", "r2rise.run.child", str(child_end.fileno())],
+            # -P: the working directory is not put first, it stays where this process has it
+            [sys.executable, "-P", "-m", "r2rise.run.child", str(child_end.fileno())],
             pass_fds=[child_end.fileno()],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env={**os.environ, "PYTHONPATH": _python_path()},
             start_new_session=True,
         )
         child_end.close()
@@ -101,3 +103,8 @@ class _Child:
         self._process.kill()
         self._process.wait()
         self._pipe.close()
+
+
+def _python_path() -> str:
+    """Return where this process looks for modules; an empty entry is the working directory."""
+    return os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)

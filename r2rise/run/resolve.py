@@ -17,6 +17,7 @@ from r2rise.algorithms import (
 from r2rise.data.demonstrations import Demonstrations
 from r2rise.data.segments import Segments
 from r2rise.design.choice import (
+    check_frame_stack,
     resolve_estimator,
     resolve_masking,
     resolve_shard_size,
@@ -75,6 +76,7 @@ def resolve(study: Study, demonstrations: Demonstrations) -> Resolved:
     notices = _action_notices(demonstrations, environment)
     check_hash(study, demonstrations)
     study = with_segment_length(study, demonstrations)
+    check_frame_stack(study.masking, demonstrations)
     segments = demonstrations.segments(study.masking)
     _check_segments(segments)
     masking = resolve_masking(study, len(segments))

@@ -14,8 +14,9 @@ from r2rise.design.tasks import Task
 from r2rise.ledger.journal import open_ledger
 from r2rise.ledger.ledger import Ledger, LedgerHeader
 from r2rise.ledger.record import Record
+from r2rise.limits import check_workers
 from r2rise.run.clock import Clock
-from r2rise.run.engines import Engine, InlineEngine
+from r2rise.run.engines import Engine, InlineEngine, SharedEngine
 from r2rise.run.progress import OnProgress, Tally
 from r2rise.run.resolve import check_hash, with_identities
 from r2rise.run.shards import Shard, missing_shards
@@ -55,6 +56,7 @@ class Runner:
             work ends with the first shard that returns after the limit.
 
     Raises:
+        InputError: When there cannot be so many workers.
         StudyError: When the study is about other demonstrations; when its algorithm or environment
             has changed since; or when one of them has no identity, but there is a ledger file.
         LedgerError: On entering, when the ledger is in use, damaged or of another design.
@@ -71,6 +73,7 @@ class Runner:
         on_progress: OnProgress | None = None,
         clock: Clock | None = None,
     ) -> None:
+        check_workers(workers)
         check_hash(study, demonstrations)
         with_identities(study, on_disk=ledger is not None)
         self.study = study
@@ -170,6 +173,16 @@ class Runner:
         if self._engine is not None:
             self._engine.close()
             self._engine = None
+
+
+def shared_engine(engine: Engine | None, workers: int) -> SharedEngine:
+    """Return an engine for several runners: the one given, or else a new one of that many workers.
+
+    Raises:
+        InputError: When there cannot be so many.
+    """
+    check_workers(workers)
+    return SharedEngine(lambda: engine or make_engine(workers))
 
 
 def make_engine(workers: int) -> Engine:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -12,6 +13,14 @@ from pydantic import (
     model_validator,
 )
 
+from r2rise.limits import (
+    MOST_EPISODES,
+    MOST_RETRAININGS,
+    MOST_THREADS,
+    TOO_MANY_EPISODES,
+    TOO_MANY_RETRAININGS,
+    TOO_MANY_THREADS,
+)
 from r2rise.study.choices import BackendChoice, DesignChoice, TrainingSeeds
 
 _INDEPENDENT_MASKS_BETWEEN_LOOKS = 64
@@ -37,6 +46,22 @@ class AddedField:
     first_default: JsonValue
 
 
+def _at_most(most: int, reason: str) -> AfterValidator:
+    """Return what refuses larger numbers, and gives a reason."""
+
+    def check(value: int) -> int:
+        if value > most:
+            raise ValueError(f"should be at most {most}, got {value}. {reason}")
+        return value
+
+    return AfterValidator(check)
+
+
+_Retrainings = Annotated[int, _at_most(MOST_RETRAININGS, TOO_MANY_RETRAININGS)]
+_Episodes = Annotated[int, _at_most(MOST_EPISODES, TOO_MANY_EPISODES)]
+_Threads = Annotated[int, _at_most(MOST_THREADS, TOO_MANY_THREADS)]
+
+
 class Masking(StudyPart):
     """How frames are grouped and masked.
 
@@ -60,7 +85,9 @@ class Masking(StudyPart):
     boundaries: tuple[tuple[int, ...], ...] | None = None
     design: DesignChoice = "auto"
     keep_probability: float = Field(default=0.5, gt=0, lt=1)
-    block_size: int | None = Field(default=None, ge=1)
+    block_size: (
+        Annotated[int, Field(ge=1), _at_most(MOST_RETRAININGS, TOO_MANY_RETRAININGS)] | None
+    ) = None
     training_seeds: Annotated[TrainingSeeds, AddedField("block")] = "block"
     frame_stack: Annotated[int, AddedField(1)] = Field(default=1, ge=1)
 
@@ -115,7 +142,7 @@ class Evaluation(StudyPart):
             found to change what a policy sees, every policy gets new ones whatever is said here.
     """
 
-    n_episodes: int = Field(default=20, ge=1)
+    n_episodes: _Episodes = Field(default=20, ge=1)
     deterministic: bool = True
     epsilon: float = Field(default=0.0, ge=0, le=1)
     max_steps: int | None = Field(default=None, ge=1)
@@ -137,8 +164,8 @@ class Budget(StudyPart):
         baseline_retrainings: Retrainings on all frames, each with its own seed.
     """
 
-    retrainings: int = Field(default=384, ge=1)
-    baseline_retrainings: int = Field(default=20, ge=0)
+    retrainings: _Retrainings = Field(default=384, ge=1)
+    baseline_retrainings: _Retrainings = Field(default=20, ge=0)
 
     @model_validator(mode="before")
     @classmethod
@@ -229,6 +256,6 @@ class Execution(StudyPart):
     """
 
     shard_size: int | None = Field(default=None, ge=1)
-    threads: int = Field(default=1, ge=1)
+    threads: _Threads = Field(default=1, ge=1)
     time_limit: float | None = Field(default=None, gt=0)
     max_failed_share: float = Field(default=0.1, ge=0, le=1)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from r2rise.errors import StudyError, suggestion
 from r2rise.files import atomic_file
+from r2rise.limits import OPEN_BUDGET
 from r2rise.study.choices import EstimatorChoice
 from r2rise.study.hashing import json_hash, with_first_defaults, without_first_defaults
 from r2rise.study.parts import (
@@ -28,9 +29,6 @@ from r2rise.study.parts import (
 from r2rise.study.specs import AlgorithmSpec, EnvironmentSpec
 from r2rise.study.training import Training
 from r2rise.study.validation import describe
-
-MAX_RETRAININGS = 20_000
-"""Budget of a study that has a stopping rule but names no budget."""
 
 _LONG_NAMES = {"environment": "id", "algorithm": "name", "budget": "retrainings"}
 """Parts that may be given as a single value, and the field that this value sets."""
@@ -105,7 +103,7 @@ class Study(StudyPart):
         if not until.may_end_early or "retrainings" in budget.model_fields_set:
             return value
         budget_fields = budget.model_dump(exclude_unset=True)
-        return {**value, "budget": {**budget_fields, "retrainings": MAX_RETRAININGS}}
+        return {**value, "budget": {**budget_fields, "retrainings": OPEN_BUDGET}}
 
     @model_validator(mode="before")
     @classmethod

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
+from r2rise.limits import MOST_REPETITIONS
 from r2rise.results.comparison import Comparison
 from r2rise.study.notices import Notice
 from r2rise.study.study import Study
@@ -103,7 +104,7 @@ class JobRequest(RequestBody):
     kind: JobKind = "explain"
     study: dict[str, Any] | None = None
     based_on: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = ()
-    repetitions: int | None = Field(default=None, ge=2, le=10_000)
+    repetitions: int | None = Field(default=None, ge=2, le=MOST_REPETITIONS)
     name: str = Field(default="", max_length=200)
     labels: Labels = {}
     priority: int = Field(default=0, ge=-100, le=100)

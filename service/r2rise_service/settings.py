@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from r2rise.errors import InputError, suggestion
+from r2rise.limits import most_workers
 
 MEBIBYTE = 2**20
 PREFIX = "R2RISE_"
@@ -67,6 +68,12 @@ DatabaseUrl = Annotated[
 SchedulerUrl = Annotated[str, _matching("tls://host:8786", r"(tcp|tls)://[^/]+:\d+")]
 
 
+def _check_workers(workers: int) -> int:
+    if workers > most_workers():
+        raise ValueError(f"expected at most {most_workers()}, a few for each processor")
+    return workers
+
+
 class Settings(BaseSettings):
     """Settings of the server; `read` makes them, with readable errors.
 
@@ -104,7 +111,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     hosts: Names = ()
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
-    workers: PositiveInt = 2
+    workers: Annotated[PositiveInt, AfterValidator(_check_workers)] = 2
     scheduler: SchedulerUrl | None = None
     tls_ca: Path | None = None
     tls_cert: Path | None = None

@@ -5,8 +5,14 @@ import logging
 import signal
 from typing import Any
 
-from r2rise.run.engines.cluster import CONNECT_SECONDS, WORKER_NICE, Scheduler, reason_of
-from r2rise.run.engines.priority import LowPriority
+from r2rise.run.engines.cluster import (
+    CONNECT_SECONDS,
+    WORKER_NICE,
+    Scheduler,
+    isolated_starts,
+    reason_of,
+)
+from r2rise.run.engines.worker_process import WorkerProcess
 
 _RETRY_SECONDS = 1.0
 _CLOSE_SECONDS = 1.0
@@ -27,7 +33,8 @@ def run(scheduler: Scheduler, n_workers: int) -> None:
         scheduler: The scheduler to connect to.
         n_workers: Number of worker processes.
     """
-    asyncio.run(_run(scheduler, n_workers))
+    with isolated_starts():
+        asyncio.run(_run(scheduler, n_workers))
 
 
 async def _run(scheduler: Scheduler, n_workers: int) -> None:
@@ -91,7 +98,7 @@ class _Worker:
             dashboard_address="127.0.0.1:0",  # status pages: any port, only for this machine
             death_timeout=_START_SECONDS,
             silence_logs=logging.CRITICAL,
-            plugins=(LowPriority(WORKER_NICE),),
+            plugins=(WorkerProcess(WORKER_NICE),),
         )
         try:
             await nanny

@@ -83,6 +83,9 @@ def write_files(folder: Path) -> None:
         "step.yaml": (
             "environment: CartPole-v1\nalgorithm: {name: bc, settings: {learning_rate: 1.0e+30}}"
         ),
+        "threads.yaml": "environment: CartPole-v1\nexecution: {threads: 100000}",
+        "episodes.yaml": "environment: CartPole-v1\nevaluation: {n_episodes: 100000000000}",
+        "masks.yaml": "environment: CartPole-v1\nmasking: {block_size: 1099511627776}",
         "preset.yaml": "environment: CartPole-v1\npreset: []",
         "changed.yaml": (
             "environment: toys:OneStep\nalgorithm: {name: toys:Additive, identity: sha256:123}"
@@ -195,6 +198,32 @@ TABLE = [
     Wrong("an unknown preset", f"{EXPLAIN} {CARTPOLE} --preset papr", "Did you mean 'paper'"),
     Wrong("an unknown estimator", f"{EXPLAIN} {CARTPOLE} --estimator mean", "'ridge'"),
     Wrong("no retrainings", f"{EXPLAIN} {CARTPOLE} --retrainings 0", "greater than or equal to 1"),
+    Wrong(
+        "more retrainings than fit into memory",
+        f"{EXPLAIN} {CARTPOLE} --retrainings 100000000000",
+        "at most 1000000, got 100000000000. The records of more do not fit into the memory",
+    ),
+    Wrong("a block of too many masks", f"{EXPLAIN} --study masks.yaml", "at most 1000000, got 109"),
+    Wrong("too many episodes", f"{EXPLAIN} --study episodes.yaml", "at most 100000, got 100000000"),
+    Wrong("too many threads", f"{EXPLAIN} --study threads.yaml", "No machine has so many process"),
+    Wrong(
+        "more workers than processors can run",
+        f"{EXPLAIN} {CARTPOLE} --workers 10000", "More than 4 for each processor would only wait",
+    ),
+    Wrong("less than no workers", f"{EXPLAIN} {CARTPOLE} --workers -1", "got -1."),
+    Wrong(
+        "more frames in an observation than there are",
+        f"{EXPLAIN} {CARTPOLE} --frame-stack 200", "the longest demonstration has 100 frames",
+    ),
+    Wrong(
+        "a plan of too many retrainings",
+        f"plan demos.npz {CARTPOLE} --max-retrainings 100000000000 --out out",
+        "max_retrainings should be a whole number from 1 to 1000000, got 100000000000",
+    ),
+    Wrong(
+        "a plan of no retrainings", f"plan demos.npz {CARTPOLE} --max-retrainings 0 --out out",
+        "from 1 to 1000000, got 0.",
+    ),
     Wrong("a budget that is not a number", f"{EXPLAIN} {CARTPOLE} --retrainings many", "integer"),
     Wrong("a segment length of 0", f"{EXPLAIN} {CARTPOLE} --segment-length 0", "at least 1 frame"),
     Wrong("a segment length in words", f"{EXPLAIN} {CARTPOLE} --segment-length ten", "or 'auto'"),
@@ -207,6 +236,11 @@ TABLE = [
     Wrong("a negative seed", f"{EXPLAIN} {CARTPOLE} --seed -1", "greater than or equal to 0"),
     Wrong("no output directory", f"explain demos.npz {CARTPOLE}", "--out"),
     Wrong("an unknown option", f"{EXPLAIN} {CARTPOLE} --retraining 5", "--retrainings"),
+    Wrong("an output directory without a name", f"explain demos.npz {CARTPOLE} --out=", "--out is"),
+    Wrong(
+        "an output directory below a file", f"explain toy.npz {TOY} --out file/out",
+        "file is a file, not a directory",
+    ),
     Wrong("an output path that is a file", f"explain toy.npz {TOY} --out file", "should be a dir"),
     Wrong(
         "an algorithm that raises",
@@ -236,10 +270,15 @@ TABLE = [
     ),
     Wrong("a folder that explain did not write", "certify empty", "demonstrations.npz is missing"),
     Wrong("a folder without a map", "certify nomap", "Cannot read the importance map nomap/map.js"),
-    Wrong("one repetition", "certify done --repetitions 1", "greater than or equal to 2"),
+    Wrong("one repetition", "certify done --repetitions 1", "from 2 to 10000, got 1."),
+    Wrong(
+        "more repetitions than anybody waits for", "certify done --repetitions 1000000000",
+        "from 2 to 10000, got 1000000000. Each takes",
+    ),
+    Wrong("a transfer of one repetition", "transfer done rise --repetitions 1", "from 2 to 10000"),
     Wrong("an order instead of signs", "curate rise --out better.npz", "gives an order only"),
     Wrong("another kind of file", "curate done --out better.csv", "--out should end in .npz"),
-    Wrong("a file below a file", "curate done --out file/better.npz", "file is not a directory"),
+    Wrong("a file below a file", "curate done --out file/better.npz", "a file, not a directory"),
     Wrong("a file of the study", "curate done --out done/ledger.npz", "would overwrite done"),
     Wrong("the user's own file", "curate done --out demos.npz", "and not as this study wrote it"),
     Wrong("edits that are there", "curate done --out taken.npz", "taken.edits.json already exists"),
@@ -249,6 +288,8 @@ TABLE = [
         "own/plans/plan.yaml would be replaced, but r2rise did not write it for this study",
     ),
     Wrong("a directory with another report", "report nomap", "wrote it: move it away, or replace"),
+    Wrong("a report as text", "report done --out report.txt", "--out should end in .html"),
+    Wrong("a report that is there", "report done --out nomap/report.html", "is there already"),
     Wrong("a transfer of one", "transfer done", "needs at least 2 maps, got 1"),
     Wrong("a transfer to itself", "transfer done done", "A directory is given twice"),
     Wrong("maps of different segments", "transfer done long", "have different segments (8 and 4)"),
@@ -293,7 +334,7 @@ TABLE = [
     ),
     Wrong(
         "an environment without a name", "record --env= --policy random --out r.npz",
-        "at least 1 character",
+        "--env is empty: give a value, or leave it out.",
     ),
     Wrong(
         "more demonstrations than anybody has",
@@ -302,7 +343,7 @@ TABLE = [
     ),
     Wrong("an expert of no game", "train-expert --env Chess-v9 --out e.zip", "no environment"),
     Wrong("an expert as a table", f"train-expert {CARTPOLE} --out e.csv", "should end in .zip"),
-    Wrong("an expert in no time", f"train-expert {CARTPOLE} --steps 0 --out e.zip", "'--steps'"),
+    Wrong("an expert in no time", f"train-expert {CARTPOLE} --steps 0 --out e.zip", "steps should"),
     Wrong("a format that is none", "convert demos.npz a.npz --to robomimik", "Did you mean 'robom"),
     Wrong("an ending that two formats have", "convert demos.npz a.hdf5", "--to robomimic or --to"),
     Wrong("an ending that no format has", "convert demos.npz a.pkl", "--to npz or --to imitation"),
@@ -329,6 +370,11 @@ TABLE = [
     Wrong("keys of no server", "keys list --data nothing", "There is no folder nothing"),
     Wrong("the database of no server", "db check --data nothing", "There is no folder nothing"),
     Wrong("a certificate without its key", "serve --tls-ca ca.pem", "all of tls_ca, tls_cert and"),
+    Wrong("a server of too many workers", "serve --workers 10000", "a few for each processor, got"),
+    Wrong(
+        "too many workers for a scheduler",
+        "worker --scheduler tcp://127.0.0.1:8786 --workers 10000", "More than 4 for each processor",
+    ),
     Wrong("a worker without a scheduler", "worker", "Missing option '--scheduler'"),
     Wrong("a scheduler without its port", "worker --scheduler gpu", "Expected tls://HOST:PORT or"),
     Wrong("an upload of no file", "datasets upload nothing.npz", "There is no file nothing.npz"),
@@ -341,7 +387,7 @@ TABLE = [
     Wrong("a priority out of range", f"jobs submit demos.npz {CARTPOLE} --priority 101", "to 100"),
     Wrong("a state that is none", "jobs list --status done", "should be a state of a job"),
     Wrong("a server that is no URL", "jobs list --url gpu:8000", "look like http://127.0.0.1:8000"),
-    Wrong("a job that certifies once", "jobs certify job_1 --repetitions 1", "than or equal to 2"),
+    Wrong("a job that certifies once", "jobs certify job_1 --repetitions 1", "from 2 to 10000"),
     Wrong("a limit that is no time", "jobs wait job_1 --timeout soon", "5m or 2h, got 'soon'"),
     Wrong("a download to a folder", "jobs download job_1 --out done", "done is a directory"),
     Wrong("a download that is there", "jobs download job_1 --out map.json", "map.json already exi"),

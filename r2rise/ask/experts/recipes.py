@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 from gymnasium import spaces
 
 from r2rise.environments import Environment
-from r2rise.errors import InputError
+from r2rise.limits import check_count
 
 LARGE_PIXELS = 36
 """Shorter side of the smallest image for the Atari network."""
 
+MAX_STEPS = 10_000_000_000
 MAX_ENVS = 4096
-"""Largest number of parallel environments: more take memory and do not learn faster."""
+_MANY_ENVS = "More environments side by side take memory and do not learn faster."
 
 SMALLEST_PIXELS = 3
 """Shorter side of the smallest image that convolutions are used for."""
@@ -73,10 +74,10 @@ def recipe_for(
     Raises:
         InputError: When there are too few steps or environments, or too many environments.
     """
-    if min(steps or 1, n_envs or 1) < 1 or 0 in (steps, n_envs):
-        raise InputError(f"steps and envs should be at least 1, got {steps} and {n_envs}.")
-    if (n_envs or 1) > MAX_ENVS:
-        raise InputError(f"Expected at most {MAX_ENVS} environments side by side, got {n_envs}.")
+    if steps is not None:
+        check_count("steps", steps, least=1, most=MAX_STEPS, reason="More would take months.")
+    if n_envs is not None:
+        check_count("envs", n_envs, least=1, most=MAX_ENVS, reason=_MANY_ENVS)
     recipe = VECTORS
     pixels = image_pixels(environment.observation_space)
     if pixels is not None:

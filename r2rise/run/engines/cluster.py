@@ -120,11 +120,11 @@ def start_local(n_workers: int, *, nice: int = 0, allowed_failures: int) -> Any:
     """
     from distributed import LocalCluster, Security
 
-    from r2rise.run.engines.priority import LowPriority
+    from r2rise.run.engines.worker_process import WorkerProcess
 
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise R2RiseError(_NO_GUARD)
-    with _children_ignore_ctrl_c(), _start_errors_explained():
+    with _children_ignore_ctrl_c(), _start_errors_explained(), isolated_starts():
         return LocalCluster(
             n_workers=n_workers,
             threads_per_worker=1,
@@ -138,8 +138,31 @@ def start_local(n_workers: int, *, nice: int = 0, allowed_failures: int) -> Any:
             security=Security.temporary(),
             memory_limit=0,
             silence_logs=logging.CRITICAL,
-            plugins=(LowPriority(nice),),
+            plugins=(WorkerProcess(nice),),
         )
+
+
+@contextlib.contextmanager
+def isolated_starts() -> Iterator[None]:
+    """Let nannies that are made in this block start workers that ignore the working directory.
+
+    A new Python process looks there first, until it is a worker with the path of this process: a
+    `socket.py` beside the data would be run.
+    """
+    import dask
+
+    from r2rise.run.engines.worker_process import SAFE_PATH
+
+    before = os.environ.get(SAFE_PATH)
+    os.environ[SAFE_PATH] = "1"  # for the helpers of multiprocessing
+    try:
+        # for workers, also those that are started again after the block
+        with dask.config.set({f"distributed.nanny.pre-spawn-environ.{SAFE_PATH}": "1"}):
+            yield
+    finally:
+        os.environ.pop(SAFE_PATH)
+        if before is not None:
+            os.environ[SAFE_PATH] = before
 
 
 @contextlib.contextmanager

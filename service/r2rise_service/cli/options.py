@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass
@@ -11,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
+from r2rise.limits import check_repetitions, check_workers
 from r2rise.study.choices import EstimatorName
+from r2rise_service.cli.times import parse_seconds
 
 if TYPE_CHECKING:
     from r2rise import Study
@@ -26,17 +27,44 @@ Format = Annotated[
         help="Format of the input if it is not recognized, such as robomimic; see docs/formats.md."
     ),
 ]
-ObsKeys = Annotated[str | None, typer.Option(help="Keys of a dict observation to use: a,b,c.")]
+ObsKeys = Annotated[
+    str | None, typer.Option(metavar="KEYS", help="Keys of a dict observation to use: a,b,c.")
+]
 ESTIMATORS = ", ".join(get_args(EstimatorName))
 """Names of the estimators, for help texts."""
 
-Retrainings = Annotated[int | None, typer.Option(help="Masks to retrain on.")]
+Retrainings = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", help="Masks to retrain on.", show_default="384; 20000 with --until, --max-time"
+    ),
+]
 Maps = Annotated[bool, typer.Option("--maps", help="Also see whether the map depends on training.")]
 Directory = Annotated[
     Path, typer.Argument(metavar="DIR", help="Directory that `r2rise explain --out` wrote.")
 ]
-Repetitions = Annotated[int, typer.Option(min=2, help="Training seeds to compare.")]
-Workers = Annotated[int, typer.Option(min=0, help="Worker processes; 0: this one.")]
+
+
+def _checked(check: Callable[[int], None]) -> Callable[[int], int]:
+    def callback(value: int) -> int:
+        check(value)
+        return value
+
+    return callback
+
+
+Repetitions = Annotated[
+    int,
+    typer.Option(
+        metavar="N", callback=_checked(check_repetitions), help="Training seeds to compare."
+    ),
+]
+Workers = Annotated[
+    int,
+    typer.Option(
+        metavar="N", callback=_checked(check_workers), help="Worker processes; 0: this one."
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace files that are already there.")]
 
 
@@ -45,10 +73,14 @@ class Learner:
     """Options of a study: algorithm and environment."""
 
     env: Annotated[
-        str | None, typer.Option(help="Gymnasium id, module:Env-v0 or module:factory.")
+        str | None,
+        typer.Option(metavar="ID", help="Gymnasium id, module:Env-v0 or module:factory."),
     ] = None
     algorithm: Annotated[
-        str | None, typer.Option(help="Installed algorithm, or module:object.")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Installed algorithm, or module:object.", show_default="bc"
+        ),
     ] = None
 
 
@@ -63,7 +95,10 @@ class Goals:
         ),
     ] = None
     max_time: Annotated[
-        str | None, typer.Option(help="Time to work at most: 90, 90s, 5m or 2h.")
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Time to work at most: 90, 90s, 5m or 2h.", show_default="no limit"
+        ),
     ] = None
 
     def until_fields(self) -> dict[str, Any]:
@@ -81,7 +116,10 @@ class Frames:
     """Options of a study: masking and observations."""
 
     segment_length: Annotated[
-        str | None, typer.Option(help="Frames masked together, 'all' or 'auto'.")
+        str | None,
+        typer.Option(
+            metavar="FRAMES", help="Frames masked together, 'all' or 'auto'.", show_default="auto"
+        ),
     ] = None
     segments: Annotated[
         Path | None, typer.Option(help="Your own segments: CSV of demonstration, start, stop.")
@@ -89,8 +127,10 @@ class Frames:
     frame_stack: Annotated[
         int | None,
         typer.Option(
+            metavar="N",
             help="Frames that one observation shows; those that show a masked one are left out, "
-            "too."
+            "too.",
+            show_default="1",
         ),
     ] = None
     obs_keys: ObsKeys = None
@@ -112,7 +152,10 @@ class Base:
     study: Annotated[
         Path | None, typer.Option(help="Study as YAML; the options here win over it.")
     ] = None
-    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None
+    seed: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Seed of everything random.", show_default="0"),
+    ] = None
 
 
 def with_option_groups(command: Callable[..., None]) -> Callable[..., None]:
@@ -241,22 +284,3 @@ def _drop_unset(value: Any) -> Any:
     if not isinstance(value, dict) or "boundaries" in value:
         return value
     return {name: option for name, option in value.items() if option is not None}
-
-
-_TIME_PATTERN = re.compile(r"(\d+(?:\.\d+)?)\s*([smh]?)")
-_SECONDS_BY_UNIT = {"": 1, "s": 1, "m": 60, "h": 3600}
-
-
-def parse_seconds(text: str, option: str = "--max-time") -> float:
-    """Return the seconds in a text such as `90`, `90s`, `5m` or `2h`.
-
-    Raises:
-        StudyError: When the text has another form, or the time is zero; it names the option.
-    """
-    from r2rise.errors import StudyError
-
-    match = _TIME_PATTERN.fullmatch(text.strip())
-    duration = float(match[1]) * _SECONDS_BY_UNIT[match[2]] if match else 0.0
-    if duration <= 0:
-        raise StudyError(f"{option} should be a time such as 90, 90s, 5m or 2h, got {text!r}.")
-    return duration

@@ -1,7 +1,6 @@
 """What commands do before any expensive work: set up the process, and check output files."""
 
 import logging
-import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,8 +14,14 @@ _STUDY_FILES = ("study.yaml", "demonstrations.npz", "ledger.npz", "pilot.npz", "
 
 
 def get_ready() -> None:
-    """Make modules of the working directory importable, and log to standard error."""
-    sys.path.insert(0, "")
+    """Make modules of the working directory importable, and log to standard error.
+
+    The working directory comes last: a `torch.py` that lies beside the data is not imported. Its
+    path is absolute, so that worker processes look in the same place.
+    """
+    working_directory = str(Path.cwd())
+    if working_directory not in sys.path:
+        sys.path.append(working_directory)
     logger = logging.getLogger("r2rise")
     logger.handlers = [logging.StreamHandler()]
     logger.setLevel(logging.INFO)
@@ -84,11 +89,8 @@ def check_writable(path: Path, option: str = "--out") -> None:
         InputError: When it cannot be written.
     """
     from r2rise.errors import InputError
+    from r2rise.files import check_place
 
     if path.is_dir():
         raise InputError(f"{option} should be a file, but {path} is a directory.")
-    ancestor = next(parent for parent in path.parents if parent.exists())
-    if not ancestor.is_dir() or not os.access(ancestor, os.W_OK):
-        raise InputError(
-            f"{option} cannot be written: {ancestor} is not a directory or is read-only."
-        )
+    check_place(path.parent, option)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from r2rise_service.cli.help import HelpfulGroup
+
 if TYPE_CHECKING:
     from r2rise_service.settings import Settings
 
@@ -19,8 +21,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 TlsCa = Annotated[Path | None, typer.Option(help="Certificate of the signer.")]
 TlsKey = Annotated[Path | None, typer.Option(help="Its private key.")]
 
-keys = typer.Typer(help="API keys of a server.", no_args_is_help=True)
-db = typer.Typer(help="The database of a server.", no_args_is_help=True)
+keys = typer.Typer(cls=HelpfulGroup, help="API keys of a server.", no_args_is_help=True)
+db = typer.Typer(cls=HelpfulGroup, help="The database of a server.", no_args_is_help=True)
 
 
 def serve(
@@ -41,7 +43,7 @@ def serve(
         typer.Option(min=0, max=65535, help="Port; 0: any free.", show_default="8000"),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Worker processes.", show_default="2")
+        int | None, typer.Option(metavar="N", help="Worker processes.", show_default="2")
     ] = None,
     scheduler: Annotated[
         str | None,
@@ -103,7 +105,9 @@ def worker(
     tls_ca: TlsCa = None,
     tls_cert: Annotated[Path | None, typer.Option(help="Certificate of this worker.")] = None,
     tls_key: TlsKey = None,
-    workers: Annotated[int, typer.Option(min=1, help="Worker processes, of one thread each.")] = 1,
+    workers: Annotated[
+        int, typer.Option(metavar="N", help="Worker processes, of one thread each.")
+    ] = 1,
 ) -> None:
     """Retrain for the servers that use a Dask scheduler.
 
@@ -115,8 +119,10 @@ def worker(
     from r2rise_service.installed import check_installed
 
     check_installed("A worker")
+    from r2rise.limits import check_workers
     from r2rise_service.logs import configure
 
+    check_workers(workers, least=1)
     configure("info")
     from r2rise.run.engines.cluster import Scheduler
     from r2rise_service.worker import run

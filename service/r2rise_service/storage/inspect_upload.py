@@ -72,7 +72,7 @@ def inspect(
         arguments = [str(path), str(max_array_bytes), str(seconds), str(max_memory)]
         try:
             child = subprocess.run(  # noqa: S603  (our own interpreter and module)
-                [sys.executable, "-m", __name__, *arguments],
+                [sys.executable, "-P", "-m", __name__, *arguments],
                 env=_environment(scratch),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,

@@ -10,7 +10,7 @@ from commands import STUDY, known, run
 from r2rise import ImportanceMap, Ledger, Study
 from r2rise.errors import StudyError
 from r2rise.statistics.wording import duration
-from r2rise_service.cli.options import parse_seconds
+from r2rise_service.cli.times import parse_seconds
 
 
 @pytest.fixture(autouse=True)

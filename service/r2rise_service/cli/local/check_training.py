@@ -27,10 +27,16 @@ def check_training(
     ],
     learner: Learner,
     seeds: Annotated[
-        int | None, typer.Option(min=2, help="Training seeds; 16, or 4 for slow learners.")
+        int | None,
+        typer.Option(metavar="N", help="Training seeds.", show_default="16; 4 for slow algorithms"),
     ] = None,
     doublings: Annotated[
-        int | None, typer.Option(min=2, help="How often the least amount is doubled; 6 or 4.")
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="How often the smallest amount is doubled.",
+            show_default="6; 4 for slow algorithms",
+        ),
     ] = None,
     maps: Maps = False,
     frames: Frames,

@@ -35,13 +35,19 @@ def explain(
     retrainings: Retrainings = None,
     goals: Goals,
     frames: Frames,
-    estimator: Annotated[str | None, typer.Option(help=f"One of {ESTIMATORS}.")] = None,
+    estimator: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help=f"One of {ESTIMATORS}.", show_default="auto"),
+    ] = None,
     preset: Annotated[
-        str | None, typer.Option(help="Set of defaults: 'paper' (arXiv 2301.01088).")
+        str | None,
+        typer.Option(metavar="NAME", help="Set of defaults: 'paper' (arXiv 2301.01088)."),
     ] = None,
     base: Base,
     workers: Workers = 0,
-    ledger: Annotated[Path | None, typer.Option(help="Ledger file, if not OUT/ledger.npz.")] = None,
+    ledger: Annotated[
+        Path | None, typer.Option(help="Ledger file.", show_default="OUT/ledger.npz")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the map as JSON.")] = False,
 ) -> None:
     """Compute an importance map from demonstrations.

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from r2rise.limits import OPEN_BUDGET
 from r2rise_service.cli.options import (
     Base,
     Demos,
@@ -32,8 +33,8 @@ def plan(
     learner: Learner,
     goals: Goals,
     max_retrainings: Annotated[
-        int | None, typer.Option(min=1, help="Retrainings that may be spent.")
-    ] = None,
+        int, typer.Option(metavar="N", help="Retrainings that may be spent.")
+    ] = OPEN_BUDGET,
     maps: Maps = False,
     frames: Frames,
     base: Base,
@@ -46,7 +47,6 @@ def plan(
     """
     import r2rise
     from r2rise.formats import read_demonstrations
-    from r2rise.study.study import MAX_RETRAININGS
     from r2rise_service.cli.progress import progress_bar
 
     get_ready()
@@ -57,7 +57,7 @@ def plan(
             loaded,
             study,
             maps=maps,
-            max_retrainings=max_retrainings or MAX_RETRAININGS,
+            max_retrainings=max_retrainings,
             out=out,
             workers=workers,
             on_progress=on_progress,

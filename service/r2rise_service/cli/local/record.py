@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from r2rise.environments import Environment
 
 EnvironmentId = Annotated[
-    str, typer.Option("--env", help="Gymnasium id, module:Env-v0 or module:factory.")
+    str,
+    typer.Option("--env", metavar="ID", help="Gymnasium id, module:Env-v0 or module:factory."),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
 
@@ -32,7 +33,10 @@ def record(
     out: Annotated[Path, typer.Option(help="File for the demonstrations, .npz.")],
     demonstrations: Annotated[int, typer.Option(min=1, help="Episodes to record.")] = 10,
     max_steps: Annotated[
-        int | None, typer.Option(min=1, help="Frames at most of each; the environment's limit.")
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Frames of each at most.", show_default="the environment's"
+        ),
     ] = None,
     stochastic: Annotated[
         bool, typer.Option("--stochastic", help="Sampled actions, not the most likely ones.")
@@ -84,10 +88,16 @@ def train_expert(
     env: EnvironmentId,
     out: Annotated[Path, typer.Option(help="Model file for `r2rise record`, .zip.")],
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Steps of the environment; by its kind.")
+        int | None,
+        typer.Option(
+            metavar="N", help="Steps of the environment.", show_default="1000000; more for pictures"
+        ),
     ] = None,
     envs: Annotated[
-        int | None, typer.Option(min=1, help="Environments side by side; by its kind.")
+        int | None,
+        typer.Option(
+            metavar="N", help="Environments side by side.", show_default="16; 128 or 8 for pictures"
+        ),
     ] = None,
     seed: Seed = 0,
     obs_keys: ObsKeys = None,

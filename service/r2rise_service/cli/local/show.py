@@ -33,18 +33,29 @@ def show(
         print_map(importance, top)
 
 
-def report(directory: Directory, force: Force = False) -> None:
-    """Write everything that is known of a study as one page, report.html.
+def report(
+    directory: Directory,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write.", show_default="report.html in DIR")
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Write everything that is known of a study as one page.
 
-    Example: r2rise report out/
+    Example: r2rise report out/ --out report.html
     """
     from r2rise.ask.directory import OutputDirectory
+    from r2rise.errors import InputError
     from r2rise.report.report import FILE_NAME, write_report
 
-    check_files(
-        force=force, study=OutputDirectory(directory), default_paths=[directory / FILE_NAME]
-    )
-    typer.echo(f"Written: {write_report(directory)}.")
+    if out is None:
+        study = OutputDirectory(directory)
+        check_files(force=force, study=study, default_paths=[directory / FILE_NAME])
+    elif out.suffix != ".html":
+        raise InputError(f"--out should end in .html, got {out}.")
+    else:
+        check_files(out, force=force)
+    typer.echo(f"Written: {write_report(directory, out=out)}.")
 
 
 def algorithms(json: AsJson = False) -> None:

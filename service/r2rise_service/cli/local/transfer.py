@@ -22,7 +22,8 @@ def transfer(
         typer.Argument(metavar="DIR...", help="Two or more that `r2rise explain --out` wrote."),
     ],
     out: Annotated[
-        Path | None, typer.Option(help="File to write, if not transfer.json in the first DIR.")
+        Path | None,
+        typer.Option(help="File to write.", show_default="transfer.json in the first DIR"),
     ] = None,
     force: Force = False,
     repetitions: Repetitions = REPETITIONS,

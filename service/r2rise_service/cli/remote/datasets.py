@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from r2rise_service.cli.help import HelpfulGroup
 from r2rise_service.cli.options import Demos, Format, ObsKeys, split_commas
 from r2rise_service.cli.remote import Json, Url, connect, print_json
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 DatasetId = Annotated[str, typer.Argument(metavar="DATASET", help="Id of a dataset, ds_...")]
 
-datasets = typer.Typer(help="Demonstrations on a server.", no_args_is_help=True)
+datasets = typer.Typer(cls=HelpfulGroup, help="Demonstrations on a server.", no_args_is_help=True)
 
 
 @datasets.command("upload")

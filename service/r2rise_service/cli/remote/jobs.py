@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from r2rise_service.cli.help import HelpfulGroup
 from r2rise_service.cli.options import ESTIMATORS, Force
 from r2rise_service.cli.ready import check_files
 from r2rise_service.cli.remote import (
@@ -24,7 +25,7 @@ from r2rise_service.kinds import KINDS
 if TYPE_CHECKING:
     from r2rise_service.models import JobInfo, JobStatus
 
-jobs = typer.Typer(help="Jobs on a server.", no_args_is_help=True)
+jobs = typer.Typer(cls=HelpfulGroup, help="Jobs on a server.", no_args_is_help=True)
 
 jobs.command("submit")(submit.submit)
 for _kind in KINDS.values():

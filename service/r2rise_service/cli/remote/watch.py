@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from r2rise_service.cli.exits import EXIT_INTERRUPTED
 from r2rise_service.cli.local import module_of
 from r2rise_service.cli.remote import JobId, Json, Url, connect, print_json
 from r2rise_service.kinds import EXPLAIN, KINDS
@@ -14,8 +15,6 @@ from r2rise_service.kinds import EXPLAIN, KINDS
 if TYPE_CHECKING:
     from r2rise_service.client import Job
     from r2rise_service.models import JobEvent
-
-EXIT_INTERRUPTED = 130
 
 
 def watch(job: JobId, url: Url = None, json: Json = False) -> None:
@@ -50,7 +49,7 @@ def wait(
 
     Example: r2rise jobs wait job_123 --timeout 1h
     """
-    from r2rise_service.cli.options import parse_seconds
+    from r2rise_service.cli.times import parse_seconds
 
     limit = None if timeout is None else parse_seconds(timeout, "--timeout")
     with connect(url) as client, _leaving_job_on_interrupt(job):
