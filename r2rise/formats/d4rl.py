@@ -4,6 +4,7 @@ The layout is the one that is read by D4RL 1.1: `d4rl/offline_env.py` (get_datas
 `d4rl/__init__.py` (qlearning_dataset, sequence_dataset).
 """
 
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,16 +16,26 @@ from r2rise.data.demonstrations import Demonstrations
 from r2rise.errors import DemonstrationsError
 from r2rise.formats import hdf5
 from r2rise.formats.episodes import Episode, episodes_of, join
+from r2rise.statistics.wording import counted
 
 if TYPE_CHECKING:
     import h5py
+
+logger = logging.getLogger(__name__)
+
+_ROWS_AT_ONCE = 4096
+_WHAT_NEXT = (
+    "no next_observations",
+    "next_observations is the next row of observations throughout",
+)
+"""What a file without timeouts says about ends: without and with `next_observations`."""
 
 
 def read(path: Path, *, obs_keys: tuple[str, ...] = ()) -> Demonstrations:  # noqa: ARG001
     """Read a D4RL file.
 
-    An episode ends where `terminals` or `timeouts` is set. Frames after the last end are one more
-    episode.
+    An episode ends where `terminals` or `timeouts` is set, and where `next_observations` is not the
+    next row of `observations`. Frames after the last end are one more episode.
 
     Args:
         path: The file.
@@ -102,7 +113,21 @@ def _episodes(file: "h5py.File", fields: Mapping[str, Any]) -> Iterator[Episode]
     for name, rows in (("observations", obs), ("next_observations", next_obs), ("rewards", rews)):
         if rows is not None and len(rows) != len(acts):
             raise DemonstrationsError(f"{name} has {len(rows)} rows, actions {len(acts)}.")
-    ends = np.flatnonzero(terminals | timeouts) + 1
+    marked = terminals | timeouts
+    unmarked = _ends_by_next(obs, next_obs) & ~marked[:-1]
+    if "timeouts" not in file and (next_obs is None or not (marked.any() or unmarked.any())):
+        raise DemonstrationsError(
+            f"there are no timeouts, and {_WHAT_NEXT[next_obs is not None]}, so that nothing says "
+            f"where a time limit ended an episode. Add timeouts, ({len(acts)},) of 0 and 1."
+        )
+    if unmarked.any():
+        logger.warning(
+            "%s: at %s next_observations is not the next row of observations, although neither "
+            "terminals nor timeouts is set: episodes end there, too, not terminally.",
+            file.filename, counted(int(unmarked.sum()), "frame"),
+        )  # fmt: skip
+    marked[:-1] |= unmarked
+    ends = np.flatnonzero(marked) + 1
     if not len(ends) or ends[-1] < len(acts):
         ends = np.append(ends, len(acts))
     start = 0
@@ -118,6 +143,20 @@ def _episodes(file: "h5py.File", fields: Mapping[str, Any]) -> Iterator[Episode]
             terminal=bool(terminals[stop - 1]),
         )
         start = stop
+
+
+def _ends_by_next(obs: "h5py.Dataset", next_obs: "h5py.Dataset | None") -> NDArray[np.bool_]:
+    """Return after which frame but the last the next observation is not the next row, (n - 1,)."""
+    ends = np.zeros(max(0, len(obs) - 1), dtype=bool)
+    if next_obs is None:
+        return ends
+    dtype = min(obs.dtype, next_obs.dtype, key=lambda candidate: candidate.itemsize)
+    for start in range(0, len(ends), _ROWS_AT_ONCE):
+        rows = slice(start, min(start + _ROWS_AT_ONCE, len(ends)))
+        following = obs[rows.start + 1 : rows.stop + 1].astype(dtype)
+        differs = next_obs[rows].astype(dtype) != following
+        ends[rows] = differs.reshape(len(differs), -1).any(axis=1)
+    return ends
 
 
 def _flags(file: "h5py.File", name: str, n_frames: int) -> NDArray[np.bool_]:

@@ -149,6 +149,32 @@ def array(group: "h5py.Group", name: str) -> "h5py.Dataset":
     return dataset
 
 
+def leaf_names(group: "h5py.Group") -> list[str]:
+    """Return the paths of all arrays below a group, such as `robot/joint`, and its own links."""
+    import h5py
+
+    names = [name for name in group if not isinstance(group.get(name, getlink=True), h5py.HardLink)]
+
+    def add(name: str, member: Any) -> None:  # follows no links
+        if isinstance(member, h5py.Dataset):
+            names.append(name)
+
+    group.visititems(add)
+    return sorted(names)
+
+
+def leaf(group: "h5py.Group", path: str) -> "h5py.Dataset":
+    """Return the array of a path that `leaf_names` gives.
+
+    Raises:
+        DemonstrationsError: See `array`.
+    """
+    *parents, name = path.split("/")
+    for parent in parents:
+        group = subgroup(group, parent)
+    return array(group, name)
+
+
 def byte_rows(group: "h5py.Group", name: str) -> list[bytes]:
     """Return rows of bytes, such as encoded pictures, of equal or different lengths.
 

@@ -36,7 +36,8 @@ def read(path: Path, *, obs_keys: tuple[str, ...] = ()) -> Demonstrations:
 
     Args:
         path: The file.
-        obs_keys: Observations to concatenate; required if there is more than one.
+        obs_keys: Observations to concatenate; required if there is more than one. Those in groups
+            have a slash: `robot/joint`.
 
     Raises:
         DemonstrationsError: If the file cannot be used. The message gives the exact reason.
@@ -122,11 +123,11 @@ def _episode(
             f"dataset_states_to_obs.py makes them."
         )
     obs_group = hdf5.subgroup(demo, "obs")
-    keys = select_keys(path, obs_group, obs_keys)
-    obs = concatenate_parts([hdf5.array(obs_group, key)[:] for key in keys])
+    keys = select_keys(path, hdf5.leaf_names(obs_group), obs_keys)
+    obs = concatenate_parts([hdf5.leaf(obs_group, key)[:] for key in keys])
     if "next_obs" in demo:
         next_obs_group = hdf5.subgroup(demo, "next_obs")
-        last_obs = concatenate_parts([hdf5.array(next_obs_group, key)[-1:] for key in keys])
+        last_obs = concatenate_parts([hdf5.leaf(next_obs_group, key)[-1:] for key in keys])
         obs = np.concatenate([obs, last_obs])
     return Episode(
         obs=obs,

@@ -22,7 +22,7 @@ ALLOWED = {
 }
 LAYERS = {
     "r2rise": [
-        "errors", "files", "study", "data", "environments", "design", "ledger", "algorithms",
+        "errors", "files", "study", "data", "observations", "environments", "design", "ledger", "algorithms",
         "evaluation", "statistics", "results", "formats", "run", "ask", "report",
     ],
     "r2rise_service": [

@@ -11,6 +11,7 @@ from r2rise_service.cli.options import (
     Frames,
     Learner,
     Maps,
+    MinFrames,
     Workers,
     study_of,
     with_option_groups,
@@ -33,6 +34,7 @@ def check_training(
         int | None, typer.Option(min=2, help="How often the least amount is doubled; 6 or 4.")
     ] = None,
     maps: Maps = False,
+    min_frames: MinFrames = 1,
     frames: Frames,
     base: Base,
     workers: Workers = 0,
@@ -54,7 +56,9 @@ def check_training(
     directory = OutputDirectory(out)
     directory.check()
     directory.check_own(*directory.files_of(r2rise.TrainingCheck))
-    loaded = read_demonstrations(demonstrations, obs_keys=study.environment.obs_keys)
+    loaded = read_demonstrations(
+        demonstrations, obs_keys=study.environment.obs_keys, min_frames=min_frames
+    )
     directory.check_study(study.model_copy(update={"demonstrations": loaded.content_hash}))
     with progress_bar("Training check") as on_progress:
         check = r2rise.check_training(
