@@ -93,7 +93,8 @@ def _check_step_limit(limit: Any, spec: EnvironmentSpec) -> None:
     Raises:
         EnvironmentMismatch: When it is not a whole number of at least 1.
     """
-    if limit is None or (isinstance(limit, int) and limit >= 1):
+    is_whole = isinstance(limit, int) and not isinstance(limit, bool)
+    if limit is None or (is_whole and limit >= 1):
         return
     raise EnvironmentMismatch(
         f"max_episode_steps of environment {spec.id!r} should be a whole number of at least 1, got "

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from r2rise.data.demonstrations import Demonstrations
 from r2rise.environments import Environment, discrete_bounds
 from r2rise.errors import EnvironmentMismatch
-from r2rise.statistics.wording import counted
 from r2rise.study.notices import Notice
 
 _MARK_EVERY_END = ("imitation", "robomimic")
@@ -58,7 +57,7 @@ def fit(demonstrations: Demonstrations, environment: Environment) -> Fitted:
     at_limit = _terminal_at_limit(demonstrations, environment)
     if at_limit.any():
         marks_every_end = demonstrations.meta.get("source") in _MARK_EVERY_END
-        notices.append(_limit_notice(int(at_limit.sum()), environment, marks_every_end))
+        notices.append(_limit_notice(at_limit, environment, marks_every_end))
         if demonstrations.terminal is not None and marks_every_end:
             changed["terminal"] = demonstrations.terminal & ~at_limit
     if changed:
@@ -165,15 +164,18 @@ def _form_notice(key: str, original: NDArray[Any], fitted: NDArray[Any]) -> Noti
     return Notice(code="converted_to_space", detail=detail)
 
 
-def _limit_notice(n_at_limit: int, environment: Environment, marks_every_end: bool) -> Notice:
+def _limit_notice(
+    at_limit: NDArray[np.bool_], environment: Environment, marks_every_end: bool
+) -> Notice:
     outcome = (
-        "Its source marks every end, whatever the cause: they count as cut off, not as terminal."
+        "Their source marks every end, whatever the cause: they count as cut off, not as terminal."
         if marks_every_end
         else "They count as terminal. If the limit cut them off, set `terminal` to False for them."
     )
     detail = (
-        f"{counted(n_at_limit, 'demonstration')} marked as terminal have exactly as many frames as "
-        f"the step limit of the environment, {environment.max_episode_steps}. {outcome}"
+        f"Of {len(at_limit)} demonstrations {at_limit.sum()} are marked as terminal, but have "
+        f"exactly as many frames as the step limit of the environment, "
+        f"{environment.max_episode_steps}. {outcome}"
     )
     return Notice(code="terminal_at_step_limit", detail=detail)
 

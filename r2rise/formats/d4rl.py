@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_ROWS_AT_ONCE = 4096
 _WHAT_NEXT = (
     "no next_observations",
     "next_observations is the next row of observations throughout",
@@ -109,27 +108,10 @@ def _episodes(file: "h5py.File", fields: Mapping[str, Any]) -> Iterator[Episode]
     next_obs = hdf5.array(file, "next_observations") if "next_observations" in file else None
     rews = hdf5.array(file, "rewards") if "rewards" in file else None
     terminals = _flags(file, "terminals", len(acts))
-    timeouts = _flags(file, "timeouts", len(acts))
     for name, rows in (("observations", obs), ("next_observations", next_obs), ("rewards", rews)):
         if rows is not None and len(rows) != len(acts):
             raise DemonstrationsError(f"{name} has {len(rows)} rows, actions {len(acts)}.")
-    marked = terminals | timeouts
-    unmarked = _ends_by_next(obs, next_obs) & ~marked[:-1]
-    if "timeouts" not in file and (next_obs is None or not (marked.any() or unmarked.any())):
-        raise DemonstrationsError(
-            f"there are no timeouts, and {_WHAT_NEXT[next_obs is not None]}, so that nothing says "
-            f"where a time limit ended an episode. Add timeouts, ({len(acts)},) of 0 and 1."
-        )
-    if unmarked.any():
-        logger.warning(
-            "%s: at %s next_observations is not the next row of observations, although neither "
-            "terminals nor timeouts is set: episodes end there, too, not terminally.",
-            file.filename, counted(int(unmarked.sum()), "frame"),
-        )  # fmt: skip
-    marked[:-1] |= unmarked
-    ends = np.flatnonzero(marked) + 1
-    if not len(ends) or ends[-1] < len(acts):
-        ends = np.append(ends, len(acts))
+    ends = _ends(file, obs, next_obs, terminals)
     start = 0
     for stop in ends.tolist():
         frames = slice(start, stop)
@@ -145,17 +127,35 @@ def _episodes(file: "h5py.File", fields: Mapping[str, Any]) -> Iterator[Episode]
         start = stop
 
 
-def _ends_by_next(obs: "h5py.Dataset", next_obs: "h5py.Dataset | None") -> NDArray[np.bool_]:
-    """Return after which frame but the last the next observation is not the next row, (n - 1,)."""
-    ends = np.zeros(max(0, len(obs) - 1), dtype=bool)
-    if next_obs is None:
-        return ends
-    dtype = min(obs.dtype, next_obs.dtype, key=lambda candidate: candidate.itemsize)
-    for start in range(0, len(ends), _ROWS_AT_ONCE):
-        rows = slice(start, min(start + _ROWS_AT_ONCE, len(ends)))
-        following = obs[rows.start + 1 : rows.stop + 1].astype(dtype)
-        differs = next_obs[rows].astype(dtype) != following
-        ends[rows] = differs.reshape(len(differs), -1).any(axis=1)
+def _ends(
+    file: "h5py.File",
+    obs: "h5py.Dataset",
+    next_obs: "h5py.Dataset | None",
+    terminals: NDArray[np.bool_],
+) -> NDArray[np.int64]:
+    """Return the number of frames before each end of an episode, (n_episodes,) int64.
+
+    Raises:
+        DemonstrationsError: If the file does not show where time limits ended episodes.
+    """
+    n_frames = len(obs)
+    marked = terminals | _flags(file, "timeouts", n_frames)
+    breaks = np.zeros(n_frames, dtype=bool) if next_obs is None else hdf5.breaks(obs, next_obs)
+    unmarked = breaks & ~marked
+    if "timeouts" not in file and (next_obs is None or not (marked.any() or unmarked.any())):
+        raise DemonstrationsError(
+            f"there are no timeouts, and {_WHAT_NEXT[next_obs is not None]}, so that nothing says "
+            f"where a time limit ended an episode. Add timeouts, ({n_frames},) of 0 and 1."
+        )
+    if unmarked.any():
+        logger.warning(
+            "%s: after %s next_observations is not the next row of observations, although neither "
+            "terminals nor timeouts is set: an episode is cut off there.",
+            file.filename, counted(int(unmarked.sum()), "frame"),
+        )  # fmt: skip
+    marked |= unmarked
+    marked[-1:] = True
+    ends: NDArray[np.int64] = np.flatnonzero(marked) + 1
     return ends
 
 

@@ -22,8 +22,8 @@ ALLOWED = {
 }
 LAYERS = {
     "r2rise": [
-        "errors", "files", "study", "data", "observations", "environments", "design", "ledger", "algorithms",
-        "evaluation", "statistics", "results", "formats", "run", "ask", "report",
+        "errors", "files", "study", "data", "observations", "environments", "design", "ledger",
+        "algorithms", "evaluation", "statistics", "results", "formats", "run", "ask", "report",
     ],
     "r2rise_service": [
         "kinds", "models", "keys", "records", "addresses", "installed", "logs", "settings",
