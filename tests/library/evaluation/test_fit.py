@@ -75,7 +75,7 @@ def test_choices_in_another_form_give_the_same_map(form, algorithm):
     assert found.baseline.all_frames == expected.baseline.all_frames
     assert [row.importance for row in found.top(10)] == [row.importance for row in expected.top(10)]
     assert found.study.demonstrations == given.content_hash  # what is asked about is the file
-    codes = [notice.code for notice in found.notices]
+    codes = [notice.code for notice in found.warnings]
     assert ("converted_to_space" in codes) == (form != "uint8")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from importlib.util import find_spec
 
 import h5py
 import numpy as np
@@ -125,7 +126,7 @@ def test_short_demonstrations_are_left_out_where_asked(tmp_path, caplog):
 @pytest.mark.parametrize("truncated", [True, False, None])
 def test_infos_of_imitation_say_whether_a_time_limit_ended_an_episode(truncated, tmp_path):
     """imitation marks every end as terminal; Stable-Baselines3 says more in the last info."""
-    require("datasets")
+    require(find_spec("datasets") is not None, "datasets is not installed")
     import datasets
 
     path = tmp_path / "trajectories"
