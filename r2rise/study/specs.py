@@ -6,6 +6,7 @@ import reprlib
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
+import numpy as np
 from pydantic import (
     Field,
     JsonValue,
@@ -72,9 +73,10 @@ class EnvironmentSpec(StudyPart):
     def _no_numbers_as_text(cls, value: dict[str, JsonValue]) -> dict[str, JsonValue]:
         for name, argument in value.items():
             if isinstance(argument, str) and _NUMBER_AS_TEXT.fullmatch(argument):
+                number = np.format_float_positional(float(argument), trim="-")
                 raise ValueError(
-                    f"{name} is the text {argument!r}, which YAML does not read as a number: write "
-                    f"{float(argument)!r} or a whole number"
+                    f"{name} is the text {argument!r}, since YAML knows other numbers only: write "
+                    f"{number}"
                 )
         return value
 
