@@ -74,8 +74,10 @@ def in_space(value: Any, space: spaces.Space[Any], what: str = "observation") ->
         return array
     with np.errstate(invalid="ignore"):  # NaN as a whole number
         converted = array.astype(space.dtype)
+    if converted.dtype.kind == "f":
+        return converted
     is_changed = converted != array
-    if np.can_cast(array.dtype, converted.dtype, "same_kind") or not is_changed.any():
+    if not is_changed.any():
         return converted
     raise EnvironmentMismatch(
         f"The environment shows an {what} of {array.dtype} with the value "

@@ -212,6 +212,14 @@ def test_what_the_space_cannot_hold_is_refused_and_not_cut(kwargs, value):
         r2rise.explain(given, r2rise.Study(environment=spec))
 
 
+@pytest.mark.imitation
+def test_no_expert_is_trained_on_what_the_space_cannot_hold(tmp_path):
+    environment = Environment(EnvironmentSpec(id=f"{__name__}:Bar"))
+    with pytest.raises(EnvironmentMismatch, match="which its space .* cannot hold"):
+        r2rise.train_expert(environment, tmp_path / "expert.zip")
+    assert not (tmp_path / "expert.zip").exists()
+
+
 def test_whole_numbers_of_another_type_are_kept():
     recorded = r2rise.record(
         {"id": f"{__name__}:Bar", "kwargs": {"scale": 1}}, "random", n_demonstrations=3
