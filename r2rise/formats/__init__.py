@@ -114,7 +114,7 @@ def _without_short(path: Path, demonstrations: Demonstrations, min_frames: int) 
             f"Ask for fewer (--min-frames)."
         )
     n_short = counted(len(lengths) - len(kept), "demonstration")
-    logger.warning("%s: %s of fewer than %d frames are left out.", path, n_short, min_frames)
+    logger.warning("%s: left out %s of fewer than %d frames.", path, n_short, min_frames)
     return demonstrations.select(keep=kept)
 
 

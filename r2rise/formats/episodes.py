@@ -140,8 +140,8 @@ def _warn_of_left_out(path: Path, n_cut: int, empty: list[int]) -> None:
         )  # fmt: skip
     if empty:
         logger.warning(
-            "%s: %s without any frame that has a next observation, the first of them number %d. "
-            "They are left out, and those that follow are counted on.",
+            "%s: left out %s without a single next observation, the first of them number %d; those "
+            "after it are numbered on.",
             path, counted(len(empty), "demonstration"), empty[0],
         )  # fmt: skip
 
