@@ -77,6 +77,8 @@ def _in_form_of(key: str, array: NDArray[Any], space: spaces.Space[Any], name: s
             field="environment.id",
         )
     is_discrete = not isinstance(space, spaces.Box)
+    if is_discrete:
+        _check_choices(key, array, space, name)
     if is_discrete and array.dtype.kind == "f" and not (array % 1).any():
         array = array.astype(dtype)
     if not np.can_cast(array.dtype, dtype, casting="same_kind"):
@@ -85,8 +87,6 @@ def _in_form_of(key: str, array: NDArray[Any], space: spaces.Space[Any], name: s
             f"{name!r} ({space}). Convert it before saving.",
             field="environment.id",
         )
-    if is_discrete:
-        _check_choices(key, array, space, name)
     return array
 
 

@@ -34,7 +34,7 @@ def demos(obs, acts, **fields) -> Demonstrations:
         (np.zeros((5, 4), np.float32), np.zeros((4, 1, 1), int), r"acts has shape \(1, 1\)"),
         (np.zeros((5, 4), np.float32), np.full(4, 0.5), "acts has dtype float64, which cannot be"),
         (np.zeros((5, 4), np.float32), np.full(4, 2), "acts has values from 2 to 2"),
-        (np.zeros((5, 4), np.float32), np.full((4, 1), 2.0), "acts has values from 2 to 2"),
+        (np.zeros((5, 4), np.float32), np.full((4, 1), 2.0), "acts has values from 2.0 to"),
         (np.zeros((5, 4), np.float32), np.full(4, -1), "acts has values from -1"),
     ],
 )
