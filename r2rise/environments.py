@@ -12,7 +12,6 @@ from typing import Any, cast
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
-from numpy.typing import NDArray
 
 from r2rise.errors import (
     EnvironmentMismatch,
@@ -21,6 +20,7 @@ from r2rise.errors import (
     UnknownName,
     suggestion,
 )
+from r2rise.observations import ARRAY_SPACES, ConcatenateKeys, GymEnv
 from r2rise.study.identity import identity_of
 from r2rise.study.specs import EnvironmentSpec
 
@@ -29,10 +29,6 @@ DEFAULT_MAX_STEPS = 10_000
 
 _MAX_REASON_LENGTH = 300
 
-_ARRAY_SPACES = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
-
-GymEnv = gym.Env[Any, Any]
-
 
 class Environment:
     """Creates environments of one spec and holds their spaces.
@@ -40,12 +36,15 @@ class Environment:
     Attributes:
         spec: The part of the study that names the environment.
         observation_space: Space of the observations that policies get, `obs_keys` concatenated.
+        observation_parts: Spaces of the concatenated keys of a dict observation, in their order;
+            empty if observations are no dict.
         action_space: Space of the actions.
         max_episode_steps: Step limit of the environment itself, or None.
 
     Raises:
         UnknownName: When no environment has this name.
-        EnvironmentMismatch: When it cannot be created, or its spaces have an unsupported type.
+        EnvironmentMismatch: When it cannot be created, or its spaces have an unsupported type, or
+            its step limit is none.
         MissingExtra: When an optional package that it needs is not installed.
     """
 
@@ -54,16 +53,18 @@ class Environment:
         env = self._make()
         self.observation_space: spaces.Space[Any] = env.observation_space
         self.action_space: spaces.Space[Any] = env.action_space
+        self.observation_parts = env.parts if isinstance(env, ConcatenateKeys) else {}
         self.max_episode_steps: int | None = env.spec.max_episode_steps if env.spec else None
         env.close()
+        _check_step_limit(self.max_episode_steps, spec)
         for role, space in (
             ("actions", self.action_space),
             ("observations", env.observation_space),
         ):
-            if not isinstance(space, _ARRAY_SPACES):
+            if not isinstance(space, ARRAY_SPACES):
                 raise EnvironmentMismatch(
                     f"Environment {spec.id!r} has {role} of kind {type(space).__name__}: expected "
-                    f"{', '.join(kind.__name__ for kind in _ARRAY_SPACES)}.",
+                    f"{', '.join(kind.__name__ for kind in ARRAY_SPACES)}.",
                     field="environment.id",
                 )
 
@@ -76,7 +77,7 @@ class Environment:
     def _make(self) -> GymEnv:
         env = _make_gym(self.spec)
         if isinstance(env.observation_space, spaces.Dict):
-            return _ConcatenateKeys(env, self.spec)
+            return ConcatenateKeys(env, self.spec)
         if self.spec.obs_keys:
             raise EnvironmentMismatch(
                 f"obs_keys are given, but environment {self.spec.id!r} has no dict observations: "
@@ -86,45 +87,21 @@ class Environment:
         return env
 
 
-class _ConcatenateKeys(gym.ObservationWrapper[Any, Any, Any]):
-    """Concatenates the `obs_keys` of a dict observation into one vector."""
+def _check_step_limit(limit: Any, spec: EnvironmentSpec) -> None:
+    """Check the step limit, which gymnasium 0.29 takes as it is.
 
-    def __init__(self, env: GymEnv, spec: EnvironmentSpec) -> None:
-        super().__init__(env)
-        parts = cast("spaces.Dict", env.observation_space).spaces
-        if not spec.obs_keys:
-            raise EnvironmentMismatch(
-                f"Environment {spec.id!r} has dict observations ({', '.join(parts)}): name those "
-                f"to concatenate with --obs-keys (in a study: environment.obs_keys).",
-                field="environment.obs_keys",
-            )
-        for key in spec.obs_keys:
-            if key not in parts:
-                raise EnvironmentMismatch(
-                    f"Environment {spec.id!r} has no observation {key!r}. {suggestion(key, parts)}",
-                    field="environment.obs_keys",
-                )
-        self._keys = spec.obs_keys
-        self._parts = parts
-        flat_spaces = [spaces.flatten_space(parts[key]) for key in spec.obs_keys]
-        if not all(isinstance(space, spaces.Box) for space in flat_spaces):
-            raise EnvironmentMismatch(
-                f"The observations {', '.join(spec.obs_keys)} of environment {spec.id!r} cannot "
-                f"be concatenated into one vector.",
-                field="environment.obs_keys",
-            )
-        boxes = [cast("spaces.Box", space) for space in flat_spaces]
-        dtype = np.result_type(*(box.dtype for box in boxes))
-        self.observation_space = spaces.Box(
-            np.concatenate([box.low for box in boxes]).astype(dtype),
-            np.concatenate([box.high for box in boxes]).astype(dtype),
-            dtype=cast("type[np.floating[Any]]", dtype.type),
-        )
-
-    def observation(self, observation: dict[str, Any]) -> NDArray[Any]:
-        vectors = [spaces.flatten(self._parts[key], observation[key]) for key in self._keys]
-        dtype = self.observation_space.dtype
-        return np.concatenate(cast("list[NDArray[Any]]", vectors)).astype(dtype)
+    Raises:
+        EnvironmentMismatch: When it is not a whole number of at least 1.
+    """
+    is_whole = isinstance(limit, int) and not isinstance(limit, bool)
+    if limit is None or (is_whole and limit >= 1):
+        return
+    raise EnvironmentMismatch(
+        f"max_episode_steps of environment {spec.id!r} should be a whole number of at least 1, got "
+        f"{limit!r}. For episodes without a limit of the environment's own, name a function "
+        f"that makes it unwrapped (module:factory).",
+        field="environment.kwargs",
+    )
 
 
 @contextmanager
@@ -210,6 +187,8 @@ def import_module_of(name: str, role: str) -> ModuleType:
 def _make_gym(spec: EnvironmentSpec) -> GymEnv:
     register_environments()
     factory = spec.factory or _import_factory(spec.id)
+    if factory is None:
+        _check_step_limit(spec.kwargs.get("max_episode_steps"), spec)
     try:
         if factory is not None:
             env = factory(**spec.kwargs)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from r2rise.environments import Environment
+from r2rise.environments import Environment, discrete_bounds
 from r2rise.errors import EnvironmentMismatch
 
 SpaceTypes = tuple[type[spaces.Space[Any]], ...]
@@ -63,10 +63,12 @@ def refuse(algorithm: str, environment: Environment, problem: str) -> None:
 
 def _observation_problem(space: spaces.Space[Any]) -> str:
     """Return why no algorithm supports an observation space, or an empty string."""
-    if isinstance(space, spaces.Discrete) and space.start != 0:
-        return f"expected Discrete observations that start at 0, got {space}"
+    if not isinstance(space, spaces.Box) and _starts_elsewhere(space):
+        return f"expected observations that start at 0, got {space}"
     if isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim != 1:
         return f"expected MultiDiscrete observations of one dimension, got {space}"
+    if isinstance(space, spaces.Box) and not space.shape:
+        return f"expected Box observations of at least one dimension, got {space}"
     return ""
 
 
@@ -74,10 +76,18 @@ def _action_problem(space: spaces.Space[Any], supported: SpaceTypes) -> str:
     """Return why an action space is not supported, or an empty string."""
     if not isinstance(space, supported):
         return f"expected actions {' or '.join(kind.__name__ for kind in supported)}, got {space}"
+    if not isinstance(space, spaces.Box) and _starts_elsewhere(space):
+        return f"expected actions that start at 0, got {space}"
     if isinstance(space, spaces.Discrete):
-        return "" if space.start == 0 else f"expected actions that start at 0, got {space}"
+        return ""
     if len(space.shape or ()) != 1:
         return f"expected actions of one dimension, got {space}"
     if isinstance(space, spaces.Box) and not np.issubdtype(space.dtype, np.floating):
         return f"expected Box actions of floats, got {space}"
     return ""
+
+
+def _starts_elsewhere(space: spaces.Space[Any]) -> bool:
+    """Return whether the values of a discrete space start elsewhere than at 0."""
+    first, _ = discrete_bounds(space)
+    return bool(np.any(first))

@@ -41,6 +41,10 @@ _FOR_TRAINING_ONLY = {
 """Replacements for settings that acting does not need: functions that other versions cannot
 unpickle, and a large buffer."""
 
+_OWN_EXPERTS = "r2rise.ask.experts"
+_NORMALIZED_LIMIT = 10.0
+"""Standard deviations at which VecNormalize clips observations, if it is not told otherwise."""
+
 _DAMAGED = (
     *(OSError, EOFError, zipfile.BadZipFile, zlib.error),
     *(KeyError, TypeError, ValueError, RuntimeError),
@@ -100,7 +104,8 @@ def _is_policy(thing: Any) -> bool:
 
 
 def _load_model(path: Path, environment: Environment) -> Policy:
-    kind = _model_class(path)
+    data = _model_data(path)
+    kind = _model_class(path, data)
     require("stable_baselines3", f"The policy {path}", "imitation")
     import stable_baselines3
 
@@ -122,32 +127,64 @@ def _load_model(path: Path, environment: Environment) -> Policy:
             f"saved again; its own classes must be on the Python path."
         ) from error
     _check_spaces(model, path, environment)
+    if _OWN_EXPERTS not in str(data.get("learning_rate")):  # of these, only rewards are normalised
+        _check_not_normalized(model, path)
     policy: Policy = model
     return policy
 
 
-def _model_class(path: Path) -> str:
-    """Return the class of a model file from the names of its settings, without unpickling."""
+def _model_data(path: Path) -> dict[str, Any]:
+    """Return the settings in a model file, without unpickling anything."""
     try:
         with zipfile.ZipFile(path) as archive:
             data = json.loads(archive.read("data"))
             is_model = {"policy_class", "observation_space", "action_space"} <= set(data)
-            module = str(dict(data["policy_class"]).get("__module__", "")) if is_model else ""
     except FileNotFoundError:
         raise UnknownName(f"There is no file {path}.") from None
     except _DAMAGED:
         is_model = False
-    if not is_model:
+    if not is_model or not isinstance(data["policy_class"], dict):
         raise InputError(
             f"{path} is not a Stable-Baselines3 model: expected a .zip file that "
             f"model.save({path.name!r}) or `r2rise train-expert` wrote."
         )
+    settings: dict[str, Any] = data
+    return settings
+
+
+def _model_class(path: Path, data: dict[str, Any]) -> str:
+    """Return the class of a model from the names of its settings."""
+    module = str(data["policy_class"].get("__module__", ""))
     for kind, setting in _CLASS_SETTINGS.items():
         if setting in data and not module.startswith("sb3_contrib"):
             return kind
     raise InputError(
         f"{path} holds a model of another class ({module}) than {', '.join(_CLASS_SETTINGS)}: "
         f"load it in a module of your own, and give module:policy."
+    )
+
+
+def _check_not_normalized(model: "BaseAlgorithm", path: Path) -> None:
+    """Check that the model was not trained behind VecNormalize, as far as the file shows it.
+
+    VecNormalize is the only one that keeps observations from before it changed them. Where it
+    normalises rewards alone, observations may be the same, or larger than it would let them be.
+
+    Raises:
+        InputError: When it seems to have been.
+    """
+    original, seen = model._last_original_obs, model._last_obs
+    if original is None or seen is None:
+        return
+    if isinstance(seen, np.ndarray) and isinstance(original, np.ndarray):
+        is_same = np.array_equal(seen, original)
+        if is_same or seen.dtype != np.float32 or np.abs(seen).max() > _NORMALIZED_LIMIT:
+            return
+    raise InputError(
+        f"The policy {path} was trained behind VecNormalize, whose statistics are not in the file: "
+        f"it would see other observations than in training. Load both in a module of your own, "
+        f"apply VecNormalize.normalize_obs before model.predict, and give module:policy (also "
+        f"where only rewards were normalised)."
     )
 
 

@@ -14,10 +14,11 @@ from r2rise.ask.pictures import small_picture
 from r2rise.data.checks import MAX_DEMONSTRATIONS
 from r2rise.data.demonstrations import Demonstrations
 from r2rise.design.seeds import episode_seeds, seeded_globals
-from r2rise.environments import Environment, GymEnv, failures_of
+from r2rise.environments import Environment, failures_of
 from r2rise.errors import EnvironmentMismatch, InputError, StudyError
 from r2rise.evaluation.actions import RandomActionSource, checked_actions
 from r2rise.evaluation.rollout import max_steps
+from r2rise.observations import GymEnv, in_space
 from r2rise.run.progress import OnProgress, Progress
 from r2rise.study.parts import Evaluation, StudyPart
 from r2rise.study.specs import EnvironmentSpec
@@ -192,8 +193,9 @@ class _Recorder:
 
     def _episode(self, env: GymEnv, seed: int, epsilon: float) -> _Episode:
         action_source = RandomActionSource(env.action_space, seed)
+        space = env.observation_space
         observation, _ = env.reset(seed=seed)
-        obs, acts, rews = [np.array(observation)], list[Any](), list[float]()
+        obs, acts, rews = [in_space(observation, space).copy()], list[Any](), list[float]()
         frames: list[NDArray[np.uint8]] = []
         terminated = truncated = False
         while len(acts) < self._steps and not (terminated or truncated):
@@ -207,11 +209,11 @@ class _Recorder:
                 np.array(action)
             )  # a copy: the environment may change its argument in place
             observation, reward, terminated, truncated, _ = env.step(action)
-            obs.append(np.array(observation))
+            obs.append(in_space(observation, space).copy())
             rews.append(float(reward))
         self._check_finite(observations=obs, rewards=rews)
         return _Episode(
-            obs=np.stack(obs).astype(env.observation_space.dtype, copy=False),
+            obs=np.stack(obs),
             acts=np.stack(acts).astype(env.action_space.dtype, copy=False),
             rews=np.array(rews),
             terminal=bool(terminated),

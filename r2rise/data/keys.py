@@ -14,6 +14,11 @@ from r2rise.errors import DemonstrationsError, suggestion
 def select_keys(path: Path, available: Iterable[str], obs_keys: tuple[str, ...]) -> list[str]:
     """Return the keys of a dict observation to concatenate; a single one is selected by default.
 
+    Args:
+        path: The file, for messages.
+        available: Keys of the file. Those of nested dicts are joined by slashes: `robot/joint`.
+        obs_keys: Keys to concatenate. The name of a nested dict stands for all of its keys.
+
     Raises:
         DemonstrationsError: When `obs_keys` is needed but empty, or has an unknown key.
     """
@@ -25,12 +30,26 @@ def select_keys(path: Path, available: Iterable[str], obs_keys: tuple[str, ...])
             f"{path} holds dict observations ({', '.join(sorted(names))}): name those to "
             f"concatenate with --obs-keys (in a study: environment.obs_keys)."
         )
+    selected = []
     for key in obs_keys:
-        if key not in names:
+        matching = matching_keys(key, names)
+        if not matching:
             raise DemonstrationsError(
                 f"{path} has no observation {key!r}. {suggestion(key, names)}"
             )
-    return list(obs_keys)
+        selected += matching
+    return selected
+
+
+def matching_keys(key: str, names: Iterable[str]) -> list[str]:
+    """Return a key, or all keys of the nested dict of that name in alphabetical order.
+
+    The list is empty if there is neither.
+    """
+    names = list(names)
+    if key in names:
+        return [key]
+    return sorted(name for name in names if name.startswith(f"{key}/"))
 
 
 def concatenate_parts(parts: list[NDArray[Any]]) -> NDArray[Any]:

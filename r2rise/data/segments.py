@@ -148,7 +148,7 @@ def read_boundaries(path: str | Path) -> tuple[tuple[int, ...], ...]:
 def _read_rows(path: str | Path) -> list[Segment]:
     columns = Segment._fields
     try:
-        with Path(path).open(newline="", encoding="utf-8") as file:
+        with Path(path).open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
         return [Segment(*(int(row[name]) for name in columns)) for row in rows]
     except OSError as error:

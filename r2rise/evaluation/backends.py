@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from r2rise.environments import Environment, GymEnv, begin_episode
+from r2rise.environments import Environment, begin_episode
 from r2rise.errors import StudyError
 from r2rise.evaluation import pendulum, pool
 from r2rise.evaluation.dynamics import DYNAMICS, PENDULUM, Dynamics
 from r2rise.evaluation.steps import Episodes, Step, info_number
+from r2rise.observations import GymEnv, in_space
 from r2rise.study.choices import Backend
 from r2rise.study.parts import Evaluation
 from r2rise.study.specs import EnvironmentSpec
@@ -91,19 +92,22 @@ class _GymnasiumEpisodes:
     ) -> None:
         self._envs, self._seeds, self._n_episodes = envs, seeds, n_episodes
         self._infos: list[dict[str, Any]] = [{} for _ in envs]
-        space = environment.observation_space
-        self.observations = np.zeros((len(envs), *(space.shape or ())), dtype=space.dtype)
+        self._space = environment.observation_space
+        shape = (len(envs), *(self._space.shape or ()))
+        self.observations = np.zeros(shape, dtype=self._space.dtype)
 
     def reset(self, n_policies: int) -> None:
         for row in range(n_policies * self._n_episodes):
             observation, info = begin_episode(self._envs[row], self._seeds[row])
-            self.observations[row], self._infos[row] = observation, info
+            self.observations[row] = in_space(observation, self._space)
+            self._infos[row] = info
 
     def step(self, rows: NDArray[np.int64], actions: NDArray[Any]) -> Step:
         rewards, ended = np.zeros(len(rows)), np.zeros(len(rows), dtype=bool)
         for i, row in enumerate(rows.tolist()):
             observation, reward, terminated, truncated, info = self._envs[row].step(actions[i])
-            self.observations[row], self._infos[row] = observation, info
+            self.observations[row] = in_space(observation, self._space)
+            self._infos[row] = info
             rewards[i], ended[i] = float(reward), terminated or truncated
         return rewards, ended
 

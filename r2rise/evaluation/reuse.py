@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2rise.design.seeds import episode_seeds, seeded_globals
-from r2rise.environments import Environment, GymEnv, begin_episode
+from r2rise.environments import Environment, begin_episode, failures_of
 from r2rise.evaluation.actions import RandomActionSource
+from r2rise.observations import GymEnv, in_space
 from r2rise.study.notices import Notice
 from r2rise.study.parts import Evaluation
 
@@ -121,6 +122,23 @@ def check_reuse(environment: Environment, evaluation: Evaluation, acts: NDArray[
     new_difference = _first_difference(trace, new_trace)
     first, second = (_first_difference(trace, reused_trace) for reused_trace in reused_traces)
     return ReuseCheck(new_difference, first or second, seconds)
+
+
+def check_first_step(environment: Environment) -> None:
+    """Check that an episode can begin and go on for a step, with a random action.
+
+    Raises:
+        EnvironmentMismatch: When it cannot, or an observation does not fit its space.
+    """
+    space = environment.observation_space
+    action = RandomActionSource(environment.action_space, 0).sample()
+    with seeded_globals(0), failures_of(environment):
+        env = environment.make(0)
+        try:
+            in_space(begin_episode(env, 0)[0], space)
+            in_space(env.step(action)[0], space)
+        finally:
+            env.close()
 
 
 class _Player:

@@ -5,15 +5,18 @@ extension. Readers never unpickle anything, and never follow a link out of a fil
 """
 
 import importlib
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from r2rise.data.demonstrations import Demonstrations
-from r2rise.errors import InputError, suggestion
+from r2rise.data.segments import Segment
+from r2rise.errors import DemonstrationsError, InputError, suggestion
 from r2rise.formats.recognition import recognise
 from r2rise.results.curation import Curation
 from r2rise.results.importance_map import ImportanceMap
+from r2rise.statistics.wording import counted
 
 __all__ = [
     "FORMATS",
@@ -23,6 +26,9 @@ __all__ = [
     "recognise",
     "write_demonstrations",
 ]
+
+
+logger = logging.getLogger(__name__)
 
 
 class Format(NamedTuple):
@@ -72,6 +78,7 @@ def read_demonstrations(
     *,
     format: str | None = None,  # noqa: A002
     obs_keys: Sequence[str] = (),
+    min_frames: int = 1,
 ) -> Demonstrations:
     """Read demonstrations from a file or folder of any known format.
 
@@ -79,6 +86,7 @@ def read_demonstrations(
         path: The file or folder.
         format: Its format, if the content does not identify it.
         obs_keys: For dict observations, the keys to concatenate.
+        min_frames: Demonstrations of fewer frames are left out.
 
     Raises:
         DemonstrationsError: If the file cannot be used. The message gives the exact reason.
@@ -92,7 +100,22 @@ def read_demonstrations(
         raise InputError(f"No format {name!r} can be read. {suggestion(name, readable)}")
     read = _import_function(FORMATS[name].reader)
     demonstrations: Demonstrations = read(path, obs_keys=tuple(obs_keys))
-    return demonstrations
+    return _without_short(path, demonstrations, min_frames)
+
+
+def _without_short(path: Path, demonstrations: Demonstrations, min_frames: int) -> Demonstrations:
+    lengths = demonstrations.lengths.tolist()
+    kept = [Segment(i, 0, length) for i, length in enumerate(lengths) if length >= min_frames]
+    if len(kept) == len(lengths):
+        return demonstrations
+    if not kept:
+        raise DemonstrationsError(
+            f"{path}: no demonstration has {min_frames} frames; the longest has {max(lengths)}. "
+            f"Ask for fewer (--min-frames)."
+        )
+    n_short = counted(len(lengths) - len(kept), "demonstration")
+    logger.warning("%s: left out %s of fewer than %d frames.", path, n_short, min_frames)
+    return demonstrations.select(keep=kept)
 
 
 def write_demonstrations(

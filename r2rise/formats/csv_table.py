@@ -1,15 +1,15 @@
 """CSV: a row for each frame, and a row for the observation after the last action.
 
 Columns: `demonstration`, `time`, `obs` or `obs_0`, `obs_1`, ..., `act` or `act_0`, ..., and if
-known `reward` and `terminal`. The last row of a demonstration has only an observation.
+known `reward` and `terminal`. The last row of a demonstration has only an observation. Cells are
+separated by commas, semicolons or tabs; the file may be compressed by gzip.
 """
 
-import csv
 import logging
 import re
+import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,12 +20,21 @@ from numpy.typing import NDArray
 from r2rise.data.demonstrations import Demonstrations
 from r2rise.errors import DemonstrationsError
 from r2rise.files import atomic_file
+from r2rise.formats.csv_text import (
+    DEMONSTRATION,
+    REWARD,
+    TERMINAL,
+    TIME,
+    is_empty,
+    is_number,
+    open_table,
+    renaming_hint,
+)
 from r2rise.formats.episodes import Episode, episodes_of, join
 from r2rise.formats.hdf5 import as_columns
 
 logger = logging.getLogger(__name__)
 
-_DEMONSTRATION, _TIME, _REWARD, _TERMINAL = "demonstration", "time", "reward", "terminal"
 _FLAGS = dict.fromkeys(("0", "0.0", "false"), False) | dict.fromkeys(("1", "1.0", "true"), True)
 _INTEGER = re.compile(r"\s*[+-]?\d+\s*")
 
@@ -36,17 +45,19 @@ class _Columns(NamedTuple):
     Attributes:
         obs, act, optional: Those of observations and actions, and the optional ones it has.
         is_integer: For `obs`, `act` and `reward`, whether all of their numbers are integers.
+        n_bytes: Size of the numbers of observations and actions.
     """
 
     obs: list[str]
     act: list[str]
     optional: list[str]
     is_integer: dict[str, bool]
+    n_bytes: int
 
     @property
     def all_names(self) -> set[str]:
         """Names of all columns that are read."""
-        return {_DEMONSTRATION, *self.obs, *self.act, *self.optional}
+        return {DEMONSTRATION, *self.obs, *self.act, *self.optional}
 
 
 def read(path: Path, *, obs_keys: tuple[str, ...] = ()) -> Demonstrations:  # noqa: ARG001
@@ -59,14 +70,18 @@ def read(path: Path, *, obs_keys: tuple[str, ...] = ()) -> Demonstrations:  # no
     Raises:
         DemonstrationsError: If the table cannot be used. The message names the line.
     """
-    with _open_table(path) as (rows, names):
+    with open_table(path) as (rows, names):
         columns = _inspect_columns(rows, names)
-    ignored = [name for name in names if name not in columns.all_names]
-    if ignored:
-        logger.warning("%s: the columns %s are not read.", path, ", ".join(ignored))
-    with _open_table(path) as (rows, _):
-        size = path.stat().st_size
-        return join(path, _episodes(rows, columns), n_bytes=size, meta={})
+    _warn_of_ignored(path, [name for name in names if name not in columns.all_names])
+    with open_table(path) as (rows, _):
+        return join(path, _episodes(rows, columns), n_bytes=columns.n_bytes, meta={})
+
+
+def _warn_of_ignored(path: Path, names: list[str]) -> None:
+    if not names:
+        return
+    listed = ", ".join(name or "without a name (an index?)" for name in names)
+    logger.warning("%s: the columns %s are not read.%s", path, listed, renaming_hint(names))
 
 
 def write(demonstrations: Demonstrations, path: Path) -> list[str]:
@@ -81,11 +96,11 @@ def write(demonstrations: Demonstrations, path: Path) -> list[str]:
     """
     obs, acts = as_columns(demonstrations.obs[:1]), as_columns(demonstrations.acts[:1])
     names = [
-        *(_DEMONSTRATION, _TIME),
+        *(DEMONSTRATION, TIME),
         *_column_names("obs", obs.shape[1], single=demonstrations.obs.ndim == 1),
         *_column_names("act", acts.shape[1], single=demonstrations.acts.ndim == 1),
-        *([] if demonstrations.rews is None else [_REWARD]),
-        *([] if demonstrations.terminal is None else [_TERMINAL]),
+        *([] if demonstrations.rews is None else [REWARD]),
+        *([] if demonstrations.terminal is None else [TERMINAL]),
     ]
     with atomic_file(path) as file:
         file.write(",".join(names).encode() + b"\n")
@@ -138,27 +153,6 @@ def _loss_notes(demonstrations: Demonstrations) -> list[str]:
     return notes
 
 
-@contextmanager
-def _open_table(path: Path) -> Iterator[tuple[Iterator[tuple[int, dict[str, str]]], Sequence[str]]]:
-    """Open a table, and yield its rows with their line numbers, and the names of its columns."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restval="", strict=True, skipinitialspace=True)
-            names = reader.fieldnames or ()
-            yield ((reader.line_num, row) for row in reader), names
-    except FileNotFoundError:
-        raise DemonstrationsError(f"There is no file {path}.") from None
-    except UnicodeDecodeError:
-        raise DemonstrationsError(
-            f"Cannot read {path}: it is not text in UTF-8. Save the table as CSV in UTF-8."
-        ) from None
-    except (OSError, csv.Error) as error:
-        raise DemonstrationsError(f"Cannot read {path}: {error}.") from None
-    except DemonstrationsError as error:
-        names_path = str(error).startswith(str(path))
-        raise DemonstrationsError(str(error) if names_path else f"{path}, {error}") from None
-
-
 def _inspect_columns(rows: Iterator[tuple[int, dict[str, str]]], names: Sequence[str]) -> _Columns:
     """Return the columns of a table. All rows are read, to find columns of integers."""
     duplicates = [name for name, count in Counter(names).items() if count > 1]
@@ -168,7 +162,7 @@ def _inspect_columns(rows: Iterator[tuple[int, dict[str, str]]], names: Sequence
     missing = [
         name
         for name, is_present in (
-            (_DEMONSTRATION, _DEMONSTRATION in names), ("obs_0", obs), ("act_0", act),
+            (DEMONSTRATION, DEMONSTRATION in names), ("obs_0", obs), ("act_0", act),
         )
         if not is_present
     ]  # fmt: skip
@@ -176,18 +170,21 @@ def _inspect_columns(rows: Iterator[tuple[int, dict[str, str]]], names: Sequence
         raise DemonstrationsError(
             f"line 1: the columns {', '.join(missing)} are missing; found "
             f"{', '.join(names) or 'nothing'}. Expected names with commas between them."
+            f"{renaming_hint(names)}"
         )
-    optional = [name for name in (_TIME, _REWARD, _TERMINAL) if name in names]
-    groups = {"obs": obs, "act": act, _REWARD: [_REWARD] if _REWARD in names else []}
+    optional = [name for name in (TIME, REWARD, TERMINAL) if name in names]
+    groups = {"obs": obs, "act": act, REWARD: [REWARD] if REWARD in names else []}
     is_integer = dict.fromkeys(groups, True)
+    n_rows = 0
     for line, row in rows:
+        n_rows += 1
         if None in row:
             raise DemonstrationsError(f"line {line}: more cells than columns.")
         for key, columns in groups.items():
             is_integer[key] = is_integer[key] and all(
-                not row[name] or _INTEGER.fullmatch(row[name]) for name in columns
+                is_empty(row[name]) or _INTEGER.fullmatch(row[name]) for name in columns
             )
-    return _Columns(obs, act, optional, is_integer)
+    return _Columns(obs, act, optional, is_integer, 8 * n_rows * (len(obs) + len(act)))
 
 
 def _numbered_columns(names: Sequence[str], name: str) -> list[str]:
@@ -204,44 +201,49 @@ def _numbered_columns(names: Sequence[str], name: str) -> list[str]:
 
 
 def _episodes(rows: Iterator[tuple[int, dict[str, str]]], columns: _Columns) -> Iterator[Episode]:
-    finished: set[str] = set()
-    for label, group in groupby(rows, key=lambda row: row[1][_DEMONSTRATION]):
+    finished: list[str] = []
+    for label, group in groupby(rows, key=lambda row: row[1][DEMONSTRATION]):
         lines = list(group)
         if label in finished:
             raise DemonstrationsError(
                 f"line {lines[0][0]}: demonstration {label!r} goes on after another one. Sort the "
                 f"rows by demonstration and time."
             )
-        finished.add(label)
+        finished.append(label)
         yield _episode(lines, columns)
+    if finished != [str(number) for number in range(len(finished))]:
+        logger.warning(
+            "Demonstrations are numbered from 0 in the order of the file; the names that they have "
+            "there (%s) are not kept.", textwrap.shorten(", ".join(finished), 100),
+        )  # fmt: skip
 
 
 def _episode(lines: list[tuple[int, dict[str, str]]], columns: _Columns) -> Episode:
     for expected, (line, row) in enumerate(lines):
-        if _TIME in columns.optional and row[_TIME].strip() != str(expected):
+        if TIME in columns.optional and row[TIME].strip() not in (f"{expected}", f"{expected}.0"):
             raise DemonstrationsError(
-                f"line {line}: expected time {expected}, got {row[_TIME]!r}. Times of a "
+                f"line {line}: expected time {expected}, got {row[TIME]!r}. Times of a "
                 f"demonstration count up from 0."
             )
     actions = lines
-    if not any(lines[-1][1][name] for name in columns.act):
+    if all(is_empty(lines[-1][1][name]) for name in columns.act):
         actions = lines[:-1]
         _check_last_row(lines[-1], columns)
-    has_rews = _REWARD in columns.optional
+    has_rews = REWARD in columns.optional
     return Episode(
         obs=_parse_numbers(lines, columns.obs, columns.is_integer["obs"]),
         acts=_parse_numbers(actions, columns.act, columns.is_integer["act"]),
-        rews=_parse_numbers(actions, [_REWARD], columns.is_integer[_REWARD]) if has_rews else None,
-        terminal=_is_terminal(actions) if _TERMINAL in columns.optional else None,
+        rews=_parse_numbers(actions, [REWARD], columns.is_integer[REWARD]) if has_rews else None,
+        terminal=_is_terminal(actions) if TERMINAL in columns.optional else None,
     )
 
 
 def _check_last_row(last: tuple[int, dict[str, str]], columns: _Columns) -> None:
     """Check that the row of the last observation has no reward and no terminal flag."""
     line, row = last
-    for name in (_REWARD, _TERMINAL):
+    for name in (REWARD, TERMINAL):
         cell = row[name].strip() if name in columns.optional else ""
-        if cell and _FLAGS.get(cell.lower(), True):
+        if not is_empty(cell) and _FLAGS.get(cell.lower(), True):
             raise DemonstrationsError(
                 f"line {line}: {name} is {cell!r}, but there is no action. The last row of a "
                 f"demonstration has an observation alone; rewards stand beside their actions."
@@ -255,12 +257,12 @@ def _is_terminal(actions: list[tuple[int, dict[str, str]]]) -> bool:
         if terminal:
             raise DemonstrationsError(
                 f"line {line}: the demonstration goes on after terminal was 1. Give what follows "
-                f"another number in the column {_DEMONSTRATION}."
+                f"another number in the column {DEMONSTRATION}."
             )
-        flag = _FLAGS.get(row[_TERMINAL].strip().lower())
+        flag = _FLAGS.get(row[TERMINAL].strip().lower())
         if flag is None:
             raise DemonstrationsError(
-                f"line {line}: terminal should be 0 or 1, got {row[_TERMINAL]!r}."
+                f"line {line}: terminal should be 0 or 1, got {row[TERMINAL]!r}."
             )
         terminal = flag
     return terminal
@@ -276,11 +278,12 @@ def _parse_numbers(
         try:
             values.append([convert(row[name]) for name in names])
         except ValueError:
-            invalid = next(name for name in names if not _is_number(row[name]))
+            invalid = next(name for name in names if not is_number(row[name]))
+            hint = " Write numbers with points." if "," in row[invalid] else ""
             raise DemonstrationsError(
-                f"line {line}: {invalid} should be a number, got {row[invalid]!r}."
+                f"line {line}: {invalid} should be a number, got {row[invalid]!r}.{hint}"
             ) from None
-    single = names[0] in ("obs", "act", _REWARD)
+    single = names[0] in ("obs", "act", REWARD)
     try:
         matrix = np.array(values, dtype=np.int64 if is_integer else np.float64)
     except OverflowError:
@@ -289,11 +292,3 @@ def _parse_numbers(
         ) from None
     matrix = matrix.reshape(len(lines), len(names))
     return matrix[:, 0] if single else matrix
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

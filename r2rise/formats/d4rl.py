@@ -4,6 +4,7 @@ The layout is the one that is read by D4RL 1.1: `d4rl/offline_env.py` (get_datas
 `d4rl/__init__.py` (qlearning_dataset, sequence_dataset).
 """
 
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,16 +16,25 @@ from r2rise.data.demonstrations import Demonstrations
 from r2rise.errors import DemonstrationsError
 from r2rise.formats import hdf5
 from r2rise.formats.episodes import Episode, episodes_of, join
+from r2rise.statistics.wording import counted
 
 if TYPE_CHECKING:
     import h5py
+
+logger = logging.getLogger(__name__)
+
+_WHAT_NEXT = (
+    "no next_observations",
+    "next_observations is the next row of observations throughout",
+)
+"""What a file without timeouts says about ends: without and with `next_observations`."""
 
 
 def read(path: Path, *, obs_keys: tuple[str, ...] = ()) -> Demonstrations:  # noqa: ARG001
     """Read a D4RL file.
 
-    An episode ends where `terminals` or `timeouts` is set. Frames after the last end are one more
-    episode.
+    An episode ends where `terminals` or `timeouts` is set, and where `next_observations` is not the
+    next row of `observations`. Frames after the last end are one more episode.
 
     Args:
         path: The file.
@@ -98,13 +108,10 @@ def _episodes(file: "h5py.File", fields: Mapping[str, Any]) -> Iterator[Episode]
     next_obs = hdf5.array(file, "next_observations") if "next_observations" in file else None
     rews = hdf5.array(file, "rewards") if "rewards" in file else None
     terminals = _flags(file, "terminals", len(acts))
-    timeouts = _flags(file, "timeouts", len(acts))
     for name, rows in (("observations", obs), ("next_observations", next_obs), ("rewards", rews)):
         if rows is not None and len(rows) != len(acts):
             raise DemonstrationsError(f"{name} has {len(rows)} rows, actions {len(acts)}.")
-    ends = np.flatnonzero(terminals | timeouts) + 1
-    if not len(ends) or ends[-1] < len(acts):
-        ends = np.append(ends, len(acts))
+    ends = _ends(file, obs, next_obs, terminals)
     start = 0
     for stop in ends.tolist():
         frames = slice(start, stop)
@@ -118,6 +125,38 @@ def _episodes(file: "h5py.File", fields: Mapping[str, Any]) -> Iterator[Episode]
             terminal=bool(terminals[stop - 1]),
         )
         start = stop
+
+
+def _ends(
+    file: "h5py.File",
+    obs: "h5py.Dataset",
+    next_obs: "h5py.Dataset | None",
+    terminals: NDArray[np.bool_],
+) -> NDArray[np.int64]:
+    """Return the number of frames before each end of an episode, (n_episodes,) int64.
+
+    Raises:
+        DemonstrationsError: If the file does not show where time limits ended episodes.
+    """
+    n_frames = len(obs)
+    marked = terminals | _flags(file, "timeouts", n_frames)
+    breaks = np.zeros(n_frames, dtype=bool) if next_obs is None else hdf5.breaks(obs, next_obs)
+    unmarked = breaks & ~marked
+    if "timeouts" not in file and (next_obs is None or not (marked.any() or unmarked.any())):
+        raise DemonstrationsError(
+            f"there are no timeouts, and {_WHAT_NEXT[next_obs is not None]}, so that nothing says "
+            f"where a time limit ended an episode. Add timeouts, ({n_frames},) of 0 and 1."
+        )
+    if unmarked.any():
+        logger.warning(
+            "%s: after %s next_observations is not the next row of observations, although neither "
+            "terminals nor timeouts is set: an episode is cut off there.",
+            file.filename, counted(int(unmarked.sum()), "frame"),
+        )  # fmt: skip
+    marked |= unmarked
+    marked[-1:] = True
+    ends: NDArray[np.int64] = np.flatnonzero(marked) + 1
+    return ends
 
 
 def _flags(file: "h5py.File", name: str, n_frames: int) -> NDArray[np.bool_]:

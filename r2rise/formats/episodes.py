@@ -105,14 +105,13 @@ def _joined(
     rows: dict[str, _Rows] = {}
     lengths: list[int] = []
     terminal: list[bool | None] = []
-    n_cut = 0
+    n_cut, empty = 0, list[int]()
     for number, stored_episode in enumerate(episodes):
         episode = _drop_incomplete_frame(stored_episode, number)
         n_cut += episode is not stored_episode
         if not len(episode.acts):
-            raise DemonstrationsError(
-                f"demonstration {number} has no frame with a next observation: leave it out."
-            )
+            empty.append(number)
+            continue
         _check_consistent(episode, rows, terminal, number)
         for key in ("obs", "acts", "rews", "frames"):
             part = getattr(episode, key)
@@ -121,12 +120,9 @@ def _joined(
         lengths.append(len(episode.acts))
         terminal.append(episode.terminal)
     if not lengths:
-        raise DemonstrationsError(f"{path} holds no demonstration.")
-    if n_cut:
-        logger.warning(
-            "%s holds no observation after the last action of %s: these last frames are left out.",
-            path, counted(n_cut, "demonstration"),
-        )  # fmt: skip
+        reason = "no demonstration has a frame with a next observation" if empty else "it is empty"
+        raise DemonstrationsError(f"{path} holds no demonstration: {reason}.")
+    _warn_of_left_out(path, n_cut, empty)
     return Demonstrations(
         **{key: collected.joined() for key, collected in rows.items()},
         lengths=np.array(lengths, dtype=np.int64),
@@ -135,11 +131,26 @@ def _joined(
     )
 
 
+def _warn_of_left_out(path: Path, n_cut: int, empty: list[int]) -> None:
+    """Warn of last frames and of whole demonstrations that have no next observation."""
+    if n_cut:
+        logger.warning(
+            "%s holds no observation after the last action of %s: these last frames are left out.",
+            path, counted(n_cut, "demonstration"),
+        )  # fmt: skip
+    if empty:
+        logger.warning(
+            "%s: left out %s without a single next observation, the first of them number %d; those "
+            "after it are numbered on.",
+            path, counted(len(empty), "demonstration"), empty[0],
+        )  # fmt: skip
+
+
 def _check_consistent(
     episode: Episode, rows: Mapping[str, _Rows], terminal: list[bool | None], number: int
 ) -> None:
     """Check that an episode has rewards, end and pictures if and only if earlier ones have."""
-    if not number:
+    if not rows:
         return
     earlier_keys = {*rows} | ({"terminal"} if None not in terminal else set())
     for key in ("rews", "terminal", "frames"):

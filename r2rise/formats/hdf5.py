@@ -31,6 +31,9 @@ _MAX_COMPRESSION = 1100
 _MAX_FIXED_LENGTH = 60_000
 """Characters of the longest attribute that is written with fixed length."""
 
+_ROWS_AT_ONCE = 4096
+"""Rows that are compared at a time."""
+
 _SMALL_BYTES = 2**20
 """Claimed sizes up to this one are accepted without checking the stored size."""
 
@@ -147,6 +150,47 @@ def array(group: "h5py.Group", name: str) -> "h5py.Dataset":
             f"holds {stored} of it."
         )
     return dataset
+
+
+def leaf_names(group: "h5py.Group") -> list[str]:
+    """Return the paths of all arrays below a group, such as `robot/joint`, and its own links."""
+    import h5py
+
+    names = [name for name in group if not isinstance(group.get(name, getlink=True), h5py.HardLink)]
+
+    def add(name: str, member: Any) -> None:  # follows no links
+        if isinstance(member, h5py.Dataset):
+            names.append(name)
+
+    group.visititems(add)
+    return sorted(names)
+
+
+def leaf(group: "h5py.Group", path: str) -> "h5py.Dataset":
+    """Return the array of a path that `leaf_names` gives.
+
+    Raises:
+        DemonstrationsError: See `array`.
+    """
+    *parents, name = path.split("/")
+    for parent in parents:
+        group = subgroup(group, parent)
+    return array(group, name)
+
+
+def breaks(obs: "h5py.Dataset", next_obs: "h5py.Dataset") -> NDArray[np.bool_]:
+    """Return after which rows the next observation is not the next row, (n_rows,) bool.
+
+    The last row has no next one. Numbers of different precision are compared in the lower one.
+    """
+    dtype = min(obs.dtype, next_obs.dtype, key=lambda candidate: candidate.itemsize)
+    found = np.zeros(len(obs), dtype=bool)
+    for start in range(0, len(obs) - 1, _ROWS_AT_ONCE):
+        rows = slice(start, min(start + _ROWS_AT_ONCE, len(obs) - 1))
+        following = obs[rows.start + 1 : rows.stop + 1].astype(dtype)
+        differs = next_obs[rows].astype(dtype) != following
+        found[rows] = differs.reshape(len(differs), -1).any(axis=1)
+    return found
 
 
 def byte_rows(group: "h5py.Group", name: str) -> list[bytes]:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 STATE, INFO = "state.json", "dataset_info.json"
 _COLUMNS = ("obs", "acts", "terminal")
+_TRUNCATED = "TimeLimit.truncated"
+"""Key of Stable-Baselines3 in the last info of an episode that a time limit ended."""
 
 
 def read(path: Path, *, obs_keys: tuple[str, ...] = ()) -> Demonstrations:  # noqa: ARG001
@@ -136,9 +138,24 @@ def _episodes(files: list[Path]) -> Iterator[Episode]:
 
 def _episode(batch: "pa.RecordBatch", row: int) -> Episode:
     has_rews = "rews" in batch.schema.names
+    terminal = bool(batch.column("terminal")[row].as_py())
     return Episode(
         obs=arrow.list_cell(batch, "obs", row),
         acts=arrow.list_cell(batch, "acts", row),
         rews=arrow.list_cell(batch, "rews", row) if has_rews else None,
-        terminal=bool(batch.column("terminal")[row].as_py()),
+        terminal=terminal and not _is_truncated(batch, row),
     )
+
+
+def _is_truncated(batch: "pa.RecordBatch", row: int) -> bool:
+    """Return whether the infos, where they were saved, say that a time limit ended the episode.
+
+    imitation marks every end as terminal. The infos are jsonpickle text, which is read as JSON
+    here: nothing is made of what it describes.
+    """
+    infos = batch.column("infos")[row].as_py() if "infos" in batch.schema.names else None
+    try:
+        last_info = json.loads(infos[-1]) if infos else {}
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return isinstance(last_info, dict) and last_info.get(_TRUNCATED) is True

@@ -6,6 +6,7 @@ from pathlib import Path
 from r2rise.errors import DemonstrationsError
 
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_TABLE_ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 
 KNOWN_FORMATS = (
     ".npz, CSV with a column demonstration, HDF5 of robomimic or D4RL, a folder of Minari or of "
@@ -50,15 +51,16 @@ def _folder_formats(path: Path) -> list[str]:
 
 
 def _file_formats(path: Path) -> list[str]:
+    from r2rise.formats import csv_text
+
     with path.open("rb") as file:
         start = file.read(4096)
     if start.startswith(_HDF5_SIGNATURE):
         return _hdf5_formats(path)
     if zipfile.is_zipfile(path) or start.startswith(b"PK") or path.suffix.lower() == ".npz":
         return ["npz"]
-    header = start.removeprefix(b"\xef\xbb\xbf").partition(b"\n")[0].split(b",")
-    names = {name.strip().strip(b'"') for name in header}
-    return ["csv"] if path.suffix.lower() == ".csv" or b"demonstration" in names else []
+    is_named_table = path.name.lower().endswith(_TABLE_ENDINGS)
+    return ["csv"] if is_named_table or "demonstration" in csv_text.header(start) else []
 
 
 def _hdf5_formats(path: Path) -> list[str]:

@@ -5,7 +5,8 @@ The layout is that of robomimic 0.3.0: `robomimic/utils/dataset.py` and `file_ut
 """
 
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +21,12 @@ from r2rise.formats.episodes import Episode, join
 from r2rise.formats.pieces import Pieces
 from r2rise.results.curation import Curation
 from r2rise.results.importance_map import ImportanceMap
+from r2rise.statistics.wording import counted
 
 if TYPE_CHECKING:
     import h5py
+
+logger = logging.getLogger(__name__)
 
 OBS_KEY = "obs"
 """Key of the observations in written files."""
@@ -36,7 +40,8 @@ def read(path: Path, *, obs_keys: tuple[str, ...] = ()) -> Demonstrations:
 
     Args:
         path: The file.
-        obs_keys: Observations to concatenate; required if there is more than one.
+        obs_keys: Observations to concatenate; required if there is more than one. Those in groups
+            have a slash: `robot/joint`.
 
     Raises:
         DemonstrationsError: If the file cannot be used. The message gives the exact reason.
@@ -46,7 +51,8 @@ def read(path: Path, *, obs_keys: tuple[str, ...] = ()) -> Demonstrations:
         data = hdf5.subgroup(file, "data")
         fields = hdf5.read_r2rise_fields(file)
         names = hdf5.numbered_members(data, "demo_")
-        episodes = (_episode(path, hdf5.subgroup(data, name), obs_keys, fields) for name in names)
+        demos = (hdf5.subgroup(data, name) for name in names)
+        episodes = (one for demo in demos for one in _episodes(path, demo, obs_keys, fields))
         meta = fields.get("meta", _robomimic_meta(data))
         return join(path, episodes, n_bytes=hdf5.total_bytes(data), meta=meta)
 
@@ -113,28 +119,60 @@ def _write_episode(demo: "h5py.Group", episode: Episode) -> None:
         demo["frames"] = episode.frames
 
 
-def _episode(
+def _episodes(
     path: Path, demo: "h5py.Group", obs_keys: tuple[str, ...], fields: Mapping[str, Any]
-) -> Episode:
+) -> Iterator[Episode]:
+    """Yield a demonstration, in pieces where next observations show that it was interrupted."""
     if "obs" not in demo and "states" in demo:
         raise DemonstrationsError(
             f"{demo.name} holds states of the simulator, but no observations: robomimic's "
             f"dataset_states_to_obs.py makes them."
         )
     obs_group = hdf5.subgroup(demo, "obs")
-    keys = select_keys(path, obs_group, obs_keys)
-    obs = concatenate_parts([hdf5.array(obs_group, key)[:] for key in keys])
-    if "next_obs" in demo:
-        next_obs_group = hdf5.subgroup(demo, "next_obs")
-        last_obs = concatenate_parts([hdf5.array(next_obs_group, key)[-1:] for key in keys])
-        obs = np.concatenate([obs, last_obs])
-    return Episode(
+    keys = select_keys(path, hdf5.leaf_names(obs_group), obs_keys)
+    parts = [hdf5.leaf(obs_group, key) for key in keys]
+    obs = concatenate_parts([part[:] for part in parts])
+    whole = Episode(
         obs=obs,
         acts=hdf5.restore_shape(hdf5.array(demo, "actions")[:], fields.get("act_shape")),
         rews=_optional_numbers(demo, "rewards"),
         terminal=hdf5.last_flag(hdf5.array(demo, "dones")[-1:]) if "dones" in demo else None,
         frames=hdf5.array(demo, "frames")[:] if "frames" in demo else None,
     )
+    if "next_obs" not in demo:
+        yield whole
+        return
+    next_group = hdf5.subgroup(demo, "next_obs")
+    next_parts = [hdf5.leaf(next_group, key) for key in keys]
+    ends = _ends(demo, parts, next_parts)
+    for start, stop in zip([0, *ends], [*ends, len(obs)], strict=True):
+        frames = slice(start, stop)
+        last_obs = concatenate_parts([part[stop - 1 : stop] for part in next_parts])
+        yield Episode(
+            obs=np.concatenate([obs[frames], last_obs]),
+            acts=whole.acts[frames],
+            rews=None if whole.rews is None else whole.rews[frames],
+            terminal=whole.terminal and stop == len(obs),
+            frames=None if whole.frames is None else whole.frames[frames],
+        )
+
+
+def _ends(
+    demo: "h5py.Group", parts: Sequence["h5py.Dataset"], next_parts: Sequence["h5py.Dataset"]
+) -> list[int]:
+    """Return after how many frames a demonstration was interrupted, without its own end."""
+    if any(
+        part.shape != following.shape for part, following in zip(parts, next_parts, strict=True)
+    ):
+        raise DemonstrationsError(f"{demo.name} should have as many rows of next_obs as of obs.")
+    breaks = [hdf5.breaks(*pair) for pair in zip(parts, next_parts, strict=True)]
+    ends: list[int] = (np.flatnonzero(np.any(breaks, axis=0)) + 1).tolist()
+    if ends:
+        logger.warning(
+            "%s: %s: after %s next_obs is not the next row of obs: what follows is a demonstration "
+            "of its own.", demo.file.filename, demo.name, counted(len(ends), "frame"),
+        )  # fmt: skip
+    return ends
 
 
 def _optional_numbers(demo: "h5py.Group", name: str) -> NDArray[Any] | None:

@@ -27,8 +27,8 @@ from r2rise.design.choice import (
 from r2rise.environments import DEFAULT_MAX_STEPS, Environment, environment_identity
 from r2rise.errors import StudyError
 from r2rise.evaluation.backends import resolve_backend
-from r2rise.evaluation.fit import check_demonstrations
-from r2rise.evaluation.reuse import check_reuse
+from r2rise.evaluation.fit import fit
+from r2rise.evaluation.reuse import check_first_step, check_reuse
 from r2rise.ledger.ledger import LedgerHeader
 from r2rise.results.training_check import training_notices
 from r2rise.statistics.power import Power
@@ -73,7 +73,7 @@ def resolve(study: Study, demonstrations: Demonstrations) -> Resolved:
     """
     environment = Environment(study.environment)
     study = with_identities(study)
-    notices = _action_notices(demonstrations, environment)
+    fitted, notices = fit(demonstrations, environment)
     check_hash(study, demonstrations)
     study = with_segment_length(study, demonstrations)
     check_frame_stack(study.masking, demonstrations)
@@ -84,7 +84,7 @@ def resolve(study: Study, demonstrations: Demonstrations) -> Resolved:
     _check_until(study, estimator)
     budget, budget_notices = round_budget(study, masking)
     notices += budget_notices
-    evaluation, evaluation_notices = _resolve_evaluation(study, environment, demonstrations)
+    evaluation, evaluation_notices = _resolve_evaluation(study, environment, fitted)
     notices += evaluation_notices
     algorithm = check_algorithm(study.algorithm)
     masks_at_once = _masks_at_once(algorithm, demonstrations.n_frames, environment)
@@ -221,17 +221,6 @@ def _check_segments(segments: Segments) -> None:
         )
 
 
-def _action_notices(demonstrations: Demonstrations, environment: Environment) -> list[Notice]:
-    n_outside = check_demonstrations(demonstrations, environment)
-    if not n_outside:
-        return []
-    detail = (
-        f"{n_outside} of {demonstrations.n_frames} actions lie outside the action space "
-        f"{environment.action_space}; they are kept (the policy's own are clipped)."
-    )
-    return [Notice(code="actions_outside_bounds", detail=detail)]
-
-
 def _resolve_evaluation(
     study: Study, environment: Environment, demonstrations: Demonstrations
 ) -> tuple[Evaluation, list[Notice]]:
@@ -241,6 +230,7 @@ def _resolve_evaluation(
     evaluation = study.evaluation.model_copy(update={"max_steps": max_steps, "backend": backend})
     if backend != "gymnasium":
         return evaluation, notices
+    check_first_step(environment)
     reuse = check_reuse(environment, evaluation, demonstrations.acts[: demonstrations.lengths[0]])
     if not reuse.is_safe:
         evaluation = evaluation.model_copy(update={"reuse_environments": False})

@@ -31,10 +31,11 @@ from r2rise.data.demonstrations import Demonstrations
 from r2rise.data.transitions import Transitions
 from r2rise.design.seeds import Seeds, seeded_globals
 from r2rise.design.tasks import Task
-from r2rise.environments import Environment
+from r2rise.environments import Environment, failures_of
 from r2rise.errors import Canceled, Diverged
 from r2rise.evaluation import Returns, evaluate, evaluate_many
 from r2rise.evaluation.backends import EnvironmentCache
+from r2rise.evaluation.fit import fit
 from r2rise.ledger.record import EMPTY_MASK, Record
 from r2rise.run.shards import Shard
 from r2rise.study.study import Study
@@ -45,9 +46,9 @@ class Retrainer:
 
     def __init__(self, study: Study, demonstrations: Demonstrations) -> None:
         self.study = study
-        self._demonstrations = demonstrations
-        self.segments = demonstrations.segments(study.masking)
         self._environment = Environment(study.environment)
+        self._demonstrations = fit(demonstrations, self._environment).demonstrations
+        self.segments = demonstrations.segments(study.masking)
         self._environment_cache = EnvironmentCache()
         self._algorithms: dict[int, Algorithm] = {}
         with seeded_globals(0, study.execution.threads):  # loads torch before anything is timed
@@ -73,7 +74,8 @@ class Retrainer:
             policies = algorithm.warm_up(self._environment)
             one_step = {"max_steps": 1, "n_episodes": 1, "score": "return"}
             evaluation = self.study.evaluation.model_copy(update=one_step)
-            evaluate_many(policies, self._environment, evaluation, 0, progress=keep_going)
+            with failures_of(self._environment):
+                evaluate_many(policies, self._environment, evaluation, 0, progress=keep_going)
 
     def close(self) -> None:
         """Close the environments that are kept open between shards."""

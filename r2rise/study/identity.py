@@ -230,8 +230,16 @@ def _instance_parts(thing: Any) -> Iterable[_Part]:
     constructor, arguments, state, items, pairs = [*reduced, None, None, None][:5]
     parts = _all((constructor, arguments, list(items or ()), dict(pairs or ())))
     if isinstance(state, dict) and all(isinstance(name, str) for name in state):
+        state = _without_generator(thing, state)
         return [*parts, *_named(state, f"attribute {{}} of a {type(thing).__qualname__}")]
     return [*parts, _Part(state)]
+
+
+def _without_generator(thing: Any, state: dict[str, Any]) -> dict[str, Any]:
+    """Return the state of an object; a space of gymnasium is the same after samples were drawn."""
+    gym = sys.modules.get("gymnasium")
+    is_space = gym is not None and isinstance(thing, gym.Space)
+    return {**state, "_np_random": None} if is_space else state
 
 
 def _tensor_values(thing: Any) -> tuple[Any, ...] | None:

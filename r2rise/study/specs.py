@@ -1,18 +1,24 @@
 """The algorithm and the environment of a study, given by name or as objects."""
 
 import functools
+import re
 import reprlib
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
+import numpy as np
 from pydantic import (
     Field,
     JsonValue,
+    field_validator,
     model_validator,
 )
 
 from r2rise.study.identity import Unidentified, identity_of, name_of
 from r2rise.study.parts import AddedField, StudyPart
+
+_NUMBER_AS_TEXT = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
+"""Numbers that YAML 1.1 reads as text."""
 
 
 def _label(thing: object) -> str:
@@ -61,6 +67,18 @@ class EnvironmentSpec(StudyPart):
     obs_keys: tuple[str, ...] = ()
     factory: Callable[..., Any] | None = Field(default=None, exclude=True, repr=False)
     identity: Annotated[str | None, AddedField(None)] = None
+
+    @field_validator("kwargs")
+    @classmethod
+    def _no_numbers_as_text(cls, value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        for name, argument in value.items():
+            if isinstance(argument, str) and _NUMBER_AS_TEXT.fullmatch(argument):
+                number = np.format_float_positional(float(argument), trim="-")
+                raise ValueError(
+                    f"{name} is the text {argument!r}, since YAML knows other numbers only: write "
+                    f"{number}"
+                )
+        return value
 
     @property
     def is_plain(self) -> bool:

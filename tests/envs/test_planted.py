@@ -12,7 +12,7 @@ import r2rise
 from r2rise.environments import Environment
 from r2rise.errors import EnvironmentMismatch, UnknownName
 from r2rise.evaluation import evaluate
-from r2rise.evaluation.fit import check_demonstrations
+from r2rise.evaluation.fit import fit
 from r2rise.run.retraining import keep_going
 from r2rise.study.parts import Evaluation
 from r2rise.study.specs import EnvironmentSpec
@@ -103,7 +103,7 @@ def test_the_segments_of_a_default_study_are_the_planted_ones(name):
     assert set(segments.n_frames.tolist()) == {10}
     assert len(segments) == len(own.kinds) == len(own.starts)
     assert set(own.kinds) == {"decisive", "redundant", "useless", "harmful"}
-    assert check_demonstrations(own.demonstrations, environment(name)) == 0
+    assert fit(own.demonstrations, environment(name)) == (own.demonstrations, [])
     assert own.demonstrations.content_hash == planted(name).demonstrations.content_hash
 
 

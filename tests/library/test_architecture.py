@@ -22,8 +22,9 @@ ALLOWED = {
 }
 LAYERS = {
     "r2rise": [
-        "errors", "files", "limits", "study", "data", "environments", "design", "ledger",
-        "algorithms", "evaluation", "statistics", "results", "formats", "run", "ask", "report",
+        "errors", "files", "limits", "study", "data", "observations", "environments", "design",
+        "ledger", "algorithms", "evaluation", "statistics", "results", "formats", "run", "ask",
+        "report",
     ],
     "r2rise_service": [
         "kinds", "models", "keys", "records", "addresses", "installed", "logs", "settings",

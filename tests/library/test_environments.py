@@ -1,14 +1,12 @@
 import gymnasium as gym
-import numpy as np
 import pytest
 import toys
 from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env
 
-from r2rise import Demonstrations
+from r2rise import Study
 from r2rise.environments import Environment, environment_ids
-from r2rise.errors import EnvironmentMismatch, UnknownName
-from r2rise.evaluation.fit import check_demonstrations
+from r2rise.errors import EnvironmentMismatch, StudyError, UnknownName
 from r2rise.study.specs import EnvironmentSpec
 from r2rise_envs.junctions import Junctions, correct_turn
 
@@ -76,28 +74,20 @@ def test_other_kinds_of_spaces_are_refused_by_name():
         make(Tuples)
 
 
-def demos(obs, acts) -> Demonstrations:
-    return Demonstrations(obs=obs, acts=acts, lengths=np.array([len(acts)]))
+@pytest.mark.parametrize("limit", [-1, 0, 2.5, True])
+def test_a_step_limit_that_is_none(limit):
+    """gymnasium 0.29 takes -1 as it is, and every episode has 0 steps."""
+    with pytest.raises(EnvironmentMismatch, match=f"whole number of at least 1, got {limit}"):
+        make({"id": "CartPole-v1", "kwargs": {"max_episode_steps": limit}})
 
 
-@pytest.mark.parametrize(
-    ("obs", "acts", "reason"),
-    [
-        (np.zeros((5, 3), np.float32), np.zeros(4, int), r"obs has shape \(3,\).* expects \(4,\)"),
-        (np.zeros((5, 4), np.float32), np.zeros((4, 1), int), r"acts has shape \(1,\)"),
-        (np.zeros((5, 4), np.float32), np.zeros(4), "acts has dtype float64, which cannot be cast"),
-        (np.zeros((5, 4), np.float32), np.full(4, 2), "acts has values from 2 to 2"),
-        (np.zeros((5, 4), np.float32), np.full(4, -1), "acts has values from -1"),
-    ],
-)
-def test_demonstrations_of_another_environment_are_refused(obs, acts, reason):
-    with pytest.raises(EnvironmentMismatch, match=reason):
-        check_demonstrations(demos(obs, acts), make("CartPole-v1"))
-
-
-def test_actions_outside_a_box_are_counted_and_kept():
-    acts = np.array([[0.0], [2.5], [-3.0]])
-    assert check_demonstrations(demos(np.zeros((4, 3)), acts), make("Pendulum-v1")) == 2
+def test_numbers_that_yaml_reads_as_text(tmp_path):
+    study = "environment: {id: CartPole-v1, kwargs: {max_episode_steps: %s}}"
+    (tmp_path / "study.yaml").write_text(study % "1e2")
+    with pytest.raises(StudyError, match="is the text '1e2', since YAML .* write 100$"):
+        Study.load(tmp_path / "study.yaml")
+    (tmp_path / "study.yaml").write_text(study % "100")
+    assert Environment(Study.load(tmp_path / "study.yaml").environment).max_episode_steps == 100
 
 
 def test_junctions_follow_gymnasiums_rules():

@@ -49,8 +49,10 @@ def write_files(folder: Path) -> None:
     npz("sums.npz", lengths=np.array([100, 100]))
     npz("nan.npz", obs=np.full((505, 4), np.nan, np.float32))
     npz("narrow.npz", obs=np.zeros((505, 3), np.float32))
-    npz("floats.npz", acts=np.zeros(500))
+    npz("floats.npz", acts=np.full(500, 0.5))
+    npz("onehot.npz", acts=np.eye(2)[good["acts"]])
     npz("range.npz", acts=np.full(500, 7))
+    npz("vectors.npz", obs=np.zeros((505, 2)), acts=np.zeros((500, 2)))
     npz("dict.npz", obs=None, **{"obs.a": np.zeros((505, 2)), "obs.b": np.zeros((505, 2))})
     whole = (folder / "demos.npz").read_bytes()
     (folder / "cut.npz").write_bytes(whole[: len(whole) // 2])
@@ -75,6 +77,11 @@ def write_files(folder: Path) -> None:
         ),
         "range.yaml": (
             "environment: CartPole-v1\nalgorithm: {name: imitation-bc, settings: {n_epochs: 0}}"
+        ),
+        "limit.yaml": "environment: {id: CartPole-v1, kwargs: {max_episode_steps: -1}}",
+        "text.yaml": "environment: {id: CartPole-v1, kwargs: {max_episode_steps: 1e2}}",
+        "stuck.yaml": (
+            "environment: {id: toys:Fails, kwargs: {wrong: step}}\nalgorithm: toys:Additive"
         ),
         "kwargs.yaml": "environment: {id: CartPole-v1, kwargs: {gravity: 3}}",
         "score.yaml": (
@@ -124,6 +131,9 @@ def write_files_of_others(folder: Path) -> None:
         file["data/demo_0/actions"] = np.zeros((3, 1))
     with h5py.File(folder / "both.hdf5", "w") as file:
         file["data/demo_0/actions"] = file["observations"] = file["actions"] = np.zeros((3, 1))
+    with h5py.File(folder / "ends.hdf5", "w") as file:
+        file["observations"] = file["actions"] = file["rewards"] = np.zeros((3, 1))
+    (folder / "names.csv").write_text("episode,step,obs,action\n0,0,1.5,1\n0,1,2.5,\n")
     (folder / "line.csv").write_text("demonstration,time,obs,act\n0,0,1.5,1\n0,2,2.5,\n")
 
 
@@ -157,6 +167,7 @@ TABLE = [
     Wrong("NaN", f"explain nan.npz {CARTPOLE} --out out", "NaN or infinite values, first in row 0"),
     Wrong("another observation shape", f"explain narrow.npz {CARTPOLE} --out out", "expects (4,)"),
     Wrong("actions of another kind", f"explain floats.npz {CARTPOLE} --out out", "be cast to int"),
+    Wrong("actions as one-hot", f"explain onehot.npz {CARTPOLE} --out out", "save acts.argmax"),
     Wrong("actions out of range", f"explain range.npz {CARTPOLE} --out out", "values from 7 to 7"),
     Wrong("demonstrations of another task", f"{EXPLAIN} --env Pendulum-v1", "expects (3,)"),
     Wrong("dict observations", f"explain dict.npz {CARTPOLE} --out out", "--obs-keys"),
@@ -168,6 +179,12 @@ TABLE = [
     Wrong("a misspelt environment", f"{EXPLAIN} --env CartPool-v1", "CartPole"),
     Wrong("an environment module that is missing", f"{EXPLAIN} --env robots:Arm-v0", "PYTHONPATH"),
     Wrong("an environment argument it lacks", f"{EXPLAIN} --study kwargs.yaml", "gravity"),
+    Wrong("a step limit of -1", f"{EXPLAIN} --study limit.yaml", "should be a whole number of at"),
+    Wrong("a number that YAML reads as text", f"{EXPLAIN} --study text.yaml", "is the text '1e2'"),
+    Wrong(
+        "an environment that cannot be stepped",
+        "explain vectors.npz --study stuck.yaml --out out", "'toys:Fails' failed: RuntimeError: no",
+    ),
     Wrong("a misspelt algorithm", f"{EXPLAIN} {CARTPOLE} --algorithm imitation-cb", "imitation-bc"),
     Wrong(
         "an algorithm that is none",
@@ -357,6 +374,9 @@ TABLE = [
     Wrong("HDF5 that links elsewhere", "convert link.hdf5 a.npz", "is a link (ExternalLink)"),
     Wrong("several observation keys", "convert keys.hdf5 a.npz", "(eef_pos, object): name those"),
     Wrong("CSV with a gap", "convert line.csv a.npz", "line 3: expected time 1, got '2'"),
+    Wrong("CSV with other names", "convert names.csv a.npz", "Did you mean demonstration for epis"),
+    Wrong("D4RL that hides its ends", "convert ends.hdf5 a.npz", "no timeouts, and no next_observ"),
+    Wrong("only short demonstrations", "convert toy.npz a.npz --min-frames 99", "longest has 40"),
     Wrong("weights without a map", "convert demos.npz a.parquet", "from an importance map"),
     Wrong("a map of other data", "convert demos.npz a.json --map long", "is about demonstrations"),
     Wrong("a map that csv cannot use", "convert toy.npz a.csv --map done", "these do: robomimic"),

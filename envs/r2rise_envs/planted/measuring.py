@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from r2rise.environments import Environment, GymEnv
+from r2rise.environments import Environment
+from r2rise.observations import GymEnv
 from r2rise.study.specs import EnvironmentSpec
 from r2rise_envs.planted.learner import Table
 from r2rise_envs.planted.takes import Planted, planted

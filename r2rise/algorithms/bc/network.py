@@ -14,6 +14,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from r2rise.algorithms.bc.settings import BCSettings
+from r2rise.environments import discrete_bounds
 from r2rise.errors import EnvironmentMismatch
 
 Floats = NDArray[np.float32]
@@ -45,12 +46,12 @@ class Head:
     Attributes:
         kind: `categorical` (Discrete, MultiDiscrete) or `gaussian` (Box).
         sizes: Number of choices of each discrete action, or the number of Box dimensions.
-        start: First value of a Discrete space.
+        starts: First value of each discrete action; empty for Box.
     """
 
     kind: Literal["categorical", "gaussian"]
     sizes: tuple[int, ...]
-    start: int = 0
+    starts: tuple[int, ...] = ()
 
     @property
     def n_outputs(self) -> int:
@@ -64,10 +65,9 @@ class Head:
         Raises:
             EnvironmentMismatch: If behavioural cloning cannot handle the space.
         """
-        if isinstance(space, spaces.Discrete):
-            return cls("categorical", (int(space.n),), int(space.start))
-        if isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1:
-            return cls("categorical", tuple(space.nvec.tolist()))
+        is_vector = isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1
+        if isinstance(space, spaces.Discrete) or is_vector:
+            return cls("categorical", _choices(space), _starts(space))
         if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating):
             return cls("gaussian", (math.prod(space.shape),))
         raise EnvironmentMismatch(
@@ -193,9 +193,11 @@ class Network:
         if isinstance(space, spaces.Box | spaces.MultiBinary):
             flat: Floats = observations.reshape(n, -1).astype(np.float32)
             return flat
-        first = int(space.start) if isinstance(space, spaces.Discrete) else 0
-        columns = observations.reshape(n, -1, 1).astype(np.int64) - first
-        one_hot = [columns[:, i] == np.arange(size) for i, size in enumerate(_choices(space))]
+        columns = observations.reshape(n, -1, 1).astype(np.int64)
+        one_hot = [
+            columns[:, i] == np.arange(start, start + size)
+            for i, (start, size) in enumerate(zip(_starts(space), _choices(space), strict=True))
+        ]
         return np.concatenate(one_hot, axis=1).astype(np.float32)
 
     def targets(self, actions: NDArray[Any]) -> NDArray[Any]:
@@ -203,7 +205,8 @@ class Network:
         columns = actions.reshape(len(actions), -1)
         if self.head.kind == "gaussian":
             return columns.astype(np.float32)
-        return columns.astype(np.int64) - self.head.start
+        choices: NDArray[Any] = columns.astype(np.int64) - np.array(self.head.starts)
+        return choices
 
     def actions(self, columns: NDArray[Any]) -> NDArray[Any]:
         """Return targets in the form of the action space; the inverse of `targets`.
@@ -215,8 +218,9 @@ class Network:
             (..., *act_shape).
         """
         shape = self.action_space.shape or ()
-        values = columns.reshape(*columns.shape[:-1], *shape)
-        return (values + self.head.start).astype(self.action_space.dtype)
+        if self.head.kind == "categorical":
+            columns = columns + np.array(self.head.starts)
+        return columns.reshape(*columns.shape[:-1], *shape).astype(self.action_space.dtype)
 
 
 def _orthogonal(shapes: list[tuple[int, int]], gains: list[float], seed: int) -> list[Floats]:
@@ -240,7 +244,14 @@ def _orthogonal(shapes: list[tuple[int, int]], gains: list[float], seed: int) ->
 
 def _choices(space: Any) -> tuple[int, ...]:
     """Return the number of choices of each part of a Discrete or MultiDiscrete space."""
-    return (int(space.n),) if isinstance(space, spaces.Discrete) else tuple(space.nvec.ravel())
+    sizes = space.n if isinstance(space, spaces.Discrete) else space.nvec
+    return tuple(np.ravel(sizes).tolist())
+
+
+def _starts(space: Any) -> tuple[int, ...]:
+    """Return the first value of each part of a Discrete or MultiDiscrete space."""
+    first, _ = discrete_bounds(space)
+    return tuple(np.ravel(first).tolist())
 
 
 def image_shape(space: spaces.Space[Any]) -> tuple[int, int, int] | None:

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from r2rise.algorithms.base import ProgressCallback
 from r2rise.algorithms.bc.policies import Clones
-from r2rise.environments import Environment, GymEnv, begin_episode
+from r2rise.environments import Environment, begin_episode
+from r2rise.observations import GymEnv, in_space
 
 N_ENVS = 8
 """Number of environments that are stepped in turn, so that a policy acts on a batch."""
@@ -98,7 +99,10 @@ class Interaction:
         if not self._envs:
             self._envs = [self._environment.make(env_seed) for env_seed in seeds]
         resets = [begin_episode(*pair) for pair in zip(self._envs, seeds, strict=True)]
-        return np.stack([observation for observation, _ in resets])
+        return np.stack([self._shown(observation) for observation, _ in resets])
+
+    def _shown(self, observation: Any) -> NDArray[Any]:
+        return in_space(observation, self._environment.observation_space).copy()
 
     def _step(self, actions: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return the next observations, and the current ones.
@@ -108,6 +112,6 @@ class Interaction:
         next_obs, current = [], []
         for env, action in zip(self._envs, actions, strict=True):
             observation, _, terminated, truncated, _ = env.step(action)
-            next_obs.append(np.array(observation))
-            current.append(env.reset()[0] if terminated or truncated else observation)
+            next_obs.append(self._shown(observation))
+            current.append(self._shown(env.reset()[0]) if terminated or truncated else next_obs[-1])
         return np.stack(next_obs), np.stack(current)

@@ -8,6 +8,7 @@ from r2rise.design.seeds import seeded_globals
 from r2rise.environments import Environment, failures_of
 from r2rise.errors import Canceled, InputError, require
 from r2rise.evaluation.loop import evaluate
+from r2rise.evaluation.reuse import check_first_step
 from r2rise.run.progress import OnProgress
 from r2rise.run.retraining import keep_going
 from r2rise.statistics.intervals import MeanInterval, mean_interval
@@ -73,6 +74,7 @@ def train_expert(
     recipe = recipe_for(environment, steps=steps, n_envs=n_envs)
     if not 0 <= seed < 2**32:
         raise InputError(f"The seed of an expert should be from 0 to {2**32 - 1}, got {seed}.")
+    check_first_step(environment)
     start = perf_counter()
     with seeded_globals(seed, threads=1):
         with failures_of(environment):

@@ -67,6 +67,35 @@ def test_a_model_of_other_spaces(tmp_path):
         r2rise.record("Pendulum-v1", str(path), n_demonstrations=1)
 
 
+@pytest.mark.parametrize(
+    ("observations", "is_refused"), [("normalised", True), ("as they are", False)]
+)
+@pytest.mark.parametrize("kind", ["PPO", "TD3"])
+def test_a_model_behind_vecnormalize_is_refused(kind, observations, is_refused, tmp_path):
+    """Its statistics are not in the file; without them it acts on what it never saw."""
+    import stable_baselines3
+    from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+
+    def far():
+        env = gym.make("Pendulum-v1", max_episode_steps=20)
+        box = gym.spaces.Box(-np.inf, np.inf, (3,), np.float32)
+        return gym.wrappers.TransformObservation(
+            env,
+            lambda seen: seen + np.float32(500),
+            **({"observation_space": box} if gym.__version__ >= "1" else {}),
+        )
+
+    envs = VecNormalize(DummyVecEnv([far]), norm_obs=observations == "normalised")
+    settings = {"n_steps": 8, "batch_size": 8} if kind == "PPO" else {"buffer_size": 100}
+    model = getattr(stable_baselines3, kind)("MlpPolicy", envs, seed=0, **settings)
+    model.learn(16).save(tmp_path / "a.zip")
+    if is_refused:
+        with pytest.raises(InputError, match="was trained behind VecNormalize, whose statistics"):
+            r2rise.record("Pendulum-v1", str(tmp_path / "a.zip"), n_demonstrations=1)
+    else:
+        r2rise.record("Pendulum-v1", str(tmp_path / "a.zip"), n_demonstrations=1, max_steps=2)
+
+
 def test_a_model_of_another_library(tmp_path):
     _, path = saved(tmp_path, "PPO", "CartPole-v1")
     with zipfile.ZipFile(path) as archive:

@@ -233,7 +233,23 @@ BAD_CSV = {
     "large numbers": (GOOD_CSV.replace("1,0.5", f"{2**64},0.5"), "more than 64 bits"),
     "a column twice": (GOOD_CSV.replace("reward", "obs_0"), "line 1: the columns obs_0 are there"),
     "one and many": (GOOD_CSV.replace("reward", "obs"), "got obs, obs_0"),
-    "semicolons": (GOOD_CSV.replace(",", ";"), "are missing; .* with commas between them"),
+    "bars": (GOOD_CSV.replace(",", "|"), "are missing; .* with commas between them"),
+    "decimal commas": (
+        GOOD_CSV.replace(",", ";").replace(".", ","),
+        "line 2: obs_0 should be a number, got '1,5'. Write numbers with points",
+    ),
+    "names of others": (
+        GOOD_CSV.replace("demonstration,time", "Episode,step").replace("act,", "action,"),
+        "Did you mean demonstration for Episode, time for step, act for action",
+    ),
+    "numbered names of others": (
+        "demonstration,observation_0,action_0\n0,1,1\n",
+        "Did you mean obs_0 for observation_0, act_0 for action_0",
+    ),
+    "NaN between": (
+        GOOD_CSV.replace("2.5,0", "2.5,nan"),
+        "line 3: act should be a number, got 'nan'",
+    ),
     "nothing": ("", "are missing; found nothing"),
     "a reward too late": (GOOD_CSV.replace("3.5,,", "3.5,,2"), "line 4: reward is '2', but there"),
     "an end between": (
@@ -242,7 +258,10 @@ BAD_CSV = {
     ),
     "no end": (GOOD_CSV.replace("reward", "terminal"), "terminal should be 0 or 1, got '0.5'"),
     "no rows": (GOOD_CSV.partition("\n")[0], "holds no demonstration"),
-    "one observation": ("demonstration,obs,act\n0,1,\n", "has no frame with a next observation"),
+    "one observation": (
+        "demonstration,obs,act\n0,1,\n",
+        "no demonstration has a frame with a next obs",
+    ),
     "not text": ("demonstration,\x00\xff", "columns obs_0, act_0 are missing"),
     "quotes": ('demonstration,obs,act\n"0"x,1,1\n', "Cannot read"),
 }
@@ -270,7 +289,9 @@ def test_csv_as_pandas_writes_it(tmp_path, caplog):
     )
     ours = read_demonstrations(tmp_path / "a.csv")
     assert ours.terminal.tolist() == [True, False]
-    assert caplog.messages == [f"{tmp_path / 'a.csv'}: the columns rewards are not read."]
+    assert caplog.messages == [
+        f"{tmp_path / 'a.csv'}: the columns rewards are not read. Did you mean reward for rewards?"
+    ]
 
 
 def test_csv_as_people_write_it(tmp_path):

@@ -8,6 +8,7 @@ import textwrap
 import threading
 from types import ModuleType
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import toys
@@ -527,3 +528,20 @@ def test_an_environment_that_gymnasium_knows(tmp_path):
             mean_of(f"{__name__}:one", "Own-v0", out=tmp_path)
     finally:
         gym.registry.pop("Own-v0", None)
+
+
+class WithSpaces:
+    """Its spaces belong to the class, as in many environments, and are seeded when it is used."""
+
+    observation_space = gym.spaces.Dict({"at": gym.spaces.Box(-1, 1, (2,))})
+    action_space = gym.spaces.Discrete(3)
+
+
+def test_a_space_is_the_same_after_samples_were_drawn():
+    fresh = identity_of(WithSpaces)
+    for space in (WithSpaces.observation_space, WithSpaces.action_space):
+        space.seed(1)
+        space.sample()
+    assert identity_of(WithSpaces) == fresh
+    WithSpaces.action_space = gym.spaces.Discrete(4)
+    assert identity_of(WithSpaces) != fresh

@@ -78,6 +78,20 @@ def test_explain_and_plan_take_any_of_these_files(folder, study, demonstrations)
     run("convert demos.hdf5 weights.parquet --map other")
 
 
+def test_short_demonstrations_are_left_out_of_what_is_converted_and_explained(folder, study):
+    demonstrations = r2rise.Demonstrations.load("demos.npz")
+    demonstrations.select(drop=[r2rise.Segment(0, 10, 40)]).save("short.npz")
+    left_out = "short.npz: left out 1 demonstration of fewer than 11 frames."
+    assert left_out in run("convert short.npz long.npz --min-frames 11").stderr
+    long = r2rise.Demonstrations.load("long.npz")
+    assert long.lengths.tolist() == [40]
+    assert np.array_equal(long.acts, demonstrations.acts[40:])
+    study.save("study.yaml")
+    run("explain short.npz --study study.yaml --min-frames 11 --out of-long")
+    explained = r2rise.ImportanceMap.load("of-long")
+    assert explained.study.demonstrations == long.content_hash
+
+
 @pytest.mark.slow
 def test_uploads_are_converted_by_the_client(folder, demonstrations, server):
     write_demonstrations(demonstrations, "demos.hdf5", format="d4rl")

@@ -11,6 +11,7 @@ from r2rise_service.cli.options import (
     Frames,
     Learner,
     Maps,
+    MinFrames,
     Workers,
     study_of,
     with_option_groups,
@@ -39,6 +40,7 @@ def check_training(
         ),
     ] = None,
     maps: Maps = False,
+    min_frames: MinFrames = 1,
     frames: Frames,
     base: Base,
     workers: Workers = 0,
@@ -60,7 +62,9 @@ def check_training(
     directory = OutputDirectory(out)
     directory.check()
     directory.check_own(*directory.files_of(r2rise.TrainingCheck))
-    loaded = read_demonstrations(demonstrations, obs_keys=study.environment.obs_keys)
+    loaded = read_demonstrations(
+        demonstrations, obs_keys=study.environment.obs_keys, min_frames=min_frames
+    )
     directory.check_study(study.model_copy(update={"demonstrations": loaded.content_hash}))
     with progress_bar("Training check") as on_progress:
         check = r2rise.check_training(

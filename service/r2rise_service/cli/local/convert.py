@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from r2rise_service.cli.options import Force, Format, ObsKeys, split_commas
+from r2rise_service.cli.options import Force, Format, MinFrames, ObsKeys, split_commas
 from r2rise_service.cli.ready import check_files
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def convert(
         ),
     ] = None,
     obs_keys: ObsKeys = None,
+    min_frames: MinFrames = 1,
     map: Annotated[  # noqa: A002
         Path | None,
         typer.Option(
@@ -44,7 +45,7 @@ def convert(
     importance = None if map is None else ImportanceMap.load(map)
     curation = None if map is None else _curation_beside(map)
     demonstrations = read_demonstrations(
-        source, format=format, obs_keys=split_commas(obs_keys) or ()
+        source, format=format, obs_keys=split_commas(obs_keys) or (), min_frames=min_frames
     )
     notes = write_demonstrations(
         demonstrations, target, format=name, importance=importance, curation=curation

@@ -12,6 +12,7 @@ from r2rise_service.cli.options import (
     Frames,
     Goals,
     Learner,
+    MinFrames,
     Retrainings,
     Workers,
     study_of,
@@ -35,6 +36,7 @@ def explain(
     retrainings: Retrainings = None,
     goals: Goals,
     frames: Frames,
+    min_frames: MinFrames = 1,
     estimator: Annotated[
         str | None,
         typer.Option(metavar="NAME", help=f"One of {ESTIMATORS}.", show_default="auto"),
@@ -55,6 +57,7 @@ def explain(
     Example: r2rise explain demos.npz --env CartPole-v1 --retrainings 384 --workers 2 --out out/
     """
     import r2rise
+    from r2rise.formats import read_demonstrations
     from r2rise_service.cli.progress import progress_bar
 
     get_ready()
@@ -64,9 +67,12 @@ def explain(
         "preset": preset,
     }
     study = study_of(base, learner, frames, goals, other_fields)
+    loaded = read_demonstrations(
+        demonstrations, obs_keys=study.environment.obs_keys, min_frames=min_frames
+    )
     with progress_bar(EXPLAIN.activity, at_most=study.until.may_end_early) as on_progress:
         importance = r2rise.explain(
-            demonstrations,
+            loaded,
             study,
             out=out,
             ledger=ledger,

@@ -13,6 +13,7 @@ from r2rise_service.cli.options import (
     Goals,
     Learner,
     Maps,
+    MinFrames,
     Workers,
     study_of,
     with_option_groups,
@@ -36,6 +37,7 @@ def plan(
         int, typer.Option(metavar="N", help="Retrainings that may be spent.")
     ] = OPEN_BUDGET,
     maps: Maps = False,
+    min_frames: MinFrames = 1,
     frames: Frames,
     base: Base,
     workers: Workers = 0,
@@ -51,7 +53,9 @@ def plan(
 
     get_ready()
     study = study_of(base, learner, frames, goals)
-    loaded = read_demonstrations(demonstrations, obs_keys=study.environment.obs_keys)
+    loaded = read_demonstrations(
+        demonstrations, obs_keys=study.environment.obs_keys, min_frames=min_frames
+    )
     with progress_bar("Pilot") as on_progress:
         result = r2rise.plan(
             loaded,
