@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from r2rise.ask.record import record as record
     from r2rise.ask.transfer import transfer as transfer
     from r2rise.data.demonstrations import Demonstrations as Demonstrations
+    from r2rise.data.examples import load_example as load_example
     from r2rise.data.segments import Segment as Segment
     from r2rise.data.segments import Segments as Segments
     from r2rise.data.transitions import Transitions as Transitions
@@ -74,6 +75,7 @@ _MODULES = {
     "curate": "ask.curate",
     "explain": "ask.explain",
     "importance_map": "ask.map",
+    "load_example": "data.examples",
     "plan": "ask.plan",
     "record": "ask.record",
     "train_expert": "ask.experts",
