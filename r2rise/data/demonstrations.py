@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from r2rise.data.checks import ARRAY_KEYS, check_arrays, read_only, row_chunks
 from r2rise.data.npz import open_npz, write_npz
-from r2rise.data.segments import FINEST_SEGMENT_LENGTH, Segment, Segments
+from r2rise.data.segments import FINEST_SEGMENT_LENGTH, HasSegment, Segment, Segments
 from r2rise.data.transitions import Transitions
 from r2rise.errors import DemonstrationsError
 from r2rise.files import NO_SPACE, cache_folder, move_folder
@@ -176,14 +176,17 @@ class Demonstrations:
         )
 
     def select(
-        self, *, keep: Iterable[Segment] | None = None, drop: Iterable[Segment] = ()
+        self,
+        *,
+        keep: Iterable[Segment | HasSegment] | None = None,
+        drop: Iterable[Segment | HasSegment] = (),
     ) -> "Demonstrations":
         """Return demonstrations with a subset of the segments.
 
         A demonstration is split where frames were removed, so that no transition bridges a gap.
 
         Args:
-            keep: Segments to keep; all frames when left out.
+            keep: Segments, or rows of a map, to keep; all frames when left out.
             drop: Segments to remove from these.
 
         Raises:
@@ -198,7 +201,8 @@ class Demonstrations:
             raise DemonstrationsError("No frame is left: keep at least one segment.")
         return self._from_runs(_runs(kept, self.frame_demonstration))
 
-    def _frame_slice(self, segment: Segment) -> slice:
+    def _frame_slice(self, item: Segment | HasSegment) -> slice:
+        segment = item if isinstance(item, tuple) and len(item) == 3 else item.segment
         index, start, stop = segment
         if not (0 <= index < len(self) and 0 <= start <= stop <= self.lengths[index]):
             raise DemonstrationsError(

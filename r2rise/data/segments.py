@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,14 @@ class Segment(NamedTuple):
     demonstration: int
     start: int
     stop: int
+
+
+class HasSegment(Protocol):
+    """What is about a segment, such as a row of an importance map."""
+
+    @property
+    def segment(self) -> Segment:
+        """The segment."""
 
 
 @dataclass(frozen=True, eq=False)

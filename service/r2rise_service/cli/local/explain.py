@@ -49,7 +49,7 @@ def explain(
     Example: r2rise explain demos.npz --env CartPole-v1 --retrainings 384 --workers 2 --out out/
     """
     import r2rise
-    from r2rise_service.cli.progress import progress_bar
+    from r2rise.run.progress_bar import progress_bar
 
     get_ready()
     other_fields = {
@@ -65,7 +65,7 @@ def explain(
             out=out,
             ledger=ledger,
             workers=workers,
-            on_progress=on_progress,
+            progress=on_progress,
         )
     if json:
         typer.echo(importance.to_json(), nl=False)
