@@ -36,6 +36,10 @@ class HasSegment(Protocol):
         """The segment."""
 
 
+AnySegment = Segment | HasSegment
+"""A segment, or a row of a map."""
+
+
 @dataclass(frozen=True, eq=False)
 class Segments:
     """All segments of a set of demonstrations, in order; every frame is in exactly one.
@@ -181,3 +185,15 @@ def with_longer_segments(masking: Masking, lengths: NDArray[np.int64]) -> Iterat
     while (length := 2 * length) < longest:
         yield masking.model_copy(update={"segment_length": length})
     yield masking.model_copy(update={"segment_length": "all"})
+
+
+def runs_of(kept: NDArray[np.bool_], demonstration: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Return (first frame, one past the last) of each run of kept frames in a demonstration."""
+    runs: list[tuple[int, int]] = []
+    for frame in np.flatnonzero(kept):
+        is_next = runs and runs[-1][1] == frame
+        if is_next and demonstration[frame - 1] == demonstration[frame]:
+            runs[-1] = (runs[-1][0], int(frame) + 1)
+        else:
+            runs.append((int(frame), int(frame) + 1))
+    return runs
