@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from r2rise.data.checks import ARRAY_KEYS, check_arrays, read_only, row_chunks
 from r2rise.data.episode_parts import to_episodes
 from r2rise.data.episodes import Episode, joined_arrays
 from r2rise.data.npz import open_npz, unpacking, write_npz
-from r2rise.data.segments import FINEST_SEGMENT_LENGTH, AnySegment, Segments, runs_of
+from r2rise.data.segments import FINEST_SEGMENT_LENGTH, AnySegment, HasSegment, Segments, runs_of
 from r2rise.data.transitions import Transitions
 from r2rise.errors import DemonstrationsError
 from r2rise.files import move_folder
@@ -126,6 +127,11 @@ class Demonstrations:
             f"{self.acts.dtype})"
         )
 
+    def _repr_html_(self) -> str:
+        """Return the demonstrations as a notebook shows them."""
+        html: str = import_module("r2rise.report.notebook").html_of(self)
+        return html
+
     @property
     def n_frames(self) -> int:
         """Frames of all demonstrations."""
@@ -224,7 +230,7 @@ class Demonstrations:
         return self._from_runs(runs_of(kept, self.frame_demonstration))
 
     def _frame_slice(self, item: AnySegment) -> slice:
-        segment = getattr(item, "segment", item)
+        segment = item.segment if isinstance(item, HasSegment) else item
         index, start, stop = segment
         if not (0 <= index < len(self) and 0 <= start <= stop <= self.lengths[index]):
             raise DemonstrationsError(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ class Segment(NamedTuple):
     stop: int
 
 
+@runtime_checkable
 class HasSegment(Protocol):
     """What is about a segment, such as a row of an importance map."""
 

@@ -33,6 +33,7 @@ from r2rise.statistics.summaries import (
     Stopped,
     Verdicts,
 )
+from r2rise.statistics.wording import counted, in_digits
 from r2rise.study.notices import Notice
 from r2rise.study.study import Study
 
@@ -123,6 +124,15 @@ class ImportanceMap(Result):
     def __iter__(self) -> Iterator[RankedSegment]:  # type: ignore[override]
         """Iterate over the segments in their order; `ranked` has the most helpful ones first."""
         return (self[index] for index in range(len(self)))
+
+    @property
+    def summary(self) -> str:
+        """The result in a few words."""
+        study, reliability = self.study, in_digits(self.quality.reliability, 2)
+        return (
+            f"{study.environment.id}, {study.algorithm.name}, {counted(len(self), 'segment')}, "
+            f"{counted(self.retrainings.done, 'retraining')}, reliability {reliability}"
+        )
 
     @property
     def degrees(self) -> NDArray[np.float64]:

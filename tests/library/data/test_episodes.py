@@ -99,7 +99,9 @@ def test_lists_are_arrays_of_pythons_numbers():
 
 
 def test_what_episodes_lack_demonstrations_lack():
-    found = Demonstrations.from_episodes([{"obs": o, "acts": a} for o, a in zip(OBS, ACTS)])
+    found = Demonstrations.from_episodes(
+        [{"obs": o, "acts": a} for o, a in zip(OBS, ACTS, strict=True)]
+    )
     assert (found.rews, found.terminal, dict(found.meta)) == (None, None, {})
 
 
