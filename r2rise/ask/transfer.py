@@ -12,7 +12,7 @@ from r2rise.ask.arguments import (
 )
 from r2rise.ask.certify import certificate
 from r2rise.ask.compare import check_comparable
-from r2rise.errors import MapError
+from r2rise.errors import InputError, MapError
 from r2rise.results.certificate import Certificate
 from r2rise.results.importance_map import ImportanceMap
 from r2rise.results.result import now, versions
@@ -47,11 +47,17 @@ def transfer(
         progress: Whether to show a progress bar, or a function to call after each shard.
 
     Raises:
+        InputError: When an argument cannot be used; nothing has been spent.
         MapError: When there are fewer than 2 maps, or they cannot be compared.
         StudyFailed: When more retrainings fail than a study allows.
     """
     check_count("repetitions", repetitions, 1)
     check_count("workers", workers, 0)
+    if not isinstance(maps, Mapping):
+        raise InputError(
+            f'maps should be a dict of maps by name, such as {{"bc": first, "bco": second}}, got '
+            f"{type(maps).__name__}."
+        )
     loaded = {name: to_map(value, f"maps[{name!r}]") for name, value in maps.items()}
     check_maps(loaded)
     obs_keys = next(iter(loaded.values())).study.environment.obs_keys

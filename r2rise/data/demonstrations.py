@@ -231,6 +231,8 @@ class Demonstrations:
 
     def _frame_slice(self, item: AnySegment) -> slice:
         segment = item.segment if isinstance(item, HasSegment) else item
+        if not (isinstance(segment, tuple | list) and len(segment) == 3):
+            raise DemonstrationsError(f"Expected segments or rows of a map, got {item!r}.")
         index, start, stop = segment
         if not (0 <= index < len(self) and 0 <= start <= stop <= self.lengths[index]):
             raise DemonstrationsError(

@@ -1,6 +1,7 @@
 """Episodes in memory, of any class: their parts are found by name."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -64,18 +65,24 @@ def _to_episode(episode: object, obs_keys: Sequence[str]) -> Episode:
 
 def _parts(episode: object) -> dict[str, Any]:
     """Return the parts of an episode that are there, by R2RISE's names."""
-    get: Callable[[str], Any] = lambda name: getattr(episode, name, None)  # noqa: E731
     if isinstance(episode, Mapping):
-        get = episode.get
-        known = {name for names in _NAMES.values() for name in names}
-        for name in map(str, episode):
-            if name not in known | _IGNORED:
-                raise DemonstrationsError(f"unknown part {name!r}. {suggestion(name, known)}")
-    found = {
-        key: next((part for name in names if (part := get(name)) is not None), None)
-        for key, names in _NAMES.items()
+        _check_names(map(str, episode))
+        get: Callable[[str, None], Any] = episode.get
+    else:
+        get = partial(getattr, episode)
+    found = {key: [get(name, None) for name in names] for key, names in _NAMES.items()}
+    return {
+        key: next(part for part in parts if part is not None)
+        for key, parts in found.items()
+        if any(part is not None for part in parts)
     }
-    return {key: part for key, part in found.items() if part is not None}
+
+
+def _check_names(names: Iterable[str]) -> None:
+    known = {name for names_of_part in _NAMES.values() for name in names_of_part}
+    for name in names:
+        if name not in known | _IGNORED:
+            raise DemonstrationsError(f"unknown part {name!r}. {suggestion(name, known)}")
 
 
 def _observations(obs: Any, obs_keys: Sequence[str]) -> NDArray[Any]:

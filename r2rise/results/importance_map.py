@@ -117,8 +117,8 @@ class ImportanceMap(Result):
 
     def __getitem__(self, index: int) -> RankedSegment:
         """Return segment `index` with importance, interval and verdict."""
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"There are {len(self)} segments, got the index {index}.")
+        if index not in range(-len(self), len(self)):
+            raise IndexError(f"There are {len(self)} segments, got the index {index!r}.")
         return self._ranked_segment(index % len(self))
 
     def __iter__(self) -> Iterator[RankedSegment]:  # type: ignore[override]

@@ -92,6 +92,14 @@ REFUSED = {
         lambda demos, found: r2rise.transfer(demos, {"a": found, "b": STUDY}),
         r"maps\['b'\] should be an ImportanceMap or the path of one, got Study",
     ),
+    "transfer with a list": (
+        lambda demos, found: r2rise.transfer(demos, [found, found]),
+        "maps should be a dict of maps by name, such as .*, got list",
+    ),
+    "drop a number": (
+        lambda demos, found: demos.select(drop=[3]),
+        "Expected segments or rows of a map, got 3",
+    ),
     "no segments to compare": (
         lambda demos, found: r2rise.compare(found, found, k=0),
         "k should be a whole number of at least 1, got 0",

@@ -88,6 +88,8 @@ def test_rows_by_index_and_in_a_loop_are_the_segments_in_their_order(golden):
         assert row.verdict == golden.verdicts.verdict[i]
     with pytest.raises(IndexError, match=f"There are {len(golden)} segments"):
         golden[len(golden)]
+    with pytest.raises(IndexError, match=r"segments, got the index slice\(0, 2, None\)"):
+        golden[0:2]
 
 
 def test_an_old_map_of_one_training_seed_is_known_by_its_warning(golden):
