@@ -12,6 +12,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY r2rise r2rise
 COPY service service
 COPY envs envs
+COPY examples examples
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . \
     && pip install --no-cache-dir --constraint constraints.txt \
     "$(echo /wheels/r2rise-*.whl)[all]"

@@ -66,7 +66,7 @@ def seconds_of_black_box(retrainings: int, workers: int) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as out:
         explain(
             EXCERPT, study, ledger=Path(out) / "ledger.npz", workers=workers,
-            on_progress=lambda p: told.append((p.done, time.perf_counter())),
+            progress=lambda p: told.append((p.done, time.perf_counter())),
         )  # fmt: skip
     first = next(i for i, (done, _) in enumerate(told) if done > 1 + (2 * workers or 2))
     done = told[-1][0] - told[first][0]

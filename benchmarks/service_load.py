@@ -286,7 +286,7 @@ def overhead(client: Client, repetitions: int, retrainings: int) -> dict[str, An
                 EXCERPT,
                 Study.parse({**asked, "seed": seed}),
                 workers=WORKERS,
-                on_progress=lambda p: times.append((time.perf_counter(), p.done)),
+                progress=lambda p: times.append((time.perf_counter(), p.done)),
             )
         return time.perf_counter() - started, rate(times)
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from r2rise.ask.record import record as record
     from r2rise.ask.transfer import transfer as transfer
     from r2rise.data.demonstrations import Demonstrations as Demonstrations
+    from r2rise.data.examples import load_example as load_example
     from r2rise.data.segments import Segment as Segment
     from r2rise.data.segments import Segments as Segments
     from r2rise.data.transitions import Transitions as Transitions
@@ -76,6 +77,7 @@ _MODULES = {
     "curate": "ask.curate",
     "explain": "ask.explain",
     "importance_map": "ask.map",
+    "load_example": "data.examples",
     "plan": "ask.plan",
     "record": "ask.record",
     "train_expert": "ask.experts",
@@ -99,4 +101,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, "__version__"})
+    return sorted({*__all__, "__version__", *(name for name in globals() if name.startswith("__"))})

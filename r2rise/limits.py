@@ -20,24 +20,28 @@ TOO_MANY_THREADS = "No machine has so many processors."
 TOO_MANY_RETRAININGS = "The records of more do not fit into the memory of one machine."
 
 
-def check_count(name: str, value: Any, *, least: int, most: int, reason: str) -> None:
+def check_count(
+    name: str, value: Any, *, least: int, most: int | None = None, reason: str = ""
+) -> None:
     """Check a whole number.
 
     Args:
         name: What it counts, as in Python and, with dashes before it, on the command line.
         value: The number.
         least: Smallest allowed number.
-        most: Largest allowed number.
+        most: Largest allowed number; None: any.
         reason: Why it may not be larger, for the error.
 
     Raises:
         InputError: When it is not a whole number in this range.
     """
     is_whole = hasattr(value, "__index__") and not isinstance(value, bool)
-    if is_whole and least <= value <= most:
+    is_too_large = is_whole and most is not None and value > most
+    if is_whole and value >= least and not is_too_large:
         return
-    why = f" {reason}" if is_whole and value > most else ""
-    raise InputError(f"{name} should be a whole number from {least} to {most}, got {value!r}.{why}")
+    allowed = f"of at least {least}" if most is None else f"from {least} to {most}"
+    why = f" {reason}" if is_too_large else ""
+    raise InputError(f"{name} should be a whole number {allowed}, got {value!r}.{why}")
 
 
 def check_retrainings(name: str, value: int) -> None:

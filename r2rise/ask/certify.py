@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2rise.algorithms import training_of
-from r2rise.data.demonstrations import Demonstrations
+from r2rise.ask.arguments import AnyDemonstrations, AnyMap
+from r2rise.ask.map_runner import map_runner
 from r2rise.data.segments import Segments
 from r2rise.design.seeds import mask_generator
 from r2rise.design.tasks import Task, baseline_tasks, crossed_tasks
@@ -19,7 +20,7 @@ from r2rise.results.result import now, versions
 from r2rise.results.selection import Mask, Ranking, matched_random
 from r2rise.run.engines import Engine
 from r2rise.run.progress import OnProgress
-from r2rise.run.runner import Runner, RunsTasks
+from r2rise.run.runner import RunsTasks
 from r2rise.statistics.baselines import measured_baseline
 from r2rise.statistics.directions import (
     Differences,
@@ -48,27 +49,27 @@ _ARMS = ("top", "bottom", "random_as_top", "random_as_bottom")
 
 
 def certify(
-    demonstrations: Demonstrations,
-    importance_map: ImportanceMap,
+    demonstrations: AnyDemonstrations,
+    importance_map: AnyMap,
     *,
     repetitions: int = REPETITIONS,
     ledger: str | Path | None = None,
     workers: int = 0,
     engine: Engine | None = None,
-    on_progress: OnProgress | None = None,
+    progress: bool | OnProgress = False,
 ) -> Certificate:
     """Retrain on the top, the bottom and random segments of a map, and compare.
 
     All arms of a repetition share a training and an evaluation seed that no map uses.
 
     Args:
-        demonstrations: The demonstrations of the map.
-        importance_map: The map; it may rank segments without signs.
+        demonstrations: The demonstrations of the map or their file.
+        importance_map: The map, its file or its directory; it may rank segments without signs.
         repetitions: Number of training seeds.
         ledger: Ledger file of the map's study; records are added to it.
         workers: Worker processes; 0 retrains in this process.
         engine: Where shards run, instead of `workers`. It is closed at the end.
-        on_progress: Called after each shard.
+        progress: Whether to show a progress bar, or a function to call after each shard.
 
     Raises:
         InputError: When repetitions or workers are out of range; nothing has been spent.
@@ -77,16 +78,15 @@ def certify(
         StudyFailed: When more retrainings fail than the study allows.
     """
     check_repetitions(repetitions)
-    runner = Runner(
-        importance_map.study,
+    with map_runner(
         demonstrations,
+        importance_map,
         ledger=ledger,
         workers=workers,
         engine=engine,
-        on_progress=on_progress,
-    )
-    with runner:
-        return certificate(runner, importance_map, repetitions)
+        progress=progress,
+    ) as (runner, loaded_map):
+        return certificate(runner, loaded_map, repetitions)
 
 
 def certificate_tasks(

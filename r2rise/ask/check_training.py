@@ -14,6 +14,12 @@ from r2rise.algorithms import (
     with_amount,
     without_amount,
 )
+from r2rise.ask.arguments import (
+    AnyDemonstrations,
+    AnyStudy,
+    to_demonstrations,
+    to_study,
+)
 from r2rise.ask.directory import OutputDirectory
 from r2rise.ask.training_amounts import amounts_tried, n_seeds, price_words, unit_of
 from r2rise.ask.turnover import map_turnover
@@ -29,6 +35,7 @@ from r2rise.results.training_check import TrainingCheck, training_words
 from r2rise.run.clock import Clock
 from r2rise.run.engines import Engine
 from r2rise.run.progress import OnProgress
+from r2rise.run.progress_bar import shown
 from r2rise.run.resolve import SHARD_SIZE, resolve
 from r2rise.run.runner import Runner, RunsTasks, shared_engine
 from r2rise.statistics.intervals import mean_returns
@@ -41,27 +48,27 @@ logger = logging.getLogger(__name__)
 
 
 def check_training(
-    demonstrations: Demonstrations,
-    study: Study,
+    demonstrations: AnyDemonstrations,
+    study: AnyStudy,
     *,
     maps: bool = False,
     ledger: str | Path | None = None,
     workers: int = 0,
     engine: Engine | None = None,
-    on_progress: OnProgress | None = None,
+    progress: bool | OnProgress = False,
 ) -> TrainingCheck:
     """Train on all frames for increasing amounts, and choose the amount for every mask.
 
     Args:
-        demonstrations: The demonstrations to explain.
-        study: The study; `training` says how many seeds and amounts are tried. An amount in the
-            algorithm's settings is ignored.
+        demonstrations: The demonstrations to explain or their file.
+        study: The study or a dict of its fields; `training` says how many seeds and amounts are
+            tried. An amount in the algorithm's settings is ignored.
         maps: Whether to also compare the map at the chosen amount with that at four times as much.
         ledger: Ledger file of the check's retrainings, from which the check resumes; those of
             `maps` are in `turnover.npz` beside it.
         workers: Worker processes; 0 retrains in this process.
         engine: Where shards run, instead of `workers`. It is closed at the end.
-        on_progress: Called after each shard.
+        progress: Whether to show a progress bar, or a function to call after each shard.
 
     Raises:
         InputError: When an argument cannot be used, or the algorithm does not say how it counts
@@ -69,9 +76,14 @@ def check_training(
         NotReady: When fewer than 2 training seeds succeed at every amount.
         StudyFailed: When more retrainings fail than the study allows.
     """
+    study = to_study(study)
+    demonstrations = to_demonstrations(demonstrations, obs_keys=study.environment.obs_keys)
     open_study = with_open_amount(resolve(study, demonstrations).study)
     path = Path(ledger) if ledger is not None else None
-    with shared_engine(engine, workers) as shared:
+    with (
+        shown(progress, "Training check") as on_progress,
+        shared_engine(engine, workers) as shared,
+    ):
         return _run_check(
             open_study, demonstrations, path, shared, maps=maps, on_progress=on_progress
         )

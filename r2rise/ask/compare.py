@@ -5,7 +5,9 @@ from typing import Literal
 
 import numpy as np
 
+from r2rise.ask.arguments import AnyMap, to_map
 from r2rise.errors import MapError
+from r2rise.limits import check_count
 from r2rise.results.comparison import Comparison, Correlation, Difference, Overlap
 from r2rise.results.importance_map import ImportanceMap
 from r2rise.results.result import now
@@ -18,20 +20,23 @@ Fieller, Hartley and Pearson 1957."""
 
 
 def compare(
-    a: ImportanceMap, b: ImportanceMap, *, k: int = 10, names: tuple[str, str] | None = None
+    a: AnyMap, b: AnyMap, *, k: int = 10, names: tuple[str, str] | None = None
 ) -> Comparison:
     """Compare two maps over the same segments of the same demonstrations.
 
     Args:
-        a: The first map.
-        b: The second map.
+        a: The first map, its file or its directory.
+        b: The second map, likewise.
         k: Length of the top and bottom lists.
         names: Names of the maps in the result.
 
     Raises:
+        InputError: When an argument cannot be used.
         MapError: When demonstrations or segments differ, or fewer than 2 segments are estimated in
             both maps.
     """
+    check_count("k", k, least=1)
+    a, b = to_map(a, "a"), to_map(b, "b")
     check_comparable(a, b)
     in_both = np.isfinite(a.importance) & np.isfinite(b.importance)
     n = int(in_both.sum())

@@ -13,7 +13,8 @@ from r2rise.algorithms import (
     least_amount_of,
     make_algorithm,
 )
-from r2rise.data.demonstrations import Demonstrations
+from r2rise.ask.arguments import AnyDemonstrations, AnyMap
+from r2rise.ask.map_runner import map_runner
 from r2rise.design.seeds import mask_generator
 from r2rise.design.tasks import Task, crossed_tasks, path_tasks
 from r2rise.errors import MapError, NotReady
@@ -23,7 +24,7 @@ from r2rise.results.result import now, versions
 from r2rise.results.selection import Mask, Ranking, matched_random
 from r2rise.run.engines import Engine
 from r2rise.run.progress import OnProgress
-from r2rise.run.runner import Runner, RunsTasks
+from r2rise.run.runner import RunsTasks
 from r2rise.statistics.curation_rule import (
     CurationOutcome,
     Curves,
@@ -52,23 +53,23 @@ MAX_DROPPED_SHARE = 0.4
 
 
 def curate(
-    demonstrations: Demonstrations,
-    importance_map: ImportanceMap,
+    demonstrations: AnyDemonstrations,
+    importance_map: AnyMap,
     *,
     ledger: str | Path | None = None,
     workers: int = 0,
     engine: Engine | None = None,
-    on_progress: OnProgress | None = None,
+    progress: bool | OnProgress = False,
 ) -> Curation:
     """Choose how many harmful segments to drop on one set of seeds, confirm it on another.
 
     Args:
-        demonstrations: The demonstrations of the map.
-        importance_map: The map; its estimator must give signs, not only an order.
+        demonstrations: The demonstrations of the map or their file.
+        importance_map: The map, its file or its directory; it must have signs, not only an order.
         ledger: Ledger file of the map's study; records are added to it.
         workers: Worker processes; 0 retrains in this process.
         engine: Where shards run, instead of `workers`. It is closed at the end.
-        on_progress: Called after each shard.
+        progress: Whether to show a progress bar, or a function to call after each shard.
 
     Raises:
         MapError: When the map has no signs.
@@ -76,16 +77,15 @@ def curate(
         NotReady: When fewer than 2 repetitions succeed.
         StudyFailed: When more retrainings fail than the study allows.
     """
-    runner = Runner(
-        importance_map.study,
+    with map_runner(
         demonstrations,
+        importance_map,
         ledger=ledger,
         workers=workers,
         engine=engine,
-        on_progress=on_progress,
-    )
-    with runner:
-        return curation(runner, importance_map)
+        progress=progress,
+    ) as (runner, loaded_map):
+        return curation(runner, loaded_map)
 
 
 def curation(runner: RunsTasks, importance_map: ImportanceMap) -> Curation:

@@ -3,35 +3,39 @@
 import logging
 from pathlib import Path
 
+from r2rise.ask.arguments import (
+    AnyDemonstrations,
+    AnyStudy,
+    to_demonstrations,
+    to_study,
+)
 from r2rise.ask.check_training import with_training
 from r2rise.ask.directory import output_directory
 from r2rise.ask.map import importance_map
-from r2rise.data.demonstrations import Demonstrations
 from r2rise.design.tasks import study_tasks
 from r2rise.errors import NotReady
-from r2rise.formats import read_demonstrations
 from r2rise.ledger.ledger import read_header
 from r2rise.results.importance_map import ImportanceMap
 from r2rise.run.clock import Clock
 from r2rise.run.engines import Engine
 from r2rise.run.progress import OnProgress
+from r2rise.run.progress_bar import shown
 from r2rise.run.resolve import resolve, with_ledger_design
 from r2rise.run.runner import Runner, shared_engine
 from r2rise.statistics.stopping import StoppingRule
-from r2rise.study.study import Study
 
 logger = logging.getLogger(__name__)
 
 
 def explain(
-    demonstrations: Demonstrations | str | Path,
-    study: Study,
+    demonstrations: AnyDemonstrations,
+    study: AnyStudy,
     *,
     out: str | Path | None = None,
     ledger: str | Path | None = None,
     workers: int = 0,
     engine: Engine | None = None,
-    on_progress: OnProgress | None = None,
+    progress: bool | OnProgress = False,
 ) -> ImportanceMap:
     """Compute an importance map: mask frames at random, retrain, evaluate, estimate.
 
@@ -41,12 +45,12 @@ def explain(
 
     Args:
         demonstrations: The demonstrations or their file.
-        study: The study; only `environment` has no default.
+        study: The study or a dict of its fields; only `environment` has no default.
         out: Directory for study, demonstrations, ledger and map; nothing is written without it.
         ledger: Ledger file, if not `<out>/ledger.npz`.
         workers: Worker processes; 0 retrains in this process.
         engine: Where shards run, instead of `workers`. It is closed at the end.
-        on_progress: Called after each shard.
+        progress: Whether to show a progress bar, or a function to call after each shard.
 
     Raises:
         InputError: When an argument cannot be used; nothing has been spent.
@@ -54,12 +58,11 @@ def explain(
         StudyFailed: When more retrainings fail than the study allows.
         NotReady: When the time limit came before there were enough retrainings for a map.
     """
+    study = to_study(study)
     directory = output_directory(out)
     if directory:
         directory.check()
-    if not isinstance(demonstrations, Demonstrations):
-        keys = study.environment.obs_keys
-        demonstrations = read_demonstrations(demonstrations, obs_keys=keys)
+    demonstrations = to_demonstrations(demonstrations, obs_keys=study.environment.obs_keys)
     if ledger is None and directory:
         ledger = directory.ledger
     header = read_header(ledger) if ledger is not None else None
@@ -71,7 +74,11 @@ def explain(
     for notice in resolved.notices:
         logger.warning("%s", notice.detail)
     clock = Clock(study.until.seconds)
-    with shared_engine(engine, workers) as shared:
+    at_most = study.until.may_end_early
+    with (
+        shown(progress, at_most=at_most) as on_progress,
+        shared_engine(engine, workers) as shared,
+    ):
         trained_study = with_training(
             resolved.study,
             demonstrations,

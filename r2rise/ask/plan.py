@@ -4,11 +4,16 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
+from r2rise.ask.arguments import (
+    AnyDemonstrations,
+    AnyStudy,
+    to_demonstrations,
+    to_study,
+)
 from r2rise.ask.check_training import with_training
 from r2rise.ask.directory import output_directory
 from r2rise.ask.pilot import Pilot, run_pilot
 from r2rise.ask.proposal import RANKED, Proposer
-from r2rise.data.demonstrations import Demonstrations
 from r2rise.data.segments import FINEST_SEGMENT_LENGTH
 from r2rise.errors import StudyError
 from r2rise.limits import OPEN_BUDGET, check_retrainings
@@ -16,6 +21,7 @@ from r2rise.results.plan import Plan
 from r2rise.results.result import now, versions
 from r2rise.run.engines import Engine
 from r2rise.run.progress import OnProgress
+from r2rise.run.progress_bar import shown
 from r2rise.run.resolve import resolve
 from r2rise.run.runner import Runner, shared_engine
 from r2rise.statistics.baselines import measured_baseline
@@ -34,24 +40,24 @@ GENTLE_KEEP_PROBABILITY = 0.8
 
 
 def plan(
-    demonstrations: Demonstrations,
-    study: Study,
+    demonstrations: AnyDemonstrations,
+    study: AnyStudy,
     *,
     maps: bool = False,
     max_retrainings: int = OPEN_BUDGET,
     out: str | Path | None = None,
     workers: int = 0,
     engine: Engine | None = None,
-    on_progress: OnProgress | None = None,
+    progress: bool | OnProgress = False,
 ) -> Plan:
     """Run a pilot of 16 masks x 4 training seeds and propose a study.
 
     If the study does not say how long to train, the training check chooses the amount first.
 
     Args:
-        demonstrations: The demonstrations to explain.
-        study: The study; its `until` names the reliability to plan for (0.9 by default) and the
-            seconds that may be spent.
+        demonstrations: The demonstrations to explain or their file.
+        study: The study or a dict of its fields; its `until` names the reliability to plan for (0.9
+            by default) and the seconds that may be spent.
         maps: Whether a training check also compares the map at the chosen amount with that at four
             times as much.
         max_retrainings: Largest number of masks.
@@ -59,22 +65,27 @@ def plan(
             refused plan leaves no `plan.yaml`.
         workers: Worker processes; 0 retrains in this process.
         engine: Where shards run, instead of `workers`. It is closed at the end.
-        on_progress: Called after each shard.
+        progress: Whether to show a progress bar, or a function to call after each shard.
 
     Raises:
         InputError: When an argument cannot be used; nothing has been spent.
         NotReady: When there are too few segments, or too many retrainings fail.
     """
+    study = to_study(study)
     check_retrainings("max_retrainings", max_retrainings)
     directory = output_directory(out)
     if directory:
         directory.check()
         directory.check_own(*directory.files_of(Plan), directory.plan_study)
+    demonstrations = to_demonstrations(demonstrations, obs_keys=study.environment.obs_keys)
     _check_masking(study.masking)
     study = _with_finest_segments(study)
     resolved = resolve(study, demonstrations).study
     ledger = directory.pilot_ledger if directory else None
-    with shared_engine(engine, workers) as shared:
+    with (
+        shown(progress, "Pilot") as on_progress,
+        shared_engine(engine, workers) as shared,
+    ):
         trained_study = with_training(
             resolved,
             demonstrations,

@@ -20,6 +20,7 @@ from r2rise.evaluation.actions import RandomActionSource, checked_actions
 from r2rise.evaluation.rollout import max_steps
 from r2rise.observations import GymEnv, in_space
 from r2rise.run.progress import OnProgress, Progress
+from r2rise.run.progress_bar import shown
 from r2rise.study.parts import Evaluation, StudyPart
 from r2rise.study.specs import EnvironmentSpec
 from r2rise.study.validation import describe
@@ -62,7 +63,7 @@ def record(
     environment: AnyEnvironment,
     policy: Policy | str,
     *,
-    on_progress: OnProgress | None = None,
+    progress: bool | OnProgress = False,
     **settings: Any,
 ) -> Demonstrations:
     """Record demonstrations of a policy; the same seed gives the same demonstrations.
@@ -73,7 +74,7 @@ def record(
         policy: An object with `predict(observations, deterministic=True) -> (actions, state)`, or
             its source: `random`, a trusted model file of Stable-Baselines3 (`.zip`), or
             `module:policy`. See `r2rise.ask.demonstrators.load_policy`.
-        on_progress: Called after each demonstration.
+        progress: Whether to show a progress bar, or a function to call after each demonstration.
         **settings: The fields of `Recording`; `n_demonstrations` has no default.
 
     Returns:
@@ -93,7 +94,8 @@ def record(
     if (problem := divergence(demonstrator)) is not None:
         raise InputError(f"The policy {source} cannot demonstrate anything: {problem}")
     epsilon = _epsilon(recording, demonstrator)
-    episodes = _Recorder(target, demonstrator, recording).episodes(epsilon, on_progress)
+    with shown(progress, "Recording") as on_progress:
+        episodes = _Recorder(target, demonstrator, recording).episodes(epsilon, on_progress)
     return _join_episodes(
         episodes,
         meta={

@@ -3,10 +3,15 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from r2rise.ask.arguments import (
+    AnyDemonstrations,
+    AnyMap,
+    to_demonstrations,
+    to_map,
+)
 from r2rise.ask.certify import certificate
 from r2rise.ask.compare import check_comparable
-from r2rise.data.demonstrations import Demonstrations
-from r2rise.errors import MapError
+from r2rise.errors import InputError, MapError
 from r2rise.limits import check_repetitions
 from r2rise.results.certificate import Certificate
 from r2rise.results.importance_map import ImportanceMap
@@ -14,41 +19,53 @@ from r2rise.results.result import now, versions
 from r2rise.results.transfer import Cell, Transfer
 from r2rise.run.engines import Engine
 from r2rise.run.progress import OnProgress
+from r2rise.run.progress_bar import shown
 from r2rise.run.runner import Runner, RunsTasks, shared_engine
 
 REPETITIONS = 20
 
 
 def transfer(
-    demonstrations: Demonstrations,
-    maps: Mapping[str, ImportanceMap],
+    demonstrations: AnyDemonstrations,
+    maps: Mapping[str, AnyMap],
     *,
     repetitions: int = REPETITIONS,
-    ledgers: Mapping[str, Path] | None = None,
+    ledgers: Mapping[str, str | Path] | None = None,
     workers: int = 0,
     engine: Engine | None = None,
-    on_progress: OnProgress | None = None,
+    progress: bool | OnProgress = False,
 ) -> Transfer:
     """Retrain each map's algorithm on the top, the bottom and random segments of every map.
 
     Args:
-        demonstrations: The demonstrations of all maps.
-        maps: At least 2 maps over the same segments, by name.
+        demonstrations: The demonstrations of all maps or their file.
+        maps: At least 2 maps over the same segments, or their files or directories, by name.
         repetitions: Number of training seeds.
         ledgers: Ledger files of the maps' studies, by name; records are added to them.
         workers: Worker processes; 0 retrains in this process.
         engine: Where shards run, instead of `workers`. It is closed at the end.
-        on_progress: Called after each shard.
+        progress: Whether to show a progress bar, or a function to call after each shard.
 
     Raises:
-        InputError: When repetitions or workers are out of range; nothing has been spent.
+        InputError: When an argument cannot be used; nothing has been spent.
         MapError: When there are fewer than 2 maps, or they cannot be compared.
         StudyFailed: When more retrainings fail than a study allows.
     """
     check_repetitions(repetitions)
-    check_maps(maps)
+    if not isinstance(maps, Mapping):
+        raise InputError(
+            f'maps should be a dict of maps by name, such as {{"bc": first, "bco": second}}, got '
+            f"{type(maps).__name__}."
+        )
+    loaded = {name: to_map(value, f"maps[{name!r}]") for name, value in maps.items()}
+    check_maps(loaded)
+    obs_keys = next(iter(loaded.values())).study.environment.obs_keys
+    demonstrations = to_demonstrations(demonstrations, obs_keys=obs_keys)
     cells: list[Cell] = []
-    with shared_engine(engine, workers) as shared:
+    with (
+        shown(progress) as on_progress,
+        shared_engine(engine, workers) as shared,
+    ):
         runners = {
             name: Runner(
                 importance_map.study,
@@ -57,12 +74,12 @@ def transfer(
                 engine=shared,
                 on_progress=on_progress,
             )
-            for name, importance_map in maps.items()
+            for name, importance_map in loaded.items()
         }
         for learner, runner in runners.items():
             with runner:
-                cells += row(learner, runner, maps, repetitions)
-    return matrix(tuple(maps), cells)
+                cells += row(learner, runner, loaded, repetitions)
+    return matrix(tuple(loaded), cells)
 
 
 def check_maps(maps: Mapping[str, ImportanceMap]) -> None:

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2rise.data.checks import ARRAY_KEYS, check_arrays, read_only, row_chunks
-from r2rise.data.npz import open_npz, write_npz
-from r2rise.data.segments import FINEST_SEGMENT_LENGTH, Segment, Segments
+from r2rise.data.episode_parts import to_episodes
+from r2rise.data.episodes import Episode, joined_arrays
+from r2rise.data.npz import open_npz, unpacking, write_npz
+from r2rise.data.segments import FINEST_SEGMENT_LENGTH, AnySegment, HasSegment, Segments, runs_of
 from r2rise.data.transitions import Transitions
 from r2rise.errors import DemonstrationsError
-from r2rise.files import NO_SPACE, cache_folder, move_folder
+from r2rise.files import move_folder
 from r2rise.study.parts import Masking
 
 MEMORY_MAP_BYTES = 256 * 2**20
@@ -81,6 +84,29 @@ class Demonstrations:
         with open_npz(path, obs_keys) as file:
             return assemble() if file.n_bytes <= MEMORY_MAP_BYTES else memory_mapped(assemble)
 
+    @classmethod
+    def from_episodes(
+        cls,
+        episodes: Iterable[object],
+        *,
+        obs_keys: tuple[str, ...] = (),
+        meta: Mapping[str, Any] | None = None,
+    ) -> "Demonstrations":
+        """Build demonstrations from episodes in memory.
+
+        Args:
+            episodes: Dicts or objects with `obs` (T + 1 rows), `acts` (T rows) and optionally
+                `rews`, `terminal` and `frames`: arrays, lists or torch tensors. Trajectories of
+                `imitation` and episodes of a Minari dataset are taken as they are.
+            obs_keys: For dict observations: keys to concatenate.
+            meta: Where the demonstrations come from.
+
+        Raises:
+            DemonstrationsError: When an episode cannot be used, or they are not alike.
+        """
+        arrays = joined_arrays(to_episodes(episodes, obs_keys), source="the list of episodes")
+        return cls(**arrays, meta=dict(meta or {}))
+
     def save(self, path: str | Path) -> None:
         """Write a compressed `.npz` file atomically."""
         write_npz(Path(path), self._arrays, self.meta)
@@ -100,6 +126,11 @@ class Demonstrations:
             f"obs {self.obs.shape[1:]} {self.obs.dtype}, acts {self.acts.shape[1:]} "
             f"{self.acts.dtype})"
         )
+
+    def _repr_html_(self) -> str:
+        """Return the demonstrations as a notebook shows them."""
+        html: str = import_module("r2rise.report.notebook").html_of(self)
+        return html
 
     @property
     def n_frames(self) -> int:
@@ -176,14 +207,14 @@ class Demonstrations:
         )
 
     def select(
-        self, *, keep: Iterable[Segment] | None = None, drop: Iterable[Segment] = ()
+        self, *, keep: Iterable[AnySegment] | None = None, drop: Iterable[AnySegment] = ()
     ) -> "Demonstrations":
         """Return demonstrations with a subset of the segments.
 
         A demonstration is split where frames were removed, so that no transition bridges a gap.
 
         Args:
-            keep: Segments to keep; all frames when left out.
+            keep: Segments, or rows of a map, to keep; all frames when left out.
             drop: Segments to remove from these.
 
         Raises:
@@ -196,9 +227,12 @@ class Demonstrations:
             kept[self._frame_slice(segment)] = False
         if not kept.any():
             raise DemonstrationsError("No frame is left: keep at least one segment.")
-        return self._from_runs(_runs(kept, self.frame_demonstration))
+        return self._from_runs(runs_of(kept, self.frame_demonstration))
 
-    def _frame_slice(self, segment: Segment) -> slice:
+    def _frame_slice(self, item: AnySegment) -> slice:
+        segment = item.segment if isinstance(item, HasSegment) else item
+        if not (isinstance(segment, tuple | list) and len(segment) == 3):
+            raise DemonstrationsError(f"Expected segments or rows of a map, got {item!r}.")
         index, start, stop = segment
         if not (0 <= index < len(self) and 0 <= start <= stop <= self.lengths[index]):
             raise DemonstrationsError(
@@ -209,28 +243,20 @@ class Demonstrations:
 
     def _from_runs(self, runs: list[tuple[int, int]]) -> "Demonstrations":
         """Build a demonstration from each run of frames, with the observation after its last."""
-        origins = [int(self.frame_demonstration[start]) for start, _ in runs]
-        frame = np.concatenate([np.arange(*run) for run in runs])
-        observation = np.concatenate(
-            [np.arange(a + n, b + n + 1) for (a, b), n in zip(runs, origins, strict=True)]
-        )
-        terminal = None
-        if self.terminal is not None:
-            ends = self.first_frame + self.lengths
-            terminal = np.array(
-                [
-                    self.terminal[n] and stop == ends[n]
-                    for (_, stop), n in zip(runs, origins, strict=True)
-                ]
-            )
-        return Demonstrations(
-            obs=self.obs[observation],
-            acts=self.acts[frame],
-            lengths=np.array([stop - start for start, stop in runs], dtype=np.int64),
-            rews=None if self.rews is None else self.rews[frame],
-            terminal=terminal,
-            frames=None if self.frames is None else self.frames[frame],
-            meta={**self.meta, "selected_from": self.content_hash},
+        episodes = (self.episode(start, stop) for start, stop in runs)
+        arrays = joined_arrays(episodes, source="the selection")
+        return Demonstrations(**arrays, meta={**self.meta, "selected_from": self.content_hash})
+
+    def episode(self, start: int, stop: int) -> Episode:
+        """Return frames `start` to `stop` of all, which are of one demonstration, as views."""
+        index = int(self.frame_demonstration[start])  # each demonstration has one more observation
+        is_end = stop == self.first_frame[index] + self.lengths[index]
+        return Episode(
+            obs=self.obs[start + index : stop + index + 1],
+            acts=self.acts[start:stop],
+            rews=None if self.rews is None else self.rews[start:stop],
+            terminal=None if self.terminal is None else bool(is_end and self.terminal[index]),
+            frames=None if self.frames is None else self.frames[start:stop],
         )
 
     def unpack(self, cache: Path) -> Path:
@@ -270,27 +296,5 @@ def memory_mapped(assemble: Callable[[Path], Demonstrations]) -> Demonstrations:
     Raises:
         DemonstrationsError: When the disk is full.
     """
-    cache = cache_folder()
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache) as scratch:
-            return Demonstrations.open(assemble(Path(scratch)).unpack(cache))
-    except OSError as error:
-        if error.errno not in NO_SPACE:
-            raise
-        raise DemonstrationsError(
-            f"Large demonstrations are unpacked in {cache}, where no space is left: make room, or "
-            f"name another folder in R2RISE_CACHE."
-        ) from error
-
-
-def _runs(kept: NDArray[np.bool_], demonstration: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Return (first frame, one past the last) of each run of kept frames in a demonstration."""
-    runs: list[tuple[int, int]] = []
-    for frame in np.flatnonzero(kept):
-        is_next = runs and runs[-1][1] == frame
-        if is_next and demonstration[frame - 1] == demonstration[frame]:
-            runs[-1] = (runs[-1][0], int(frame) + 1)
-        else:
-            runs.append((int(frame), int(frame) + 1))
-    return runs
+    with unpacking() as (cache, scratch):
+        return Demonstrations.open(assemble(scratch).unpack(cache))

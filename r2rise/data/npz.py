@@ -6,6 +6,7 @@ array.
 
 import json
 import shutil
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from r2rise.data.checks import ARRAY_KEYS
 from r2rise.data.keys import concatenate_parts, select_keys
 from r2rise.errors import DemonstrationsError
-from r2rise.files import atomic_file
+from r2rise.files import NO_SPACE, atomic_file, cache_folder
 
 _REQUIRED = ("obs", "acts", "lengths")
 _DICT_PREFIX = "obs."
@@ -93,6 +94,27 @@ def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str,
         contents["meta"] = np.array(json.dumps(dict(meta)))
     with atomic_file(path) as file:
         np.savez_compressed(file, allow_pickle=False, **contents)
+
+
+@contextmanager
+def unpacking() -> Iterator[tuple[Path, Path]]:
+    """Yield the cache, to which large demonstrations are unpacked, and an empty folder in it.
+
+    Raises:
+        DemonstrationsError: When the disk is full.
+    """
+    cache = cache_folder()
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as scratch:
+            yield cache, Path(scratch)
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+        raise DemonstrationsError(
+            f"Large demonstrations are unpacked in {cache}, where no space is left: make room, or "
+            f"name another folder in R2RISE_CACHE."
+        ) from error
 
 
 @contextmanager

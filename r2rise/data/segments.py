@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,19 @@ class Segment(NamedTuple):
     demonstration: int
     start: int
     stop: int
+
+
+@runtime_checkable
+class HasSegment(Protocol):
+    """What is about a segment, such as a row of an importance map."""
+
+    @property
+    def segment(self) -> Segment:
+        """The segment."""
+
+
+AnySegment = Segment | HasSegment
+"""A segment, or a row of a map."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,3 +186,15 @@ def with_longer_segments(masking: Masking, lengths: NDArray[np.int64]) -> Iterat
     while (length := 2 * length) < longest:
         yield masking.model_copy(update={"segment_length": length})
     yield masking.model_copy(update={"segment_length": "all"})
+
+
+def runs_of(kept: NDArray[np.bool_], demonstration: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Return (first frame, one past the last) of each run of kept frames in a demonstration."""
+    runs: list[tuple[int, int]] = []
+    for frame in np.flatnonzero(kept):
+        is_next = runs and runs[-1][1] == frame
+        if is_next and demonstration[frame - 1] == demonstration[frame]:
+            runs[-1] = (runs[-1][0], int(frame) + 1)
+        else:
+            runs.append((int(frame), int(frame) + 1))
+    return runs

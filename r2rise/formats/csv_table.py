@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2rise.data.demonstrations import Demonstrations
+from r2rise.data.episodes import Episode
 from r2rise.errors import DemonstrationsError
 from r2rise.files import atomic_file
 from r2rise.formats.csv_text import (
@@ -30,7 +31,7 @@ from r2rise.formats.csv_text import (
     open_table,
     renaming_hint,
 )
-from r2rise.formats.episodes import Episode, episodes_of, join
+from r2rise.formats.episodes import episodes_of, join
 from r2rise.formats.hdf5 import as_columns
 
 logger = logging.getLogger(__name__)

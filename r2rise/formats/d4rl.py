@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2rise.data.demonstrations import Demonstrations
+from r2rise.data.episodes import Episode
 from r2rise.errors import DemonstrationsError
 from r2rise.formats import hdf5
-from r2rise.formats.episodes import Episode, episodes_of, join
+from r2rise.formats.episodes import episodes_of, join
 from r2rise.statistics.wording import counted
 
 if TYPE_CHECKING:

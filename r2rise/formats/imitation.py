@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2rise.data.demonstrations import Demonstrations
+from r2rise.data.episodes import Episode
 from r2rise.errors import DemonstrationsError, require
 from r2rise.files import new_folder
 from r2rise.formats import arrow
-from r2rise.formats.episodes import Episode, episodes_of, join
+from r2rise.formats.episodes import episodes_of, join
 
 if TYPE_CHECKING:
     import pyarrow as pa

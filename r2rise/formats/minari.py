@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2rise.data.demonstrations import Demonstrations
+from r2rise.data.episodes import Episode
 from r2rise.data.keys import concatenate_parts, select_keys
 from r2rise.errors import DemonstrationsError
 from r2rise.files import new_folder
 from r2rise.formats import arrow, hdf5
-from r2rise.formats.episodes import Episode, episodes_of, join
+from r2rise.formats.episodes import episodes_of, join
 from r2rise.formats.minari_parts import METADATA, check_episode_count, decode_jpegs, extract_meta
 from r2rise.formats.spaces import is_picture, parse_space, space_json, subspace
 

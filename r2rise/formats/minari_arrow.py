@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2rise.data.demonstrations import Demonstrations
+from r2rise.data.episodes import Episode
 from r2rise.data.keys import concatenate_parts, select_keys
 from r2rise.errors import DemonstrationsError, require
 from r2rise.formats import arrow
-from r2rise.formats.episodes import Episode, join
+from r2rise.formats.episodes import join
 from r2rise.formats.minari_parts import check_episode_count, decode_jpegs, extract_meta
 from r2rise.formats.spaces import is_picture, parse_space, subspace
 

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2rise.data.demonstrations import Demonstrations
+from r2rise.data.episodes import Episode
 from r2rise.data.segments import Segment
 from r2rise.errors import MapError
-from r2rise.formats.episodes import Episode, episodes_of
+from r2rise.formats.episodes import episodes_of
 from r2rise.formats.harm import harmful_segments
 from r2rise.results.curation import Curation
 from r2rise.results.importance_map import ImportanceMap

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2rise.data.demonstrations import Demonstrations
+from r2rise.data.episodes import Episode
 from r2rise.data.keys import concatenate_parts, select_keys
 from r2rise.errors import DemonstrationsError
 from r2rise.formats import hdf5
-from r2rise.formats.episodes import Episode, join
+from r2rise.formats.episodes import join
 from r2rise.formats.pieces import Pieces
 from r2rise.results.curation import Curation
 from r2rise.results.importance_map import ImportanceMap

@@ -118,6 +118,14 @@ class Certificate(Result):
     versions: dict[str, str]
 
     @property
+    def summary(self) -> str:
+        """The result in a few words."""
+        return (
+            f"{OUTCOME_WORDS[self.outcome]}, {self.algorithm} on the map of {self.map_algorithm}, "
+            f"{self.n_retrainings} retrainings"
+        )
+
+    @property
     def contradicting_levels(self) -> list[float]:
         """Keep levels at which the most important segments train worse than random ones."""
         return [level.keep for level in self.levels if level.is_contradicting]

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from r2rise.results.result import Result
 from r2rise.statistics.summaries import FloatList, MapPart, Verdict
+from r2rise.statistics.wording import counted, in_digits
 
 
 class Correlation(MapPart):
@@ -82,6 +83,12 @@ class Comparison(Result):
     top: Overlap
     bottom: Overlap
     difference: Difference | None
+
+    @property
+    def summary(self) -> str:
+        """The result in a few words."""
+        value = in_digits(self.spearman.value, 2)
+        return f"{counted(self.n_segments, 'segment')}, rank correlation {value}"
 
     @property
     def labels(self) -> tuple[str, str]:

@@ -122,6 +122,15 @@ class Curation(Result):
     n_failed: int
     versions: dict[str, str]
 
+    @property
+    def summary(self) -> str:
+        """The result in a few words."""
+        left_out = counted(len(self.edits), "segment")
+        return (
+            f"{self.outcome.replace('_', ' ')}, {left_out} to leave out, "
+            f"{self.n_retrainings} retrainings"
+        )
+
     def in_words(self) -> str:
         """Return the outcome and its numbers as text."""
         confirmation = self.confirmation

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from r2rise.results.curation import Curation, Edit
 from r2rise.results.result import Result
+from r2rise.statistics.wording import counted
 
 
 class Edits(Result):
@@ -26,6 +27,11 @@ class Edits(Result):
     dataset: str
     unit: str
     edits: tuple[Edit, ...]
+
+    @property
+    def summary(self) -> str:
+        """The result in a few words."""
+        return f"{counted(len(self.edits), 'segment')} to leave out"
 
     @classmethod
     def of(cls, curation: Curation) -> Self:

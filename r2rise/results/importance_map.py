@@ -1,10 +1,10 @@
 """The importance map: its fields, and how it is saved, loaded and read."""
 
-import csv
-import io
+from collections.abc import Iterator
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
-from typing import IO, Any, ClassVar, Literal, NamedTuple
+from typing import IO, TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,13 @@ from pydantic import Field
 
 from r2rise.data.segments import Segment
 from r2rise.errors import InputError, MapError
+from r2rise.results.map_table import (
+    Columns,
+    RankedSegment,
+    csv_text,
+    dataframe,
+    verdict_columns,
+)
 from r2rise.results.result import WITH_FIGURE, Result
 from r2rise.statistics.summaries import (
     Baseline,
@@ -24,20 +31,17 @@ from r2rise.statistics.summaries import (
     Retrainings,
     SegmentTable,
     Stopped,
-    Verdict,
     Verdicts,
 )
+from r2rise.statistics.wording import counted, in_digits
 from r2rise.study.notices import Notice
 from r2rise.study.study import Study
 
-SCHEMA_VERSION = "1.4"
-CSV_COLUMNS = (
-    "demonstration", "start", "stop", "importance", "std_error", "n_kept", "n_masked",
-    "lower", "upper", "verdict", "interval_holds_for",
-)  # fmt: skip
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
-HOLDS_FOR = {"training_seeds": "any training seed", "masks": "this training seed only"}
-"""What an interval holds for, as text."""
+SCHEMA_VERSION = "1.4"
 
 NOT_WORTH_EXPLAINING = ("no_variation", "weak_policy", "saturated_policy")
 """Codes of the warnings that make a map not worth reading."""
@@ -52,26 +56,6 @@ HEADLINES = (
     "outlying_returns",
 )
 """Codes of the warnings that are shown above a map."""
-
-
-class RankedSegment(NamedTuple):
-    """A segment with its importance and verdict.
-
-    Attributes:
-        segment: Demonstration, start and stop.
-        importance: Return gained by keeping it.
-        std_error: Its standard error; NaN if the estimator gives none.
-        lower: Lower end of its interval; None if the map has no intervals.
-        upper: Upper end of its interval; None if the map has no intervals.
-        verdict: `helps`, `hurts`, `negligible` or `unresolved`; None if the map has no verdicts.
-    """
-
-    segment: Segment
-    importance: float
-    std_error: float
-    lower: float | None = None
-    upper: float | None = None
-    verdict: Verdict | None = None
 
 
 class ImportanceMap(Result):
@@ -130,6 +114,25 @@ class ImportanceMap(Result):
 
     def __len__(self) -> int:
         return len(self.importance)
+
+    def __getitem__(self, index: int) -> RankedSegment:
+        """Return segment `index` with importance, interval and verdict."""
+        if index not in range(-len(self), len(self)):
+            raise IndexError(f"There are {len(self)} segments, got the index {index!r}.")
+        return self._ranked_segment(index % len(self))
+
+    def __iter__(self) -> Iterator[RankedSegment]:  # type: ignore[override]
+        """Iterate over the segments in their order; `ranked` has the most helpful ones first."""
+        return (self[index] for index in range(len(self)))
+
+    @property
+    def summary(self) -> str:
+        """The result in a few words."""
+        study, reliability = self.study, in_digits(self.quality.reliability, 2)
+        return (
+            f"{study.environment.id}, {study.algorithm.name}, {counted(len(self), 'segment')}, "
+            f"{counted(self.retrainings.done, 'retraining')}, reliability {reliability}"
+        )
 
     @property
     def degrees(self) -> NDArray[np.float64]:
@@ -237,32 +240,41 @@ class ImportanceMap(Result):
 
     def to_csv(self) -> str:
         """Return a table with one row for each segment; cells without a value are empty."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(CSV_COLUMNS)
-        writer.writerows(
-            zip(*(_csv_cells(array) for array in self._columns().values()), strict=True)
-        )
-        return text.getvalue()
+        return csv_text(self._columns())
 
-    def _columns(self) -> dict[str, NDArray[Any]]:
+    def to_dataframe(self) -> "pd.DataFrame":
+        """Return the same table as a DataFrame of pandas.
+
+        Raises:
+            MissingExtra: When pandas is not installed.
+        """
+        return dataframe(self._columns())
+
+    def plot(self, axes: "Axes | None" = None) -> "Axes":
+        """Draw the map on axes of matplotlib, by default on those of a new figure.
+
+        Returns:
+            The axes, with a colour bar beside them.
+
+        Raises:
+            MissingExtra: When matplotlib is not installed.
+        """
+        figures = import_module("r2rise.report.figures.importance")
+        drawn: Axes = figures.plot_importance(self, axes)
+        return drawn
+
+    def _columns(self) -> Columns:
         table = self.segments
-        arrays = (
-            table.demonstration, table.start, table.stop,
-            self.importance, self.std_error, self.n_kept, self.n_masked, *self._verdict_columns(),
-        )  # fmt: skip
-        return dict(zip(CSV_COLUMNS, arrays, strict=True))
-
-    def _verdict_columns(self) -> tuple[NDArray[Any], ...]:
-        """Return the columns lower, upper, verdict and interval_holds_for, (n_segments,) each."""
-        verdicts, n = self.verdicts, len(self)
-        if verdicts is None:
-            return np.full(n, np.nan), np.full(n, np.nan), np.full(n, ""), np.full(n, "")
-        one_seed = self.holds_for_one_seed
-        words = ["" if one_seed or verdict is None else verdict for verdict in verdicts.verdict]
-        covers = "masks" if one_seed else verdicts.covers
-        holds_for = HOLDS_FOR[covers] if covers else ""
-        return verdicts.lower, verdicts.upper, np.array(words), np.full(n, holds_for)
+        return {
+            "demonstration": table.demonstration,
+            "start": table.start,
+            "stop": table.stop,
+            "importance": self.importance,
+            "std_error": self.std_error,
+            "n_kept": self.n_kept,
+            "n_masked": self.n_masked,
+            **verdict_columns(self.verdicts, len(self), one_seed=self.holds_for_one_seed),
+        }
 
     def _write(self, file: IO[bytes], ending: str) -> None:
         if ending == ".csv":
@@ -280,10 +292,6 @@ class ImportanceMap(Result):
             return super()._read_text(path)
         with np.load(path, allow_pickle=False) as arrays:
             return str(arrays["meta"])
-
-
-def _csv_cells(array: NDArray[Any]) -> list[Any]:
-    return ["" if isinstance(v, float) and not np.isfinite(v) else v for v in array.tolist()]
 
 
 def _check_not_negative(k: int) -> int:

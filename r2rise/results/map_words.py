@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from r2rise.results.importance_map import HOLDS_FOR, ImportanceMap
+from r2rise.results.importance_map import ImportanceMap
+from r2rise.results.map_table import HOLDS_FOR
 from r2rise.statistics.summaries import LEAST_EFFECT, Verdict, Verdicts
 from r2rise.statistics.wording import (
     BEYOND_ANY_BUDGET,

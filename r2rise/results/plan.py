@@ -80,6 +80,14 @@ class Plan(Result):
     advice: tuple[str, ...]
     versions: dict[str, str]
 
+    @property
+    def summary(self) -> str:
+        """The result in a few words."""
+        return (
+            f"{self.outcome.replace('_', ' ')}, {self.study.budget.retrainings} retrainings, "
+            f"segment length {self.study.masking.segment_length or 'own'}"
+        )
+
     def in_words(self) -> str:
         """Return the proposal as text, or the reason why there is none."""
         masking, predicted = self.study.masking, self.study.prediction

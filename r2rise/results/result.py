@@ -51,6 +51,22 @@ class Result(MapPart):
     belongs_to_study: ClassVar[bool] = True
     """Whether a study writes it into its output directory; else only where the user asks."""
 
+    @property
+    def summary(self) -> str:
+        """The result in a few words."""
+        return self.title
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.summary}>"
+
+    def __str__(self) -> str:
+        return repr(self)
+
+    def _repr_html_(self) -> str:
+        """Return the result as a notebook shows it."""
+        html: str = import_module("r2rise.report.notebook").html_of(self)
+        return html
+
     def to_json(self) -> str:
         """Return the result as JSON text; NaN is null."""
         fields = self.model_dump(mode="json", by_alias=True)

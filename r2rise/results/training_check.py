@@ -56,6 +56,12 @@ class TrainingCheck(Result):
             raise self.error("This training check has no curve.")
         return curve
 
+    @property
+    def summary(self) -> str:
+        """The result in a few words."""
+        curve = self.curve
+        return f"{curve.chosen} {curve.unit}, {curve.finding.replace('_', ' ')}"
+
     def in_words(self) -> str:
         """Return the chosen amount with its reason, and how the map changes, as text."""
         turnover = self.study.training.turnover

@@ -58,6 +58,11 @@ class Transfer(Result):
     cells: tuple[Cell, ...]
     versions: dict[str, str]
 
+    @property
+    def summary(self) -> str:
+        """The result in a few words."""
+        return f"{len(self.names)} learners and maps: {', '.join(self.names)}"
+
     def cell(self, learner: str, ranking: str) -> Cell:
         """Return the cell of a learner and a map.
 

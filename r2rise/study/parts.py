@@ -9,10 +9,12 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
+    ValidationError,
     field_validator,
     model_validator,
 )
 
+from r2rise.errors import StudyError
 from r2rise.limits import (
     MOST_EPISODES,
     MOST_RETRAININGS,
@@ -22,15 +24,32 @@ from r2rise.limits import (
     TOO_MANY_THREADS,
 )
 from r2rise.study.choices import BackendChoice, DesignChoice, TrainingSeeds
+from r2rise.study.validation import describe
 
 _INDEPENDENT_MASKS_BETWEEN_LOOKS = 64
 """Used where every mask has its own training seed."""
 
 
 class StudyPart(BaseModel):
-    """A frozen part of a study; unknown fields are refused."""
+    """A frozen part of a study; unknown fields are refused.
+
+    Raises:
+        StudyError: When fields are wrong; it names each, the expected and the actual value.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def __init__(self, /, **fields: Any) -> None:
+        try:
+            super().__init__(**fields)
+        except ValidationError as error:
+            name = type(self).__name__
+            raise StudyError(
+                f"{name}(...) cannot be used:\n{describe(error, type(self))}"
+            ) from None
+
+    # Pydantic then reads the fields of a part itself, and reports them with those of the whole.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True)

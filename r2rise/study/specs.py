@@ -94,6 +94,11 @@ class EnvironmentSpec(StudyPart):
             return _fields_from_object(value, "factory", "id")
         if isinstance(value, Mapping) and callable(value.get("factory")):
             return _fields_from_object(value["factory"], "factory", "id") | dict(value)
+        if not isinstance(value, Mapping | EnvironmentSpec):
+            raise ValueError(
+                f"expected an id such as 'CartPole-v1', a function that makes an environment, or a "
+                f"dict of id, kwargs and obs_keys (got {type(value).__name__})"
+            )
         return value
 
 

@@ -14,12 +14,15 @@ def describe(error: ValidationError, model: type[BaseModel]) -> str:
 
 def _describe_problem(problem: dict[str, Any], model: type[BaseModel]) -> str:
     location = [str(part) for part in problem["loc"] if not str(part).startswith("function-")]
-    where = ".".join(location) or "study"
+    where = ".".join(location) or model.__name__.lower()
     message = str(problem["msg"]).removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
         return f"{where}: unknown field. {suggestion(location[-1], _fields_at(model, location))}"
     if problem["type"] == "missing":
         return f"{where}: is missing."
+    if problem["type"] == "model_type":
+        part, fields = problem["ctx"]["class_name"], ", ".join(_fields_at(model, [*location, ""]))
+        message = f"Input should be a {part} or a dict of its fields: {fields}"
     if problem["type"] == "value_error":
         return f"{where}: {message}"
     return f"{where}: {message} (got {problem['input']!r})"

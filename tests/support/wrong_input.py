@@ -306,7 +306,7 @@ TABLE = [
     ),
     Wrong("a directory with another report", "report nomap", "wrote it: move it away, or replace"),
     Wrong("a report as text", "report done --out report.txt", "--out should end in .html"),
-    Wrong("a report that is there", "report done --out nomap/report.html", "is there already"),
+    Wrong("a report that is there", "report done --out nomap/report.html", "already exists"),
     Wrong("a transfer of one", "transfer done", "needs at least 2 maps, got 1"),
     Wrong("a transfer to itself", "transfer done done", "A directory is given twice"),
     Wrong("maps of different segments", "transfer done long", "have different segments (8 and 4)"),

@@ -10,6 +10,7 @@ from r2rise.errors import Canceled, InputError, require
 from r2rise.evaluation.loop import evaluate
 from r2rise.evaluation.reuse import check_first_step
 from r2rise.run.progress import OnProgress
+from r2rise.run.progress_bar import shown
 from r2rise.run.retraining import keep_going
 from r2rise.statistics.intervals import MeanInterval, mean_interval
 from r2rise.study.parts import Evaluation, StudyPart
@@ -47,7 +48,7 @@ def train_expert(
     steps: int | None = None,
     n_envs: int | None = None,
     seed: int = 0,
-    on_progress: OnProgress | None = None,
+    progress: bool | OnProgress = False,
 ) -> Expert:
     """Train an expert by PPO; during training, `out` holds the best expert so far.
 
@@ -61,7 +62,8 @@ def train_expert(
         steps: Steps of the environment; by default they depend on the kind of observations.
         n_envs: Parallel environments; likewise.
         seed: Seed of all random numbers.
-        on_progress: Called from time to time with the number of steps done.
+        progress: Whether to show a progress bar, or a function to call from time to time with the
+            number of steps done.
 
     Raises:
         InputError: When steps or environments are too few or too many, or the seed is too large.
@@ -76,7 +78,7 @@ def train_expert(
         raise InputError(f"The seed of an expert should be from 0 to {2**32 - 1}, got {seed}.")
     check_first_step(environment)
     start = perf_counter()
-    with seeded_globals(seed, threads=1):
+    with seeded_globals(seed, threads=1), shown(progress, "Training") as on_progress:
         with failures_of(environment):
             envs = open_envs(environment, recipe)
         model = make_ppo(envs, recipe, seed)

@@ -5,26 +5,24 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from r2rise.errors import require
 from r2rise.report.figures.canvas import MAX_SHAPES, dark, figure_in, in_lines, unit_words
+from r2rise.report.figures.map_colours import (
+    FADE_GREY,
+    cell_colours,
+    colour_scale,
+    is_saturated,
+)
+from r2rise.results.map_table import HOLDS_FOR
 from r2rise.results.result import FigureFormat
-from r2rise.statistics.summaries import LOW_RELIABILITY
-from r2rise.statistics.wording import ROUNDING
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.cm import ScalarMappable
     from matplotlib.collections import PatchCollection
-    from matplotlib.colors import Normalize
 
     from r2rise.results.importance_map import ImportanceMap
-
-SIGNED, ORDERED, PALE = "RdBu", "cividis", ("0.7", "0.95")
-"""Colour maps. Signed: red hurts, blue helps. Order only: dark is low, bright is high. Pale: greys
-for maps that are not worth reading."""
-
-_FADE_GREY, _FADE_SHARE = 0.93, 0.7
-"""The grey to which unresolved and negligible segments fade, and by what share."""
 
 _MARKS = {"helps": "+", "hurts": "_", "negligible": "."}
 """Matplotlib's marker of each verdict: plus, minus and dot."""
@@ -32,6 +30,9 @@ _MARKS = {"helps": "+", "hurts": "_", "negligible": "."}
 _WIDTH, _AXES_WIDTH = 9.0, 8.1
 _ROW_HEIGHT, _MAX_ROWS = 0.42, 60
 _CELL = 0.8
+_ENTRY_WIDTH = 1.3
+"""Of a legend, in inches."""
+
 _MIN_MARK, _MAX_MARK = 3.5, 9.0
 _POINTS_PER_INCH = 72
 _HATCH: dict[str, Any] = {
@@ -58,14 +59,45 @@ def draw_importance(
     rows = _ROW_HEIGHT * min(len(lengths), _MAX_ROWS)
     with figure_in(file, "importance", (_WIDTH, 2.1 + rows), format) as figure:
         scale, axes = figure.subplots(2, 1, height_ratios=[0.13, rows])
-        image = _draw_cells(axes, importance_map)
-        handles = [*_draw_verdicts(axes, importance_map, image), *_draw_gaps(axes, importance_map)]
+        image = _draw_map(axes, importance_map, _AXES_WIDTH, rows)
         figure.colorbar(image, cax=scale, orientation="horizontal", label=_unit(importance_map))
         scale.set_title(in_lines(_title(importance_map)))
-        _label(axes, lengths)
-        if handles:
-            axes.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=5,
-                        frameon=False, fontsize="small", handletextpad=0.4)  # fmt: skip
+
+
+def plot_importance(importance_map: "ImportanceMap", axes: "Axes | None") -> "Axes":
+    """Draw the same on given axes, or on those of a new figure, with the colour bar beside them.
+
+    Raises:
+        MissingExtra: When matplotlib is not installed.
+    """
+    require("matplotlib", "Drawing a figure", "plot")
+    if axes is None:
+        from matplotlib import pyplot
+
+        rows = _ROW_HEIGHT * min(len(importance_map.dataset.lengths), _MAX_ROWS)
+        axes = pyplot.subplots(figsize=(_WIDTH, 1.5 + rows), layout="constrained")[1]
+    box, dpi = axes.get_window_extent(), axes.figure.dpi
+    image = _draw_map(axes, importance_map, box.width / dpi, box.height / dpi)
+    axes.figure.colorbar(image, ax=axes, label=_unit(importance_map))
+    return axes
+
+
+def _draw_map(
+    axes: "Axes", importance_map: "ImportanceMap", width: float, height: float
+) -> "ScalarMappable":
+    """Draw cells, verdicts and legend on axes of a size in inches; return the colour scale."""
+    lengths = importance_map.dataset.lengths
+    cell = (width / lengths.max(), height / len(lengths))
+    scale = colour_scale(importance_map)
+    _draw_cells(axes, importance_map, scale)
+    handles = [*_draw_verdicts(axes, importance_map, scale, cell)]
+    handles += _draw_gaps(axes, importance_map)
+    _label(axes, lengths)
+    if handles:
+        axes.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0),
+                    ncols=min(5, max(1, int(width / _ENTRY_WIDTH))), frameon=False,
+                    fontsize="small", handletextpad=0.4)  # fmt: skip
+    return scale
 
 
 def _label(axes: "Axes", lengths: NDArray[np.int64]) -> None:
@@ -80,14 +112,10 @@ def _label(axes: "Axes", lengths: NDArray[np.int64]) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
-def _draw_cells(axes: "Axes", importance_map: "ImportanceMap") -> "ScalarMappable":
-    """Draw the cells, and return their colour scale for the colour bar."""
-    from matplotlib.cm import ScalarMappable
-
+def _draw_cells(axes: "Axes", importance_map: "ImportanceMap", scale: "ScalarMappable") -> None:
     is_estimated = np.isfinite(importance_map.importance)
     many = len(is_estimated) > MAX_SHAPES
-    scale = ScalarMappable(_norm(importance_map), _colours(importance_map))
-    colours = _cell_colours(importance_map, scale)
+    colours = cell_colours(importance_map, scale)
     cells = _boxes(
         importance_map,
         is_estimated,
@@ -96,39 +124,6 @@ def _draw_cells(axes: "Axes", importance_map: "ImportanceMap") -> "ScalarMappabl
         linewidth=0.1 if many else 0.5,
     )
     axes.add_collection(cells)
-    return scale
-
-
-def _cell_colours(importance_map: "ImportanceMap", scale: "ScalarMappable") -> NDArray[np.float64]:
-    """Return the RGBA colour of each cell, (n_segments, 4): pale unless it helps or hurts."""
-    colours: NDArray[np.float64] = np.array(scale.to_rgba(importance_map.importance))
-    if not importance_map.is_worth_reading:
-        return colours
-    pale = ~_is_saturated(importance_map)
-    colours[pale, :3] = _FADE_SHARE * _FADE_GREY + (1 - _FADE_SHARE) * colours[pale, :3]
-    return colours
-
-
-def _is_saturated(importance_map: "ImportanceMap") -> NDArray[np.bool_]:
-    """Return whether each cell has a saturated colour, (n_segments,): if it helps or hurts.
-
-    Without verdicts, all cells have if the ranking is reliable, or none.
-    """
-    verdicts = importance_map.verdicts
-    if verdicts is None:
-        reliability = importance_map.quality.reliability
-        return np.full(len(importance_map), (reliability or 0.0) >= LOW_RELIABILITY)
-    if importance_map.holds_for_one_seed:
-        return np.zeros(len(importance_map), dtype=bool)
-    return np.isin(np.array(verdicts.verdict, dtype=object), ("helps", "hurts"))
-
-
-def _colours(importance_map: "ImportanceMap") -> Any:
-    from matplotlib.colors import LinearSegmentedColormap
-
-    if not importance_map.is_worth_reading:
-        return LinearSegmentedColormap.from_list("pale", PALE)
-    return ORDERED if importance_map.estimator.sign == "order_only" else SIGNED
 
 
 def _draw_gaps(axes: "Axes", importance_map: "ImportanceMap") -> "list[Artist]":
@@ -156,38 +151,27 @@ def _boxes(
     return PatchCollection(boxes, rasterized=len(selected) > MAX_SHAPES, **look)
 
 
-def _norm(importance_map: "ImportanceMap") -> "Normalize":
-    """Return the colour scale, centred on 0, or on the median if there is no sign.
-
-    It ends at the largest importance, but at least at twice the margin and at twice the median half
-    width of an interval, so that noise and negligible effects have no strong colour.
-    """
-    from matplotlib.colors import Normalize
-
-    values, verdicts = importance_map.importance, importance_map.verdicts
-    finite = values[np.isfinite(values)]
-    order_only = importance_map.estimator.sign == "order_only"
-    centre = float(np.median(finite)) if order_only and len(finite) else 0.0
-    reach = float(np.abs(finite - centre).max(initial=0.0))
-    if verdicts is not None and not order_only:
-        widths = (verdicts.upper - verdicts.lower)[np.isfinite(verdicts.upper)]
-        reach = max(reach, 2 * (verdicts.margin or 0.0))
-        reach = max(reach, float(np.median(widths)) if len(widths) else 0.0)
-    reach = reach if reach > ROUNDING else 1.0
-    return Normalize(centre - reach, centre + reach)
-
-
 def _draw_verdicts(
-    axes: "Axes", importance_map: "ImportanceMap", scale: "ScalarMappable"
+    axes: "Axes",
+    importance_map: "ImportanceMap",
+    scale: "ScalarMappable",
+    cell: tuple[float, float],
 ) -> "list[Artist]":
-    """Mark the verdicts, and return the legend handles."""
+    """Mark the verdicts, and return the legend handles.
+
+    Args:
+        axes: The axes.
+        importance_map: The map.
+        scale: Its colours.
+        cell: Width of a frame and height of a demonstration in inches.
+    """
     if importance_map.verdicts is None or importance_map.holds_for_one_seed:
         return _no_verdict_handles(importance_map)
     verdict = np.array(importance_map.verdicts.verdict, dtype=object)
     verdict[~np.isfinite(importance_map.importance)] = None
-    lengths, table = importance_map.dataset.lengths, importance_map.segments
-    width = _AXES_WIDTH * _POINTS_PER_INCH * (table.stop - table.start) / lengths.max()
-    height = _ROW_HEIGHT * _POINTS_PER_INCH * _CELL * min(1, _MAX_ROWS / len(lengths))
+    table = importance_map.segments
+    width = cell[0] * _POINTS_PER_INCH * (table.stop - table.start)
+    height = cell[1] * _POINTS_PER_INCH * _CELL
     size = np.minimum(0.7 * np.minimum(width, height), _MAX_MARK)
     if np.median(size) < _MIN_MARK:
         return _draw_lines(axes, importance_map, verdict)
@@ -198,11 +182,9 @@ def _no_verdict_handles(importance_map: "ImportanceMap") -> "list[Artist]":
     """Return the legend handles of a map without verdicts."""
     from matplotlib.lines import Line2D
 
-    from r2rise.results.importance_map import HOLDS_FOR
-
     if importance_map.holds_for_one_seed:
         label = f"no verdicts: intervals hold for {HOLDS_FOR['masks']}"
-    elif not importance_map.is_worth_reading or _is_saturated(importance_map).all():
+    elif not importance_map.is_worth_reading or is_saturated(importance_map).all():
         return []
     else:
         label = "pale: this ranking would hardly be reproduced"
@@ -220,7 +202,7 @@ def _draw_marks(
     from matplotlib.patches import Patch
 
     table = importance_map.segments
-    colour = np.where(dark(_cell_colours(importance_map, scale)), "white", "black")
+    colour = np.where(dark(cell_colours(importance_map, scale)), "white", "black")
     handles: list[Artist] = []
     for name, marker in _MARKS.items():
         selected = verdict == name
@@ -235,7 +217,7 @@ def _draw_marks(
         look: dict[str, Any] = {"marker": marker, "markersize": _MAX_MARK, "color": "black"}
         label = f"{name} (pale)" if name == "negligible" else name
         handles.append(Line2D([], [], linestyle="none", label=label, **look))
-    unmarked = Patch(facecolor=str(_FADE_GREY), edgecolor="0.8", label="unresolved (pale)")
+    unmarked = Patch(facecolor=str(FADE_GREY), edgecolor="0.8", label="unresolved (pale)")
     return [*handles, unmarked]
 
 

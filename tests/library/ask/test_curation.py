@@ -137,7 +137,7 @@ def test_a_gain_that_fresh_seeds_do_not_confirm(true_map):
 def test_where_nothing_hurts_nothing_is_retrained(true_map):
     told = []
     helpful = worth.ranked(true_map, *np.abs(WORTH))
-    found = r2rise.curate(DEMONSTRATIONS, helpful, on_progress=told.append)
+    found = r2rise.curate(DEMONSTRATIONS, helpful, progress=told.append)
     assert told == []
     assert (found.outcome, found.trials, found.confirmation, found.edits) == (
         "no_gain",
@@ -169,7 +169,7 @@ def test_a_map_that_knows_the_order_only_cannot_be_curated(true_map):
     )  # fmt: skip
     told = []
     with pytest.raises(MapError, match="'rise' gives an order only"):
-        r2rise.curate(DEMONSTRATIONS, order_only, on_progress=told.append)
+        r2rise.curate(DEMONSTRATIONS, order_only, progress=told.append)
     assert told == []
 
 
@@ -213,7 +213,7 @@ def test_the_order_of_the_work_and_an_interruption_change_nothing(true_map, cura
         DEMONSTRATIONS, true_map, engine=Backwards(), ledger=tmp_path / "a.npz"
     )
     assert worth.without_time(backwards) == worth.without_time(curation)
-    r2rise.curate(DEMONSTRATIONS, true_map, ledger=tmp_path / "a.npz", on_progress=told.append)
+    r2rise.curate(DEMONSTRATIONS, true_map, ledger=tmp_path / "a.npz", progress=told.append)
     assert told == []
 
 

@@ -130,7 +130,7 @@ def test_an_expert_is_the_same_for_a_seed_and_records(tmp_path):
     def train(name, seed):
         told = []
         expert = train_expert(
-            CARTPOLE, tmp_path / name, steps=600, n_envs=2, seed=seed, on_progress=told.append
+            CARTPOLE, tmp_path / name, steps=600, n_envs=2, seed=seed, progress=told.append
         )
         assert told[-1].total == 600
         assert expert.steps == expert.total_steps == 1024 or expert.steps == 512
@@ -151,7 +151,7 @@ def test_what_there_is_is_kept_when_training_is_stopped(tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train_expert(CARTPOLE, tmp_path / "a.zip", steps=10_000, n_envs=4, on_progress=stop)
+        train_expert(CARTPOLE, tmp_path / "a.zip", steps=10_000, n_envs=4, progress=stop)
     recorded = r2rise.record(CARTPOLE, str(tmp_path / "a.zip"), n_demonstrations=1, max_steps=5)
     assert recorded.n_frames == 5
 

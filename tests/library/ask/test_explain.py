@@ -119,15 +119,15 @@ def test_the_output_directory_holds_all_that_is_needed(demonstrations, study, tm
 def test_nothing_is_retrained_twice_and_a_larger_budget_extends(demonstrations, study, tmp_path):
     out = tmp_path / "out"
     told = []
-    r2rise.explain(demonstrations, study, out=out, on_progress=told.append)
+    r2rise.explain(demonstrations, study, out=out, progress=told.append)
     assert (told[-1].done, told[-1].total, told[-1].resumed) == (68, 68, 0)
     told.clear()
-    r2rise.explain(demonstrations, study, out=out, on_progress=told.append)
+    r2rise.explain(demonstrations, study, out=out, progress=told.append)
     assert told == []
     more = study.model_copy(
         update={"budget": r2rise.Budget(retrainings=96, baseline_retrainings=3)}
     )
-    found = r2rise.explain(demonstrations, more, out=out, on_progress=told.append)
+    found = r2rise.explain(demonstrations, more, out=out, progress=told.append)
     assert (told[-1].done, told[-1].total, told[-1].resumed) == (100, 100, 68)
     assert without_time(found) == without_time(r2rise.explain(demonstrations, more))
     # the smaller study's map still comes from the same ledger

@@ -194,7 +194,7 @@ def test_the_directory_holds_plan_proposal_and_pilot(tmp_path, demonstrations, s
     assert (kept.sum(axis=1) == 4).all()
     assert (kept[::2] == ~kept[1::2]).all()
     told = []
-    again = r2rise.plan(demonstrations, study, out=tmp_path, on_progress=told.append)
+    again = r2rise.plan(demonstrations, study, out=tmp_path, progress=told.append)
     assert told == []
     assert again.study == found.study
     # the proposed study runs beside its pilot, and carries what was predicted into the map

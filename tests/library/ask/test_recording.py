@@ -204,7 +204,7 @@ def test_what_was_recorded_is_kept_and_explained(tmp_path):
     told = []
     recorded = r2rise.record(
         CARTPOLE, f"{__name__}:make_upright", n_demonstrations=2, max_steps=40, pictures=32,
-        on_progress=told.append,
+        progress=told.append,
     )  # fmt: skip
     assert [(p.done, p.total) for p in told] == [(1, 2), (2, 2)]
     recorded.save(tmp_path / "demos.npz")

@@ -34,7 +34,7 @@ def by_hand(learner: str, ranking: str) -> float:
 
 def test_every_cell_is_what_the_learners_worth_says(maps):
     told = []
-    found = r2rise.transfer(DEMONSTRATIONS, maps, repetitions=4, on_progress=told.append)
+    found = r2rise.transfer(DEMONSTRATIONS, maps, repetitions=4, progress=told.append)
     assert found.names == ("cautious", "bold")
     assert [(cell.learner, cell.ranking) for cell in found.cells] == [
         ("cautious", "cautious"), ("cautious", "bold"), ("bold", "cautious"), ("bold", "bold")
@@ -77,7 +77,7 @@ def test_ledgers_are_added_to_by_name(maps, tmp_path):
         assert len(Ledger.load(path).records("baseline")) == 2
     told = []
     again = r2rise.transfer(
-        DEMONSTRATIONS, maps, repetitions=3, ledgers=paths, on_progress=told.append
+        DEMONSTRATIONS, maps, repetitions=3, ledgers=paths, progress=told.append
     )
     assert told == []
     assert worth.without_time(again) == worth.without_time(first)
@@ -116,11 +116,11 @@ def test_maps_of_other_segments_or_demonstrations_are_refused(maps):
     told = []
     with pytest.raises(MapError, match="different segments"):
         r2rise.transfer(
-            DEMONSTRATIONS, {**maps, "whole": whole}, repetitions=2, on_progress=told.append
+            DEMONSTRATIONS, {**maps, "whole": whole}, repetitions=2, progress=told.append
         )
     elsewhere = r2rise.explain(worth.demonstrations(D, 1), worth.study(WORTH["bold"]))
     with pytest.raises(MapError, match="different demonstrations"):
-        r2rise.transfer(DEMONSTRATIONS, {**maps, "elsewhere": elsewhere}, on_progress=told.append)
+        r2rise.transfer(DEMONSTRATIONS, {**maps, "elsewhere": elsewhere}, progress=told.append)
     assert told == []
 
 

@@ -204,6 +204,20 @@ def strength(cell: np.ndarray) -> float:
     return float(np.ptp(corner, axis=1).mean())
 
 
+def test_a_map_is_drawn_on_the_axes_that_are_given():
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 5))
+    own, other = figure.subplots(2, 1)
+    assert A_MAP.plot(own) is own
+    assert len(figure.axes) == 3  # the third is the colour bar
+    assert figure.axes[2].get_ylabel() == "importance (episode return)"
+    assert (own.get_xlabel(), own.get_ylabel()) == ("frame", "demonstration")
+    cells = own.collections[0]
+    assert len(cells.get_paths()) == np.isfinite(A_MAP.importance).sum()
+    assert not other.collections
+
+
 def test_marks_tell_verdicts_apart_in_grey():
     verdict = ("helps", "hurts", "negligible", "unresolved")
     shapes = []

@@ -8,7 +8,6 @@ from places import DATA
 
 from r2rise import ImportanceMap
 from r2rise.errors import MapError
-from r2rise.results.importance_map import CSV_COLUMNS
 from r2rise.study.notices import Notice
 
 GOLDEN = DATA / "importance_map-1.1.json"
@@ -39,7 +38,10 @@ def test_what_is_saved_is_loaded(golden, tmp_path, name):
 
 def test_csv_has_a_row_per_segment_and_empty_cells_for_what_was_not_estimated(golden):
     rows = list(csv.DictReader(io.StringIO(golden.to_csv())))
-    assert tuple(rows[0]) == CSV_COLUMNS
+    assert list(rows[0]) == [
+        "demonstration", "start", "stop", "importance", "std_error", "n_kept", "n_masked",
+        "lower", "upper", "verdict", "interval_holds_for",
+    ]  # fmt: skip
     for i, row in enumerate(rows):
         place = tuple(int(row[name]) for name in ("demonstration", "start", "stop"))
         assert place == golden.segment(i)
@@ -63,6 +65,31 @@ def test_csv_holds_interval_verdict_and_what_the_interval_holds_for(golden):
         assert row["interval_holds_for"] == "this training seed only"
     for row in table(changed(golden, verdicts=None)):
         assert (row["lower"], row["upper"], row["verdict"], row["interval_holds_for"]) == ("",) * 4
+
+
+def test_a_dataframe_holds_what_the_csv_holds(golden):
+    pd = pytest.importorskip("pandas")
+    covers = golden.verdicts.model_copy(update={"covers": "training_seeds"})
+    found = changed(golden, verdicts=covers)
+    read = pd.read_csv(io.StringIO(found.to_csv()))
+    pd.testing.assert_frame_equal(found.to_dataframe(), read, check_dtype=False)
+    assert found.to_dataframe()["verdict"].isna().sum() == covers.verdict.count(None) > 0
+
+
+def test_rows_by_index_and_in_a_loop_are_the_segments_in_their_order(golden):
+    rows = list(golden)
+    assert [row.segment for row in rows] == [golden.segment(i) for i in range(len(golden))]
+    assert len(rows) == len(golden)
+    for i, row in enumerate(rows):
+        assert str(golden[i]) == str(row)  # NaN is not equal to itself
+        assert str(golden[i - len(golden)]) == str(row)
+        np.testing.assert_equal(row.importance, golden.importance[i])
+        np.testing.assert_equal(row.upper, golden.verdicts.upper[i])
+        assert row.verdict == golden.verdicts.verdict[i]
+    with pytest.raises(IndexError, match=f"There are {len(golden)} segments"):
+        golden[len(golden)]
+    with pytest.raises(IndexError, match=r"segments, got the index slice\(0, 2, None\)"):
+        golden[0:2]
 
 
 def test_an_old_map_of_one_training_seed_is_known_by_its_warning(golden):

@@ -110,14 +110,13 @@ def test_the_same_call_finds_the_same_end_and_more_time_goes_on(tmp_path):
     done_so_far(path, planned, 3 + SIZE + 6, 61.5)
     told = []
     maps = [
-        r2rise.explain(DEMONSTRATIONS, study, ledger=path, on_progress=told.append)
-        for _ in range(2)
+        r2rise.explain(DEMONSTRATIONS, study, ledger=path, progress=told.append) for _ in range(2)
     ]
     assert told == []
     assert maps[0].stopped == maps[1].stopped
     assert (maps[0].revision, maps[0].stopped.seconds) == (SIZE, 61.5)
     longer = worth.changed(study, until={"seconds": 1e6})
-    found = r2rise.explain(DEMONSTRATIONS, longer, ledger=path, on_progress=told.append)
+    found = r2rise.explain(DEMONSTRATIONS, longer, ledger=path, progress=told.append)
     assert (told[0].done, told[0].resumed) == (3 + SIZE + 6 + 2, 3 + SIZE + 6)
     assert 0 < told[-1].seconds_left <= 1e6 - 61.5
     undisturbed = r2rise.explain(DEMONSTRATIONS, worth.changed(study, until={}))

@@ -43,7 +43,7 @@ def test_more_records_than_needed_change_nothing(undisturbed, tmp_path):
     r2rise.explain(DEMONSTRATIONS, asked(NOISE), out=tmp_path)
     told = []
     found = r2rise.explain(
-        DEMONSTRATIONS, asked(NOISE, until=UNTIL), out=tmp_path, on_progress=told.append
+        DEMONSTRATIONS, asked(NOISE, until=UNTIL), out=tmp_path, progress=told.append
     )
     assert told == []
     assert len(Ledger.load(tmp_path / "ledger.npz").records("design")) == 160
@@ -109,7 +109,7 @@ def test_time_ends_a_study(tmp_path, monkeypatch):
     assert found.warnings[-1].code == "goal_not_reached"
     # the same call again finds the same end and retrains nothing
     told = []
-    again = r2rise.explain(DEMONSTRATIONS, timed, out=tmp_path, on_progress=told.append)
+    again = r2rise.explain(DEMONSTRATIONS, timed, out=tmp_path, progress=told.append)
     assert told == []
     assert worth.without_time(again) == worth.without_time(found)
 

@@ -35,7 +35,12 @@ def test_everything_that_is_copied_is_there_and_gets_through_dockerignore():
 def test_the_wheel_of_the_image_is_built_from_all_that_the_project_names():
     sources = tomllib.loads((ROOT / "pyproject.toml").read_text())
     target = sources["tool"]["hatch"]["build"]["targets"]["wheel"]
-    named = [*target["packages"], PROJECT["readme"], *PROJECT["license-files"]]
+    named = [
+        *target["packages"],
+        *target["force-include"],
+        PROJECT["readme"],
+        *PROJECT["license-files"],
+    ]
     copied = [word for step in STEPS if step.name == "COPY" for word in step.words]
     for path in named:
         assert any(path == word or path.startswith(f"{word}/") for word in copied), path
@@ -126,6 +131,7 @@ def test_the_wheel_has_every_file_of_the_packages(wheel):
     assert fnmatch.filter(inside, "r2rise/report/*.j2")
     assert fnmatch.filter(inside, "r2rise_service/storage/migrations/versions/*.py")
     assert "r2rise/py.typed" in inside
+    assert "r2rise/examples/cartpole.npz" in inside
     assert not fnmatch.filter(inside, "*test*")
 
 
@@ -141,6 +147,7 @@ assert files("r2rise").joinpath("report/report.html.j2").is_file()
 store = Store("sqlite:///" + sys.argv[1])
 store.migrate()
 assert store.is_current()
+assert r2rise.load_example("cartpole").n_frames == 500
 """
 
 

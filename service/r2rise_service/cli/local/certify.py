@@ -29,7 +29,7 @@ def certify(
     """
     import r2rise
     from r2rise.ask.directory import OutputDirectory
-    from r2rise_service.cli.progress import progress_bar
+    from r2rise.run.progress_bar import progress_bar
 
     get_ready()
     files = OutputDirectory(directory)
@@ -42,7 +42,7 @@ def certify(
             repetitions=repetitions,
             ledger=files.ledger,
             workers=workers,
-            on_progress=on_progress,
+            progress=on_progress,
         )
     files.write(certificate)
     if json:

@@ -53,8 +53,8 @@ def check_training(
     import r2rise
     from r2rise.ask.directory import OutputDirectory
     from r2rise.formats import read_demonstrations
+    from r2rise.run.progress_bar import progress_bar
     from r2rise_service.cli.output import say, say_curve
-    from r2rise_service.cli.progress import progress_bar
 
     get_ready()
     training = {"check_seeds": seeds, "check_doublings": doublings}
@@ -73,7 +73,7 @@ def check_training(
             maps=maps,
             ledger=directory.training_ledger,
             workers=workers,
-            on_progress=on_progress,
+            progress=on_progress,
         )
     directory.write_study(check.study, loaded)
     directory.write(check)

@@ -32,7 +32,7 @@ def curate(
     import r2rise
     from r2rise.ask.directory import OutputDirectory
     from r2rise.errors import InputError
-    from r2rise_service.cli.progress import progress_bar
+    from r2rise.run.progress_bar import progress_bar
 
     if out.suffix != ".npz":
         raise InputError(f"--out should end in .npz, got {out}.")
@@ -47,7 +47,7 @@ def curate(
             importance,
             ledger=files.ledger,
             workers=workers,
-            on_progress=on_progress,
+            progress=on_progress,
         )
     files.write(curation)
     if json:

@@ -58,7 +58,7 @@ def explain(
     """
     import r2rise
     from r2rise.formats import read_demonstrations
-    from r2rise_service.cli.progress import progress_bar
+    from r2rise.run.progress_bar import progress_bar
 
     get_ready()
     other_fields = {
@@ -77,7 +77,7 @@ def explain(
             out=out,
             ledger=ledger,
             workers=workers,
-            on_progress=on_progress,
+            progress=on_progress,
         )
     if json:
         typer.echo(importance.to_json(), nl=False)

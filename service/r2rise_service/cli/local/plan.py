@@ -49,7 +49,7 @@ def plan(
     """
     import r2rise
     from r2rise.formats import read_demonstrations
-    from r2rise_service.cli.progress import progress_bar
+    from r2rise.run.progress_bar import progress_bar
 
     get_ready()
     study = study_of(base, learner, frames, goals)
@@ -64,7 +64,7 @@ def plan(
             max_retrainings=max_retrainings,
             out=out,
             workers=workers,
-            on_progress=on_progress,
+            progress=on_progress,
         )
     if json:
         typer.echo(result.to_json(), nl=False)

@@ -61,7 +61,7 @@ def record(
     Example: r2rise record --env CartPole-v1 --policy expert.zip --demonstrations 10 --out demos.npz
     """
     import r2rise
-    from r2rise_service.cli.progress import progress_bar
+    from r2rise.run.progress_bar import progress_bar
 
     _check_out(out, ".npz", force=force)
     get_ready()
@@ -70,7 +70,7 @@ def record(
         result = r2rise.record(
             environment,
             policy,
-            on_progress=on_progress,
+            progress=on_progress,
             n_demonstrations=demonstrations,
             max_steps=max_steps,
             stochastic=stochastic,
@@ -109,15 +109,13 @@ def train_expert(
     Example: r2rise train-expert --env CartPole-v1 --steps 100000 --out expert.zip
     """
     from r2rise.ask.experts import train_expert as train
-    from r2rise_service.cli.progress import progress_bar
+    from r2rise.run.progress_bar import progress_bar
 
     _check_out(out, ".zip", force=force)
     get_ready()
     environment = _make_environment(env, obs_keys)
     with progress_bar("Training") as on_progress:
-        expert = train(
-            environment, out, steps=steps, n_envs=envs, seed=seed, on_progress=on_progress
-        )
+        expert = train(environment, out, steps=steps, n_envs=envs, seed=seed, progress=on_progress)
     if json:
         typer.echo(expert.model_dump_json(indent=2))
     else:

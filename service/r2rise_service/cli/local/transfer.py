@@ -36,7 +36,7 @@ def transfer(
     """
     import r2rise
     from r2rise.ask.directory import OutputDirectory
-    from r2rise_service.cli.progress import progress_bar
+    from r2rise.run.progress_bar import progress_bar
 
     first = OutputDirectory(directories[0])
     target = out or first.path / r2rise.Transfer.file_name
@@ -52,7 +52,7 @@ def transfer(
             repetitions=repetitions,
             ledgers={name: directory.ledger for name, directory in directory_by_name.items()},
             workers=workers,
-            on_progress=on_progress,
+            progress=on_progress,
         )
     result.save(target)
     first.written.remember(target)

@@ -87,7 +87,7 @@ def _leaving_job_on_interrupt(job_id: str) -> Iterator[None]:
 def _show_bar(job: "Job") -> None:
     """Show a progress bar until a job has ended."""
     from r2rise import Progress
-    from r2rise_service.cli.progress import progress_bar
+    from r2rise.run.progress_bar import progress_bar
 
     resumed = job.progress.done
     at_most = job.kind == EXPLAIN.name and job.info.study.until.may_end_early

@@ -1,4 +1,7 @@
-"""The progress bar, with rate and time left. It is shown on terminals only."""
+"""The progress bar, with rate and time left: on terminals and in notebooks.
+
+Elsewhere, such as in a pipe, a line a minute says how far the work is.
+"""
 
 import math
 from collections.abc import Callable, Iterator
@@ -18,9 +21,10 @@ from rich.progress import (
 from rich.progress import Progress as Bar
 from rich.text import Text
 
-from r2rise import Progress
+from r2rise.run.progress import OnProgress, Progress
 
-OnProgress = Callable[[Progress], None]
+_SECONDS_BETWEEN_LINES = 60
+_SECONDS_BETWEEN_PICTURES = 0.2
 
 
 class _RateColumn(TextColumn):
@@ -51,8 +55,28 @@ class _TimeLeftColumn(TimeRemainingColumn):
 
 
 @contextmanager
+def shown(
+    progress: bool | OnProgress, label: str = "Retraining", *, at_most: bool = False
+) -> Iterator[OnProgress | None]:
+    """Yield what is to be called with the progress: the callback of a bar, the user's, or None.
+
+    Args:
+        progress: Whether to show a bar, or the user's own function.
+        label: Name of the work, for the bar.
+        at_most: Whether the work may end before its total.
+    """
+    if callable(progress):
+        yield progress
+    elif progress:
+        with progress_bar(label, at_most=at_most) as on_progress:
+            yield on_progress
+    else:
+        yield None
+
+
+@contextmanager
 def progress_bar(label: str = "Retraining", *, at_most: bool = False) -> Iterator[OnProgress]:
-    """Show a progress bar on a terminal, remove it at the end, and yield its callback.
+    """Show the progress, and yield the callback; on a terminal the bar is removed at the end.
 
     In work of several stages, each stage restarts the bar.
 
@@ -61,22 +85,21 @@ def progress_bar(label: str = "Retraining", *, at_most: bool = False) -> Iterato
         at_most: Whether the work may end before its total.
     """
     console = Console(stderr=True)
-    bar = Bar(
-        SpinnerColumn(),
+    columns = [
         TextColumn(label),
-        BarColumn(),
         MofNCompleteColumn(),
         _RateColumn(),
         TimeElapsedColumn(),
         TextColumn("left at most" if at_most else "left"),
         _TimeLeftColumn(),
         TextColumn("{task.fields[failed]}"),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
+    ]
+    if console.is_terminal or console.is_jupyter:
+        columns = [SpinnerColumn(), columns[0], BarColumn(), *columns[1:]]
+    bar = Bar(*columns, console=console, transient=True, disable=not console.is_terminal)
+    task = bar.add_task("", total=None, resumed=0, failed="", deadline=None)
     with bar:
-        task = bar.add_task("", total=None, resumed=0, failed="", deadline=None)
+        show = _what_shows(bar)
 
         def on_progress(progress: Progress) -> None:
             if progress.done < bar.tasks[task].completed:
@@ -90,5 +113,34 @@ def progress_bar(label: str = "Retraining", *, at_most: bool = False) -> Iterato
                 failed=f"{progress.failed} failed" if progress.failed else "",
                 deadline=None if seconds_left is None else monotonic() + seconds_left,
             )
+            show()
 
         yield on_progress
+
+
+def _what_shows(bar: Bar) -> Callable[[], None]:
+    """Return what shows a change of the bar; on a terminal the bar draws itself."""
+    if bar.console.is_terminal:
+        return lambda: None
+    if bar.console.is_jupyter:
+        from IPython.display import display
+
+        picture = display(bar, display_id=True)
+        return _at_most_every(_SECONDS_BETWEEN_PICTURES, lambda: picture.update(bar), bar)
+    return _at_most_every(_SECONDS_BETWEEN_LINES, lambda: bar.console.print(bar))
+
+
+def _at_most_every(
+    seconds: float, act: Callable[[], None], until_finished: Bar | None = None
+) -> Callable[[], None]:
+    """Return a function that acts at most every so many seconds, and when a bar is finished."""
+    last = monotonic()
+
+    def act_if_due() -> None:
+        nonlocal last
+        is_finished = until_finished is not None and until_finished.finished
+        if is_finished or monotonic() - last >= seconds:
+            last = monotonic()
+            act()
+
+    return act_if_due

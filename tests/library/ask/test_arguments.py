@@ -1,0 +1,147 @@
+"""What the analyses accept: objects, paths, dicts; and what they say of anything else."""
+
+import numpy as np
+import pytest
+import worth
+
+import r2rise
+from r2rise import ImportanceMap
+from r2rise.errors import InputError, MapError, StudyError
+
+WORTH = (5.0, -3.0, 1.0, 2.5, 6.0, -1.0)
+DEMONSTRATIONS = worth.demonstrations(len(WORTH))
+STUDY = worth.study(WORTH)
+
+
+@pytest.fixture(scope="module")
+def importance() -> ImportanceMap:
+    return worth.explained(WORTH)
+
+
+@pytest.fixture
+def files(importance, tmp_path):
+    """Paths of the demonstrations and of the map, as text and as `Path`."""
+    DEMONSTRATIONS.save(tmp_path / "demos.npz")
+    importance.save(tmp_path / "map.json")
+    return str(tmp_path / "demos.npz"), tmp_path
+
+
+def test_paths_give_what_the_objects_give(files, importance):
+    demos, folder = files
+    pairs = [
+        (
+            r2rise.certify(demos, folder, repetitions=2),
+            r2rise.certify(DEMONSTRATIONS, importance, repetitions=2),
+        ),
+        (r2rise.curate(demos, folder / "map.json"), r2rise.curate(DEMONSTRATIONS, importance)),
+        (r2rise.compare(str(folder), importance), r2rise.compare(importance, importance)),
+        (
+            r2rise.transfer(demos, {"a": folder, "b": importance}, repetitions=2),
+            r2rise.transfer(DEMONSTRATIONS, {"a": importance, "b": importance}, repetitions=2),
+        ),
+    ]
+    for by_path, by_object in pairs:
+        assert worth.without_time(by_path) == worth.without_time(by_object)
+    assert r2rise.plan(demos, STUDY).variance == r2rise.plan(DEMONSTRATIONS, STUDY).variance
+
+
+def test_the_check_of_training_reads_a_file(tmp_path):
+    DEMONSTRATIONS.save(tmp_path / "demos.npz")
+    with pytest.raises(StudyError, match="does not say how it counts its training"):
+        r2rise.check_training(tmp_path / "demos.npz", STUDY)
+
+
+def test_a_dict_is_a_study():
+    fields = {"environment": "CartPole-v1", "budget": 64, "algorithm": {"name": "bcc"}}
+    with pytest.raises(InputError, match="'bcc'"):
+        r2rise.explain(r2rise.load_example("cartpole"), fields)
+    with pytest.raises(StudyError, match="budgt: unknown field. Did you mean 'budget'?"):
+        r2rise.explain(DEMONSTRATIONS, {"environment": "CartPole-v1", "budgt": 64})
+
+
+REFUSED = {
+    "explain with an id for the study": (
+        lambda demos, found: r2rise.explain(demos, "CartPole-v1"),
+        r"study should be a Study or a dict .* got 'CartPole-v1'. Give Study\(environment=",
+    ),
+    "plan without a study": (
+        lambda demos, found: r2rise.plan(demos, None),
+        "study should be a Study or a dict of its fields, got NoneType",
+    ),
+    "check_training with a map": (
+        lambda demos, found: r2rise.check_training(found, STUDY),
+        "demonstrations should be Demonstrations or the path of a file, got ImportanceMap",
+    ),
+    "explain a list": (
+        lambda demos, found: r2rise.explain([demos.obs], STUDY),
+        "got list. Episodes in memory become demonstrations with Demonstrations.from_episodes",
+    ),
+    "certify with its arguments swapped": (
+        lambda demos, found: r2rise.certify(found, demos),
+        "importance_map should be .* got Demonstrations.* Demonstrations come before the map",
+    ),
+    "curate with a number": (
+        lambda demos, found: r2rise.curate(demos, 3.5),
+        "importance_map should be an ImportanceMap or the path of one, got 3.5",
+    ),
+    "compare with demonstrations": (
+        lambda demos, found: r2rise.compare(found, demos),
+        "b should be an ImportanceMap or the path of one, got Demonstrations",
+    ),
+    "transfer with a study": (
+        lambda demos, found: r2rise.transfer(demos, {"a": found, "b": STUDY}),
+        r"maps\['b'\] should be an ImportanceMap or the path of one, got Study",
+    ),
+    "transfer with a list": (
+        lambda demos, found: r2rise.transfer(demos, [found, found]),
+        "maps should be a dict of maps by name, such as .*, got list",
+    ),
+    "drop a number": (
+        lambda demos, found: demos.select(drop=[3]),
+        "Expected segments or rows of a map, got 3",
+    ),
+    "no segments to compare": (
+        lambda demos, found: r2rise.compare(found, found, k=0),
+        "k should be a whole number of at least 1, got 0",
+    ),
+    "fewer workers than none": (
+        lambda demos, found: r2rise.explain(demos, STUDY, workers=-1),
+        "workers should be a whole number of at least 0, got -1",
+    ),
+    "half a worker": (
+        lambda demos, found: r2rise.certify(demos, found, workers=0.5),
+        "workers should be a whole number of at least 0, got 0.5",
+    ),
+    "negative repetitions": (
+        lambda demos, found: r2rise.certify(demos, found, repetitions=-3),
+        "repetitions should be a whole number of at least 1, got -3",
+    ),
+    "a plan for no retrainings": (
+        lambda demos, found: r2rise.plan(demos, STUDY, max_retrainings=0),
+        "max_retrainings should be a whole number of at least 1, got 0",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_is_refused_says_what_to_give(what, importance):
+    ask, message = REFUSED[what]
+    with pytest.raises(InputError, match=message):
+        ask(DEMONSTRATIONS, importance)
+
+
+def test_numbers_of_numpy_are_numbers(importance):
+    assert r2rise.compare(importance, importance, k=np.int64(2)).k == 2
+
+
+def test_a_path_without_a_map_is_named(tmp_path):
+    with pytest.raises(MapError, match="Cannot read the importance map .*nothing"):
+        r2rise.compare(tmp_path / "nothing", tmp_path / "nothing")
+
+
+def test_the_rows_of_a_map_are_segments_to_drop(importance):
+    by_rows = DEMONSTRATIONS.select(drop=importance.bottom(2))
+    by_segments = DEMONSTRATIONS.select(drop=[row.segment for row in importance.bottom(2)])
+    assert by_rows.content_hash == by_segments.content_hash
+    kept = DEMONSTRATIONS.select(keep=importance.top(2))
+    assert kept.n_frames == 2 * worth.FRAMES
