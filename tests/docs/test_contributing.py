@@ -58,7 +58,11 @@ USES = {
         "r2rise/ask/proposal.py", "r2rise/results/plan.py", "r2rise/run/resolve.py",
         "service/r2rise_service/cli/local/plan.py",
     ],
-    "frame_stack": ["r2rise/data/demonstrations.py", "r2rise/design/choice.py", "r2rise/run/retraining.py"],
+    "frame_stack": [
+        "r2rise/data/demonstrations.py",
+        "r2rise/design/choice.py",
+        "r2rise/run/retraining.py",
+    ],
 }  # fmt: skip
 """Files that use an example but need no change for another."""
 
