@@ -6,26 +6,41 @@ import runpy
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from commands import run
 from needs import NEED_IMITATION
 from pages import PAGES, README, blocks, without_numbers
 from places import ROOT
 from typer.testing import CliRunner
 
+import r2rise
 from r2rise_service.cli import app
 
 
 def test_the_readmes_program_runs_when_pasted_and_prints_what_it_says(tmp_path):
     program, printed = blocks(README, "python")[0], blocks(README, "text")[0]
     assert program.count("\n") + printed.count("\n") <= 30
-    (tmp_path / "examples").symlink_to(ROOT / "examples")
     found = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert without_numbers(found.stdout) == without_numbers(printed)
     assert (tmp_path / "map.png").exists()
     assert (tmp_path / "better.npz").exists()
+    saved = r2rise.Demonstrations.load(tmp_path / "demos.npz")
+    assert saved.content_hash == r2rise.load_example("cartpole").content_hash
+
+
+@pytest.mark.slow
+def test_the_readmes_commands_run_in_the_directory_of_its_program(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    r2rise.load_example("cartpole").save("demos.npz")
+    commands = next(block for block in blocks(README, "sh") if "r2rise certify" in block)
+    for line in commands.splitlines():
+        run(" ".join(shlex.split(line, comments=True)[1:]))
+    assert r2rise.ImportanceMap.load("other").study.algorithm.name == "bco"
+    assert Path("out/report.html").exists()
 
 
 SLOW = {

@@ -351,6 +351,7 @@ def test_the_slow_programs_are_there():
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_programs_in_the_docs_run_against_a_server(server, tmp_path, program):
     (tmp_path / "examples").symlink_to(ROOT / "examples")
+    (tmp_path / "demos.npz").symlink_to(CARTPOLE)  # as the README's program saves it
     (tmp_path / "program.py").write_text(program)
     found = subprocess.run(
         [sys.executable, "-W", "error", "program.py"],
@@ -363,6 +364,7 @@ def test_programs_in_the_docs_run_against_a_server(server, tmp_path, program):
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_curl_lines_in_the_docs_run_against_a_server(server, tmp_path, script):
     (tmp_path / "examples").symlink_to(ROOT / "examples")
+    (tmp_path / "demos.npz").symlink_to(CARTPOLE)  # as the README's program saves it
     script = script.replace("http://127.0.0.1:8000", server.url)
     found = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
