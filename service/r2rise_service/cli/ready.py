@@ -4,7 +4,7 @@ import logging
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from r2rise.ask.directory import OutputDirectory
@@ -23,8 +23,21 @@ def get_ready() -> None:
     if working_directory not in sys.path:
         sys.path.append(working_directory)
     logger = logging.getLogger("r2rise")
-    logger.handlers = [logging.StreamHandler()]
+    logger.handlers = [_StandardErrorHandler()]
     logger.setLevel(logging.INFO)
+
+
+class _StandardErrorHandler(logging.StreamHandler[TextIO]):
+    """Logs to what standard error is at the time, such as the lines above a progress bar."""
+
+    @property
+    def stream(self) -> TextIO:
+        """The current standard error."""
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, _: TextIO) -> None:
+        pass
 
 
 def check_files(

@@ -196,7 +196,7 @@ def test_a_certificate_never_takes_over_the_records_of_another_map(tmp_path):
     def certify(a_map, told):
         return r2rise.certify(
             demonstrations, a_map, repetitions=4, ledger=tmp_path / "ledger.npz",
-            on_progress=told.append,
+            progress=told.append,
         )  # fmt: skip
 
     told = []

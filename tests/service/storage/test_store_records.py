@@ -128,7 +128,7 @@ def test_the_rate_is_that_since_the_newest_start(store, job, url):
     store.jobs.set_status(job.id, "failed", only_from=["running"])
     let_pass(url, "resumed_at", 10)
     progress = store.jobs.get("me", job.id).progress
-    assert progress.per_second == pytest.approx(0.3, rel=1e-2)
+    assert 0.25 < progress.per_second < 0.3001
     assert progress.eta_seconds is None
 
     assert store.jobs.retry("me", job.id).progress.per_second is None
