@@ -8,7 +8,7 @@ WORKDIR /source
 COPY constraints.txt ./
 RUN pip install --no-cache-dir --constraint constraints.txt \
     --index-url https://download.pytorch.org/whl/cpu torch
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE THIRD_PARTY.md ./
 COPY r2rise r2rise
 COPY service service
 COPY envs envs

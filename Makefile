@@ -5,8 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 NEWEST := .venv-newest
+PYTHONS ?= 3.12 3.13
+PYTHON_3.12 ?= python3.12
+PYTHON_3.13 ?= python3.13
 
-.PHONY: demo serve test test-newest test-slow check format bench secrets install clean
+.PHONY: demo serve test test-newest test-pythons test-wheel test-slow check format bench \
+	wheel secrets install clean
 .DELETE_ON_ERROR:
 
 demo: install
@@ -26,6 +30,16 @@ GYMNASIUM_TESTS := tests/envs tests/library/test_environments.py \
 test-newest: $(NEWEST)/.installed
 	$(NEWEST)/bin/pytest -m imitation --collect-only -q
 	$(NEWEST)/bin/pytest -n 2 -m "not imitation and not slow" $(GYMNASIUM_TESTS)
+
+# Other versions of Python; `make test-pythons PYTHONS=3.13 PYTHON_3.13=/path/to/python` for one.
+test-pythons: $(PYTHONS:%=test-python-%)
+
+test-python-%: .venv-%/.installed
+	.venv-$*/bin/pytest -n 2
+
+# The wheel alone, outside the clone: the README's program without extras, then with `plot`.
+test-wheel: wheel
+	$(BIN)/python tests/support/bare_wheel.py dist/r2rise-*.whl
 
 test-slow: install
 	$(BIN)/pytest -m slow -n 2
@@ -51,6 +65,12 @@ bench: install
 	$(BIN)/python benchmarks/answers_check.py
 	$(BIN)/python benchmarks/certificate_check.py
 	$(BIN)/python benchmarks/real_answers.py
+
+# The wheel and the sdist of a release, in dist/.
+wheel: install
+	rm -rf dist
+	$(BIN)/hatchling build
+	ls -l dist
 
 # What docker-compose.yml mounts into its services; what is there already stays.
 # Compose keeps owner and mode of the files, and the services run as users of their own:
@@ -86,6 +106,11 @@ $(NEWEST)/.installed: pyproject.toml constraints.txt
 	  --editable ".[without-imitation,dev]" "gymnasium>=1.2"
 	touch $@
 
+.venv-3.%/.installed: pyproject.toml constraints.txt
+	test -x $(@D)/bin/python || $(PYTHON_3.$*) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[all,dev]"
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(NEWEST) out
+	rm -rf $(VENV) $(NEWEST) .venv-3.* dist out
 	find . -name "*.nbc" -delete -o -name "*.nbi" -delete
