@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 NEWEST := .venv-newest
 
-.PHONY: demo serve test test-newest test-slow check format bench secrets install clean
+.PHONY: demo serve test test-newest test-slow check format docs docs-regenerate bench secrets install clean
 .DELETE_ON_ERROR:
 
 demo: install
@@ -39,6 +39,15 @@ check: install
 format: install
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# The documentation site, in site/. It makes no outside request; broken links and anchors fail.
+docs: install
+	rm -rf site
+	$(BIN)/zensical build --strict --clean
+
+# Pictures, printed output and generated pages of docs/.
+docs-regenerate: install
+	$(BIN)/python tests/support/regenerate_docs.py
 
 bench: install
 	$(BIN)/python benchmarks/speed.py
@@ -87,5 +96,5 @@ $(NEWEST)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(NEWEST) out
+	rm -rf $(VENV) $(NEWEST) out site .cache
 	find . -name "*.nbc" -delete -o -name "*.nbi" -delete
