@@ -30,7 +30,9 @@ ON_DEMAND = {
 }
 """Hosts in the theme's scripts: what is loaded from there, for features that no page uses."""
 
-FEATURES = re.compile(r"class=\"[^\"]*\b(mermaid|glightbox|pyodide)\b|<meta name=\"repo|data-md-source")
+FEATURES = re.compile(
+    r"class=\"[^\"]*\b(mermaid|glightbox|pyodide)\b|<meta name=\"repo|data-md-source"
+)
 """What turns these features on."""
 
 
