@@ -9,9 +9,11 @@ A line of `docs/questions.md` that its command does not print any more is named,
 import difflib
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import chdir
 from pathlib import Path
 
 from make_golden import write_schemas
@@ -63,7 +65,7 @@ def output(program: str, *, picture: bool) -> str:
         command = [sys.executable, "-c", program]
         found = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
         if picture:
-            (IMAGES / "cartpole.png").write_bytes((Path(folder) / "map.png").read_bytes())
+            shutil.copy(Path(folder) / "map.png", IMAGES / "cartpole.png")
     return found.stdout
 
 
@@ -74,9 +76,10 @@ def write_questions() -> list[str]:
         folder = Path(scratch)
         print("questions.md", flush=True)
         printed = outputs(page, folder)
-        plan = folder / "out" / "plan.png"
-        (IMAGES / "plan.png").write_bytes(plan.read_bytes())
-        run(f"r2rise compare {folder}/out {folder}/shorter --out {IMAGES}/turnover.png")
+        with chdir(folder):
+            run("r2rise compare out shorter --out turnover.png")
+        for picture in ("out/plan.png", "turnover.png"):
+            shutil.copy(folder / picture, IMAGES)
     page, missing = with_output(page, printed)
     QUESTIONS.write_text(page)
     return missing
