@@ -40,7 +40,7 @@ def test_output_is_regenerated_line_by_line():
         "```sh\nr2rise one\n```\n\n```text\n│ 100 │ 1.5 │\n│ 200 │ 7 │ helps │\ngone\n```\n"
         "```sh\nr2rise two\n```\n\n```text\np = 0.5\n```\n"
     )
-    one = "p = 1\n│ 200 │ 1.5 │\n│ 100 │ 9.5 │\n│ 300 │ 7 │ helps │\n│ 200 │ 8 │ hurts │\n"
+    one = "p = 1  \n│ 200 │ 1.5 │\n│ 100 │ 9.5 │\n│ 300 │ 7 │ helps │\n│ 200 │ 8 │ hurts │\n"
     now, missing = with_output(page, [one, "p = 0.25\n"])
     assert now == (
         "```sh\nr2rise one\n```\n\n```text\n│ 100 │ 9.5 │\n│ 200 │ 8 │ hurts │\ngone\n```\n"

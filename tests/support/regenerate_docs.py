@@ -98,7 +98,7 @@ def with_output(page: str, printed: list[str]) -> tuple[str, list[str]]:
 
     def renewed(block: re.Match[str]) -> str:
         if block[1] == "sh":
-            lines[:] = next(left).splitlines()
+            lines[:] = map(str.rstrip, next(left).splitlines())
             return block[0]
         now = [closest(line, lines) for line in block[2].splitlines()]
         missing.extend(old for old, new in zip(block[2].splitlines(), now, strict=True) if not new)
