@@ -9,8 +9,8 @@ PYTHONS ?= 3.12 3.13
 PYTHON_3.12 ?= python3.12
 PYTHON_3.13 ?= python3.13
 
-.PHONY: demo serve test test-newest test-pythons test-wheel test-slow check format bench \
-	wheel secrets install clean
+.PHONY: demo serve test test-newest test-pythons test-wheel test-slow check format docs \
+	docs-regenerate bench wheel secrets install clean
 .DELETE_ON_ERROR:
 
 demo: install
@@ -53,6 +53,15 @@ check: install
 format: install
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# The documentation site, in site/. It makes no outside request; broken links and anchors fail.
+docs: install
+	rm -rf site
+	$(BIN)/zensical build --strict --clean
+
+# Pictures, printed output and generated pages of docs/.
+docs-regenerate: install
+	$(BIN)/python tests/support/regenerate_docs.py
 
 bench: install
 	$(BIN)/python benchmarks/speed.py
@@ -112,5 +121,5 @@ $(NEWEST)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(NEWEST) .venv-3.* dist out
+	rm -rf $(VENV) $(NEWEST) .venv-3.* dist out site .cache
 	find . -name "*.nbc" -delete -o -name "*.nbi" -delete

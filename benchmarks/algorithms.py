@@ -167,7 +167,7 @@ Each algorithm is trained on all frames of a few demonstrations with 3 training 
 
 {table}
 
-The demonstrations are in [benchmarks/data](../benchmarks/data/README.md). Settings that are not defaults:
+The demonstrations are in `benchmarks/data`. Settings that are not defaults:
 
 {settings}
 

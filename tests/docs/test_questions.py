@@ -1,13 +1,9 @@
 """The page of questions is run from start to end; what it shows is what comes out."""
 
-import re
-
 import pytest
-from pages import PAGES, blocks, without_numbers
-from places import ROOT
-from typer.testing import CliRunner
-
-from r2rise_service.cli import app
+from pages import PAGES, blocks
+from questions import bare, outputs, without_verdict
+from regenerate_docs import with_output
 
 PAGE = PAGES["questions.md"]
 
@@ -16,33 +12,10 @@ PAGE = PAGES["questions.md"]
 def printed(tmp_path_factory) -> str:
     """Everything that the commands of the page print, in their order."""
     folder = tmp_path_factory.mktemp("questions")
-    (folder / "examples").symlink_to(ROOT / "examples")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("TERM", "dumb")
-        patch.setenv("R2RISE_CACHE", str(folder / "cache"))
-        found = [run(line) for block in blocks(PAGE, "sh") for line in block.splitlines()]
-        assert (folder / "better.npz").exists()
-        assert (folder / "out" / "report.html").stat().st_size > 50_000
+    found = outputs(PAGE, folder)
+    assert (folder / "better.npz").exists()
+    assert (folder / "out" / "report.html").stat().st_size > 50_000
     return "".join(found)
-
-
-def run(command: str) -> str:
-    name, *words = command.split()
-    assert name == "r2rise"
-    result = CliRunner().invoke(app, words)
-    assert result.exit_code == 0, result.output
-    return result.stdout
-
-
-def bare(text: str) -> str:
-    """Text without numbers, table lines and breaks, which follow from how long numbers are."""
-    return re.sub(r"[\s│]+", " ", without_numbers(text)).strip()
-
-
-def without_verdict(line: str) -> str:
-    """A line without its verdict, which another machine may see differently."""
-    return re.sub(r" (helps|hurts|negligible|unresolved)$", "", line)
 
 
 LINES = [line for block in blocks(PAGE, "text") for line in block.splitlines()]
@@ -60,3 +33,17 @@ def test_the_page_runs_every_command_that_answers():
     assert commands == {
         "check-training", "plan", "explain", "certify", "curate", "compare", "transfer", "report",
     }  # fmt: skip
+
+
+def test_output_is_regenerated_line_by_line():
+    page = (
+        "```sh\nr2rise one\n```\n\n```text\n│ 100 │ 1.5 │\n│ 200 │ 7 │ helps │\ngone\n```\n"
+        "```sh\nr2rise two\n```\n\n```text\np = 0.5\n```\n"
+    )
+    one = "p = 1  \n│ 200 │ 1.5 │\n│ 100 │ 9.5 │\n│ 300 │ 7 │ helps │\n│ 200 │ 8 │ hurts │\n"
+    now, missing = with_output(page, [one, "p = 0.25\n"])
+    assert now == (
+        "```sh\nr2rise one\n```\n\n```text\n│ 100 │ 9.5 │\n│ 200 │ 8 │ hurts │\ngone\n```\n"
+        "```sh\nr2rise two\n```\n\n```text\np = 0.25\n```\n"
+    )
+    assert missing == ["gone"]

@@ -121,10 +121,15 @@ def fixed(value: Any) -> Any:
     return round(value, 6) if isinstance(value, float) else value
 
 
+def write_schemas() -> None:
+    """Write the JSON Schema of every saved result."""
+    for result in RESULTS:
+        schema = result.model_json_schema(by_alias=True, mode="serialization")
+        schema_path(result).write_text(json.dumps(schema, indent=2) + "\n")
+
+
 if __name__ == "__main__":
     for result, make in RESULTS.items():
         fields = fixed(json.loads(make().to_json()))
         result.from_json(json.dumps(fields)).save(golden_path(result))
-        schema = result.model_json_schema(by_alias=True, mode="serialization")
-        schema_path(result).parent.mkdir(exist_ok=True)
-        schema_path(result).write_text(json.dumps(schema, indent=2) + "\n")
+    write_schemas()
