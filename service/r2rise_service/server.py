@@ -52,7 +52,8 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
     from r2rise_service.storage.files import DatasetFiles
 
     make_folder(settings)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     with (
         suppress(KeyboardInterrupt),
         open_store(settings) as store,

@@ -5,9 +5,9 @@ import logging
 import multiprocessing
 import os
 import signal
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -178,13 +178,12 @@ def _start_errors_explained() -> Iterator[None]:
 def _children_ignore_ctrl_c() -> Iterator[None]:
     """Let processes started in this block ignore Ctrl-C: this process ends them in order.
 
-    They inherit the handler. Python allows only the main thread to change it.
+    They inherit that this thread, and those it starts, block the signal. Other threads of this
+    process see it, and this one sees it after the block.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resource_tracker.ensure_running()  # it unblocks the signal in the thread that starts it
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
