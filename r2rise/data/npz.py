@@ -87,6 +87,23 @@ def open_npz(path: Path, obs_keys: tuple[str, ...] = ()) -> Iterator[NpzFile]:
         yield NpzFile(path, archive, obs_keys)
 
 
+def observation_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each key of dict observations; empty for other observations.
+
+    Raises:
+        DemonstrationsError: When the file cannot be used; it states the exact reason.
+    """
+    with _open_archive(path) as archive:
+        headers = _headers(path, archive)
+    if "obs" in headers:
+        return {}
+    return {
+        name.removeprefix(_DICT_PREFIX): header.shape[1:]
+        for name, header in headers.items()
+        if _is_dict_part(name)
+    }
+
+
 def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> None:
     """Write a demonstrations file atomically."""
     contents = dict(arrays)

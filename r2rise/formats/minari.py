@@ -20,7 +20,7 @@ from r2rise.files import new_folder
 from r2rise.formats import arrow, hdf5
 from r2rise.formats.episodes import episodes_of, join
 from r2rise.formats.minari_parts import METADATA, check_episode_count, decode_jpegs, extract_meta
-from r2rise.formats.spaces import is_picture, parse_space, space_json, subspace
+from r2rise.formats.spaces import is_picture, key_shapes, parse_space, space_json, subspace
 
 if TYPE_CHECKING:
     import h5py
@@ -66,6 +66,13 @@ def read(path: Path, *, obs_keys: tuple[str, ...] = ()) -> Demonstrations:
         check_episode_count(path, len(names), metadata)
         episodes = (reader.episode(hdf5.subgroup(file, name)) for name in names)
         return join(path, episodes, n_bytes=hdf5.total_bytes(file), meta=extract_meta(metadata))
+
+
+def keys(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each key of dict observations; empty for other observations."""
+    folder = data_folder(path)
+    metadata = {} if folder is None else arrow.read_json(folder / METADATA)
+    return key_shapes(parse_space(metadata.get("observation_space")))
 
 
 def write(demonstrations: Demonstrations, path: Path) -> list[str]:

@@ -58,6 +58,16 @@ def read(path: Path, *, obs_keys: tuple[str, ...] = ()) -> Demonstrations:
         return join(path, episodes, n_bytes=hdf5.total_bytes(data), meta=meta)
 
 
+def keys(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each key of the observations, from the first demonstration."""
+    with hdf5.open_file(path) as file:
+        data = hdf5.subgroup(file, "data")
+        for name in hdf5.numbered_members(data, "demo_")[:1]:
+            obs = hdf5.subgroup(hdf5.subgroup(data, name), "obs")
+            return {key: hdf5.leaf(obs, key).shape[1:] for key in hdf5.leaf_names(obs)}
+    return {}
+
+
 def write(
     demonstrations: Demonstrations,
     path: Path,

@@ -5,6 +5,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
@@ -23,6 +24,10 @@ _NO_GUARD = (
     "Worker processes did not start. Each of them imports your script first: put the call under "
     "if __name__ == '__main__': there."
 )
+
+
+_QUIET_TRACKER = "ignore:resource_tracker"
+"""Keeps multiprocessing's helper process from printing what a process that was ended left open."""
 
 
 class SchedulerLost(R2RiseError):
@@ -142,6 +147,18 @@ def start_local(n_workers: int, *, nice: int = 0, allowed_failures: int) -> Any:
         )
 
 
+def end_local(cluster: Any, *, is_busy: bool) -> None:
+    """End the workers that `start_local` started; those that are busy are killed.
+
+    Dask would wait for seconds until a busy worker has stopped.
+    """
+    if is_busy:
+        for nanny in cluster.workers.values():
+            if nanny.pid:
+                os.kill(nanny.pid, signal.SIGKILL)
+    cluster.close()
+
+
 @contextlib.contextmanager
 def isolated_starts() -> Iterator[None]:
     """Let nannies that are made in this block start workers that ignore the working directory.
@@ -181,6 +198,8 @@ def _children_ignore_ctrl_c() -> Iterator[None]:
     They inherit that this thread, and those it starts, block the signal. Other threads of this
     process see it, and this one sees it after the block.
     """
+    if _QUIET_TRACKER not in sys.warnoptions:
+        sys.warnoptions.append(_QUIET_TRACKER)
     resource_tracker.ensure_running()  # it unblocks the signal in the thread that starts it
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
