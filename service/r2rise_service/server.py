@@ -71,6 +71,8 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
             app = create_app(settings, store, files, reconciler, operator_token=token)
             _make_server(settings, app, ready).run(sockets=[sock])
         finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)  # a second one must not interrupt the end
             reconciler.stop(settings.grace_seconds)
             logger.info("stopped; unfinished jobs go on when a server is started again")
 

@@ -1,5 +1,6 @@
 """Worker processes: started on this machine, or those of a Dask scheduler."""
 
+import atexit
 import contextlib
 import logging
 import multiprocessing
@@ -157,6 +158,15 @@ def end_local(cluster: Any, *, is_busy: bool) -> None:
             if nanny.pid:
                 os.kill(nanny.pid, signal.SIGKILL)
     cluster.close()
+
+
+def end_starting() -> None:
+    """Kill workers that are still starting when this process ends: Dask would wait for them."""
+    from distributed.deploy.spec import close_clusters
+
+    atexit.unregister(close_clusters)
+    for child in multiprocessing.active_children():
+        child.kill()
 
 
 @contextlib.contextmanager

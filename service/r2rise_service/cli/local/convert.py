@@ -7,7 +7,7 @@ import typer
 
 from r2rise_service.cli.options import Force, Format, ObsKeys, split_commas, with_option_groups
 from r2rise_service.cli.reading import Reading, check_keys
-from r2rise_service.cli.ready import check_files
+from r2rise_service.cli.ready import check_files, get_ready
 
 if TYPE_CHECKING:
     from r2rise import Curation, Demonstrations
@@ -44,6 +44,7 @@ def convert(
     from r2rise.formats import format_to_write, read_demonstrations, write_demonstrations
 
     _check_target(source, target, force=force)
+    get_ready()
     check_keys(source, format, obs_keys)
     name = to or format_to_write(target)
     importance = None if map is None else ImportanceMap.load(map)
