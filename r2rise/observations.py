@@ -66,10 +66,19 @@ def in_space(value: Any, space: spaces.Space[Any], what: str = "observation") ->
         what: What it is, for messages.
 
     Raises:
-        EnvironmentMismatch: When this would change the numbers, such as brightness from 0 to 1 in
-            a space of whole numbers from 0 to 255.
+        EnvironmentMismatch: When its shape is another one, or when this would change the numbers,
+            such as brightness from 0 to 1 in a space of whole numbers from 0 to 255.
     """
     array = np.asarray(value)
+    if isinstance(space, ARRAY_SPACES) and array.shape != space.shape:
+        if {array.shape, space.shape} != {(), (1,)}:
+            raise EnvironmentMismatch(
+                f"The environment shows an {what} of shape {array.shape}, but its space {space} "
+                f"has {space.shape}. A wrapper that changes observations has to change "
+                f"observation_space, too.",
+                field="environment.id",
+            )
+        array = array.reshape(space.shape)
     if array.dtype == space.dtype or not isinstance(space, ARRAY_SPACES):
         return array
     with np.errstate(invalid="ignore"):  # NaN as a whole number

@@ -13,6 +13,7 @@ from r2rise.ask.demonstrators import load_policy
 from r2rise.ask.pictures import small_picture
 from r2rise.data.checks import MAX_DEMONSTRATIONS
 from r2rise.data.demonstrations import Demonstrations
+from r2rise.data.keys import warn_of_flattened
 from r2rise.design.seeds import episode_seeds, seeded_globals
 from r2rise.environments import Environment, failures_of
 from r2rise.errors import EnvironmentMismatch, InputError, StudyError
@@ -94,6 +95,8 @@ def record(
     if (problem := divergence(demonstrator)) is not None:
         raise InputError(f"The policy {source} cannot demonstrate anything: {problem}")
     epsilon = _epsilon(recording, demonstrator)
+    parts = target.observation_parts
+    warn_of_flattened(target.spec.id, {key: part.shape or () for key, part in parts.items()})
     with shown(progress, "Recording") as on_progress:
         episodes = _Recorder(target, demonstrator, recording).episodes(epsilon, on_progress)
     return _join_episodes(

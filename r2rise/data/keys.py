@@ -1,7 +1,8 @@
 """Dict observations: selected keys, concatenated into one array."""
 
+import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from r2rise.errors import DemonstrationsError, suggestion
+
+logger = logging.getLogger(__name__)
 
 
 def select_keys(path: Path, available: Iterable[str], obs_keys: tuple[str, ...]) -> list[str]:
@@ -68,3 +71,18 @@ def concatenate_parts(parts: list[NDArray[Any]]) -> NDArray[Any]:
     return np.concatenate(
         [part.reshape(len(part), math.prod(part.shape[1:])) for part in parts], axis=1
     )
+
+
+def warn_of_flattened(source: str, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Warn of pictures among several keys: in one vector, they have no rows and columns any more.
+
+    Args:
+        source: File or environment.
+        shapes: Shape of each of the keys that are concatenated.
+    """
+    pictures = [f"{key} {shape}" for key, shape in shapes.items() if len(shape) > 1]
+    if pictures and len(shapes) > 1:
+        logger.warning(
+            "%s: the observations %s become one vector. %s loses its shape there; selected alone, "
+            "it would keep it.", source, ", ".join(shapes), " and ".join(pictures),
+        )  # fmt: skip

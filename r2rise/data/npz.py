@@ -5,6 +5,7 @@ array.
 """
 
 import json
+import logging
 import shutil
 import tempfile
 import zipfile
@@ -22,6 +23,8 @@ from r2rise.data.checks import ARRAY_KEYS
 from r2rise.data.keys import concatenate_parts, select_keys
 from r2rise.errors import DemonstrationsError
 from r2rise.files import NO_SPACE, atomic_file, cache_folder
+
+logger = logging.getLogger(__name__)
 
 _REQUIRED = ("obs", "acts", "lengths")
 _DICT_PREFIX = "obs."
@@ -50,6 +53,7 @@ class NpzFile:
         headers = _headers(path, archive)
         self._path, self._archive = path, archive
         self._names = _array_names(path, headers, obs_keys)
+        _warn_of_ignored(path, headers, self._names)
         self.n_bytes = sum(
             headers[name].n_bytes for names in self._names.values() for name in names
         )
@@ -85,6 +89,23 @@ def open_npz(path: Path, obs_keys: tuple[str, ...] = ()) -> Iterator[NpzFile]:
     """
     with _open_archive(path) as archive:
         yield NpzFile(path, archive, obs_keys)
+
+
+def observation_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each key of dict observations; empty for other observations.
+
+    Raises:
+        DemonstrationsError: When the file cannot be used; it states the exact reason.
+    """
+    with _open_archive(path) as archive:
+        headers = _headers(path, archive)
+    if "obs" in headers:
+        return {}
+    return {
+        name.removeprefix(_DICT_PREFIX): header.shape[1:]
+        for name, header in headers.items()
+        if _is_dict_part(name)
+    }
 
 
 def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> None:
@@ -189,6 +210,22 @@ def _array_names(
             f"found {', '.join(sorted(headers)) or 'none'}."
         )
     return names
+
+
+def _warn_of_ignored(
+    path: Path, headers: Mapping[str, _Header], names: Mapping[str, list[str]]
+) -> None:
+    """Warn of arrays that are not read, except observations that were not selected."""
+    is_dict = names["obs"] != ["obs"]
+    read = {name for of_field in names.values() for name in of_field}
+    ignored = [
+        name for name in headers if name not in read and not (is_dict and _is_dict_part(name))
+    ]
+    if ignored:
+        logger.warning(
+            "%s: the arrays %s are not read. The names of optional arrays are %s.",
+            path, ", ".join(ignored), ", ".join((*ARRAY_KEYS[len(_REQUIRED) :], "meta")),
+        )  # fmt: skip
 
 
 def _is_dict_part(name: str) -> bool:

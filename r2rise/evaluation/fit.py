@@ -94,7 +94,8 @@ def _one_hot_hint(key: str, array: NDArray[Any], space: spaces.Space[Any]) -> st
     if not isinstance(space, spaces.Discrete) or array.shape[1:] != (space.n,):
         return ""
     start = f" + {space.start}" if space.start else ""
-    return f" If they are one-hot, save {key}.argmax(axis=1){start} instead."
+    option = "read them with --one-hot, or " if key == "acts" and not start else ""
+    return f" If they are one-hot, {option}save {key}.argmax(axis=1){start} instead."
 
 
 def _check_choices(key: str, array: NDArray[Any], space: spaces.Space[Any], name: str) -> None:

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from r2rise.data.demonstrations import Demonstrations
+from r2rise.data.keys import select_keys, warn_of_flattened
 from r2rise.data.segments import Segment
 from r2rise.errors import DemonstrationsError, InputError, suggestion
+from r2rise.formats.one_hot import without_one_hot
 from r2rise.formats.recognition import recognise
 from r2rise.results.curation import Curation
 from r2rise.results.importance_map import ImportanceMap
@@ -22,6 +24,7 @@ __all__ = [
     "FORMATS",
     "Format",
     "format_to_write",
+    "observation_keys",
     "read_demonstrations",
     "recognise",
     "write_demonstrations",
@@ -44,6 +47,8 @@ class Format(NamedTuple):
         folder: Whether it is a folder instead of a file.
         takes_map: Whether the writer accepts an importance map.
         needs_map: Whether the writer requires one.
+        keys: `module:function` in `r2rise.formats`, `path -> shape of each key` of dict
+            observations; empty if it has none.
         cuts: Whether the writer leaves out frames, as a curation of the map recommends.
     """
 
@@ -53,14 +58,17 @@ class Format(NamedTuple):
     folder: bool = False
     takes_map: bool = False
     needs_map: bool = False
+    keys: str = ""
     cuts: bool = False
 
 
 FORMATS = {
-    "npz": Format("npz:load_npz", "npz:save_npz", ".npz"),
+    "npz": Format("npz:load_npz", "npz:save_npz", ".npz", keys="npz:keys"),
     "imitation": Format("imitation:read", "imitation:write", folder=True),
-    "minari": Format("minari:read", "minari:write", folder=True),
-    "robomimic": Format("robomimic:read", "robomimic:write", takes_map=True, cuts=True),
+    "minari": Format("minari:read", "minari:write", folder=True, keys="minari:keys"),
+    "robomimic": Format(
+        "robomimic:read", "robomimic:write", takes_map=True, cuts=True, keys="robomimic:keys"
+    ),
     "d4rl": Format("d4rl:read", "d4rl:write"),
     "csv": Format("csv_table:read", "csv_table:write", ".csv"),
     "lerobot-weights": Format(
@@ -79,14 +87,17 @@ def read_demonstrations(
     format: str | None = None,  # noqa: A002
     obs_keys: Sequence[str] = (),
     min_frames: int = 1,
+    one_hot: bool = False,
 ) -> Demonstrations:
     """Read demonstrations from a file or folder of any known format.
 
     Args:
         path: The file or folder.
         format: Its format, if the content does not identify it.
-        obs_keys: For dict observations, the keys to concatenate.
+        obs_keys: For dict observations, the keys to concatenate. Other observations are read as
+            they are: they may have been concatenated already.
         min_frames: Demonstrations of fewer frames are left out.
+        one_hot: Whether actions are one-hot. Each is read as the number of its 1, from 0 on.
 
     Raises:
         DemonstrationsError: If the file cannot be used. The message gives the exact reason.
@@ -94,13 +105,45 @@ def read_demonstrations(
         MissingExtra: If an optional package is missing.
     """
     path = Path(path)
+    name = _readable_format(path, format)
+    read = _import_function(FORMATS[name].reader)
+    demonstrations: Demonstrations = read(path, obs_keys=tuple(obs_keys))
+    if obs_keys:
+        shapes = observation_keys(path, format=name)
+        keys = select_keys(path, shapes, tuple(obs_keys)) if shapes else []
+        warn_of_flattened(str(path), {key: shapes[key] for key in keys})
+    if one_hot:
+        demonstrations = without_one_hot(path, demonstrations)
+    return _without_short(path, demonstrations, min_frames)
+
+
+def observation_keys(
+    path: str | Path,
+    *,
+    format: str | None = None,  # noqa: A002
+) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each key of a file's dict observations; empty for other observations.
+
+    Args:
+        path: The file or folder.
+        format: Its format, if the content does not identify it.
+
+    Raises:
+        DemonstrationsError: If the file cannot be used.
+        InputError: If there is no format of that name.
+        MissingExtra: If an optional package is missing.
+    """
+    path = Path(path)
+    function = FORMATS[_readable_format(path, format)].keys
+    return _import_function(function)(path) if function else {}
+
+
+def _readable_format(path: Path, format: str | None) -> str:  # noqa: A002
     name = recognise(path) if format is None else format
     readable = [key for key, known_format in FORMATS.items() if known_format.reader]
     if name not in readable:
         raise InputError(f"No format {name!r} can be read. {suggestion(name, readable)}")
-    read = _import_function(FORMATS[name].reader)
-    demonstrations: Demonstrations = read(path, obs_keys=tuple(obs_keys))
-    return _without_short(path, demonstrations, min_frames)
+    return name
 
 
 def _without_short(path: Path, demonstrations: Demonstrations, min_frames: int) -> Demonstrations:

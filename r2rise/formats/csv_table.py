@@ -27,8 +27,8 @@ from r2rise.formats.csv_text import (
     TERMINAL,
     TIME,
     is_empty,
-    is_number,
     open_table,
+    parse_numbers,
     renaming_hint,
 )
 from r2rise.formats.episodes import episodes_of, join
@@ -203,8 +203,13 @@ def _numbered_columns(names: Sequence[str], name: str) -> list[str]:
 
 def _episodes(rows: Iterator[tuple[int, dict[str, str]]], columns: _Columns) -> Iterator[Episode]:
     finished: list[str] = []
-    for label, group in groupby(rows, key=lambda row: row[1][DEMONSTRATION]):
+    for label, group in groupby(rows, key=lambda row: row[1][DEMONSTRATION].strip()):
         lines = list(group)
+        if not label:
+            raise DemonstrationsError(
+                f"line {lines[0][0]}: {DEMONSTRATION} is empty: every row needs the number of its "
+                f"demonstration."
+            )
         if label in finished:
             raise DemonstrationsError(
                 f"line {lines[0][0]}: demonstration {label!r} goes on after another one. Sort the "
@@ -232,9 +237,9 @@ def _episode(lines: list[tuple[int, dict[str, str]]], columns: _Columns) -> Epis
         _check_last_row(lines[-1], columns)
     has_rews = REWARD in columns.optional
     return Episode(
-        obs=_parse_numbers(lines, columns.obs, columns.is_integer["obs"]),
-        acts=_parse_numbers(actions, columns.act, columns.is_integer["act"]),
-        rews=_parse_numbers(actions, [REWARD], columns.is_integer[REWARD]) if has_rews else None,
+        obs=parse_numbers(lines, columns.obs, columns.is_integer["obs"]),
+        acts=parse_numbers(actions, columns.act, columns.is_integer["act"]),
+        rews=parse_numbers(actions, [REWARD], columns.is_integer[REWARD]) if has_rews else None,
         terminal=_is_terminal(actions) if TERMINAL in columns.optional else None,
     )
 
@@ -267,29 +272,3 @@ def _is_terminal(actions: list[tuple[int, dict[str, str]]]) -> bool:
             )
         terminal = flag
     return terminal
-
-
-def _parse_numbers(
-    lines: list[tuple[int, dict[str, str]]], names: list[str], is_integer: bool
-) -> NDArray[Any]:
-    """Return columns as a matrix, or as (n_rows,) for a column whose name has no number."""
-    convert = int if is_integer else float
-    values = []
-    for line, row in lines:
-        try:
-            values.append([convert(row[name]) for name in names])
-        except ValueError:
-            invalid = next(name for name in names if not is_number(row[name]))
-            hint = " Write numbers with points." if "," in row[invalid] else ""
-            raise DemonstrationsError(
-                f"line {line}: {invalid} should be a number, got {row[invalid]!r}.{hint}"
-            ) from None
-    single = names[0] in ("obs", "act", REWARD)
-    try:
-        matrix = np.array(values, dtype=np.int64 if is_integer else np.float64)
-    except OverflowError:
-        raise DemonstrationsError(
-            f"line {lines[0][0]} and after: {names[0]} holds whole numbers of more than 64 bits."
-        ) from None
-    matrix = matrix.reshape(len(lines), len(names))
-    return matrix[:, 0] if single else matrix

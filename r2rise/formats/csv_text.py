@@ -9,11 +9,16 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
 
 from r2rise.errors import DemonstrationsError
 
 DEMONSTRATION, TIME, REWARD, TERMINAL = "demonstration", "time", "reward", "terminal"
+
+_NAMES = (DEMONSTRATION, TIME, "obs", "act", REWARD, TERMINAL)
 
 _EMPTY = ("", "nan")
 """Cells without a number, in lower case; pandas writes NaN where it is asked to."""
@@ -58,8 +63,8 @@ def open_table(path: Path) -> Iterator[tuple[Iterator[tuple[int, dict[str, str]]
             reader = csv.DictReader(
                 file, restval="", strict=True, skipinitialspace=True, delimiter=delimiter
             )
-            names = reader.fieldnames or ()
-            yield ((reader.line_num, row) for row in reader), names
+            reader.fieldnames = names = [name.strip() for name in reader.fieldnames or ()]
+            yield ((reader.line_num, row) for row in reader if not _is_blank(row)), names
     except FileNotFoundError:
         raise DemonstrationsError(f"There is no file {path}.") from None
     except UnicodeDecodeError:
@@ -71,6 +76,11 @@ def open_table(path: Path) -> Iterator[tuple[Iterator[tuple[int, dict[str, str]]
     except DemonstrationsError as error:
         names_path = str(error).startswith(str(path))
         raise DemonstrationsError(str(error) if names_path else f"{path}, {error}") from None
+
+
+def _is_blank(row: dict[str, str]) -> bool:
+    """Return whether a row has no cell with text, as spreadsheets append them."""
+    return None not in row and not any(cell.strip() for cell in row.values())
 
 
 @contextmanager
@@ -89,8 +99,8 @@ def renaming_hint(names: Sequence[str]) -> str:
     pairs = []
     for name in names:
         stem = re.sub(r"_\d+$", "", name)
-        ours = _OTHER_NAMES.get(stem.lower())
-        if ours is not None:
+        ours = _OTHER_NAMES.get(stem.lower(), stem.lower())
+        if ours in _NAMES and ours != stem:
             pairs.append(f"{ours}{name.removeprefix(stem)} for {name}")
     return f" Did you mean {', '.join(pairs)}?" if pairs else ""
 
@@ -100,9 +110,41 @@ def is_empty(cell: str) -> bool:
     return cell.strip().lower() in _EMPTY
 
 
-def is_number(text: str) -> bool:
-    """Return whether a text is a number other than NaN."""
+def _is_number(text: str) -> bool:
+    """Return whether a text is a number other than NaN; Python's own 1_000 is not."""
     try:
-        return not math.isnan(float(text))
+        return not math.isnan(float(text)) and "_" not in text
     except ValueError:
         return False
+
+
+def _without_underscore(cell: str) -> str:
+    if "_" in cell:  # which Python takes for digits that are grouped
+        raise ValueError
+    return cell
+
+
+def parse_numbers(
+    lines: list[tuple[int, dict[str, str]]], names: list[str], is_integer: bool
+) -> NDArray[Any]:
+    """Return columns as a matrix, or as (n_rows,) for a column whose name has no number."""
+    convert = int if is_integer else float
+    values = []
+    for line, row in lines:
+        try:
+            values.append([convert(_without_underscore(row[name])) for name in names])
+        except ValueError:
+            invalid = next(name for name in names if not _is_number(row[name]))
+            hint = " Write numbers with points." if "," in row[invalid] else ""
+            raise DemonstrationsError(
+                f"line {line}: {invalid} should be a number, got {row[invalid]!r}.{hint}"
+            ) from None
+    single = names[0] in ("obs", "act", REWARD)
+    try:
+        matrix = np.array(values, dtype=np.int64 if is_integer else np.float64)
+    except OverflowError:
+        raise DemonstrationsError(
+            f"line {lines[0][0]} and after: {names[0]} holds whole numbers of more than 64 bits."
+        ) from None
+    matrix = matrix.reshape(len(lines), len(names))
+    return matrix[:, 0] if single else matrix

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from r2rise.data.demonstrations import Demonstrations
 from r2rise.data.episodes import Episode
 from r2rise.errors import DemonstrationsError
-from r2rise.formats import hdf5
+from r2rise.formats import hdf5, hdf5_ends
 from r2rise.formats.episodes import episodes_of, join
 from r2rise.statistics.wording import counted
 
@@ -141,7 +141,7 @@ def _ends(
     """
     n_frames = len(obs)
     marked = terminals | _flags(file, "timeouts", n_frames)
-    breaks = np.zeros(n_frames, dtype=bool) if next_obs is None else hdf5.breaks(obs, next_obs)
+    breaks = np.zeros(n_frames, dtype=bool) if next_obs is None else hdf5_ends.breaks(obs, next_obs)
     unmarked = breaks & ~marked
     if "timeouts" not in file and (next_obs is None or not (marked.any() or unmarked.any())):
         raise DemonstrationsError(
@@ -163,7 +163,4 @@ def _ends(
 def _flags(file: "h5py.File", name: str, n_frames: int) -> NDArray[np.bool_]:
     if name not in file:
         return np.zeros(n_frames, bool)
-    flags = hdf5.flat(hdf5.array(file, name)).astype(bool)
-    if flags.shape != (n_frames,):
-        raise DemonstrationsError(f"{name} should be ({n_frames},), got {flags.shape}.")
-    return flags
+    return hdf5_ends.flags(file, name, n_frames)

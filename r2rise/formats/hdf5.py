@@ -5,9 +5,11 @@ is read.
 """
 
 import json
+import logging
 import math
 import os
 import re
+import textwrap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +24,8 @@ from r2rise.files import NO_SPACE, atomic_file
 if TYPE_CHECKING:
     import h5py
 
+logger = logging.getLogger(__name__)
+
 R2RISE_KEY = "r2rise"
 """Attribute of the root with R2RISE's fields that the format itself cannot hold, as JSON."""
 
@@ -30,9 +34,6 @@ _MAX_COMPRESSION = 1100
 
 _MAX_FIXED_LENGTH = 60_000
 """Characters of the longest attribute that is written with fixed length."""
-
-_ROWS_AT_ONCE = 4096
-"""Rows that are compared at a time."""
 
 _SMALL_BYTES = 2**20
 """Claimed sizes up to this one are accepted without checking the stored size."""
@@ -178,21 +179,6 @@ def leaf(group: "h5py.Group", path: str) -> "h5py.Dataset":
     return array(group, name)
 
 
-def breaks(obs: "h5py.Dataset", next_obs: "h5py.Dataset") -> NDArray[np.bool_]:
-    """Return after which rows the next observation is not the next row, (n_rows,) bool.
-
-    The last row has no next one. Numbers of different precision are compared in the lower one.
-    """
-    dtype = min(obs.dtype, next_obs.dtype, key=lambda candidate: candidate.itemsize)
-    found = np.zeros(len(obs), dtype=bool)
-    for start in range(0, len(obs) - 1, _ROWS_AT_ONCE):
-        rows = slice(start, min(start + _ROWS_AT_ONCE, len(obs) - 1))
-        following = obs[rows.start + 1 : rows.stop + 1].astype(dtype)
-        differs = next_obs[rows].astype(dtype) != following
-        found[rows] = differs.reshape(len(differs), -1).any(axis=1)
-    return found
-
-
 def byte_rows(group: "h5py.Group", name: str) -> list[bytes]:
     """Return rows of bytes, such as encoded pictures, of equal or different lengths.
 
@@ -246,6 +232,14 @@ def numbered_members(group: "h5py.Group", prefix: str) -> list[str]:
     return [name for _, name in sorted(matches, key=lambda pair: int(pair[0][1]))]
 
 
+def warn_of_others(group: "h5py.Group", names: list[str]) -> None:
+    """Warn of members of a group other than those that are read."""
+    others = [name for name in group if name not in names]
+    if others:
+        listed = textwrap.shorten(", ".join(others), 100)
+        logger.warning("%s: %s of %s is not read.", group.file.filename, listed, group.name)
+
+
 def text_attribute(attributes: Mapping[str, Any], name: str) -> str | None:
     """Return a text attribute, or None if it is missing or not text."""
     value = attributes.get(name)
@@ -285,8 +279,3 @@ def restore_shape(values: NDArray[Any], shape: list[int] | None) -> NDArray[Any]
 def as_columns(values: NDArray[Any]) -> NDArray[Any]:
     """Return rows as a matrix, (n_rows, n_values), for formats that hold only matrices."""
     return values.reshape(len(values), math.prod(values.shape[1:]))
-
-
-def last_flag(flags: Any) -> bool:
-    """Return the last of an episode's flags."""
-    return bool(np.asarray(flags).reshape(-1)[-1])

@@ -139,12 +139,14 @@ def _episodes(files: list[Path]) -> Iterator[Episode]:
 
 def _episode(batch: "pa.RecordBatch", row: int) -> Episode:
     has_rews = "rews" in batch.schema.names
-    terminal = bool(batch.column("terminal")[row].as_py())
+    terminal = batch.column("terminal")[row].as_py()
+    if terminal not in (False, True):
+        raise DemonstrationsError(f"terminal should be true or false, got {terminal}.")
     return Episode(
         obs=arrow.list_cell(batch, "obs", row),
         acts=arrow.list_cell(batch, "acts", row),
         rews=arrow.list_cell(batch, "rews", row) if has_rews else None,
-        terminal=terminal and not _is_truncated(batch, row),
+        terminal=bool(terminal) and not _is_truncated(batch, row),
     )
 
 

@@ -17,10 +17,16 @@ from r2rise.data.episodes import Episode
 from r2rise.data.keys import concatenate_parts, select_keys
 from r2rise.errors import DemonstrationsError
 from r2rise.files import new_folder
-from r2rise.formats import arrow, hdf5
+from r2rise.formats import arrow, hdf5, hdf5_ends
 from r2rise.formats.episodes import episodes_of, join
-from r2rise.formats.minari_parts import METADATA, check_episode_count, decode_jpegs, extract_meta
-from r2rise.formats.spaces import is_picture, parse_space, space_json, subspace
+from r2rise.formats.minari_parts import (
+    METADATA,
+    check_episode_count,
+    decode_jpegs,
+    extract_meta,
+    is_terminal,
+)
+from r2rise.formats.spaces import is_picture, key_shapes, parse_space, space_json, subspace
 
 if TYPE_CHECKING:
     import h5py
@@ -68,6 +74,13 @@ def read(path: Path, *, obs_keys: tuple[str, ...] = ()) -> Demonstrations:
         return join(path, episodes, n_bytes=hdf5.total_bytes(file), meta=extract_meta(metadata))
 
 
+def keys(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each key of dict observations; empty for other observations."""
+    folder = data_folder(path)
+    metadata = {} if folder is None else arrow.read_json(folder / METADATA)
+    return key_shapes(parse_space(metadata.get("observation_space")))
+
+
 def write(demonstrations: Demonstrations, path: Path) -> list[str]:
     """Write a local Minari dataset. Pictures are stored uncompressed, not as JPEG.
 
@@ -113,12 +126,14 @@ class _Reader:
         """Return the episode in a group."""
         infos = hdf5.subgroup(group, "infos") if "infos" in group else {}
         frames = hdf5.array(infos, _FRAMES)[:] if _FRAMES in infos else None
+        acts = self._values(group, "actions", self._act_space)
+        terminations = hdf5_ends.flags(group, "terminations", len(acts))
         is_picture_array = frames is not None and frames.ndim == 4 and frames.shape[-1] == 3
         return Episode(
             obs=self._observations(group),
-            acts=self._values(group, "actions", self._act_space),
+            acts=acts,
             rews=hdf5.flat(hdf5.array(group, "rewards")),
-            terminal=hdf5.last_flag(hdf5.array(group, "terminations")[-1:]),
+            terminal=is_terminal(terminations, group.name),
             frames=frames if is_picture_array else None,
         )
 

@@ -17,7 +17,7 @@ from r2rise.data.keys import concatenate_parts, select_keys
 from r2rise.errors import DemonstrationsError, require
 from r2rise.formats import arrow
 from r2rise.formats.episodes import join
-from r2rise.formats.minari_parts import check_episode_count, decode_jpegs, extract_meta
+from r2rise.formats.minari_parts import check_episode_count, decode_jpegs, extract_meta, is_terminal
 from r2rise.formats.spaces import is_picture, parse_space, subspace
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class _Reader:
             obs=concatenate_parts([self._values(*leaves[key], "observations") for key in keys]),
             acts=self._values(rows.field("actions")[:n_frames], self._act_space, "actions"),
             rews=arrow.to_numpy(rows.field("rewards")[:n_frames], "rewards"),
-            terminal=bool(len(terminations) and terminations[-1]),
+            terminal=is_terminal(terminations, "an episode"),
         )
 
     def _values(self, values: "pa.Array", space: dict[str, Any], name: str) -> NDArray[Any]:

@@ -40,6 +40,19 @@ def check_episode_count(path: Path, n_episodes: int, metadata: Mapping[str, Any]
         )
 
 
+def is_terminal(terminations: NDArray[Any], name: str) -> bool:
+    """Return whether the last frame of an episode led to a terminal state. No earlier one may.
+
+    Raises:
+        DemonstrationsError: If an earlier one did.
+    """
+    if terminations[:-1].any():
+        raise DemonstrationsError(
+            f"{name} goes on after terminations was set: only its last frame may be terminal."
+        )
+    return bool(terminations[-1:].any())
+
+
 def decode_jpegs(pictures: list[bytes]) -> NDArray[np.uint8]:
     """Return JPEG pictures as an array, (n, H, W) or (n, H, W, 3).
 

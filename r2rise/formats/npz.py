@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from r2rise.data.demonstrations import Demonstrations
+from r2rise.data.npz import observation_shapes
 
 
 def load_npz(path: Path, *, obs_keys: tuple[str, ...] = ()) -> Demonstrations:
@@ -13,3 +14,8 @@ def load_npz(path: Path, *, obs_keys: tuple[str, ...] = ()) -> Demonstrations:
 def save_npz(demonstrations: Demonstrations, path: Path) -> None:
     """Write a demonstrations file."""
     demonstrations.save(path)
+
+
+def keys(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each key of dict observations; empty for other observations."""
+    return observation_shapes(path)

@@ -17,7 +17,7 @@ from r2rise.data.demonstrations import Demonstrations
 from r2rise.data.episodes import Episode
 from r2rise.data.keys import concatenate_parts, select_keys
 from r2rise.errors import DemonstrationsError
-from r2rise.formats import hdf5
+from r2rise.formats import hdf5, hdf5_ends
 from r2rise.formats.episodes import join
 from r2rise.formats.pieces import Pieces
 from r2rise.results.curation import Curation
@@ -52,10 +52,21 @@ def read(path: Path, *, obs_keys: tuple[str, ...] = ()) -> Demonstrations:
         data = hdf5.subgroup(file, "data")
         fields = hdf5.read_r2rise_fields(file)
         names = hdf5.numbered_members(data, "demo_")
+        hdf5.warn_of_others(data, names)
         demos = (hdf5.subgroup(data, name) for name in names)
         episodes = (one for demo in demos for one in _episodes(path, demo, obs_keys, fields))
         meta = fields.get("meta", _robomimic_meta(data))
         return join(path, episodes, n_bytes=hdf5.total_bytes(data), meta=meta)
+
+
+def keys(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each key of the observations, from the first demonstration."""
+    with hdf5.open_file(path) as file:
+        data = hdf5.subgroup(file, "data")
+        for name in hdf5.numbered_members(data, "demo_")[:1]:
+            obs = hdf5.subgroup(hdf5.subgroup(data, name), "obs")
+            return {key: hdf5.leaf(obs, key).shape[1:] for key in hdf5.leaf_names(obs)}
+    return {}
 
 
 def write(
@@ -133,16 +144,23 @@ def _episodes(
     keys = select_keys(path, hdf5.leaf_names(obs_group), obs_keys)
     parts = [hdf5.leaf(obs_group, key) for key in keys]
     obs = concatenate_parts([part[:] for part in parts])
+    acts = hdf5.restore_shape(hdf5.array(demo, "actions")[:], fields.get("act_shape"))
+    dones = hdf5_ends.flags(demo, "dones", len(acts)) if "dones" in demo else None
     whole = Episode(
         obs=obs,
-        acts=hdf5.restore_shape(hdf5.array(demo, "actions")[:], fields.get("act_shape")),
+        acts=acts,
         rews=_optional_numbers(demo, "rewards"),
-        terminal=hdf5.last_flag(hdf5.array(demo, "dones")[-1:]) if "dones" in demo else None,
+        terminal=None if dones is None else bool(dones[-1:].any()),
         frames=hdf5.array(demo, "frames")[:] if "frames" in demo else None,
     )
     if "next_obs" not in demo:
         yield whole
         return
+    if len(obs) != len(acts):
+        raise DemonstrationsError(
+            f"{demo.name} should have as many rows of obs as of actions, {len(acts)}, got "
+            f"{len(obs)}."
+        )
     next_group = hdf5.subgroup(demo, "next_obs")
     next_parts = [hdf5.leaf(next_group, key) for key in keys]
     ends = _ends(demo, parts, next_parts)
@@ -166,7 +184,7 @@ def _ends(
         part.shape != following.shape for part, following in zip(parts, next_parts, strict=True)
     ):
         raise DemonstrationsError(f"{demo.name} should have as many rows of next_obs as of obs.")
-    breaks = [hdf5.breaks(*pair) for pair in zip(parts, next_parts, strict=True)]
+    breaks = [hdf5_ends.breaks(*pair) for pair in zip(parts, next_parts, strict=True)]
     ends: list[int] = (np.flatnonzero(np.any(breaks, axis=0)) + 1).tolist()
     if ends:
         logger.warning(

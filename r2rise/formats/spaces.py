@@ -67,6 +67,20 @@ def subspace(space: dict[str, Any], key: str) -> dict[str, Any]:
     return part if isinstance(part, dict) else {}
 
 
+def key_shapes(space: dict[str, Any], prefix: str = "") -> dict[str, tuple[int, ...]]:
+    """Return the shape of each part of a Dict or Tuple space by its path; empty for others."""
+    parts = space.get("subspaces", {})
+    names = [f"_index_{i}" for i in range(len(parts))] if isinstance(parts, list) else list(parts)
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name in names:
+        part = subspace(space, name)
+        if "subspaces" in part:
+            shapes |= key_shapes(part, f"{prefix}{name}/")
+        else:
+            shapes[prefix + name] = tuple(part.get("shape") or ())
+    return shapes
+
+
 def is_picture(space: dict[str, Any]) -> bool:
     """Return whether Minari stores observations of this space as JPEG by default."""
     shape = space.get("shape", [])

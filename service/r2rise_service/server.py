@@ -52,7 +52,8 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
     from r2rise_service.storage.files import DatasetFiles
 
     make_folder(settings)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     with (
         suppress(KeyboardInterrupt),
         open_store(settings) as store,
@@ -70,6 +71,8 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
             app = create_app(settings, store, files, reconciler, operator_token=token)
             _make_server(settings, app, ready).run(sockets=[sock])
         finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)  # a second one must not interrupt the end
             reconciler.stop(settings.grace_seconds)
             logger.info("stopped; unfinished jobs go on when a server is started again")
 

@@ -1,13 +1,15 @@
 """Worker processes: started on this machine, or those of a Dask scheduler."""
 
+import atexit
 import contextlib
 import logging
 import multiprocessing
 import os
 import signal
-import threading
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,10 @@ _NO_GUARD = (
     "Worker processes did not start. Each of them imports your script first: put the call under "
     "if __name__ == '__main__': there."
 )
+
+
+_QUIET_TRACKER = "ignore:resource_tracker"
+"""Keeps multiprocessing's helper process from printing what a process that was ended left open."""
 
 
 class SchedulerLost(R2RiseError):
@@ -142,6 +148,27 @@ def start_local(n_workers: int, *, nice: int = 0, allowed_failures: int) -> Any:
         )
 
 
+def end_local(cluster: Any, *, is_busy: bool) -> None:
+    """End the workers that `start_local` started; those that are busy are killed.
+
+    Dask would wait for seconds until a busy worker has stopped.
+    """
+    if is_busy:
+        for nanny in cluster.workers.values():
+            if nanny.pid:
+                os.kill(nanny.pid, signal.SIGKILL)
+    cluster.close()
+
+
+def end_starting() -> None:
+    """Kill workers that are still starting when this process ends: Dask would wait for them."""
+    from distributed.deploy.spec import close_clusters
+
+    atexit.unregister(close_clusters)
+    for child in multiprocessing.active_children():
+        child.kill()
+
+
 @contextlib.contextmanager
 def isolated_starts() -> Iterator[None]:
     """Let nannies that are made in this block start workers that ignore the working directory.
@@ -178,13 +205,14 @@ def _start_errors_explained() -> Iterator[None]:
 def _children_ignore_ctrl_c() -> Iterator[None]:
     """Let processes started in this block ignore Ctrl-C: this process ends them in order.
 
-    They inherit the handler. Python allows only the main thread to change it.
+    They inherit that this thread, and those it starts, block the signal. Other threads of this
+    process see it, and this one sees it after the block.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if _QUIET_TRACKER not in sys.warnoptions:
+        sys.warnoptions.append(_QUIET_TRACKER)
+    resource_tracker.ensure_running()  # it unblocks the signal in the thread that starts it
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

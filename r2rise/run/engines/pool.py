@@ -9,7 +9,7 @@ from typing import Any
 
 from r2rise.errors import Canceled, require
 from r2rise.ledger.record import Record
-from r2rise.run.engines.cluster import Scheduler, SchedulerLost, connect, start_local
+from r2rise.run.engines.cluster import Scheduler, SchedulerLost, connect, end_local, start_local
 from r2rise.run.engines.shards import Call, FolderNotSeen, Work, run_call
 from r2rise.run.engines.submitted import ShardResult, Submission
 from r2rise.run.shards import Shard
@@ -184,7 +184,7 @@ class DaskPool:
                 self._client.unsubscribe_topic(topic)
         self._client.close(timeout=2)
         if self._cluster is not None:
-            self._cluster.close()
+            end_local(self._cluster, is_busy=bool(self._submissions))
 
     def _poll(self) -> None:
         """Count the workers, and kill those whose canceled shard did not stop in time."""

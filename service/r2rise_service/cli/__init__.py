@@ -1,80 +1,36 @@
-"""The command line `r2rise`. Each command imports what it needs when it runs."""
+"""The command line `r2rise`. What it imports is imported when it runs, so that Ctrl-C ends it."""
 
-from typing import Annotated
+import sys
+from typing import TYPE_CHECKING, Any
 
-import typer
+if TYPE_CHECKING:
+    from r2rise_service.cli.commands import app
 
-from r2rise_service.cli import server
-from r2rise_service.cli.exits import ReportingGroup
-from r2rise_service.cli.local import (
-    check_training,
-    compare,
-    convert,
-    module_of,
-    plan,
-    record,
-    show,
-)
-from r2rise_service.cli.remote.datasets import datasets
-from r2rise_service.cli.remote.jobs import jobs
-from r2rise_service.kinds import KINDS
-
-ASK, DATA, SERVER = "Ask", "Data", "Server"
-"""Titles of the groups of commands in the help text."""
-
-app = typer.Typer(
-    name="r2rise",
-    cls=ReportingGroup,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
+__all__ = ["app", "main"]
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
-        import r2rise
+def __getattr__(name: str) -> Any:
+    """Import the commands on first access."""
+    if name == "app":
+        from r2rise_service.cli.commands import app
 
-        typer.echo(f"r2rise {r2rise.__version__}")
-        raise typer.Exit
-
-
-@app.callback(
-    help="Which frames of your demonstrations make the policy good, which make it worse, and how "
-    "sure is that?"
-)
-def _root(
-    _version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version."
-        ),
-    ] = False,
-) -> None:
-    pass
-
-
-app.command("check-training", rich_help_panel=ASK)(check_training.check_training)
-app.command("plan", rich_help_panel=ASK)(plan.plan)
-for _kind in KINDS:
-    app.command(_kind, rich_help_panel=ASK)(getattr(module_of(_kind), _kind))
-app.command("compare", rich_help_panel=ASK)(compare.compare)
-app.command("show", rich_help_panel=ASK)(show.show)
-app.command("report", rich_help_panel=ASK)(show.report)
-app.command("algorithms", rich_help_panel=ASK)(show.algorithms)
-app.command("environments", rich_help_panel=ASK)(show.environments)
-app.command("train-expert", rich_help_panel=DATA)(record.train_expert)
-app.command("record", rich_help_panel=DATA)(record.record)
-app.command("convert", rich_help_panel=DATA)(convert.convert)
-app.command("serve", rich_help_panel=SERVER)(server.serve)
-app.command("worker", rich_help_panel=SERVER)(server.worker)
-app.add_typer(server.keys, name="keys", rich_help_panel=SERVER)
-app.add_typer(server.db, name="db", rich_help_panel=SERVER)
-app.add_typer(datasets, name="datasets", rich_help_panel=SERVER)
-app.add_typer(jobs, name="jobs", rich_help_panel=SERVER)
+        return app
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def main() -> None:
     """Run the command line."""
-    app()
+    from r2rise_service.cli.interrupts import EXIT_INTERRUPTED, InterruptWatch
+
+    watch = InterruptWatch()
+    try:
+        from r2rise_service.cli.commands import app
+        from r2rise_service.cli.exits import stopped_words
+
+        watch.words = stopped_words(*sys.argv[1:2])
+        app()
+    except KeyboardInterrupt:  # while the commands are imported
+        sys.stderr.write(f"{watch.words}\n")
+        sys.exit(EXIT_INTERRUPTED)
+    finally:
+        watch.has_ended = True

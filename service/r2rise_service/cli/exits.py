@@ -9,10 +9,10 @@ from typing import Any, NoReturn
 import typer
 
 from r2rise_service.cli.help import HelpfulGroup
+from r2rise_service.cli.interrupts import EXIT_INTERRUPTED
 from r2rise_service.kinds import KINDS
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_CANNOT_REACH, EXIT_TIMEOUT = range(5)
-EXIT_INTERRUPTED = 130
 
 EXIT_STATUSES = {
     EXIT_DONE: "done",
@@ -27,7 +27,7 @@ EXIT_STATUSES = {
 }
 """The meaning of each exit status."""
 
-_KEPT = {
+_KEPT: dict[str | None, str] = {
     **dict.fromkeys(
         ("check-training", "plan", *KINDS),
         "What was retrained is kept; the same command goes on from there.",
@@ -36,7 +36,7 @@ _KEPT = {
 }
 """What a command that did not end by itself leaves behind."""
 
-_STOPPED = _KEPT | {
+_STOPPED: dict[str | None, str] = _KEPT | {
     "jobs": "What was asked for may have reached the server: see `r2rise jobs list`.",
 }
 _WHAT_TO_DO = {
@@ -67,7 +67,7 @@ class ReportingGroup(HelpfulGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            typer.echo(_joined("Stopped.", _STOPPED.get(ctx.invoked_subcommand)), err=True)
+            typer.echo(stopped_words(ctx.invoked_subcommand), err=True)
             sys.exit(EXIT_INTERRUPTED)
         except BrokenPipeError:  # the reader closed the pipe, as `head` does
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -79,6 +79,11 @@ class ReportingGroup(HelpfulGroup):
         """Write what the exit statuses mean."""
         with formatter.section("Exit status"):
             formatter.write_dl([(str(status), text) for status, text in EXIT_STATUSES.items()])
+
+
+def stopped_words(command: str | None = None) -> str:
+    """Return what to print when a command was stopped with Ctrl-C."""
+    return _joined("Stopped.", _STOPPED.get(command))
 
 
 def _exit(status: int, message: str) -> NoReturn:

@@ -30,9 +30,6 @@ Format = Annotated[
 ObsKeys = Annotated[
     str | None, typer.Option(metavar="KEYS", help="Keys of a dict observation to use: a,b,c.")
 ]
-MinFrames = Annotated[
-    int, typer.Option(min=1, help="Leave out demonstrations of fewer frames than this.")
-]
 ESTIMATORS = ", ".join(get_args(EstimatorName))
 """Names of the estimators, for help texts."""
 

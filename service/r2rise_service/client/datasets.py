@@ -2,14 +2,13 @@
 
 import json
 import tempfile
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from r2rise.data.demonstrations import Demonstrations
-from r2rise.formats import read_demonstrations, recognise
+from r2rise.formats import observation_keys, read_demonstrations, recognise
 from r2rise_service.client.reading import read
 from r2rise_service.client.transport import Transport
 from r2rise_service.models import DatasetInfo, DatasetPage
@@ -27,6 +26,8 @@ class Datasets:
         *,
         obs_keys: Sequence[str] = (),
         format: str | None = None,  # noqa: A002
+        min_frames: int = 1,
+        one_hot: bool = False,
         metadata: Mapping[str, Any] | None = None,
     ) -> DatasetInfo:
         """Upload demonstrations, unless the server already has them.
@@ -37,6 +38,8 @@ class Datasets:
             obs_keys: For a file with dict observations: the keys to concatenate, as in the
                 study's environment.
             format: Format of the file, needed if its content does not identify it.
+            min_frames: Demonstrations of a file with fewer frames are left out.
+            one_hot: Whether actions of a file are one-hot. Each is read as the number of its 1.
             metadata: Any description of the demonstrations, as JSON-serializable values; ignored
                 when the server already has them.
 
@@ -49,8 +52,11 @@ class Datasets:
         else:
             source = Path(demonstrations)
             name = format or recognise(source)
-            loaded = read_demonstrations(source, format=name, obs_keys=obs_keys)
-            path = source if name == "npz" and _has_single_obs_array(source) else None
+            loaded = read_demonstrations(
+                source, format=name, obs_keys=obs_keys, min_frames=min_frames, one_hot=one_hot
+            )
+            is_as_read = name == "npz" and min_frames == 1 and not one_hot
+            path = source if is_as_read and not observation_keys(source, format=name) else None
         existing_dataset = self._find_by_hash(loaded.content_hash)
         if existing_dataset is not None:
             return existing_dataset
@@ -104,9 +110,3 @@ class Datasets:
                 data={"metadata": json.dumps(dict(metadata))} if metadata else {},
             )
         return read(DatasetInfo, response.content)
-
-
-def _has_single_obs_array(path: Path) -> bool:
-    """Return whether the file has one array of observations instead of one for each key."""
-    with zipfile.ZipFile(path) as archive:
-        return "obs.npy" in archive.namelist()

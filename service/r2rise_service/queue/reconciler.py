@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from r2rise.errors import NotReady, R2RiseError, StudyFailed
 from r2rise.results.training_check import TrainingCheck
-from r2rise.run.engines.cluster import SchedulerLost
+from r2rise.run.engines.cluster import SchedulerLost, end_starting
 from r2rise.run.engines.pool import DaskPool
 from r2rise.run.engines.submitted import ShardResult
 from r2rise_service.models import JobInfo
@@ -85,7 +85,7 @@ class Reconciler:
         self._wake_event = threading.Event()
         self._stopping = threading.Event()
         self._pool: DaskPool | None = None
-        self._next_expiry = 0.0
+        self._next_expiry, self._is_starting = 0.0, False
         self._trouble = "workers have not started yet"
         self._thread = threading.Thread(target=self._run, name="reconciler", daemon=True)
 
@@ -102,6 +102,8 @@ class Reconciler:
         """
         self._stopping.set()
         self._wake_event.set()
+        if self._is_starting:  # workers that run nothing yet
+            end_starting()
         self._thread.join(seconds)
 
     def wake(self) -> None:
@@ -133,9 +135,9 @@ class Reconciler:
                 logger.warning("%s", error)
             except Exception as error:  # any error: the store knows where to go on
                 self._trouble = str(error) or type(error).__name__
-                logger.exception("the reconciler has to start again")
-            # The shards in flight went with the pool, and another process may lead next: whoever
-            # leads admits all jobs again, from the store.
+                if not self._stopping.is_set():  # which may end workers while they start
+                    logger.exception("the reconciler has to start again")
+            # Shards in flight went with the pool: whoever leads next admits all jobs again.
             self._job_works.clear()
             self._stopping.wait(_STANDBY_SECONDS)
         self._lock.release()
@@ -144,8 +146,9 @@ class Reconciler:
         """Do the work until the server stops or the lock is lost."""
         logger.info("this process runs the queue")
         clear_cancel_flags(self._files.folder)
+        self._is_starting = True
         with closing(self._make_pool()) as pool:
-            self._pool = pool
+            self._pool, self._is_starting = pool, False
             try:
                 # On PostgreSQL the lock is lost with its connection, and another process takes it.
                 # As it is checked before each step, two lead at once for one step at most.
@@ -287,9 +290,8 @@ class Reconciler:
                 # The job stays live: with its amount of training set, it is admitted for its map.
                 self._store.jobs.set_study(job_work.id, result.study)
             else:
-                self._store.results.finish(
-                    job_work.id, None if result is None else result.to_json()
-                )
+                text = None if result is None else result.to_json()
+                self._store.results.finish(job_work.id, text)
         self._wake_event.set()  # another job can be admitted
 
     def _fail(self, job_id: str, reason: str) -> None:

@@ -116,6 +116,31 @@ def test_dict_observations_go_concatenated(client, tmp_path):
     assert (found.sha256, found.obs_shape) == (want.content_hash, (4,))
 
 
+def test_short_demonstrations_and_one_hot_actions_are_converted_before_they_are_sent(
+    client, tmp_path
+):
+    import numpy as np
+
+    acts = np.eye(2)[[0, 1, 1, 0, 1]]
+    file = tmp_path / "hot.npz"
+    np.savez(file, obs=np.zeros((7, 4), np.float32), acts=acts, lengths=np.array([3, 2]))
+    options = ("--min-frames", "3", "--one-hot")
+    known = run("datasets", "upload", str(file), *options, "--url", client.url)[0].strip()
+    found = client.datasets.upload(file, min_frames=3, one_hot=True)
+    assert (found.id, found.n_demonstrations, found.act_shape) == (known, 1, ())
+    want = r2rise.formats.read_demonstrations(file, min_frames=3, one_hot=True)
+    assert found.sha256 == want.content_hash
+    out = run(
+        "jobs", "submit", str(file), *options, "--env", "CartPole-v1", "--dry-run",
+        "--url", client.url,
+    )[0]  # fmt: skip
+    assert "retrainings" in out
+    error = run("datasets", "upload", str(file), "--obs-keys", "a", "--url", client.url, status=2)[
+        1
+    ]
+    assert "holds one array of observations" in error
+
+
 def test_a_map_as_picture_and_estimates_from_the_command_line(server, done, tmp_path):
     def ask(*command: str) -> str:
         return run(*command, "--url", server.url)[0]

@@ -11,11 +11,11 @@ from r2rise_service.cli.options import (
     Frames,
     Learner,
     Maps,
-    MinFrames,
     Workers,
     study_of,
     with_option_groups,
 )
+from r2rise_service.cli.reading import Reading
 from r2rise_service.cli.ready import get_ready
 
 
@@ -40,7 +40,7 @@ def check_training(
         ),
     ] = None,
     maps: Maps = False,
-    min_frames: MinFrames = 1,
+    reading: Reading,
     frames: Frames,
     base: Base,
     workers: Workers = 0,
@@ -63,7 +63,7 @@ def check_training(
     directory.check()
     directory.check_own(*directory.files_of(r2rise.TrainingCheck))
     loaded = read_demonstrations(
-        demonstrations, obs_keys=study.environment.obs_keys, min_frames=min_frames
+        demonstrations, obs_keys=study.environment.obs_keys, **reading.arguments()
     )
     directory.check_study(study.model_copy(update={"demonstrations": loaded.content_hash}))
     with progress_bar("Training check") as on_progress:

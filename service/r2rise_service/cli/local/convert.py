@@ -5,14 +5,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from r2rise_service.cli.options import Force, Format, MinFrames, ObsKeys, split_commas
-from r2rise_service.cli.ready import check_files
+from r2rise_service.cli.options import Force, Format, ObsKeys, split_commas, with_option_groups
+from r2rise_service.cli.reading import Reading, check_keys
+from r2rise_service.cli.ready import check_files, get_ready
 
 if TYPE_CHECKING:
     from r2rise import Curation, Demonstrations
 
 
+@with_option_groups
 def convert(
+    *,
     source: Annotated[Path, typer.Argument(metavar="IN", help="File or folder to read.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="File or folder to write.")],
     format: Format = None,  # noqa: A002
@@ -24,7 +27,7 @@ def convert(
         ),
     ] = None,
     obs_keys: ObsKeys = None,
-    min_frames: MinFrames = 1,
+    reading: Reading,
     map: Annotated[  # noqa: A002
         Path | None,
         typer.Option(
@@ -41,11 +44,13 @@ def convert(
     from r2rise.formats import format_to_write, read_demonstrations, write_demonstrations
 
     _check_target(source, target, force=force)
+    get_ready()
+    check_keys(source, format, obs_keys)
     name = to or format_to_write(target)
     importance = None if map is None else ImportanceMap.load(map)
     curation = None if map is None else _curation_beside(map)
     demonstrations = read_demonstrations(
-        source, format=format, obs_keys=split_commas(obs_keys) or (), min_frames=min_frames
+        source, format=format, obs_keys=split_commas(obs_keys) or (), **reading.arguments()
     )
     notes = write_demonstrations(
         demonstrations, target, format=name, importance=importance, curation=curation

@@ -12,12 +12,12 @@ from r2rise_service.cli.options import (
     Frames,
     Goals,
     Learner,
-    MinFrames,
     Retrainings,
     Workers,
     study_of,
     with_option_groups,
 )
+from r2rise_service.cli.reading import Reading
 from r2rise_service.cli.ready import get_ready
 from r2rise_service.kinds import EXPLAIN
 
@@ -36,7 +36,7 @@ def explain(
     retrainings: Retrainings = None,
     goals: Goals,
     frames: Frames,
-    min_frames: MinFrames = 1,
+    reading: Reading,
     estimator: Annotated[
         str | None,
         typer.Option(metavar="NAME", help=f"One of {ESTIMATORS}.", show_default="auto"),
@@ -68,7 +68,7 @@ def explain(
     }
     study = study_of(base, learner, frames, goals, other_fields)
     loaded = read_demonstrations(
-        demonstrations, obs_keys=study.environment.obs_keys, min_frames=min_frames
+        demonstrations, obs_keys=study.environment.obs_keys, **reading.arguments()
     )
     with progress_bar(EXPLAIN.activity, at_most=study.until.may_end_early) as on_progress:
         importance = r2rise.explain(

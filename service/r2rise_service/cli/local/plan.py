@@ -13,11 +13,11 @@ from r2rise_service.cli.options import (
     Goals,
     Learner,
     Maps,
-    MinFrames,
     Workers,
     study_of,
     with_option_groups,
 )
+from r2rise_service.cli.reading import Reading
 from r2rise_service.cli.ready import get_ready
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def plan(
         int, typer.Option(metavar="N", help="Retrainings that may be spent.")
     ] = OPEN_BUDGET,
     maps: Maps = False,
-    min_frames: MinFrames = 1,
+    reading: Reading,
     frames: Frames,
     base: Base,
     workers: Workers = 0,
@@ -54,7 +54,7 @@ def plan(
     get_ready()
     study = study_of(base, learner, frames, goals)
     loaded = read_demonstrations(
-        demonstrations, obs_keys=study.environment.obs_keys, min_frames=min_frames
+        demonstrations, obs_keys=study.environment.obs_keys, **reading.arguments()
     )
     with progress_bar("Pilot") as on_progress:
         result = r2rise.plan(

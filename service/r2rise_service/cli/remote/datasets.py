@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from r2rise_service.cli.help import HelpfulGroup
-from r2rise_service.cli.options import Demos, Format, ObsKeys, split_commas
+from r2rise_service.cli.options import Demos, Format, ObsKeys, split_commas, with_option_groups
+from r2rise_service.cli.reading import Reading, check_keys
 from r2rise_service.cli.remote import Json, Url, connect, print_json
 
 if TYPE_CHECKING:
@@ -17,10 +18,13 @@ datasets = typer.Typer(cls=HelpfulGroup, help="Demonstrations on a server.", no_
 
 
 @datasets.command("upload")
+@with_option_groups
 def upload(
+    *,
     demonstrations: Demos,
     obs_keys: ObsKeys = None,
     format: Format = None,  # noqa: A002
+    reading: Reading,
     url: Url = None,
     json: Json = False,
 ) -> None:
@@ -28,9 +32,12 @@ def upload(
 
     Example: r2rise datasets upload demos.npz
     """
+    check_keys(demonstrations, format, obs_keys)
     with connect(url) as client:
         keys = split_commas(obs_keys) or ()
-        dataset = client.datasets.upload(demonstrations, obs_keys=keys, format=format)
+        dataset = client.datasets.upload(
+            demonstrations, obs_keys=keys, format=format, **reading.arguments()
+        )
     _print_dataset(dataset, json=json)
 
 

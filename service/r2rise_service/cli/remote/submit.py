@@ -17,6 +17,7 @@ from r2rise_service.cli.options import (
     study_of,
     with_option_groups,
 )
+from r2rise_service.cli.reading import Reading
 from r2rise_service.cli.ready import check_files
 from r2rise_service.cli.remote import (
     JobId,
@@ -52,6 +53,7 @@ def submit(
     retrainings: Retrainings = None,
     goals: Goals,
     frames: Frames,
+    reading: Reading,
     base: Base,
     name: Name = "",
     label: Labels = None,
@@ -71,7 +73,7 @@ def submit(
     labels = parse_labels(label)
     with connect(url) as client:
         keys = study.environment.obs_keys
-        dataset = client.datasets.upload(demonstrations, obs_keys=keys)
+        dataset = client.datasets.upload(demonstrations, obs_keys=keys, **reading.arguments())
         if dry_run:
             _print_estimate(client.jobs.estimate(dataset, study=study), json=json)
             return

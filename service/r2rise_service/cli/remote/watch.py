@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from r2rise_service.cli.exits import EXIT_INTERRUPTED
+from r2rise_service.cli.interrupts import EXIT_INTERRUPTED
 from r2rise_service.cli.local import module_of
 from r2rise_service.cli.remote import JobId, Json, Url, connect, print_json
 from r2rise_service.kinds import EXPLAIN, KINDS
