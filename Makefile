@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 NEWEST := .venv-newest
 
-.PHONY: demo serve test test-newest test-slow check format bench secrets install clean
+.PHONY: demo serve test test-newest test-slow check format bench notebook secrets install clean
 .DELETE_ON_ERROR:
 
 demo: install
@@ -51,6 +51,10 @@ bench: install
 	$(BIN)/python benchmarks/answers_check.py
 	$(BIN)/python benchmarks/certificate_check.py
 	$(BIN)/python benchmarks/real_answers.py
+
+# Executes examples/tour.ipynb and writes it with its outputs.
+notebook: install
+	$(BIN)/python tests/support/notebook.py
 
 # What docker-compose.yml mounts into its services; what is there already stays.
 # Compose keeps owner and mode of the files, and the services run as users of their own:
