@@ -10,7 +10,7 @@ PYTHON_3.12 ?= python3.12
 PYTHON_3.13 ?= python3.13
 
 .PHONY: demo serve test test-newest test-pythons test-wheel test-slow check format docs \
-	docs-regenerate bench wheel secrets install clean
+	docs-regenerate bench notebook wheel secrets install clean
 .DELETE_ON_ERROR:
 
 demo: install
@@ -80,6 +80,10 @@ wheel: install
 	rm -rf dist
 	$(BIN)/hatchling build
 	ls -l dist
+
+# Executes examples/tour.ipynb and writes it with its outputs.
+notebook: install
+	$(BIN)/python tests/support/notebook.py
 
 # What docker-compose.yml mounts into its services; what is there already stays.
 # Compose keeps owner and mode of the files, and the services run as users of their own:

@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from r2rise.ask.certify import certify as certify
     from r2rise.ask.check_training import check_training as check_training
     from r2rise.ask.compare import compare as compare
+    from r2rise.ask.convert import Conversion as Conversion
+    from r2rise.ask.convert import convert as convert
     from r2rise.ask.curate import curate as curate
     from r2rise.ask.experts import train_expert as train_expert
     from r2rise.ask.explain import explain as explain
     from r2rise.ask.map import importance_map as importance_map
     from r2rise.ask.plan import plan as plan
-    from r2rise.ask.record import Recording as Recording
     from r2rise.ask.record import record as record
     from r2rise.ask.transfer import transfer as transfer
     from r2rise.data.demonstrations import Demonstrations as Demonstrations
@@ -50,6 +51,7 @@ _MODULES = {
     "Budget": "study.parts",
     "Certificate": "results.certificate",
     "Comparison": "results.comparison",
+    "Conversion": "ask.convert",
     "Curation": "results.curation",
     "Demonstrations": "data.demonstrations",
     "Engine": "run.engines",
@@ -61,7 +63,6 @@ _MODULES = {
     "Plan": "results.plan",
     "Progress": "run.progress",
     "R2RiseError": "errors",
-    "Recording": "ask.record",
     "Segment": "data.segments",
     "Segments": "data.segments",
     "Study": "study.study",
@@ -74,6 +75,7 @@ _MODULES = {
     "certify": "ask.certify",
     "check_training": "ask.check_training",
     "compare": "ask.compare",
+    "convert": "ask.convert",
     "curate": "ask.curate",
     "explain": "ask.explain",
     "importance_map": "ask.map",

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 from r2rise.errors import InputError
 
@@ -14,17 +14,45 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 """Error numbers of a full disk and of an exhausted quota."""
 
 
-def check_place(folder: Path, option: str = "--out") -> None:
-    """Check that files can be written to a folder, which may have to be made first.
+def to_path(
+    value: object, name: str, kind: Literal["file", "directory", "file or directory"] = "file"
+) -> Path:
+    """Return an argument as a path.
+
+    Args:
+        value: The argument: a text or a path.
+        name: Its name, for the message.
+        kind: What the path is of.
 
     Raises:
-        InputError: When they cannot; the message names the option.
+        InputError: When it is not a path, or empty, or a directory instead of a file.
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise InputError(f"{name} should be the path of a {kind}, got {value!r}.")
+    if value == "":
+        hint = "; '.' is the working directory" if kind == "directory" else ""
+        raise InputError(f"{name} is empty: name a {kind}{hint}.")
+    path = Path(value)
+    if kind == "file" and path.is_dir():
+        raise InputError(f"{name} should be a file, but {path} is a directory.")
+    return path
+
+
+def check_place(folder: Path, name: str = "out") -> None:
+    """Check that files can be written to a folder, which may have to be made first.
+
+    Args:
+        folder: The folder.
+        name: The argument or option that named it, for the message.
+
+    Raises:
+        InputError: When they cannot.
     """
     place = next(place for place in (folder, *folder.parents) if place.exists())
     if not place.is_dir():
-        raise InputError(f"{option} cannot be written: {place} is a file, not a directory.")
+        raise InputError(f"{name} cannot be written: {place} is a file, not a directory.")
     if not os.access(place, os.W_OK):
-        raise InputError(f"{option} cannot be written: {place} is read-only.")
+        raise InputError(f"{name} cannot be written: {place} is read-only.")
 
 
 @contextmanager

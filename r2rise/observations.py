@@ -132,7 +132,7 @@ def _selected_names(spec: EnvironmentSpec, names: Mapping[str, _Path]) -> list[s
     if not spec.obs_keys:
         raise EnvironmentMismatch(
             f"Environment {spec.id!r} has dict observations ({', '.join(names)}): name those "
-            f"to concatenate with --obs-keys (in a study: environment.obs_keys).",
+            f"to concatenate with obs_keys (in a study: environment.obs_keys).",
             field="environment.obs_keys",
         )
     selected = []

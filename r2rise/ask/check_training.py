@@ -27,6 +27,7 @@ from r2rise.data.demonstrations import Demonstrations
 from r2rise.design.masks import BALANCED_BLOCK_SIZE
 from r2rise.design.tasks import Task, baseline_tasks, path_tasks
 from r2rise.errors import NotReady
+from r2rise.files import to_path
 from r2rise.ledger.journal import check_same_design
 from r2rise.ledger.ledger import read_header
 from r2rise.ledger.record import Record
@@ -77,9 +78,9 @@ def check_training(
         StudyFailed: When more retrainings fail than the study allows.
     """
     study = to_study(study)
+    path = None if ledger is None else to_path(ledger, "ledger")
     demonstrations = to_demonstrations(demonstrations, obs_keys=study.environment.obs_keys)
     open_study = with_open_amount(resolve(study, demonstrations).study)
-    path = Path(ledger) if ledger is not None else None
     with (
         shown(progress, "Training check") as on_progress,
         shared_engine(engine, workers) as shared,

@@ -18,6 +18,8 @@ _FIELLER = {"spearman": (1.06, 3), "kendall": (0.437, 4)}
 """For each correlation (factor, offset): the variance of Fisher's z is factor / (n - offset).
 Fieller, Hartley and Pearson 1957."""
 
+_ROUNDING = 1e-12
+
 
 def compare(
     a: AnyMap, b: AnyMap, *, k: int = 10, names: tuple[str, str] | None = None
@@ -75,7 +77,7 @@ def check_comparable(a: ImportanceMap, b: ImportanceMap) -> None:
     if [a.segment(i) for i in range(len(a))] != [b.segment(i) for i in range(len(b))]:
         raise MapError(
             f"The maps have different segments ({len(a)} and {len(b)}): use the same "
-            f"--segment-length or --segments for both."
+            f"segment_length or boundaries for both."
         )
 
 
@@ -91,8 +93,11 @@ def rank_correlation(name: Literal["spearman", "kendall"], a: Floats, b: Floats)
     n = len(a)
     if n <= offset:
         return Correlation(value=value, lower=None, upper=None)
+    if abs(value) > 1 - _ROUNDING:  # Fisher's z is infinite
+        perfect = math.copysign(1.0, value)
+        return Correlation(value=perfect, lower=perfect, upper=perfect)
     width = quantile((1 + CONFIDENCE) / 2) * math.sqrt(factor / (n - offset))
-    centre = math.atanh(min(max(value, -1 + 1e-12), 1 - 1e-12))
+    centre = math.atanh(value)
     return Correlation(
         value=value, lower=math.tanh(centre - width), upper=math.tanh(centre + width)
     )

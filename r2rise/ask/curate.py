@@ -93,7 +93,7 @@ def curation(runner: RunsTasks, importance_map: ImportanceMap) -> Curation:
     if importance_map.estimator.sign == "order_only":
         raise MapError(
             f"The estimator {importance_map.estimator.name!r} gives an order only, not what hurts: "
-            f"explain again with another --estimator (nothing is retrained for that)."
+            f"explain again with another estimator (nothing is retrained for that)."
         )
     return _Curator(runner, importance_map).curation()
 

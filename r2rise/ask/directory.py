@@ -6,7 +6,7 @@ from pathlib import Path
 from r2rise.ask.written import Written, is_there
 from r2rise.data.demonstrations import Demonstrations
 from r2rise.errors import DemonstrationsError, InputError, ResultError, require
-from r2rise.files import check_place
+from r2rise.files import check_place, to_path
 from r2rise.results.importance_map import ImportanceMap
 from r2rise.results.result import Result
 from r2rise.study.study import Study
@@ -30,7 +30,7 @@ class OutputDirectory:
             MissingExtra: When the picture cannot be drawn.
         """
         if self.path.exists() and not self.path.is_dir():
-            raise InputError(f"--out should be a directory, but {self.path} is a file.")
+            raise InputError(f"out should be a directory, but {self.path} is a file.")
         check_place(self.path)
         require("matplotlib", "Drawing a map", "plot")
 
@@ -96,7 +96,7 @@ class OutputDirectory:
         copy = self._copy
         if not copy.exists():
             raise ResultError(
-                f"{self.path} is not a directory that `r2rise explain ... --out` wrote: "
+                f"{self.path} is not a directory that `explain` wrote: "
                 f"demonstrations.npz is missing."
             )
         study = Study.load(self.path / "study.yaml")
@@ -150,11 +150,9 @@ def output_directory(out: str | Path | None) -> OutputDirectory | None:
     """Return the directory of a study; None where nothing is to be written.
 
     Raises:
-        InputError: When its name is empty.
+        InputError: When it is not a path, or empty.
     """
-    if out == "":
-        raise InputError("out is empty: name a directory; '.' is the working directory.")
-    return None if out is None else OutputDirectory(Path(out))
+    return None if out is None else OutputDirectory(to_path(out, "out", "directory"))
 
 
 def _foreign_file_error(path: Path) -> InputError:

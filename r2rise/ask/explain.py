@@ -14,6 +14,7 @@ from r2rise.ask.directory import output_directory
 from r2rise.ask.map import importance_map
 from r2rise.design.tasks import study_tasks
 from r2rise.errors import NotReady
+from r2rise.files import to_path
 from r2rise.ledger.ledger import read_header
 from r2rise.results.importance_map import ImportanceMap
 from r2rise.run.clock import Clock
@@ -62,6 +63,7 @@ def explain(
     directory = output_directory(out)
     if directory:
         directory.check()
+    ledger = None if ledger is None else to_path(ledger, "ledger")
     demonstrations = to_demonstrations(demonstrations, obs_keys=study.environment.obs_keys)
     if ledger is None and directory:
         ledger = directory.ledger

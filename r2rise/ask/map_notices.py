@@ -89,8 +89,8 @@ def _withheld_intervals(estimate: Estimate, study: Study, sample: MaskedReturns)
     detail = (
         f"No intervals and no verdicts: {len(sample)} retrainings are too few for {d} segments, so "
         f"that importance is estimated by ridge regression, which draws all effects towards each "
-        f"other by an unknown amount. {masks_for_intervals(d)} retrainings (--retrainings) in "
-        f"fold-over blocks would give them, or longer segments (--segment-length)."
+        f"other by an unknown amount. A budget of {masks_for_intervals(d)} retrainings in "
+        f"fold-over blocks would give them, or longer segments (segment_length)."
     )
     return [Notice(code="intervals_withheld", detail=detail)]
 

@@ -112,7 +112,7 @@ def run_pilot(runner: Runner) -> Pilot:
     if n_segments < MIN_SEGMENTS:
         raise NotReady(
             f"A pilot needs at least {MIN_SEGMENTS} segments, there are {n_segments}: use a "
-            f"smaller --segment-length, or explain without a plan."
+            f"smaller segment_length, or explain without a plan."
         )
     masks = _paired_masks(n_segments, mask_generator(study.seed, 0, "pilot"))
     baselines = baseline_tasks(study, n_segments, study.budget.baseline_retrainings)

@@ -177,7 +177,7 @@ def _missed_effect_advice(pilot: Pilot, proposer: Proposer, n_segments: int) -> 
         return
     n = proposer.masks_to_see(n_segments)
     yield (
-        f"To look closer anyway: explain with {n} retrainings (--retrainings) would reach "
+        f"To look closer anyway: explain with a budget of {n} retrainings would reach "
         f"reliability {RANKED:g} if the effect is as large as that; about "
         f"{duration(proposer.seconds(n))} with one worker."
     )

@@ -29,27 +29,16 @@ from r2rise.study.validation import describe
 AnyEnvironment = str | dict[str, Any] | EnvironmentSpec | Environment | Callable[..., GymEnv]
 
 
-class Recording(StudyPart):
-    """How demonstrations are recorded.
-
-    Attributes:
-        n_demonstrations: Episodes to record.
-        max_steps: Frames after which a demonstration is cut; the environment's own limit when left
-            out.
-        stochastic: Sampled actions (the paper's demonstrator) instead of the most likely ones.
-        seed: The one seed that all random numbers follow from.
-        pictures: Height of the pictures of the frames at most, in pixels; none when left out.
-        worse_share: Share of the demonstrations that are made worse by random actions.
-        worse_epsilon: Probability of a uniformly random action at each step of these.
-    """
+class _Recording(StudyPart):
+    """How demonstrations are recorded: the arguments of `record`, checked."""
 
     n_demonstrations: int = Field(ge=1, le=MAX_DEMONSTRATIONS)
-    max_steps: int | None = Field(default=None, ge=1)
-    stochastic: bool = False
-    seed: int = Field(default=0, ge=0, lt=2**63)
-    pictures: int | None = Field(default=None, ge=1)
-    worse_share: float = Field(default=0.0, ge=0, le=1)
-    worse_epsilon: float = Field(default=0.5, ge=0, le=1)
+    max_steps: int | None = Field(ge=1)
+    stochastic: bool
+    seed: int = Field(ge=0, lt=2**63)
+    pictures: int | None = Field(ge=1)
+    worse_share: float = Field(ge=0, le=1)
+    worse_epsilon: float = Field(ge=0, le=1)
 
 
 class _Episode(NamedTuple):
@@ -60,12 +49,18 @@ class _Episode(NamedTuple):
     frames: NDArray[np.uint8] | None
 
 
-def record(
+def record(  # noqa: PLR0913  (the settings of a recording are arguments)
     environment: AnyEnvironment,
     policy: Policy | str,
     *,
+    n_demonstrations: int,
+    max_steps: int | None = None,
+    stochastic: bool = False,
+    seed: int = 0,
+    pictures: int | None = None,
+    worse_share: float = 0.0,
+    worse_epsilon: float = 0.5,
     progress: bool | OnProgress = False,
-    **settings: Any,
 ) -> Demonstrations:
     """Record demonstrations of a policy; the same seed gives the same demonstrations.
 
@@ -75,8 +70,15 @@ def record(
         policy: An object with `predict(observations, deterministic=True) -> (actions, state)`, or
             its source: `random`, a trusted model file of Stable-Baselines3 (`.zip`), or
             `module:policy`. See `r2rise.ask.demonstrators.load_policy`.
+        n_demonstrations: Episodes to record.
+        max_steps: Frames after which a demonstration is cut; by default the environment's own
+            limit.
+        stochastic: Sampled actions (the paper's demonstrator) instead of the most likely ones.
+        seed: The one seed that all random numbers follow from.
+        pictures: Height of the pictures of the frames at most, in pixels; by default none are kept.
+        worse_share: Share of the demonstrations that are made worse by random actions.
+        worse_epsilon: Probability of a uniformly random action at each step of these.
         progress: Whether to show a progress bar, or a function to call after each demonstration.
-        **settings: The fields of `Recording`; `n_demonstrations` has no default.
 
     Returns:
         The demonstrations. `meta` holds the environment, the policy's source, the settings, and
@@ -88,7 +90,15 @@ def record(
             or pictures are requested but the environment draws none.
         MissingExtra: When an optional package is not installed.
     """
-    recording = _recording(settings)
+    recording = _recording(
+        n_demonstrations=n_demonstrations,
+        max_steps=max_steps,
+        stochastic=stochastic,
+        seed=seed,
+        pictures=pictures,
+        worse_share=worse_share,
+        worse_epsilon=worse_epsilon,
+    )
     target = environment_of(environment)
     source = policy.rpartition("/")[2] if isinstance(policy, str) else type(policy).__qualname__
     demonstrator = load_policy(policy, target) if isinstance(policy, str) else policy
@@ -113,11 +123,13 @@ def record(
     )
 
 
-def _recording(settings: dict[str, Any]) -> Recording:
+def _recording(**settings: Any) -> _Recording:
     try:
-        return Recording.model_validate(settings)
+        return _Recording.model_validate(settings)
     except ValidationError as error:
-        raise InputError(f"This recording is not possible:\n{describe(error, Recording)}") from None
+        raise InputError(
+            f"This recording is not possible:\n{describe(error, _Recording)}"
+        ) from None
 
 
 def environment_of(description: AnyEnvironment) -> Environment:
@@ -140,7 +152,7 @@ def environment_of(description: AnyEnvironment) -> Environment:
         ) from None
 
 
-def _epsilon(recording: Recording, policy: Policy | None) -> NDArray[np.float64]:
+def _epsilon(recording: _Recording, policy: Policy | None) -> NDArray[np.float64]:
     """Return each demonstration's probability of random actions, (n_demonstrations,) float64."""
     n = recording.n_demonstrations
     if policy is None:
@@ -169,7 +181,7 @@ class _Recorder:
     """Records episodes of a policy in an environment."""
 
     def __init__(
-        self, environment: Environment, policy: Policy | None, recording: Recording
+        self, environment: Environment, policy: Policy | None, recording: _Recording
     ) -> None:
         self._environment = environment
         self._policy = policy

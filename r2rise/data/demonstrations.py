@@ -122,7 +122,7 @@ class Demonstrations:
 
     def __repr__(self) -> str:
         return (
-            f"Demonstrations({len(self)} of {self.n_frames} frames in all, "
+            f"Demonstrations({len(self)} with {self.n_frames} frames in all, "
             f"obs {self.obs.shape[1:]} {self.obs.dtype}, acts {self.acts.shape[1:]} "
             f"{self.acts.dtype})"
         )

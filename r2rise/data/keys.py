@@ -31,7 +31,7 @@ def select_keys(path: Path, available: Iterable[str], obs_keys: tuple[str, ...])
     if not obs_keys:
         raise DemonstrationsError(
             f"{path} holds dict observations ({', '.join(sorted(names))}): name those to "
-            f"concatenate with --obs-keys (in a study: environment.obs_keys)."
+            f"concatenate with obs_keys (in a study: environment.obs_keys)."
         )
     selected = []
     for key in obs_keys:

@@ -41,7 +41,7 @@ def with_segment_length(study: Study, demonstrations: Demonstrations) -> Study:
     logger.warning(
         f"{description} ({n_segments}), chosen for {budget} retrainings: {n_finest} segments of "
         f"{finest.segment_length} frames would take {masks_for_intervals(n_finest, seeds)} "
-        f"(--retrainings, or --segment-length {finest.segment_length} to use them anyway)."
+        f"(a larger budget, or segment_length {finest.segment_length} to use them anyway)."
     )
     return study
 

@@ -154,7 +154,7 @@ def _without_short(path: Path, demonstrations: Demonstrations, min_frames: int) 
     if not kept:
         raise DemonstrationsError(
             f"{path}: no demonstration has {min_frames} frames; the longest has {max(lengths)}. "
-            f"Ask for fewer (--min-frames)."
+            f"Ask for fewer (min_frames)."
         )
     n_short = counted(len(lengths) - len(kept), "demonstration")
     logger.warning("%s: left out %s of fewer than %d frames.", path, n_short, min_frames)
@@ -193,7 +193,7 @@ def write_demonstrations(
     if path.is_dir() and not output_format.folder:
         raise InputError(f"{name} is a file, but {path} is a folder: choose another name.")
     if output_format.needs_map and importance is None:
-        raise InputError(f"{name} is written from an importance map: give one (--map map.json).")
+        raise InputError(f"{name} is written from an importance map: give one.")
     if importance is not None and not output_format.takes_map:
         takers = ", ".join(key for key, candidate in FORMATS.items() if candidate.takes_map)
         raise InputError(f"{name} holds nothing of an importance map; these do: {takers}.")
@@ -218,7 +218,7 @@ def format_to_write(path: Path) -> str:
         candidates = ["robomimic", "d4rl"]
     else:
         candidates = ["imitation", "minari"] if not ending else list(FORMATS)
-    raise InputError(f"Which format should {path} have? Give --to {' or --to '.join(candidates)}.")
+    raise InputError(f"Which format should {path} have? Name one: {', '.join(candidates)}.")
 
 
 def _import_function(name: str) -> Callable[..., Any]:

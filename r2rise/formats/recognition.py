@@ -30,12 +30,11 @@ def recognise(path: Path) -> str:
         return candidates[0]
     if candidates:
         raise DemonstrationsError(
-            f"{path} could be read as {' or '.join(candidates)}: say which with `r2rise convert "
-            f"--format`."
+            f"{path} could be read as {' or '.join(candidates)}: say which with `format`."
         )
     raise DemonstrationsError(
         f"Cannot read {path}: it has none of the known formats ({KNOWN_FORMATS}). If it is one of "
-        f"them, say which with `r2rise convert --format`."
+        f"them, say which with `format`."
     )
 
 

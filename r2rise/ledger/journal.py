@@ -82,7 +82,7 @@ def open_ledger(path: Path | None, header: LedgerHeader) -> Iterator["LedgerFile
         lock.acquire(timeout=0)
     except Timeout:
         raise LedgerError(
-            f"Another process is writing to {path}. Wait for it to end, or choose another --out."
+            f"Another process is writing to {path}. Wait for it to end, or choose another place."
         ) from None
     try:
         exists = path.exists() or bool(read_journal(journal_path(path)))
@@ -131,7 +131,7 @@ def check_same_design(path: Path, existing: LedgerHeader, requested: LedgerHeade
     )
     raise LedgerError(
         f"The ledger {path} is of another design:\n{differences}\n"
-        f"Ask for the ledger's own values to extend it, or choose another --out."
+        f"Ask for the ledger's own values to extend it, or choose another place."
     )
 
 

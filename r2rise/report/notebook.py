@@ -1,9 +1,10 @@
-"""Results and demonstrations as they show in a notebook: a strip and a small table.
+"""Results and demonstrations as they show in a notebook: a strip, a small table and words.
 
-They take the colours of the text around them, so that they fit light and dark themes.
+They take the colours of the text around them, so that they fit light and dark themes. Their looks
+depend on no style sheet, and where a page removes their styles, words and symbols remain.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import singledispatch
 from html import escape
 from typing import NamedTuple
@@ -20,10 +21,16 @@ from r2rise.results.importance_map import ImportanceMap
 from r2rise.results.map_words import ImportanceTable
 from r2rise.results.plan import Plan
 from r2rise.results.result import Result
-from r2rise.statistics.wording import counted, duration, in_digits
+from r2rise.statistics.intervals import MeanInterval
+from r2rise.statistics.wording import counted, decimals, duration, in_digits
 
-_BLUE, _ORANGE, _GREY = "#0072b2", "#d55e00", "#808080"
-_PALE = 0.15
+_BLUE, _ORANGE, _GREY = "0, 114, 178", "213, 94, 0", "128, 128, 128"
+"""Red, green and blue."""
+
+_STRONG, _PALE = 0.75, 0.1
+"""Opacity of the largest importance, on which text is readable, and of what is not settled."""
+
+_SYMBOLS = {"helps": "+", "hurts": "\N{MINUS SIGN}", "negligible": "\N{BULLET}"}
 _MAX_ROWS, _MAX_CELLS = 20, 1000
 _TOP = 3
 """Segments at each end of a map's table."""
@@ -37,6 +44,7 @@ class _Cell(NamedTuple):
     title: str
     colour: str = _GREY
     opacity: float = 0.25
+    symbol: str = ""
 
 
 @singledispatch
@@ -58,15 +66,13 @@ def _(demonstrations: Demonstrations) -> str:
         for number, length in enumerate(lengths)
     ]
     table = [
-        ("demonstrations", str(len(lengths))),
-        ("frames", str(demonstrations.n_frames)),
         ("observations", f"{demonstrations.obs.shape[1:]} {demonstrations.obs.dtype}"),
         ("actions", f"{demonstrations.acts.shape[1:]} {demonstrations.acts.dtype}"),
     ]
     if rews is not None:
         table.append(("mean return", in_digits(float(rews.sum(dtype=np.float64)) / len(lengths))))
-    summary = f"{len(lengths)} of {demonstrations.n_frames} frames in all"
-    return _page("demonstrations", summary, _strip(rows), _table((), table))
+    summary = f"{len(lengths)} with {demonstrations.n_frames} frames in all"
+    return _page("demonstrations", summary, _strip(rows), _table((), table, words=(0, 1)))
 
 
 @html_of.register
@@ -82,40 +88,28 @@ def _(importance_map: ImportanceMap) -> str:
         (str(place.demonstration), f"{place.start} to {place.stop - 1}", *table.cells(index))
         for place, index in zip(places, ends, strict=True)
     ]
+    first = importance_map.headlines
+    warnings = [*first, *(notice for notice in importance_map.warnings if notice not in first)]
     return _page(
         importance_map.title,
         importance_map.summary,
-        *(_paragraph(f"Warning: {notice.detail}") for notice in importance_map.headlines),
+        *(_paragraph(f"Warning: {notice.detail}") for notice in warnings),
         _strip([(str(number), cells) for number, cells in rows.items()]),
-        _table(("demonstration", "frames", *table.columns), lines),
+        _table(("demonstration", "frames", *table.columns), lines, words=(4,)),
     )
 
 
 @html_of.register
 def _(certificate: Certificate) -> str:
-    arms = ("top", "random_as_top", "random_as_bottom", "bottom")
-    labels = ("most important", "random", "random", "least important")
-    returns = [[getattr(level, arm).mean for level in certificate.levels] for arm in arms]
-    lowest, highest = np.min(returns), np.max(returns)
-    span = float(highest - lowest) or 1.0
-    rows = [
-        (label, [
-            _Cell(i, i + 1, f"{per_cent(level.keep)} kept: {value:.4g}", _BLUE,
-                  float(value - lowest) / span)
-            for i, (level, value) in enumerate(zip(certificate.levels, values, strict=True))
-        ])
-        for label, values in zip(labels, returns, strict=True)
-    ]  # fmt: skip
-    lines = [
-        (per_cent(level.keep), *(str(getattr(level, arm)) for arm in arms))
-        for level in certificate.levels
-    ]
+    arms = ("top", "random_as_top", "bottom", "random_as_bottom")
+    columns = [_aligned([getattr(level, arm) for level in certificate.levels]) for arm in arms]
+    kept = [per_cent(level.keep) for level in certificate.levels]
+    labels = ("most important", "random, as many", "least important", "random, as many")
     return _page(
         certificate.title,
         certificate.summary,
         _paragraph(certificate.in_words()),
-        _strip(rows),
-        _table(("kept", *labels), lines),
+        _table(("kept", *labels), zip(kept, *columns, strict=True)),
     )
 
 
@@ -123,11 +117,16 @@ def _(certificate: Certificate) -> str:
 def _(curation: Curation) -> str:
     rows: dict[int, list[_Cell]] = {}
     for edit in sorted(curation.edits, key=lambda edit: (edit.demonstration, edit.start)):
-        cell = _Cell(edit.start, edit.stop, edit.reason, _ORANGE, 0.8)
+        title = f"frames {edit.start} to {edit.stop - 1}: {edit.reason}"
+        cell = _Cell(edit.start, edit.stop, title, _ORANGE, _STRONG, _SYMBOLS["hurts"])
         rows.setdefault(edit.demonstration, []).append(cell)
-    lines = [
-        (str(trial.n_dropped), str(trial.mean_return), str(trial.gain)) for trial in curation.trials
-    ]
+    trials = curation.trials
+    lines = zip(
+        [str(trial.n_dropped) for trial in trials],
+        _aligned([trial.mean_return for trial in trials]),
+        _aligned([trial.gain for trial in trials]),
+        strict=True,
+    )
     return _page(
         curation.title,
         curation.summary,
@@ -139,11 +138,7 @@ def _(curation: Curation) -> str:
 
 @html_of.register
 def _(plan: Plan) -> str:
-    cells, start = [], 0.0
-    for number, (name, share) in enumerate(plan.variance.shares().items()):
-        title = f"{PARTS[name]}: {per_cent(share)}"
-        cells.append(_Cell(start, start + share, title, _BLUE, 0.9 - 0.2 * number))
-        start += share
+    causes = [(PARTS[name], per_cent(share)) for name, share in plan.variance.shares().items()]
     lines = [
         (
             "own" if option.segment_length is None else str(option.segment_length),
@@ -159,7 +154,7 @@ def _(plan: Plan) -> str:
         plan.title,
         plan.summary,
         _paragraph(plan.in_words()),
-        _strip([("variance", cells)]),
+        _table(("cause", "share of the variance"), causes, words=(0,)),
         _table(columns, lines),
     )
 
@@ -170,7 +165,7 @@ def _map_cells(importance_map: ImportanceMap) -> Iterable[_Cell]:
     if importance_map.estimator.sign == "order_only":
         values = values - np.nanmin(values)
     reach = float(np.abs(values[np.isfinite(values)]).max(initial=0.0)) or 1.0
-    strengths = np.where(is_saturated(importance_map), np.abs(values) / reach, _PALE)
+    strengths = np.where(is_saturated(importance_map), _STRONG * np.abs(values) / reach, _PALE)
     for row, value, strength in zip(importance_map, values, strengths, strict=True):
         number, start, stop = row.segment
         place = f"demonstration {number}, frames {start} to {stop - 1}"
@@ -181,7 +176,19 @@ def _map_cells(importance_map: ImportanceMap) -> Iterable[_Cell]:
         yield _Cell(
             start, stop, f"{place}: {row.importance:+.4g} {row.verdict or ''}".rstrip(),
             colour if importance_map.is_worth_reading else _GREY, float(strength),
+            _SYMBOLS.get(row.verdict or "", ""),
         )  # fmt: skip
+
+
+def _aligned(intervals: Sequence[MeanInterval]) -> list[str]:
+    """Return the intervals of a column with the same number of decimals."""
+    n = decimals(interval.mean for interval in intervals)
+    return [
+        f"{interval.mean:.{n}f}"
+        if interval.lower is None or interval.upper is None
+        else f"{interval.mean:.{n}f} ({interval.lower:.{n}f} to {interval.upper:.{n}f})"
+        for interval in intervals
+    ]
 
 
 def _page(title: str, summary: str, *parts: str) -> str:
@@ -199,29 +206,44 @@ def _strip(rows: Sequence[tuple[str, Sequence[_Cell]]]) -> str:
     n_cells = np.cumsum([len(cells) for _, cells in rows])
     n_shown = max(1, min(_MAX_ROWS, int((n_cells <= _MAX_CELLS).sum())))
     width = max((cell.stop for _, cells in rows for cell in cells), default=1)
+    label_width = max((len(label) for label, _ in rows), default=0)
     lines = "".join(
-        f'<tr><td style="text-align: right; white-space: nowrap">{escape(label)}</td>'
-        f'<td style="width: 100%"><svg width="100%" height="14" viewBox="0 0 {width:g} 1" '
-        f'preserveAspectRatio="none">{"".join(map(_rectangle, cells))}</svg></td></tr>'
+        f'<div style="display: flex; margin: 3px 0"><span style="width: {label_width + 1}ch; '
+        f'text-align: right; padding-right: 1ch">{escape(label)}</span><div style="flex: 1; '
+        f'position: relative">{" ".join(_cell(cell, width) for cell in cells)}</div></div>'
         for label, cells in rows[:n_shown]
     )
     more = len(rows) - n_shown
     note = _paragraph(f"and {more} more") if more > 0 else ""
-    return f'<table style="width: 100%; max-width: 50em">{lines}</table>{note}' if rows else ""
+    style = "max-width: 50em; margin: 1em 0; line-height: 1.4"
+    return f'<div style="{style}">{lines}</div>{note}' if rows else ""
 
 
-def _rectangle(cell: _Cell) -> str:
+def _cell(cell: _Cell, width: float) -> str:
+    left, share = 100 * cell.start / width, 100 * (cell.stop - cell.start) / width
     return (
-        f'<rect x="{cell.start:g}" y="0" width="{cell.stop - cell.start:g}" height="1" '
-        f'fill="{cell.colour}" fill-opacity="{cell.opacity:.3g}" stroke="{_GREY}" '
-        f'stroke-width="1" vector-effect="non-scaling-stroke">'
-        f"<title>{escape(cell.title)}</title></rect>"
+        f'<span title="{escape(cell.title)}" style="position: absolute; left: {left:.4g}%; '
+        f"width: {share:.4g}%; height: 100%; box-sizing: border-box; overflow: hidden; "
+        f"border: 1px solid rgb({_GREY}); background: rgba({cell.colour}, {cell.opacity:.3g}); "
+        f'line-height: 1.2; text-align: center; font-weight: bold">{cell.symbol}</span>'
     )
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
-    lines = "".join(
-        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows
+def _table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, words: Collection[int] = ()
+) -> str:
+    """Return a table of numbers, aligned by their last digits; `words` are columns of text."""
+    lines = "".join(_table_row("td", cells, words) for cells in rows)
+    head = _table_row("th", columns, words) if columns else ""
+    scrolls = "overflow-x: auto; font-variant-numeric: tabular-nums"
+    table = f'<table style="margin: 1em 0">{head}{lines}</table>'
+    return f'<div style="{scrolls}">{table}</div>' if lines else ""
+
+
+def _table_row(tag: str, cells: Sequence[str], words: Collection[int]) -> str:
+    sides = ["left" if column in words else "right" for column in range(len(cells))]
+    texts = "".join(
+        f'<{tag} style="text-align: {side}; white-space: nowrap">{escape(cell)}</{tag}>'
+        for side, cell in zip(sides, cells, strict=True)
     )
-    return f"<table>{f'<tr>{head}</tr>' if head else ''}{lines}</table>" if lines else ""
+    return f"<tr>{texts}</tr>"

@@ -10,7 +10,7 @@ import yaml
 
 from r2rise.ask.directory import OutputDirectory
 from r2rise.errors import ResultError
-from r2rise.files import atomic_file
+from r2rise.files import atomic_file, to_path
 from r2rise.report.figures.canvas import per_cent, unit_words
 from r2rise.report.figures.comparison import both_maps, draw_comparison
 from r2rise.report.figures.inline import inline_svg
@@ -90,15 +90,15 @@ def write_report(
         MapError: When the map cannot be read.
         MissingExtra: When matplotlib is not installed.
     """
-    output = OutputDirectory(Path(directory))
+    output = OutputDirectory(to_path(directory, "directory", "directory"))
     if not (output.path / ImportanceMap.file_name).exists():
         raise ResultError(
             f"There is no {ImportanceMap.file_name} in {output.path}: give the directory that "
-            f"`r2rise explain ... --out` wrote, or run that first."
+            f"`explain` wrote, or run that first."
         )
     context = _context(output) | {"command": command or partial(_local_command, output.path)}
     page = _template().render(context)
-    target = output.path / FILE_NAME if out is None else Path(out)
+    target = output.path / FILE_NAME if out is None else to_path(out, "out")
     with atomic_file(target) as file:
         file.write(page.encode())
     return target

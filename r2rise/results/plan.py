@@ -83,10 +83,19 @@ class Plan(Result):
     @property
     def summary(self) -> str:
         """The result in a few words."""
+        outcome, predicted = self.outcome.replace("_", " "), self.study.prediction
+        if predicted is None:
+            return f"{outcome}, {self._segments_words}"
         return (
-            f"{self.outcome.replace('_', ' ')}, {self.study.budget.retrainings} retrainings, "
-            f"segment length {self.study.masking.segment_length or 'own'}"
+            f"{outcome}, {predicted.retrainings} retrainings of {self._segments_words}, "
+            f"reliability {share_of_one(predicted.reliability)}"
         )
+
+    @property
+    def _segments_words(self) -> str:
+        length = self.study.masking.segment_length
+        special = {"None": "your own segments", "all": "whole demonstrations"}
+        return special.get(str(length), f"segments of {length} frames")
 
     def in_words(self) -> str:
         """Return the proposal as text, or the reason why there is none."""
@@ -103,9 +112,7 @@ class Plan(Result):
                 "Refused: no number of retrainings is known to give every segment a verdict, as "
                 "all frames gain nothing over random actions."
             )
-        length = masking.segment_length
-        special = {"None": "your own segments", "all": "whole demonstrations"}
-        segments = special.get(str(length), f"segments of {length} frames")
+        segments = self._segments_words
         if masking.training_seeds == "pair":
             segments += " (one block, with a training seed for each pair of masks)"
         expected = (

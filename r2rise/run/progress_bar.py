@@ -76,7 +76,7 @@ def shown(
 
 @contextmanager
 def progress_bar(label: str = "Retraining", *, at_most: bool = False) -> Iterator[OnProgress]:
-    """Show the progress, and yield the callback; on a terminal the bar is removed at the end.
+    """Show the progress, and yield the callback; a bar is removed at the end.
 
     In work of several stages, each stage restarts the bar.
 
@@ -98,8 +98,7 @@ def progress_bar(label: str = "Retraining", *, at_most: bool = False) -> Iterato
         columns = [SpinnerColumn(), columns[0], BarColumn(), *columns[1:]]
     bar = Bar(*columns, console=console, transient=True, disable=not console.is_terminal)
     task = bar.add_task("", total=None, resumed=0, failed="", deadline=None)
-    with bar:
-        show = _what_shows(bar)
+    with bar, _shown_bar(bar) as show:
 
         def on_progress(progress: Progress) -> None:
             if progress.done < bar.tasks[task].completed:
@@ -118,28 +117,30 @@ def progress_bar(label: str = "Retraining", *, at_most: bool = False) -> Iterato
         yield on_progress
 
 
-def _what_shows(bar: Bar) -> Callable[[], None]:
-    """Return what shows a change of the bar; on a terminal the bar draws itself."""
+@contextmanager
+def _shown_bar(bar: Bar) -> Iterator[Callable[[], None]]:
+    """Yield what shows a change of the bar; on a terminal the bar draws itself."""
     if bar.console.is_terminal:
-        return lambda: None
-    if bar.console.is_jupyter:
+        yield lambda: None
+    elif bar.console.is_jupyter:
         from IPython.display import display
 
         picture = display(bar, display_id=True)
-        return _at_most_every(_SECONDS_BETWEEN_PICTURES, lambda: picture.update(bar), bar)
-    return _at_most_every(_SECONDS_BETWEEN_LINES, lambda: bar.console.print(bar))
+        try:
+            yield _at_most_every(_SECONDS_BETWEEN_PICTURES, lambda: picture.update(bar))
+        finally:
+            picture.update({"text/plain": ""}, raw=True)
+    else:
+        yield _at_most_every(_SECONDS_BETWEEN_LINES, lambda: bar.console.print(bar))
 
 
-def _at_most_every(
-    seconds: float, act: Callable[[], None], until_finished: Bar | None = None
-) -> Callable[[], None]:
-    """Return a function that acts at most every so many seconds, and when a bar is finished."""
+def _at_most_every(seconds: float, act: Callable[[], None]) -> Callable[[], None]:
+    """Return a function that acts at most every so many seconds."""
     last = monotonic()
 
     def act_if_due() -> None:
         nonlocal last
-        is_finished = until_finished is not None and until_finished.finished
-        if is_finished or monotonic() - last >= seconds:
+        if monotonic() - last >= seconds:
             last = monotonic()
             act()
 

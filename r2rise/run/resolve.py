@@ -195,7 +195,7 @@ def _with_identity(spec: Spec, identify: Callable[[Spec], str | None], on_disk: 
         raise StudyError(
             f"The {role} {name!r} is not the one that this study was made with: its code or what "
             f"it holds has changed since, or Python's version. Continue with the old one, or "
-            f"start a new study (without the saved one) with another --out.",
+            f"start a new study (without the saved one) in another directory.",
             field=f"{role}.identity",
         )
     return spec.model_copy(update={"identity": identity})
@@ -215,7 +215,7 @@ def _check_segments(segments: Segments) -> None:
     if len(segments) < 2:
         raise StudyError(
             f"A map compares segments, of which it needs at least 2, but all {segments.stop[0]} "
-            f"frames are in one: use a smaller --segment-length (masking.segment_length), or more "
+            f"frames are in one: use a smaller masking.segment_length, or more "
             f"masking.boundaries.",
             field="masking.segment_length",
         )

@@ -11,6 +11,7 @@ from typing import Protocol, Self
 from r2rise.data.demonstrations import Demonstrations
 from r2rise.data.segments import Segments
 from r2rise.design.tasks import Task
+from r2rise.files import to_path
 from r2rise.ledger.journal import open_ledger
 from r2rise.ledger.ledger import Ledger, LedgerHeader
 from r2rise.ledger.record import Record
@@ -73,13 +74,13 @@ class Runner:
         on_progress: OnProgress | None = None,
         clock: Clock | None = None,
     ) -> None:
+        self._path = None if ledger is None else to_path(ledger, "ledger")
         check_workers(workers)
         check_hash(study, demonstrations)
         with_identities(study, on_disk=ledger is not None)
         self.study = study
         self.demonstrations = demonstrations
         self.segments = demonstrations.segments(study.masking)
-        self._path = Path(ledger) if ledger is not None else None
         self._workers, self._supplied_engine = workers, engine
         self._on_progress = on_progress or (lambda _: None)
         self._clock = clock

@@ -133,7 +133,7 @@ def check_time_sufficed(stop: Stop | None, study: Study, ledger: Ledger) -> None
         f"Time ended after {duration(ledger.work_seconds)}, before anything could be estimated: "
         f"{n_baselines} of {study.budget.baseline_retrainings} retrainings on all frames were done "
         f"and {len(masked_records)} on masks, of which a map takes at least {_MIN_MASKS} "
-        f"successful ones. Give more time (--max-time, until.seconds; it counts over all runs)."
+        f"successful ones. Give more time (until.seconds, which counts over all runs)."
     )
 
 

@@ -1,6 +1,7 @@
 """Which way imports point, also those of tests, and what `import r2rise` may load."""
 
 import ast
+import re
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -125,3 +126,27 @@ def test_installed_packages_carry_type_information():
 
 def test_every_public_name_is_there():
     assert [name for name in r2rise.__all__ if not hasattr(r2rise, name)] == []
+
+
+def texts(tree: ast.AST) -> list[str]:
+    """The texts of a module, without its docstrings."""
+    docs = {
+        node.value for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }  # fmt: skip
+    return [
+        node.value for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in docs
+    ]  # fmt: skip
+
+
+def test_the_library_speaks_of_arguments_not_of_options_of_the_command_line():
+    """Only the report shows commands."""
+    speaking = {
+        name: text
+        for name, path in MODULES.items()
+        if name.startswith("r2rise.") and name != "r2rise.report.report"
+        for text in texts(ast.parse(path.read_text()))
+        if re.search(r"--[a-z]", text)
+    }
+    assert speaking == {}

@@ -170,7 +170,7 @@ TABLE = [
     Wrong("actions as one-hot", f"explain onehot.npz {CARTPOLE} --out out", "--one-hot"),
     Wrong("actions out of range", f"explain range.npz {CARTPOLE} --out out", "values from 7 to 7"),
     Wrong("demonstrations of another task", f"{EXPLAIN} --env Pendulum-v1", "expects (3,)"),
-    Wrong("dict observations", f"explain dict.npz {CARTPOLE} --out out", "--obs-keys"),
+    Wrong("dict observations", f"explain dict.npz {CARTPOLE} --out out", "obs_keys"),
     Wrong(
         "an unknown observation key",
         f"explain dict.npz {CARTPOLE} --out out --obs-keys a,c", "no observation 'c'",
@@ -364,8 +364,8 @@ TABLE = [
     Wrong("keys of plain observations", "convert demos.npz a.npz --obs-keys a", "leave it out"),
     Wrong("actions that are not one-hot", "convert floats.npz a.npz --one-hot", "one-hot actions"),
     Wrong("a format that is none", "convert demos.npz a.npz --to robomimik", "Did you mean 'robom"),
-    Wrong("an ending that two formats have", "convert demos.npz a.hdf5", "--to robomimic or --to"),
-    Wrong("an ending that no format has", "convert demos.npz a.pkl", "--to npz or --to imitation"),
+    Wrong("an ending that two formats have", "convert demos.npz a.hdf5", "Name one: robomimic,"),
+    Wrong("an ending that no format has", "convert demos.npz a.pkl", "Name one: npz, imitation"),
     Wrong("a file that could be two", "convert both.hdf5 a.npz", "read as robomimic or d4rl"),
     Wrong("a file of no known format", "convert broken.yaml a.npz", "none of the known formats"),
     Wrong("a folder that is there", "convert demos.npz empty --to minari", "already exists"),
@@ -400,7 +400,7 @@ TABLE = [
     Wrong("a worker without a scheduler", "worker", "Missing option '--scheduler'"),
     Wrong("a scheduler without its port", "worker --scheduler gpu", "Expected tls://HOST:PORT or"),
     Wrong("an upload of no file", "datasets upload nothing.npz", "There is no file nothing.npz"),
-    Wrong("an upload of dict observations", "datasets upload dict.npz", "--obs-keys"),
+    Wrong("an upload of dict observations", "datasets upload dict.npz", "obs_keys"),
     Wrong("a job of no environment", "jobs submit demos.npz", "Which environment?"),
     Wrong(
         "a label without a value",

@@ -60,7 +60,7 @@ class Scheduler:
         if kind not in {"tls", "tcp"}:
             raise InputError(f"Expected tls://HOST:PORT or tcp://HOST:PORT, got {self.address!r}.")
         if kind == "tls" and None in files:
-            raise InputError(f"{self.address} needs --tls-ca, --tls-cert and --tls-key.")
+            raise InputError(f"{self.address} needs three TLS files: ca, cert and key.")
         if kind == "tcp" and files != (None, None, None):
             raise InputError(
                 f"{self.address} is not encrypted, but TLS files were given: write tls:// for tcp://."

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import worth
+from places import ROOT
 
 import r2rise
 from r2rise import ImportanceMap
@@ -100,17 +101,49 @@ REFUSED = {
         lambda demos, found: demos.select(drop=[3]),
         "Expected segments or rows of a map, got 3",
     ),
+    "a number for the directory": (
+        lambda demos, found: r2rise.explain(demos, STUDY, out=5),
+        "out should be the path of a directory, got 5",
+    ),
+    "an empty directory for a plan": (
+        lambda demos, found: r2rise.plan(demos, STUDY, out=""),
+        r"out is empty: name a directory; '\.' is the working directory",
+    ),
+    "an empty ledger": (
+        lambda demos, found: r2rise.explain(demos, STUDY, ledger=""),
+        "ledger is empty: name a file",
+    ),
+    "a number for the ledger": (
+        lambda demos, found: r2rise.explain(demos, STUDY, ledger=5),
+        "ledger should be the path of a file, got 5",
+    ),
+    "a directory for the ledger": (
+        lambda demos, found: r2rise.certify(demos, found, ledger=ROOT),
+        "ledger should be a file, but .* is a directory",
+    ),
+    "a number for a ledger of a transfer": (
+        lambda demos, found: r2rise.transfer(demos, {"a": found, "b": found}, ledgers={"b": 5}),
+        "ledger should be the path of a file, got 5",
+    ),
+    "a check of training with an empty ledger": (
+        lambda demos, found: r2rise.check_training(demos, STUDY, ledger=""),
+        "ledger is empty: name a file",
+    ),
+    "a report of a map": (
+        lambda demos, found: r2rise.write_report(found),
+        "directory should be the path of a directory, got <ImportanceMap",
+    ),
     "no segments to compare": (
         lambda demos, found: r2rise.compare(found, found, k=0),
         "k should be a whole number of at least 1, got 0",
     ),
     "fewer workers than none": (
         lambda demos, found: r2rise.explain(demos, STUDY, workers=-1),
-        "workers should be a whole number from 0 to",
+        r"workers should be a whole number from 0 to \d+, got -1",
     ),
     "half a worker": (
         lambda demos, found: r2rise.certify(demos, found, workers=0.5),
-        "got 0.5",
+        r"workers should be a whole number from 0 to \d+, got 0.5",
     ),
     "negative repetitions": (
         lambda demos, found: r2rise.certify(demos, found, repetitions=-3),

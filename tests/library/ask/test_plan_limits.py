@@ -148,7 +148,7 @@ def test_what_the_pilot_cannot_see_is_no_fact():
     assert "no difference" not in blind.in_words()
     seen, onward, *_ = blind.advice
     assert "cannot tell an effect of the frames from none" in seen
-    assert "explain with 512 retrainings (--retrainings) would reach reliability 0.5" in onward
+    assert "explain with a budget of 512 retrainings would reach reliability 0.5" in onward
     pilot = a_pilot(f=0.9, noise=8.0, episode_noise=0.0, mean_return=120.0)
     high = 0.9 / f_distribution.ppf(0.05, 8, 24)
     signal = 4.0 * (high - 1) / N_SEEDS

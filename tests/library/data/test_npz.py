@@ -42,7 +42,7 @@ BAD = {
     "meta not an object": (arrays(meta=np.array("[1]")), "meta should be"),
     "dict observations": (
         arrays(obs=None, **{"obs.a": np.zeros((12, 1)), "obs.b": np.zeros((12, 2))}),
-        r"dict observations \(a, b\): name those to concatenate with --obs-keys",
+        r"dict observations \(a, b\): name those to concatenate with obs_keys",
     ),
 }  # fmt: skip
 

@@ -202,9 +202,9 @@ def test_a_folder_that_is_there_is_not_replaced(name, tmp_path):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("demos.hdf5", "--to robomimic or --to d4rl"),
-        ("demos", "--to imitation or --to minari"),
-        ("demos.pkl", "--to npz or --to imitation .* --to lerobot-trims"),
+        ("demos.hdf5", "Name one: robomimic, d4rl"),
+        ("demos", "Name one: imitation, minari"),
+        ("demos.pkl", "Name one: npz, imitation, .* lerobot-trims"),
     ],
 )
 def test_an_ending_that_does_not_tell_the_format_lists_the_candidates(name, words, tmp_path):

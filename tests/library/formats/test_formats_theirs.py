@@ -170,7 +170,7 @@ def test_datasets_of_minari(kind, data_format, tmp_path, monkeypatch):
     assert ours.terminal.tolist() == [True, False]
     assert ours.meta["dataset_id"] == "tests/room-v0"
     if len(getattr(space, "spaces", {})) > 1:
-        with pytest.raises(DemonstrationsError, match="--obs-keys"):
+        with pytest.raises(DemonstrationsError, match="with obs_keys"):
             read_demonstrations(path)
         with pytest.raises(DemonstrationsError, match="no observation 'gaol'"):
             read_demonstrations(path, obs_keys=("gaol",))

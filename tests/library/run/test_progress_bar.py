@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import worth
 from places import child_environment
+from rich.console import Console
 from terminals import terminal
 
 import r2rise
@@ -54,3 +56,31 @@ def test_a_function_is_called_and_nothing_shown(capsys):
     r2rise.explain(worth.demonstrations(4), worth.study(WORTH), progress=told.append)
     assert told[-1].done == told[-1].total
     assert "Retraining" not in capsys.readouterr().err
+
+
+class Shown:
+    """What a notebook shows in place of a cell's output."""
+
+    def __init__(self, first):
+        self.pictures = [first]
+
+    def update(self, picture, *, raw=False):
+        self.pictures.append(picture)
+
+
+def test_a_notebook_shows_a_bar_until_the_work_ends(monkeypatch):
+    shown = []
+
+    def display(picture, *, display_id):
+        shown.append(Shown(picture))
+        return shown[-1]
+
+    monkeypatch.setattr("IPython.display.display", display)
+    monkeypatch.setattr(progress_bar, "Console", partial(Console, force_jupyter=True))
+    monkeypatch.setattr(progress_bar, "_SECONDS_BETWEEN_PICTURES", 0)
+    with progress_bar.progress_bar("Counting") as on_progress:
+        on_progress(Progress(done=1, total=3, failed=0, resumed=0))
+        [handle] = shown
+        bar = handle.pictures[-1]
+        assert (bar.tasks[0].completed, bar.tasks[0].total) == (1, 3)
+    assert handle.pictures == [bar, bar, {"text/plain": ""}]

@@ -66,7 +66,7 @@ def test_time_that_ends_before_anything_could_be_told():
     early = r"Error: Time ended after \d\.\d s, before anything could be estimated: 0 of 3 retrain"
     assert re.search(early, text)
     assert "on all frames were done and 0 on masks" in text
-    assert "Give more time (--max-time" in text
+    assert "Give more time (until.seconds" in text
     assert text.endswith("What was done is kept in out/ledger.npz.")
     out, _ = run("explain demos.npz --study study.yaml --out out")
     assert "64 of 64 retrainings" in " ".join(out.split())

@@ -218,7 +218,7 @@ def wait_for_health(bench: Bench, expected: str) -> None:
     ("address", "files", "message"),
     [
         ("head:8786", (), "Expected tls://HOST:PORT"),
-        ("tls://head:8786", (), "needs --tls-ca, --tls-cert and --tls-key"),
+        ("tls://head:8786", (), "needs three TLS files: ca, cert and key"),
         ("tcp://head:8786", (Path("a"), Path("a"), Path("a")), "write tls:// for tcp://"),
         ("tls://head:8786", (Path("a"), Path("a"), Path("a")), "Cannot read a"),
     ],

@@ -40,37 +40,37 @@ def convert(
 
     Example: r2rise convert demos.hdf5 demos.npz --obs-keys object,robot0_eef_pos
     """
-    from r2rise import ImportanceMap
-    from r2rise.formats import format_to_write, read_demonstrations, write_demonstrations
+    import r2rise
 
     _check_target(source, target, force=force)
     get_ready()
     check_keys(source, format, obs_keys)
-    name = to or format_to_write(target)
-    importance = None if map is None else ImportanceMap.load(map)
-    curation = None if map is None else _curation_beside(map)
-    demonstrations = read_demonstrations(
-        source, format=format, obs_keys=split_commas(obs_keys) or (), **reading.arguments()
+    conversion = r2rise.convert(
+        source,
+        target,
+        format=format,
+        to=to,
+        obs_keys=split_commas(obs_keys) or (),
+        importance_map=map,
+        curation=None if map is None else _curation_beside(map),
+        **reading.arguments(),
     )
-    notes = write_demonstrations(
-        demonstrations, target, format=name, importance=importance, curation=curation
-    )
-    for note in notes:
+    for note in conversion.left_out:
         typer.echo(f"Left out: {note}.", err=True)
-    typer.echo(f"Written: {target}, {name}, {_size(demonstrations)}.", err=True)
+    size = _size(conversion.demonstrations)
+    typer.echo(f"Written: {target}, {conversion.format}, {size}.", err=True)
 
 
 def _check_target(source: Path, target: Path, *, force: bool) -> None:
-    """Check the target before anything is read.
+    """Check, before anything is read, that the target may be written.
+
+    In a folder, the format decides which files are written; the source is never replaced.
 
     Raises:
-        InputError: When it is the source, or cannot be written.
+        InputError: When it cannot be written, or a file would be replaced.
     """
-    from r2rise.errors import InputError
-
-    if target.exists() and source.exists() and source.samefile(target):
-        raise InputError(f"{target} is what is read: give another name to write to.")
-    if not target.is_dir():  # in a directory, the format decides which files are written
+    is_source = target.exists() and source.exists() and source.samefile(target)
+    if not target.is_dir() and not is_source:
         check_files(target, force=force, option="OUT")
 
 
