@@ -89,8 +89,8 @@ def test_a_server_that_just_starts_or_stops_has_no_way_in(tmp_path):
         _, err = command("db", "upgrade", "--data", str(tmp_path), status=1)
         assert f"A server is running on {tmp_path}" in err
     out, _ = command("db", "check", "--data", str(tmp_path), status=1)
-    assert "has the schema of nothing" in out
-    assert "Upgraded from nothing to" in command("db", "upgrade", "--data", str(tmp_path))[0]
+    assert "has no schema" in out
+    assert "Created the schema" in command("db", "upgrade", "--data", str(tmp_path))[0]
     assert "newest schema" in command("db", "check", "--data", str(tmp_path))[0]
 
 
@@ -122,8 +122,8 @@ def test_a_server_on_postgresql(tmp_path, postgres_url, monkeypatch):
     _, err = run(*serve, status=1)
     assert f"run: r2rise db upgrade --database {postgres_url}" in err
     out, _ = command("db", "check", *where, status=1)
-    assert "of nothing" in out
-    assert "Upgraded from nothing to" in command("db", "upgrade", *where)[0]
+    assert "has no schema" in out
+    assert "Created the schema" in command("db", "upgrade", *where)[0]
     assert "newest schema" in command("db", "upgrade", *where)[0]
     assert "newest schema" in command("db", "check", *where)[0]
     with Server(tmp_path / "data", *ONE, *where) as server:

@@ -58,7 +58,7 @@ def until_running(job, done: int = 1):
 
 def test_what_a_server_says(server):
     assert re.fullmatch(
-        rf"R2RISE answers at http://127\.0\.0\.1:\d+ \(Ctrl-C stops it\)\.\nData: {server.data}\n"
+        rf"R2RISE is running at http://127\.0\.0\.1:\d+ \(Ctrl-C stops it\)\.\nData: {server.data}\n"
         rf"Keys: r2rise keys create --data {server.data}\n",
         server.said,
     )

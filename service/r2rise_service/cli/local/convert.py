@@ -19,8 +19,8 @@ def convert(
     to: Annotated[
         str | None,
         typer.Option(
-            help="Format of OUT if its ending does not identify it, such as lerobot-trims; see "
-            "docs/formats.md."
+            metavar="NAME",
+            help="Format of OUT, if its extension does not identify it; see docs/formats.md.",
         ),
     ] = None,
     obs_keys: ObsKeys = None,
@@ -28,12 +28,13 @@ def convert(
     map: Annotated[  # noqa: A002
         Path | None,
         typer.Option(
-            help="Importance map of IN, or its directory, for the formats of robomimic and LeRobot."
+            metavar="MAP",
+            help="Importance map of IN, or its directory; for robomimic and LeRobot.",
         ),
     ] = None,
     force: Force = False,
 ) -> None:
-    """Convert demonstrations between file formats; what does not fit is named.
+    """Convert demonstrations between file formats.
 
     Example: r2rise convert demos.hdf5 demos.npz --obs-keys object,robot0_eef_pos
     """
@@ -64,7 +65,7 @@ def _check_target(source: Path, target: Path, *, force: bool) -> None:
     from r2rise.errors import InputError
 
     if target.exists() and source.exists() and source.samefile(target):
-        raise InputError(f"{target} is what is read: give another name to write to.")
+        raise InputError(f"OUT should not be IN, {target}: give another name.")
     if not target.is_dir():  # in a directory, the format decides which files are written
         check_files(target, force=force, option="OUT")
 
