@@ -92,7 +92,7 @@ def record(
     source = policy.rpartition("/")[2] if isinstance(policy, str) else type(policy).__qualname__
     demonstrator = load_policy(policy, target) if isinstance(policy, str) else policy
     if (problem := divergence(demonstrator)) is not None:
-        raise InputError(f"The policy {source} cannot demonstrate anything: {problem}")
+        raise InputError(f"The policy {source} cannot be recorded: {problem}")
     epsilon = _epsilon(recording, demonstrator)
     with shown(progress, "Recording") as on_progress:
         episodes = _Recorder(target, demonstrator, recording).episodes(epsilon, on_progress)
@@ -114,7 +114,7 @@ def _recording(settings: dict[str, Any]) -> Recording:
     try:
         return Recording.model_validate(settings)
     except ValidationError as error:
-        raise InputError(f"This recording is not possible:\n{describe(error, Recording)}") from None
+        raise InputError(f"These settings cannot be used:\n{describe(error, Recording)}") from None
 
 
 def environment_of(description: AnyEnvironment) -> Environment:
@@ -237,8 +237,8 @@ class _Recorder:
         for name, values in arrays.items():
             if not np.isfinite(values).all():
                 raise EnvironmentMismatch(
-                    f"Environment {self._environment.spec.id!r} gave {name} that are not finite "
-                    f"numbers: demonstrations cannot hold them.",
+                    f"Environment {self._environment.spec.id!r} returned {name} that are not "
+                    f"finite numbers: demonstrations cannot hold them.",
                     field="environment.id",
                 )
 
@@ -265,8 +265,8 @@ def _with_pictures(environment: Environment) -> Environment:
     env.close()
     if "rgb_array" not in modes:
         raise EnvironmentMismatch(
-            f"Environment {spec.id!r} draws no pictures: it renders as "
-            f"{', '.join(modes) or 'nothing'}, not as 'rgb_array'. Record without pictures.",
+            f"Environment {spec.id!r} cannot draw pictures: expected the render mode 'rgb_array', "
+            f"got {', '.join(modes) or 'none'}. Record without pictures.",
             field="environment.id",
         )
     return Environment(

@@ -30,12 +30,12 @@ def recognise(path: Path) -> str:
         return candidates[0]
     if candidates:
         raise DemonstrationsError(
-            f"{path} could be read as {' or '.join(candidates)}: say which with `r2rise convert "
+            f"{path} could be read as {' or '.join(candidates)}: select one with `r2rise convert "
             f"--format`."
         )
     raise DemonstrationsError(
         f"Cannot read {path}: it has none of the known formats ({KNOWN_FORMATS}). If it is one of "
-        f"them, say which with `r2rise convert --format`."
+        f"them, select it with `r2rise convert --format`."
     )
 
 

@@ -205,7 +205,7 @@ def test_a_ledger_of_an_algorithm_that_it_cannot_identify_is_refused_saying_why(
     study = Study.load(folder / "study.yaml")
     with pytest.raises(LedgerError) as caught:
         r2rise.explain(demonstrations, study, ledger=path)
-    words = "the ledger does not say with what code of yours it was made"
+    words = "the ledger does not record which code of yours it was made with"
     lines = str(caught.value).splitlines()[1:-1]
     assert lines == [f"  algorithm: {words}", f"  environment: {words}"]
     assert path.read_bytes() == before

@@ -25,7 +25,10 @@ Database = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
-TlsCa = Annotated[Path | None, typer.Option(metavar="FILE", help="Certificate of the authority.")]
+TlsCa = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Certificate of the authority that signed the others."),
+]
 TlsKey = Annotated[Path | None, typer.Option(metavar="FILE", help="Private key of --tls-cert.")]
 
 keys = typer.Typer(cls=HelpfulGroup, help="Manage the API keys of a server.", no_args_is_help=True)

@@ -110,7 +110,7 @@ class Reconciler:
 
     def cancel(self, job_id: str) -> None:
         """Look now at a job whose status became `canceling`."""
-        logger.info("job is to be canceled", extra={"job": job_id})
+        logger.info("cancellation was requested", extra={"job": job_id})
         self._wake_event.set()
 
     def health(self) -> dict[str, str]:
@@ -133,7 +133,7 @@ class Reconciler:
                 logger.warning("%s", error)
             except Exception as error:  # any error: the store knows where to go on
                 self._trouble = str(error) or type(error).__name__
-                logger.exception("the reconciler has to start again")
+                logger.exception("the reconciler failed and starts again")
             # The shards in flight went with the pool, and another process may lead next: whoever
             # leads admits all jobs again, from the store.
             self._job_works.clear()

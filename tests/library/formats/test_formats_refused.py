@@ -254,7 +254,7 @@ BAD_CSV = {
     "a reward too late": (GOOD_CSV.replace("3.5,,", "3.5,,2"), "line 4: reward is '2', but there"),
     "an end between": (
         GOOD_CSV.replace("reward", "terminal").replace("0.5", "True").replace(",1\n", ",0\n"),
-        "line 3: the demonstration goes on after terminal was 1",
+        "line 3: the demonstration continues after terminal was 1",
     ),
     "no end": (GOOD_CSV.replace("reward", "terminal"), "terminal should be 0 or 1, got '0.5'"),
     "no rows": (GOOD_CSV.partition("\n")[0], "holds no demonstration"),
