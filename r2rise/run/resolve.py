@@ -193,9 +193,9 @@ def _with_identity(spec: Spec, identify: Callable[[Spec], str | None], on_disk: 
         identity = None
     if spec.identity is not None and identity != spec.identity:
         raise StudyError(
-            f"The {role} {name!r} is not the one that this study was made with: its code or what "
-            f"it holds has changed since, or Python's version. Continue with the old one, or "
-            f"start a new study (without the saved one) with another --out.",
+            f"The {role} {name!r} is not the one that this study was made with: its code, its "
+            f"data or the version of Python has changed since. Continue with the old one, or start "
+            f"a new study (without the saved one) with another --out.",
             field=f"{role}.identity",
         )
     return spec.model_copy(update={"identity": identity})

@@ -306,7 +306,7 @@ TABLE = [
     Wrong("one repetition", "certify done --repetitions 1", "from 2 to 10000, got 1."),
     Wrong(
         "too many repetitions", "certify done --repetitions 1000000000",
-        "from 2 to 10000, got 1000000000. Each takes",
+        "from 2 to 10000, got 1000000000. Each repetition",
     ),
     Wrong(
         "a transfer with one repetition",
@@ -443,7 +443,7 @@ TABLE = [
         "a map of other demonstrations",
         "convert demos.npz a.json --map long", "is about demonstrations",
     ),
-    Wrong("a map for CSV", "convert toy.npz a.csv --map done", "these do: robomimic"),
+    Wrong("a map for CSV", "convert toy.npz a.csv --map done", "these formats do: robomimic"),
     Wrong(
         "weights from a map without signs",
         "convert toy.npz a.parquet --map rise", "an order only",

@@ -227,8 +227,8 @@ def test_what_was_recorded_is_kept_and_explained(tmp_path):
         ("step", "failed: RuntimeError: no step"),
         ("render", "cannot draw pictures here: RuntimeError: no screen. Record without"),
         ("picture", "should render pictures .* uint16"),
-        ("reward", "gave rewards that are not finite numbers"),
-        ("observation", "gave observations that are not finite numbers"),
+        ("reward", "returned rewards that are not finite numbers"),
+        ("observation", "returned observations that are not finite numbers"),
     ],
 )
 def test_an_environment_that_fails_is_named(wrong, message):
