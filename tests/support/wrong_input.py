@@ -312,7 +312,7 @@ TABLE = [
         "a transfer with one repetition",
         "transfer done rise --repetitions 1", "from 2 to 10000",
     ),
-    Wrong("a map without signs", "curate rise --out better.npz", "gives an order only"),
+    Wrong("a map without signs", "curate rise --out better.npz", "only ranks segments"),
     Wrong("a file of the wrong kind", "curate done --out better.csv", "--out should end in .npz"),
     Wrong("a file below a file", "curate done --out file/better.npz", "a file, not a directory"),
     Wrong(
@@ -446,7 +446,7 @@ TABLE = [
     Wrong("a map for CSV", "convert toy.npz a.csv --map done", "these formats do: robomimic"),
     Wrong(
         "weights from a map without signs",
-        "convert toy.npz a.parquet --map rise", "an order only",
+        "convert toy.npz a.parquet --map rise", "only ranks segments",
     ),
     Wrong("an unsupported database", "serve --database mysql://db/r2rise", "like postgresql://"),
     Wrong("a scheduler without a protocol", "serve --scheduler gpu:8786", "like tls://host:8786"),

@@ -357,5 +357,7 @@ def test_record_takes_no_observation_that_is_no_number():
         def predict(self, observation, *, deterministic=True):
             return np.ones(len(observation), int), None
 
-    with pytest.raises(EnvironmentMismatch, match="gave observations that are not finite numbers"):
+    with pytest.raises(
+        EnvironmentMismatch, match="returned observations that are not finite numbers"
+    ):
         r2rise.record(Fragile, Pushes(1), n_demonstrations=1)

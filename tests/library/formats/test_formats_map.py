@@ -148,7 +148,7 @@ def test_trims_join_neighbours_that_hurt(demonstrations, importance, tmp_path):
 def test_an_order_has_halves_but_no_signs(demonstrations, order_only, tmp_path):
     path = tmp_path / "r.hdf5"
     notes = write_demonstrations(demonstrations, path, format="robomimic", importance=order_only)
-    assert notes == ["no_harm: the estimator 'rise' only ranks segments, no signs"]
+    assert notes == ["no_harm: the estimator 'rise' gives an order only, no signs"]
     with h5py.File(path) as file:
         assert set(file["mask"]) == {"top", "bottom"}
     for name in ("w.parquet", "t.json"):
