@@ -98,8 +98,8 @@ def _check_step_limit(limit: Any, spec: EnvironmentSpec) -> None:
         return
     raise EnvironmentMismatch(
         f"max_episode_steps of environment {spec.id!r} should be a whole number of at least 1, got "
-        f"{limit!r}. For episodes without a limit of the environment's own, name a function "
-        f"that makes it unwrapped (module:factory).",
+        f"{limit!r}. For episodes without such a limit, use a function that makes the "
+        f"environment without its wrappers (module:factory).",
         field="environment.kwargs",
     )
 

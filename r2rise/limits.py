@@ -15,9 +15,9 @@ WORKERS_PER_PROCESSOR = 4
 OPEN_BUDGET = 20_000
 """Most retrainings of a plan, or of a study with a stopping rule, that names no number."""
 
-TOO_MANY_EPISODES = "More episodes of one policy say nothing about other trainings."
-TOO_MANY_THREADS = "No machine has so many processors."
-TOO_MANY_RETRAININGS = "The records of more do not fit into the memory of one machine."
+TOO_MANY_EPISODES = "More episodes of one policy show nothing about other trainings."
+TOO_MANY_THREADS = "No machine has that many processors."
+TOO_MANY_RETRAININGS = "The records of more retrainings do not fit into the memory of one machine."
 
 
 def check_count(
@@ -64,7 +64,7 @@ def check_repetitions(repetitions: int) -> None:
         repetitions,
         least=2,
         most=MOST_REPETITIONS,
-        reason="Each takes as many retrainings as there are things to compare, and 20 usually do.",
+        reason="Each repetition takes several retrainings, and 20 usually suffice.",
     )
 
 

@@ -89,9 +89,9 @@ def in_space(value: Any, space: spaces.Space[Any], what: str = "observation") ->
     if not is_changed.any():
         return converted
     raise EnvironmentMismatch(
-        f"The environment shows an {what} of {array.dtype} with the value "
+        f"The environment returned an {what} of {array.dtype} with the value "
         f"{array[is_changed][0].item()!r}, which its space {space} cannot hold. A wrapper that "
-        f"changes observations has to change observation_space, too.",
+        f"changes observations must also change observation_space.",
         field="environment.id",
     )
 

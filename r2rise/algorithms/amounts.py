@@ -66,8 +66,8 @@ def check_along(algorithm: TrainsAlong, amounts: Sequence[int]) -> None:
     """
     if not algorithm.trains_along():
         raise ValueError(
-            "With these settings policies at several amounts do not lie on one path: train one "
-            "policy for each where trains_along() is False."
+            "With these settings, one training does not give policies of several amounts: train "
+            "one policy for each amount if trains_along() is False."
         )
     if not amounts or amounts[0] < 1 or list(amounts) != sorted(set(amounts)):
         raise ValueError(f"Expected increasing amounts from 1 on, got {list(amounts)}.")

@@ -56,7 +56,7 @@ def refuse(algorithm: str, environment: Environment, problem: str) -> None:
     """
     raise EnvironmentMismatch(
         f"The algorithm {algorithm!r} cannot handle environment {environment.spec.id!r}: "
-        f"{problem}. Take another algorithm ('bc' takes most), or wrap the environment.",
+        f"{problem}. Use another algorithm ('bc' handles most), or wrap the environment.",
         field="algorithm.name",
     )
 

@@ -111,8 +111,8 @@ def certificate(runner: RunsTasks, importance_map: ImportanceMap, repetitions: i
     complete, returns = paired_returns(records, len(plan.sizes) * len(_ARMS))
     if len(returns) < 2:
         raise NotReady(
-            f"A certificate needs at least 2 repetitions without a failed retraining, there are "
-            f"{len(returns)} of {repetitions}."
+            f"A certificate needs at least 2 repetitions without a failed retraining, but there "
+            f"are {len(returns)} of {repetitions}."
         )
     by_arm = returns.reshape(len(returns), len(plan.sizes), len(_ARMS))
     areas = _areas(by_arm, plan.keep)
@@ -177,7 +177,7 @@ def _plan(importance_map: ImportanceMap, segments: Segments) -> _Plan:
     ranking = Ranking(importance_map)
     n = len(ranking)
     if n < 2 or len(segments) < 2:
-        raise NotReady(f"A certificate needs at least 2 estimated segments, there are {n}.")
+        raise NotReady(f"A certificate needs at least 2 estimated segments, but there are {n}.")
     sizes = sorted({min(max(round(level * n), 1), n - 1) for level in KEEP_LEVELS})
     return _Plan(ranking, tuple(sizes))
 

@@ -220,8 +220,8 @@ def training_check(runner: RunsTasks, study: Study, n_frames: int) -> TrainingCh
     records = runner.run(tasks)
     if len(records) < len(tasks):
         raise NotReady(
-            "Time ended before the training check was done; what was trained is kept. Run the "
-            "same command again with more time, or name the amount of training yourself."
+            "Time ran out before the training check was complete; completed retrainings are kept. "
+            "Run the same command again with more time, or set the amount of training yourself."
         )
     random_policy = [r.returns.mean() for r in records if r.kind == "random_policy"]
     trained = [record for record in records if record.kind == "training_check"]
@@ -270,8 +270,8 @@ def _complete_returns(records: Sequence[Record], n_amounts: int) -> NDArray[np.f
     complete: NDArray[np.float64] = table[np.isfinite(table).all(axis=1)]
     if len(complete) < 2:
         raise NotReady(
-            f"The training check needs 2 training seeds that succeed at every amount, there are "
-            f"{len(complete)} of {len(table)}."
+            f"The training check needs 2 training seeds that succeed at every amount, but there "
+            f"are {len(complete)} of {len(table)}."
         )
     return complete
 

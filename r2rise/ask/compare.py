@@ -71,8 +71,8 @@ def check_comparable(a: ImportanceMap, b: ImportanceMap) -> None:
     """
     if a.dataset.sha256 != b.dataset.sha256:
         raise MapError(
-            f"The maps are of different demonstrations ({a.dataset.sha256[:19]}... and "
-            f"{b.dataset.sha256[:19]}...): only maps of the same ones can be compared."
+            f"The maps are about different demonstrations ({a.dataset.sha256[:19]}... and "
+            f"{b.dataset.sha256[:19]}...): only maps of the same demonstrations can be compared."
         )
     if [a.segment(i) for i in range(len(a))] != [b.segment(i) for i in range(len(b))]:
         raise MapError(

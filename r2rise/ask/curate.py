@@ -92,8 +92,9 @@ def curation(runner: RunsTasks, importance_map: ImportanceMap) -> Curation:
     """Curate with the algorithm of the runner's study; see `curate`."""
     if importance_map.estimator.sign == "order_only":
         raise MapError(
-            f"The estimator {importance_map.estimator.name!r} gives an order only, not what hurts: "
-            f"explain again with another estimator (nothing is retrained for that)."
+            f"The estimator {importance_map.estimator.name!r} only ranks segments and does not "
+            f"show which ones hurt: run explain again with another estimator (this retrains "
+            f"nothing)."
         )
     return _Curator(runner, importance_map).curation()
 
@@ -259,7 +260,7 @@ def _complete(returns: NDArray[np.float64]) -> NDArray[np.bool_]:
     complete: NDArray[np.bool_] = np.all(np.isfinite(returns.reshape(len(returns), -1)), axis=1)
     if complete.sum() < 2:
         raise NotReady(
-            f"Curation needs at least 2 repetitions without a failed retraining, there are "
+            f"Curation needs at least 2 repetitions without a failed retraining, but there are "
             f"{complete.sum()} of {len(complete)}."
         )
     return complete

@@ -110,8 +110,7 @@ def _load_model(path: Path, environment: Environment) -> Policy:
     import stable_baselines3
 
     logger.warning(
-        "%s is a pickled %s model: reading it runs what code it holds. Use such files only from "
-        "people whom you trust.",
+        "%s is a pickled %s model: reading it runs any code in it. Use only files that you trust.",
         path,
         kind,
     )
@@ -181,8 +180,8 @@ def _check_not_normalized(model: "BaseAlgorithm", path: Path) -> None:
         if is_same or seen.dtype != np.float32 or np.abs(seen).max() > _NORMALIZED_LIMIT:
             return
     raise InputError(
-        f"The policy {path} was trained behind VecNormalize, whose statistics are not in the file: "
-        f"it would see other observations than in training. Load both in a module of your own, "
+        f"The policy {path} was trained with VecNormalize, whose statistics are not in the file: "
+        f"it would not see the observations that it was trained on. Load both in your own module, "
         f"apply VecNormalize.normalize_obs before model.predict, and give module:policy (also "
         f"where only rewards were normalised)."
     )
@@ -196,7 +195,7 @@ def _check_spaces(model: "BaseAlgorithm", path: Path, environment: Environment) 
     raise EnvironmentMismatch(
         f"The policy {path} was trained on observations {obs_space} and actions {action_space}, "
         f"but environment {environment.spec.id!r} has {env_obs_space} and {env_action_space}: "
-        f"name the environment it was trained in, its wrappers included.",
+        f"name the environment it was trained in, including its wrappers.",
         field="environment.id",
     )
 

@@ -109,7 +109,7 @@ def explain(
     try:
         result = importance_map(runner.ledger, trained_study, resolved.notices)
     except NotReady as error:
-        where_kept = "" if ledger is None else f" What was done is kept in {ledger}."
+        where_kept = "" if ledger is None else f" Completed retrainings are kept in {ledger}."
         raise NotReady(f"{error}{where_kept}") from None
     if directory:
         directory.write(result)

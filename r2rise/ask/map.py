@@ -122,7 +122,7 @@ def _estimate(study: Study, sample: MaskedReturns) -> tuple[EstimatorName, Estim
     except NotReady as error:
         if name != "difference":
             raise
-        detail = f"Ridge regression instead of the difference estimator: {error}"
+        detail = f"Ridge regression replaces the difference estimator: {error}"
         notice = Notice(code="estimator_changed", detail=detail)
         return "ridge", estimate("ridge", sample), [notice]
 

@@ -40,13 +40,16 @@ def about_estimate(
             Notice(code="failed_retrainings", detail=_describe_failures(records, n_failed))
         )
     if failures_follow_frames_kept(records, sample.n_frames):
-        detail = "Failures go with the number of frames kept: the map describes the others only."
+        detail = (
+            "Failures depend on the number of frames kept, and the map describes only the "
+            "retrainings that succeeded."
+        )
         notices.append(Notice(code="failures_follow_frames_kept", detail=detail))
     if (by_segment := failures_by_segment(records, sample.n_segments)) is not None:
         notices.append(Notice(code="failures_follow_segments", detail=by_segment))
     if estimate.n_waiting:
         waiting = counted(estimate.n_waiting, "retraining")
-        detail = f"{waiting} waiting for the block to be of full rank."
+        detail = f"{waiting} left out of the map until their block has full rank."
         notices.append(Notice(code="waiting_blocks", detail=detail))
     notices += _withheld_intervals(estimate, study, sample)
     notices += _outlying_returns(estimate.outlying, len(sample))
@@ -74,9 +77,8 @@ def _outlying_returns(outliers: Outliers | None, n_returns: int) -> list[Notice]
         return []
     detail = (
         f"{outliers.n} of {counted(n_returns, 'return')} lie far from all others (such as "
-        f"{outliers.example:.4g}) and make up {outliers.share:.0%} of the variance: where they "
-        f"fall decides the map. Look for rewards that explode, or name another score "
-        f"(evaluation.score)."
+        f"{outliers.example:.4g}) and make up {outliers.share:.0%} of the variance, and so "
+        f"decide the map. Look for exploding rewards, or choose another score (evaluation.score)."
     )
     return [Notice(code="outlying_returns", detail=detail)]
 
@@ -88,9 +90,9 @@ def _withheld_intervals(estimate: Estimate, study: Study, sample: MaskedReturns)
     d = sample.n_segments
     detail = (
         f"No intervals and no verdicts: {len(sample)} retrainings are too few for {d} segments, so "
-        f"that importance is estimated by ridge regression, which draws all effects towards each "
-        f"other by an unknown amount. A budget of {masks_for_intervals(d)} retrainings in "
-        f"fold-over blocks would give them, or longer segments (segment_length)."
+        f"that importance is estimated by ridge regression, which shrinks all effects towards "
+        f"each other by an unknown amount. To get intervals, use {masks_for_intervals(d)} "
+        f"retrainings in fold-over blocks, or longer segments (segment_length)."
     )
     return [Notice(code="intervals_withheld", detail=detail)]
 
@@ -104,12 +106,12 @@ def about_unfinished_block(stop: Stop | None, ledger: Ledger, study: Study) -> l
         return []
     n_left_out = n_done - stop.n_retrainings
     if n_left_out > 0:
-        extent = f"{n_left_out} retrainings of it are left out of this map"
+        extent = f"this map leaves out its {n_left_out} retrainings"
     else:
-        extent = f"the map is of the {n_done} retrainings there are"
+        extent = f"this map uses only {n_done} retrainings"
     detail = (
-        f"Time ended within a block of {study.masking.masks_between_looks}: {extent}. They are in "
-        f"the ledger, and the same study goes on from there with more time."
+        f"Time ran out within a block of {study.masking.masks_between_looks}: {extent}. They are "
+        f"in the ledger; with more time, the same study continues from there."
     )
     return [Notice(code="unfinished_block", detail=detail)]
 
@@ -126,18 +128,18 @@ def about_missed_goal(
     goal = study.until.reliability
     if not study.until.has_goal or (stop is not None and stop.reason == "goal"):
         return []
-    detail = "Verdicts are still open for some segments."
+    detail = "Some segments are still unresolved."
     if goal is not None and _has_one_seed(estimate, sample):
         detail = (
-            "Reliability between training seeds was asked for, but all masks share one: at least "
-            "one more block is needed."
+            "A reliability compares training seeds, but all masks share one: at least one more "
+            "block is needed to reach the goal."
         )
     elif goal is not None and (reliability is None or reliability < goal):
         reached = "unknown" if reliability is None else f"{reliability:.2f}"
-        detail = f"Reliability {goal} was asked for and is {reached} after {n_done} retrainings."
+        detail = f"The goal is reliability {goal}, but it is {reached} after {n_done} retrainings."
         if reliability is not None and 0 < reliability < goal:
             needed = math.ceil(n_done * goal * (1 - reliability) / (reliability * (1 - goal)))
-            detail += f" About {needed} would reach it, or longer segments."
+            detail += f" About {needed} retrainings, or longer segments, would reach it."
     return [Notice(code="goal_not_reached", detail=detail)]
 
 

@@ -111,7 +111,7 @@ def run_pilot(runner: Runner) -> Pilot:
     study, n_segments = runner.study, len(runner.segments)
     if n_segments < MIN_SEGMENTS:
         raise NotReady(
-            f"A pilot needs at least {MIN_SEGMENTS} segments, there are {n_segments}: use a "
+            f"A pilot needs at least {MIN_SEGMENTS} segments, but there are {n_segments}: use a "
             f"smaller segment_length, or explain without a plan."
         )
     masks = _paired_masks(n_segments, mask_generator(study.seed, 0, "pilot"))
@@ -145,7 +145,7 @@ def measure(records: Sequence[Record], n_episodes: int) -> Pilot:
     if episodes.shape[1] < _FEWEST_PAIRS:
         raise NotReady(
             f"The pilot needs at least {_FEWEST_PAIRS} of {N_PAIRS} pairs of masks without a "
-            f"failed retraining, there are {episodes.shape[1]}."
+            f"failed retraining, but there are {episodes.shape[1]}."
         )
     returns = episodes.mean(axis=3)
     episode_noise = _episode_variance(episodes.reshape(N_SEEDS, -1, n_episodes))

@@ -168,17 +168,16 @@ def _missed_effect_advice(pilot: Pilot, proposer: Proposer, n_segments: int) -> 
         return
     other_variance = pilot.variance.total - pilot.variance.masks
     yield (
-        f"The pilot cannot tell an effect of the frames from none: one that makes up to "
-        f"{signal / (signal + other_variance):.0%} of the variance, a standard deviation of "
-        f"{math.sqrt(signal):.3g} between masks with a mean return of {pilot.mean_return:.4g}, "
-        f"would escape it."
+        f"The pilot does not show an effect of the frames. It could miss an effect of up to "
+        f"{signal / (signal + other_variance):.0%} of the variance: a standard deviation of "
+        f"{math.sqrt(signal):.3g} between masks, whose mean return is {pilot.mean_return:.4g}."
     )
     if math.isfinite(proposer.blur):
         return
     n = proposer.masks_to_see(n_segments)
     yield (
-        f"To look closer anyway: explain with a budget of {n} retrainings would reach "
-        f"reliability {RANKED:g} if the effect is as large as that; about "
+        f"To look closer anyway: explain with {n} retrainings would reach "
+        f"reliability {RANKED:g} if the effect is that large. This takes about "
         f"{duration(proposer.seconds(n))} with one worker."
     )
 
@@ -187,20 +186,21 @@ def _general_advice(pilot: Pilot, baseline: Baseline, n_episodes: int) -> Iterat
     gain, random_policy = baseline.gain, baseline.random_policy
     if n_episodes != pilot.n_episodes:
         yield (
-            f"{n_episodes} episodes a retraining instead of {pilot.n_episodes}: as reliable for "
-            f"less time."
+            f"{n_episodes} episodes per retraining instead of {pilot.n_episodes} give the same "
+            f"reliability in less time."
         )
     if gain is not None and random_policy is not None and gain > 0:
         gain_share = (pilot.mean_return - random_policy.mean) / gain
         if gain_share < FLOOR:
             yield (
                 f"Half of the frames keep only {max(gain_share, 0):.0%} of what all frames gain "
-                f"over random actions: masks of half the segments say little about good policies. "
+                f"over random actions: masks of half the segments show little about good policies. "
                 f"Consider masking.keep_probability {GENTLE_KEEP_PROBABILITY}."
             )
     shares = pilot.variance.shares()
     if shares["masks_by_seeds"] > 0.5:
         yield (
-            "Most of the variance is masks mattering differently with each training seed: longer "
-            "training, or an average of the last weights, would help more than more episodes."
+            "Most of the variance comes from masks that matter differently with each training "
+            "seed: longer training, or an average of the last weights, helps more than more "
+            "episodes."
         )

@@ -103,7 +103,7 @@ def record(  # noqa: PLR0913  (the settings of a recording are arguments)
     source = policy.rpartition("/")[2] if isinstance(policy, str) else type(policy).__qualname__
     demonstrator = load_policy(policy, target) if isinstance(policy, str) else policy
     if (problem := divergence(demonstrator)) is not None:
-        raise InputError(f"The policy {source} cannot demonstrate anything: {problem}")
+        raise InputError(f"The policy {source} cannot be recorded: {problem}")
     epsilon = _epsilon(recording, demonstrator)
     parts = target.observation_parts
     warn_of_flattened(target.spec.id, {key: part.shape or () for key, part in parts.items()})
@@ -127,9 +127,7 @@ def _recording(**settings: Any) -> _Recording:
     try:
         return _Recording.model_validate(settings)
     except ValidationError as error:
-        raise InputError(
-            f"This recording is not possible:\n{describe(error, _Recording)}"
-        ) from None
+        raise InputError(f"These settings cannot be used:\n{describe(error, _Recording)}") from None
 
 
 def environment_of(description: AnyEnvironment) -> Environment:
@@ -252,8 +250,8 @@ class _Recorder:
         for name, values in arrays.items():
             if not np.isfinite(values).all():
                 raise EnvironmentMismatch(
-                    f"Environment {self._environment.spec.id!r} gave {name} that are not finite "
-                    f"numbers: demonstrations cannot hold them.",
+                    f"Environment {self._environment.spec.id!r} returned {name} that are not "
+                    f"finite numbers: demonstrations cannot hold them.",
                     field="environment.id",
                 )
 
@@ -280,8 +278,8 @@ def _with_pictures(environment: Environment) -> Environment:
     env.close()
     if "rgb_array" not in modes:
         raise EnvironmentMismatch(
-            f"Environment {spec.id!r} draws no pictures: it renders as "
-            f"{', '.join(modes) or 'nothing'}, not as 'rgb_array'. Record without pictures.",
+            f"Environment {spec.id!r} cannot draw pictures: expected the render mode 'rgb_array', "
+            f"got {', '.join(modes) or 'none'}. Record without pictures.",
             field="environment.id",
         )
     return Environment(

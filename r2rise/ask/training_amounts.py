@@ -47,17 +47,16 @@ def price_words(study: Study, n_frames: int, *, maps: bool = False) -> str:
     """Describe the cost of a study's check before it starts."""
     amounts, unit = amounts_tried(study, n_frames), unit_of(study)
     return (
-        f"Training check: all frames with {n_seeds(study)} training seeds, each for "
-        f"{amounts[-1]} {unit} and evaluated {len(amounts)} times on the way, from {amounts[0]} "
-        f"{unit} on."
+        f"Training check: all frames are trained for {amounts[-1]} {unit} with {n_seeds(study)} "
+        f"training seeds, and evaluated {len(amounts)} times, from {amounts[0]} {unit} on."
         f"{_maps_price_words(study) if maps else ''}"
     )
 
 
 def _maps_price_words(study: Study) -> str:
     return (
-        f" Then {study.masking.masks_between_looks} masks, each for {LONGER} times the amount that "
-        f"is chosen and evaluated at both."
+        f" Then {study.masking.masks_between_looks} masks are trained for {LONGER} times the "
+        f"chosen amount, and evaluated at both amounts."
     )
 
 

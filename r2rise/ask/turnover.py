@@ -39,7 +39,7 @@ def map_turnover(runner: RunsTasks, amount: int) -> MapTurnover:
     tasks = turnover_tasks(study, len(segments), amount)
     records = runner.run(tasks)
     if len(records) < len(tasks):
-        raise NotReady("Time ended before the maps at two amounts of training were done.")
+        raise NotReady("Time ran out before the maps at two amounts of training were complete.")
     amounts = (amount, LONGER * amount)
     maps = [_estimate_map([r for r in records if r.amount == a], study, segments) for a in amounts]
     first, second = (estimated.importance for estimated in maps)

@@ -89,7 +89,7 @@ def _check_rows(arrays: Arrays) -> None:
         if got != expected:
             raise DemonstrationsError(
                 f"{key} should have {expected} rows ({n_frames} frames in {n_demos} "
-                f"demonstrations{', one observation more each' if key == 'obs' else ''}), "
+                f"demonstrations{', with one more observation each' if key == 'obs' else ''}), "
                 f"but has {got}. Check that lengths sums to the number of actions."
             )
 

@@ -39,9 +39,9 @@ def with_segment_length(study: Study, demonstrations: Demonstrations) -> Study:
     length = chosen.segment_length
     description = "Whole demonstrations" if length == "all" else f"Segments of {length} frames"
     logger.warning(
-        f"{description} ({n_segments}), chosen for {budget} retrainings: {n_finest} segments of "
-        f"{finest.segment_length} frames would take {masks_for_intervals(n_finest, seeds)} "
-        f"(a larger budget, or segment_length {finest.segment_length} to use them anyway)."
+        f"{description} ({n_segments}) were chosen for {budget} retrainings: {n_finest} segments "
+        f"of {finest.segment_length} frames would take {masks_for_intervals(n_finest, seeds)} "
+        f"(a larger budget; or use them anyway, with segment_length {finest.segment_length})."
     )
     return study
 
@@ -101,7 +101,7 @@ def resolve_masking(study: Study, n_segments: int) -> Masking:
     if paired and not design.in_pairs:
         raise StudyError(
             f"masking.training_seeds 'pair' is for the foldover design, but the budget of "
-            f"{budget} retrainings holds no block of {foldover_block_size(n_segments)}.",
+            f"{budget} retrainings is less than one block of {foldover_block_size(n_segments)}.",
             field="masking.training_seeds",
         )
     default_size = design.default_block_size(n_segments, budget, masking.training_seeds)

@@ -94,7 +94,7 @@ def _one_hot_hint(key: str, array: NDArray[Any], space: spaces.Space[Any]) -> st
     if not isinstance(space, spaces.Discrete) or array.shape[1:] != (space.n,):
         return ""
     start = f" + {space.start}" if space.start else ""
-    option = "read them with --one-hot, or " if key == "acts" and not start else ""
+    option = "read them with one_hot, or " if key == "acts" and not start else ""
     return f" If they are one-hot, {option}save {key}.argmax(axis=1){start} instead."
 
 
@@ -169,12 +169,12 @@ def _limit_notice(
     at_limit: NDArray[np.bool_], environment: Environment, marks_every_end: bool
 ) -> Notice:
     outcome = (
-        "Their source marks every end, whatever the cause: they count as cut off, not as terminal."
+        "Their source marks the end of every episode: they count as cut off, not as terminal."
         if marks_every_end
         else "They count as terminal. If the limit cut them off, set `terminal` to False for them."
     )
     detail = (
-        f"Of {len(at_limit)} demonstrations {at_limit.sum()} are marked as terminal, but have "
+        f"{at_limit.sum()} of {len(at_limit)} demonstrations are marked as terminal, but have "
         f"exactly as many frames as the step limit of the environment, "
         f"{environment.max_episode_steps}. {outcome}"
     )
@@ -192,6 +192,6 @@ def _outside_notices(demonstrations: Demonstrations, environment: Environment) -
         return []
     detail = (
         f"{n_outside} of {demonstrations.n_frames} actions lie outside the action space "
-        f"{space}; they are kept (the policy's own are clipped)."
+        f"{space}; they are kept (actions of policies are clipped)."
     )
     return [Notice(code="actions_outside_bounds", detail=detail)]

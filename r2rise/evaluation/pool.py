@@ -62,9 +62,9 @@ class PoolEpisodes:
             first_observations, _ = self._pool.reset()
         if first_observations.shape[1:] != self.observations.shape[1:]:
             raise EnvironmentMismatch(
-                f"envpool's {self._environment.spec.id!r} shows observations of shape "
-                f"{first_observations.shape[1:]}, gymnasium's {self.observations.shape[1:]}: use "
-                f"evaluation.backend 'gymnasium'."
+                f"Observations of {self._environment.spec.id!r} have the shape "
+                f"{first_observations.shape[1:]} in envpool, but {self.observations.shape[1:]} in "
+                f"gymnasium: use evaluation.backend 'gymnasium'."
             )
         self.observations[: len(seeds)] = first_observations
         self._actions = np.zeros((len(seeds), *space.shape), space.dtype)

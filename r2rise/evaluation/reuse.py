@@ -72,15 +72,15 @@ class ReuseCheck(NamedTuple):
         if self.new_difference is not None:
             detail = (
                 f"Environment {name!r} is not fixed by its seed: {self.new_difference} differs "
-                f"between two new ones with the same seed and actions. It draws random numbers "
-                f"that do not come from `reset(seed=...)`, or shares state with others of its "
-                f"kind. {remedy}"
+                f"between two new instances with the same seed and actions. It draws random "
+                f"numbers that do not come from `reset(seed=...)`, or shares state with other "
+                f"instances. {remedy}"
             )
             return [Notice(code="environment_not_seeded", detail=detail)]
         if self.reused_difference is not None:
             detail = (
                 f"Environment {name!r} keeps state between episodes: with the same seed and "
-                f"actions {self.reused_difference} differs once it was used for others. {remedy}"
+                f"actions, {self.reused_difference} differs after other episodes. {remedy}"
             )
             return [Notice(code="environment_keeps_state", detail=detail)]
         return []
@@ -88,7 +88,7 @@ class ReuseCheck(NamedTuple):
     def cost(self, n_episodes: int) -> str:
         """Return a sentence about the cost of new environments for every policy."""
         return (
-            f"New environments for every policy take about {self.seconds * n_episodes:.2g} s a "
+            f"New environments for every policy take about {self.seconds * n_episodes:.2g} s per "
             f"retraining ({n_episodes} episodes x {self.seconds * 1000:.2g} ms)."
         )
 

@@ -122,8 +122,8 @@ class Rollout:
                 self._fail(
                     index,
                     EnvironmentMismatch(
-                        f"Environment {self._environment.spec.id!r} showed an observation that is "
-                        f"not finite numbers, after {step} steps of an episode."
+                        f"Environment {self._environment.spec.id!r} returned an observation "
+                        f"that is not finite, after {step} steps of an episode."
                     ),
                 )
 

@@ -154,10 +154,10 @@ def _without_short(path: Path, demonstrations: Demonstrations, min_frames: int) 
     if not kept:
         raise DemonstrationsError(
             f"{path}: no demonstration has {min_frames} frames; the longest has {max(lengths)}. "
-            f"Ask for fewer (min_frames)."
+            f"Use a smaller min_frames."
         )
     n_short = counted(len(lengths) - len(kept), "demonstration")
-    logger.warning("%s: left out %s of fewer than %d frames.", path, n_short, min_frames)
+    logger.warning("%s: left out %s with fewer than %d frames.", path, n_short, min_frames)
     return demonstrations.select(keep=kept)
 
 
@@ -196,7 +196,7 @@ def write_demonstrations(
         raise InputError(f"{name} is written from an importance map: give one.")
     if importance is not None and not output_format.takes_map:
         takers = ", ".join(key for key, candidate in FORMATS.items() if candidate.takes_map)
-        raise InputError(f"{name} holds nothing of an importance map; these do: {takers}.")
+        raise InputError(f"{name} does not use an importance map; these formats do: {takers}.")
     options: dict[str, Any] = {} if importance is None else {"importance": importance}
     if output_format.cuts and importance is not None:
         options["curation"] = curation

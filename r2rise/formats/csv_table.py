@@ -147,7 +147,7 @@ def _loss_notes(demonstrations: Demonstrations) -> list[str]:
         if array is None:
             continue
         if array.ndim > 2:
-            notes.append(f"the shape {array.shape[1:]} of {key}: csv has columns only")
+            notes.append(f"the shape {array.shape[1:]} of {key}: csv has only columns")
         if array.dtype not in (np.float64, np.int64):
             kind = "float64" if array.dtype.kind == "f" else "int64"
             notes.append(f"the type {array.dtype} of {key}: values are kept, as {kind}")
@@ -158,7 +158,7 @@ def _inspect_columns(rows: Iterator[tuple[int, dict[str, str]]], names: Sequence
     """Return the columns of a table. All rows are read, to find columns of integers."""
     duplicates = [name for name, count in Counter(names).items() if count > 1]
     if duplicates:
-        raise DemonstrationsError(f"line 1: the columns {', '.join(duplicates)} are there twice.")
+        raise DemonstrationsError(f"line 1: the columns {', '.join(duplicates)} occur twice.")
     obs, act = _numbered_columns(names, "obs"), _numbered_columns(names, "act")
     missing = [
         name
@@ -212,15 +212,15 @@ def _episodes(rows: Iterator[tuple[int, dict[str, str]]], columns: _Columns) -> 
             )
         if label in finished:
             raise DemonstrationsError(
-                f"line {lines[0][0]}: demonstration {label!r} goes on after another one. Sort the "
-                f"rows by demonstration and time."
+                f"line {lines[0][0]}: demonstration {label!r} continues after another one. Sort "
+                f"the rows by demonstration and time."
             )
         finished.append(label)
         yield _episode(lines, columns)
     if finished != [str(number) for number in range(len(finished))]:
         logger.warning(
-            "Demonstrations are numbered from 0 in the order of the file; the names that they have "
-            "there (%s) are not kept.", textwrap.shorten(", ".join(finished), 100),
+            "Demonstrations are numbered from 0 in the order of the file; their names in the file "
+            "(%s) are not kept.", textwrap.shorten(", ".join(finished), 100),
         )  # fmt: skip
 
 
@@ -252,7 +252,7 @@ def _check_last_row(last: tuple[int, dict[str, str]], columns: _Columns) -> None
         if not is_empty(cell) and _FLAGS.get(cell.lower(), True):
             raise DemonstrationsError(
                 f"line {line}: {name} is {cell!r}, but there is no action. The last row of a "
-                f"demonstration has an observation alone; rewards stand beside their actions."
+                f"demonstration has only an observation; a reward belongs to the row of its action."
             )
 
 
@@ -262,8 +262,8 @@ def _is_terminal(actions: list[tuple[int, dict[str, str]]]) -> bool:
     for line, row in actions:
         if terminal:
             raise DemonstrationsError(
-                f"line {line}: the demonstration goes on after terminal was 1. Give what follows "
-                f"another number in the column {DEMONSTRATION}."
+                f"line {line}: the demonstration continues after terminal was 1. Give the next "
+                f"rows another number in the column {DEMONSTRATION}."
             )
         flag = _FLAGS.get(row[TERMINAL].strip().lower())
         if flag is None:

@@ -98,7 +98,7 @@ def _loss_notes(demonstrations: Demonstrations) -> list[str]:
     if demonstrations.frames is not None:
         notes.append("pictures: d4rl cannot hold them")
     if demonstrations.rews is None:
-        notes.append("that there are no rewards: d4rl needs some, they are written as 0")
+        notes.append("that there are no rewards: d4rl requires them, so they are written as 0")
     if demonstrations.terminal is None:
         notes.append("that it is unknown how demonstrations ended: written as timeouts")
     return notes
@@ -145,13 +145,13 @@ def _ends(
     unmarked = breaks & ~marked
     if "timeouts" not in file and (next_obs is None or not (marked.any() or unmarked.any())):
         raise DemonstrationsError(
-            f"there are no timeouts, and {_WHAT_NEXT[next_obs is not None]}, so that nothing says "
+            f"there are no timeouts, and {_WHAT_NEXT[next_obs is not None]}, so that nothing shows "
             f"where a time limit ended an episode. Add timeouts, ({n_frames},) of 0 and 1."
         )
     if unmarked.any():
         logger.warning(
             "%s: after %s next_observations is not the next row of observations, although neither "
-            "terminals nor timeouts is set: an episode is cut off there.",
+            "terminals nor timeouts is set: an episode ends there.",
             file.filename, counted(int(unmarked.sum()), "frame"),
         )  # fmt: skip
     marked |= unmarked

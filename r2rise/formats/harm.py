@@ -25,12 +25,12 @@ def harmful_segments(importance: ImportanceMap, curation: Curation | None) -> _M
         verdicts = importance.verdicts.verdict if importance.verdicts is not None else ()
         hurts = np.array([verdict == "hurts" for verdict in verdicts], dtype=bool)
         return hurts, (
-            "a confirmed gain: cut is what hurts by the verdicts of the map, segment by segment; "
-            "whether it gains anything to leave all of it out, `r2rise curate` finds out",
+            "a test of the cuts: they are the segments with the verdict `hurts`; to test whether "
+            "leaving all of them out improves the policy, run `r2rise curate`",
         )
     if not curation.is_worth_applying:
         return np.zeros(len(importance), dtype=bool), (
-            f"any cut: the curation of the map ended with `{curation.outcome}`",
+            f"all cuts: the curation of the map ended with `{curation.outcome}`",
         )
     edits = {Segment(edit.demonstration, edit.start, edit.stop) for edit in curation.edits}
     return np.array([importance.segment(i) in edits for i in range(len(importance))]), ()

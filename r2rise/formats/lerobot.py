@@ -188,6 +188,6 @@ def _trim_entry(number: int, length: int, cut: list[tuple[int, int]]) -> dict[st
 def _check_signs(importance: ImportanceMap) -> None:
     if importance.estimator.sign == "order_only":
         raise MapError(
-            f"The estimator {importance.estimator.name!r} gives an order only, not which frames "
-            f"help or hurt: estimate again with 'difference' or 'ridge'."
+            f"The estimator {importance.estimator.name!r} only ranks segments and does not show "
+            f"which frames help or hurt: estimate again with 'difference' or 'ridge'."
         )

@@ -106,7 +106,7 @@ def write(demonstrations: Demonstrations, path: Path) -> list[str]:
 def _loss_notes(demonstrations: Demonstrations) -> list[str]:
     notes = []
     if demonstrations.rews is None:
-        notes.append("that there are no rewards: minari needs some, they are written as 0")
+        notes.append("that there are no rewards: minari requires them, so they are written as 0")
     if demonstrations.terminal is None:
         notes.append("that it is unknown how demonstrations ended: written as truncations")
     return notes

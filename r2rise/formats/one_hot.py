@@ -24,7 +24,7 @@ def without_one_hot(path: Path, demonstrations: Demonstrations) -> Demonstration
     if acts.ndim != 2:
         raise DemonstrationsError(
             f"{path}: one-hot actions should be (n_frames, n_choices), got {acts.shape}. Leave out "
-            f"--one-hot."
+            f"one_hot."
         )
     first_row = 0
     for rows in row_chunks(acts):

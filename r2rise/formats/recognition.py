@@ -30,11 +30,11 @@ def recognise(path: Path) -> str:
         return candidates[0]
     if candidates:
         raise DemonstrationsError(
-            f"{path} could be read as {' or '.join(candidates)}: say which with `format`."
+            f"{path} could be read as {' or '.join(candidates)}: select one with `format`."
         )
     raise DemonstrationsError(
         f"Cannot read {path}: it has none of the known formats ({KNOWN_FORMATS}). If it is one of "
-        f"them, say which with `format`."
+        f"them, select it with `format`."
     )
 
 

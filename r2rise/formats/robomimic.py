@@ -138,7 +138,7 @@ def _episodes(
     if "obs" not in demo and "states" in demo:
         raise DemonstrationsError(
             f"{demo.name} holds states of the simulator, but no observations: robomimic's "
-            f"dataset_states_to_obs.py makes them."
+            f"dataset_states_to_obs.py creates them."
         )
     obs_group = hdf5.subgroup(demo, "obs")
     keys = select_keys(path, hdf5.leaf_names(obs_group), obs_keys)
@@ -188,8 +188,8 @@ def _ends(
     ends: list[int] = (np.flatnonzero(np.any(breaks, axis=0)) + 1).tolist()
     if ends:
         logger.warning(
-            "%s: %s: after %s next_obs is not the next row of obs: what follows is a demonstration "
-            "of its own.", demo.file.filename, demo.name, counted(len(ends), "frame"),
+            "%s: %s: after %s next_obs is not the next row of obs: the rest is read as another "
+            "demonstration.", demo.file.filename, demo.name, counted(len(ends), "frame"),
         )  # fmt: skip
     return ends
 

@@ -131,17 +131,17 @@ def check_same_design(path: Path, existing: LedgerHeader, requested: LedgerHeade
     )
     raise LedgerError(
         f"The ledger {path} is of another design:\n{differences}\n"
-        f"Ask for the ledger's own values to extend it, or choose another place."
+        f"Use the values of the ledger to extend it, or choose another place."
     )
 
 
 def _describe_difference(name: str, existing: Any, requested: Any) -> str:
     part, _, field = name.rpartition(".")
     if field != "identity":
-        return f"{name}: the ledger has {existing!r}, asked for {requested!r}"
+        return f"{name}: the ledger has {existing!r}, but this study has {requested!r}"
     if existing is None:
-        return f"{part}: the ledger does not say with what code of yours it was made"
-    return f"{part}: its code, or what it holds, is not the ledger's"
+        return f"{part}: the ledger does not record which code of yours it was made with"
+    return f"{part}: its code or its data is not that of the ledger"
 
 
 def _find_differences(

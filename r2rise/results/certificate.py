@@ -26,7 +26,7 @@ OUTCOME_WORDS: dict[CertificateOutcome, str] = {
 
 WHAT_IT_MEASURES = (
     "Importance is measured with random halves of the segments kept; where only 10 % are kept, "
-    "interactions between segments rule."
+    "interactions between segments dominate."
 )
 
 
@@ -209,12 +209,13 @@ class Certificate(Result):
             )
         if self.area_top_bottom.is_above_zero:
             return (
-                "Fail: the map tells little apart. What it calls important trains better policies "
-                f"than what it calls unimportant, by {self.area_top_bottom} over all levels, but "
-                "that is less than a quarter of what all frames gain over random actions."
+                "Fail: the map distinguishes little. What it calls important trains better "
+                f"policies than what it calls unimportant, by {self.area_top_bottom} over all "
+                "levels, but that is less than a quarter of what all frames gain over random "
+                "actions."
             )
         return (
-            "Fail: there is nothing to tell apart. What the map calls important and unimportant "
+            "Fail: there is nothing to distinguish. What the map calls important and unimportant "
             "train policies that are nearly as good."
         )
 

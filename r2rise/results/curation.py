@@ -149,7 +149,8 @@ class Curation(Result):
             "gain": f"Gain: {change}, with seeds that the choice never saw{amounts}; {control}.",
             "trains_faster": f"Trains faster, not better: {self._speed_words(edits)}; {control}.",
             "fewer_frames_do": (
-                f"Fewer frames do: {change}; but {control}. These very frames are not to blame."
+                f"Fewer frames do: {change}; but {control}. These particular frames are not to "
+                f"blame."
             ),
             "undecided": (
                 f"Undecided: {change}, but all frames still gain from more training at the "
@@ -209,7 +210,7 @@ class Curation(Result):
             raise NotReady("There is nothing to leave out: no trial was better than all frames.")
         if not (self.is_worth_applying or without_gain):
             raise NotReady(
-                f"{self.in_words()} Give without_gain=True to leave the frames out all the same."
+                f"{self.in_words()} Give without_gain=True to leave the frames out anyway."
             )
         return demonstrations.select(
             drop=[Segment(edit.demonstration, edit.start, edit.stop) for edit in self.edits]

@@ -174,15 +174,15 @@ class ImportanceTable:
         unresolved = counted(verdicts.n_unresolved, f"unresolved {self.noun}")
         about = f"About {counted(for_half, 'more retraining')}"
         if self.one_seed:
-            return f"Verdicts need another training seed: {about.lower()} at least."
+            return f"Verdicts need another training seed: at least {about.lower()}."
         if for_half >= BEYOND_ANY_BUDGET:
             return f"No number of retrainings would resolve half of the {unresolved}."
         if for_half == for_all:
             return f"{about} would resolve the {unresolved}."
         if for_all >= BEYOND_ANY_BUDGET:
             return (
-                f"{about} would resolve half of the {unresolved}; some of them no number of "
-                f"retrainings would resolve."
+                f"{about} would resolve half of the {unresolved}; some of them cannot be "
+                f"resolved by any number of retrainings."
             )
         return f"{about} would resolve half of the {unresolved}, about {for_all} all of them."
 

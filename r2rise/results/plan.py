@@ -105,7 +105,8 @@ class Plan(Result):
         if self.blur is None:
             return (
                 f"Refused: the pilot of {self.n_retrainings} retrainings sees no effect of the "
-                f"frames that other training seeds repeat. It may be there and too small for it."
+                f"frames that other training seeds repeat. It may exist, but be too small for the "
+                f"pilot."
             )
         if predicted is None:
             return (
@@ -121,9 +122,9 @@ class Plan(Result):
             f"{share_of_one(predicted.reliability_high)}) in {duration(predicted.seconds)} with "
             f"one worker."
         )
-        short_words = f"Not as reliable as asked ({self.goal:g})"
+        short_words = f"Less reliable than requested ({self.goal:g})"
         if self.study.until.verdicts:
-            short_words = "Not all that was asked"
+            short_words = "Not everything that was requested"
             expected += self._verdicts_words(predicted.retrainings)
         return {
             "as_asked": f"Within the limits: {expected}",
@@ -139,6 +140,6 @@ class Plan(Result):
         if needed is not None and n >= needed:
             return " They are about enough for a verdict on every segment; it may take fewer."
         return (
-            f" Some segments may stay without a verdict: one on each, and reliability "
-            f"{self.goal:g}, take about {needed} retrainings."
+            f" Some segments may remain without a verdict: a verdict on each, and "
+            f"reliability {self.goal:g}, take about {needed} retrainings."
         )

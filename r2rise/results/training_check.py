@@ -143,16 +143,16 @@ def _amount_notices(study: Study) -> Iterator[Notice]:
     if amount is not None and amount.instead and algorithm.settings.get(amount.instead):
         detail = (
             f"{amount.instead} trains masks that keep more frames for longer, so that a segment "
-            f"may help because it buys more training. {amount.setting} trains all alike."
+            f"may help because it adds training. {amount.setting} trains all masks alike."
         )
         yield Notice(code="epochs_mix_training", detail=detail)
     elif study.training.curve is None and not (amount is not None and amount.automatic):
         detail = (
-            f"Nobody checked whether {algorithm.name!r} trains for long enough: the map may be "
+            f"It is unknown whether {algorithm.name!r} trains for long enough: the map may be "
             f"about a policy that nobody would deploy."
         )
         if amount is not None:
-            detail += " `r2rise check-training` does."
+            detail += " To check it, run `r2rise check-training`."
         yield Notice(code="training_unchecked", detail=detail)
 
 

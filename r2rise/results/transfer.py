@@ -48,7 +48,7 @@ class Transfer(Result):
     endings: ClassVar[tuple[str, ...]] = WITH_FIGURE
     figure: ClassVar[str] = "transfer:draw_transfer"
     caption: ClassVar[str] = (
-        "How far training on the top and the bottom of each map are apart, by learner."
+        "Difference between training on the top and on the bottom of each map, by learner."
     )
 
     schema_: Literal["r2rise.transfer"] = Field(default="r2rise.transfer", alias="schema")

@@ -186,16 +186,16 @@ def _with_identity(spec: Spec, identify: Callable[[Spec], str | None], on_disk: 
             raise StudyError(
                 f"The {role} {name!r} cannot be distinguished from a changed one, and a ledger on "
                 f"disk would mix the two: {error}. Give it an attribute `version` (a number or "
-                f"text that you change with it), make it of functions, classes and plain data, or "
-                f"keep nothing on disk.",
+                f"text that you change with it), build it from functions, classes and plain data, "
+                f"or keep nothing on disk.",
                 field=role,
             ) from None
         identity = None
     if spec.identity is not None and identity != spec.identity:
         raise StudyError(
-            f"The {role} {name!r} is not the one that this study was made with: its code or what "
-            f"it holds has changed since, or Python's version. Continue with the old one, or "
-            f"start a new study (without the saved one) in another directory.",
+            f"The {role} {name!r} is not the one that this study was made with: its code, its "
+            f"data or the version of Python has changed since. Continue with the old one, or start "
+            f"a new study (without the saved one) in another directory.",
             field=f"{role}.identity",
         )
     return spec.model_copy(update={"identity": identity})
@@ -214,9 +214,8 @@ def _check_until(study: Study, estimator: EstimatorName) -> None:
 def _check_segments(segments: Segments) -> None:
     if len(segments) < 2:
         raise StudyError(
-            f"A map compares segments, of which it needs at least 2, but all {segments.stop[0]} "
-            f"frames are in one: use a smaller masking.segment_length, or more "
-            f"masking.boundaries.",
+            f"A map compares at least 2 segments, but all {segments.stop[0]} frames are in one: "
+            f"use a smaller masking.segment_length, or more masking.boundaries.",
             field="masking.segment_length",
         )
 

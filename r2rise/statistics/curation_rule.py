@@ -192,7 +192,7 @@ def _check(n_amounts: int, choosing: Curves, reporting: Curves, random_drop: Flo
     if len(reporting.all_frames) < 2 or not len(choosing.all_frames):
         raise NotReady(
             f"Curation needs at least 2 seeds to report and 1 to choose without a failed "
-            f"retraining, there are {len(reporting.all_frames)} and {len(choosing.all_frames)}."
+            f"retraining, but there are {len(reporting.all_frames)} and {len(choosing.all_frames)}."
         )
     for curves in (choosing, reporting):
         shape = (len(curves.all_frames), n_amounts)

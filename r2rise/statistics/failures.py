@@ -48,7 +48,7 @@ def failing_segments_words(kept: NDArray[np.bool_], failed: NDArray[np.bool_]) -
     remainder = (
         f"; and {len(segments) - _MAX_NAMED} more segments" if len(segments) > _MAX_NAMED else ""
     )
-    return f"Failures go with what is masked: {'; '.join(descriptions)}{remainder}."
+    return f"Failures depend on what is masked: {'; '.join(descriptions)}{remainder}."
 
 
 def _segment_words(number: int, kept: NDArray[np.bool_], failed: NDArray[np.bool_]) -> str:

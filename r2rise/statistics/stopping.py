@@ -130,9 +130,9 @@ def check_time_sufficed(stop: Stop | None, study: Study, ledger: Ledger) -> None
         return
     n_baselines = len(ledger.records("baseline", study.budget.baseline_retrainings))
     raise NotReady(
-        f"Time ended after {duration(ledger.work_seconds)}, before anything could be estimated: "
+        f"Time ran out after {duration(ledger.work_seconds)}, before anything could be estimated: "
         f"{n_baselines} of {study.budget.baseline_retrainings} retrainings on all frames were done "
-        f"and {len(masked_records)} on masks, of which a map takes at least {_MIN_MASKS} "
+        f"and {len(masked_records)} on masks, of which a map needs at least {_MIN_MASKS} "
         f"successful ones. Give more time (until.seconds, which counts over all runs)."
     )
 

@@ -233,7 +233,7 @@ class Stopped(MapPart):
 
     def reason_words(self) -> str:
         """Return the reason as a clause."""
-        return {"goal": "what was asked for was reached", "time": "time was up"}[self.reason]
+        return {"goal": "the goal was reached", "time": "time was up"}[self.reason]
 
 
 LOW_RELIABILITY = 0.5

@@ -36,7 +36,7 @@ class KeyInfo(Answer):
 
 
 class KeyRequest(RequestBody):
-    """A key to be made.
+    """A request for a key.
 
     Attributes:
         owner: Whose datasets and jobs it opens.
@@ -52,12 +52,12 @@ class KeyRequest(RequestBody):
 
 
 class NewKey(KeyInfo):
-    """A key that was just made, with its secret: it is not shown again."""
+    """A new key with its secret, which is not shown again."""
 
     secret: str = Field(repr=False)
 
 
 class KeyList(Answer):
-    """All keys that were not revoked, in the order in which they were made."""
+    """All keys that are not revoked, oldest first."""
 
     data: tuple[KeyInfo, ...]

@@ -64,7 +64,7 @@ class DatasetInfo(Answer):
 
 
 class DatasetPage(Answer):
-    """Some datasets, newest first, and where the next page starts."""
+    """A page of datasets, newest first, and the token of the next page."""
 
     data: tuple[DatasetInfo, ...]
     next_page_token: str | None = None
@@ -76,7 +76,7 @@ def _as_tuple(value: Any) -> Any:
 
 
 class JobRequest(RequestBody):
-    """A job to be done.
+    """A request for a job.
 
     Attributes:
         kind: What is asked. `explain` computes an importance map, `certify` tests one, `curate`
@@ -111,7 +111,7 @@ class JobRequest(RequestBody):
 
 
 class JobChange(RequestBody):
-    """What may be changed of a job."""
+    """Changes of a job."""
 
     model_config = example({"labels": {"robot": "arm"}, "priority": 10})
 
@@ -121,7 +121,7 @@ class JobChange(RequestBody):
 
 
 class JobProgress(Answer):
-    """How far a job is; rate and time left are null until they are known."""
+    """The progress of a job; rate and time left are null until they are known."""
 
     done: int = 0
     total: int = 0
@@ -175,7 +175,7 @@ class JobInfo(Answer):
 
 
 class JobPage(Answer):
-    """Some jobs, newest first, and where the next page starts."""
+    """A page of jobs, newest first, and the token of the next page."""
 
     data: tuple[JobInfo, ...]
     next_page_token: str | None = None
@@ -241,7 +241,7 @@ class AlgorithmInfo(Answer):
 
 
 class Cost(Answer):
-    """What a job would take.
+    """The maximum cost of a job.
 
     Attributes:
         retrainings: Baselines included.
@@ -255,7 +255,7 @@ class Cost(Answer):
 
 
 class DryRun(Answer):
-    """What a job would be; nothing was stored.
+    """What a job would be (`dry_run`); nothing was stored.
 
     Attributes:
         training_check: How the amount of training is to be chosen first, which changes the study
@@ -278,7 +278,7 @@ class ProblemPart(Answer):
 
 
 class Problem(Answer):
-    """What went wrong (RFC 9457, `application/problem+json`)."""
+    """A problem (RFC 9457, `application/problem+json`)."""
 
     type: str
     title: str

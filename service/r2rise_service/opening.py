@@ -81,7 +81,7 @@ def make_folder(settings: Settings) -> None:
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(
-            f"Cannot make the data folder {settings.data}: {error.strerror}. Name another with "
+            f"Cannot create the data folder {settings.data}: {error.strerror}. Name another with "
             "--data."
         ) from None
 
@@ -103,8 +103,8 @@ def connect_store(settings: Settings) -> Iterator["Store"]:
         except DBAPIError as error:
             reason = str(error.orig).strip().partition("\n")[0]
             raise InputError(
-                f"Cannot read the database {redacted_url(settings)}: {reason}. Is it there, and is "
-                "its password right (R2RISE_DATABASE_PASSWORD_FILE)?"
+                f"Cannot read the database {redacted_url(settings)}: {reason}. Does it exist, and "
+                "is its password right (R2RISE_DATABASE_PASSWORD_FILE)?"
             ) from None
         yield store
 
@@ -157,7 +157,7 @@ def add_first_key(settings: Settings, store: "Store") -> None:
         command = _NEW_KEY_COMMAND.replace("FILE", str(path))
         raise InputError(
             f"Expected a key in {path}: at least 32 characters, without spaces. It has "
-            f"{len(secret)} characters. Make one with: {command}"
+            f"{len(secret)} characters. Create one with: {command}"
         )
     with suppress(IntegrityError):  # another server on this database has just stored it
         store.keys.add("local", "first key", ("read", "submit", "admin"), digest_of(secret))

@@ -23,7 +23,7 @@ class Retraining(Answer):
 
 
 class RetrainingPage(Answer):
-    """Records by index, and where the next page starts."""
+    """A page of records by index, and the token of the next page."""
 
     data: tuple[Retraining, ...]
     next_page_token: str | None = None

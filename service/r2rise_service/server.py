@@ -74,7 +74,7 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, signal.SIG_IGN)  # a second one must not interrupt the end
             reconciler.stop(settings.grace_seconds)
-            logger.info("stopped; unfinished jobs go on when a server is started again")
+            logger.info("stopped; unfinished jobs continue when a server starts again")
 
 
 def make_pool_factory(settings: Settings) -> Callable[[], "DaskPool"]:
@@ -99,7 +99,7 @@ def _listen(settings: Settings, store: "Store") -> Iterator[socket.socket]:
     add_first_key(settings, store)
     if not is_loopback(host) and not store.keys.valid():
         raise InputError(
-            f"Listening on {host} needs API keys, or anyone could use this server. Make one with "
+            f"Listening on {host} needs API keys, or anyone could use this server. Create one with "
             f"`{key_command(settings)}`, name a file with one in R2RISE_FIRST_KEY_FILE, or listen "
             "on 127.0.0.1."
         )

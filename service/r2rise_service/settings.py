@@ -217,7 +217,7 @@ def _describe_problem(problem: dict[str, Any], arguments: dict[str, Any]) -> str
     """Return an error message for a setting: its name, the expected value, and the given one."""
     message = str(problem["msg"]).removeprefix("Value error, ")
     if not problem["loc"]:
-        return f"Settings that do not go together: {message}. See `r2rise serve --help`."
+        return f"These settings cannot be used together: {message}. See `r2rise serve --help`."
     name = str(problem["loc"][0])
     variable = f"{PREFIX}{name.upper()}"
     where = f"{name} (or {variable})" if name in arguments else variable

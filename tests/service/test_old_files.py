@@ -163,7 +163,9 @@ def test_a_ledger_of_ten_epochs_is_never_extended_by_fixed_updates(algorithm, ke
     study = Study.parse(OPEN | {"algorithm": algorithm})
     with pytest.raises(LedgerError) as caught:
         r2rise.explain(DEMONSTRATIONS, study, **{kept_in: where})
-    assert "algorithm.settings.n_epochs: the ledger has 10, asked for None" in str(caught.value)
+    assert "algorithm.settings.n_epochs: the ledger has 10, but this study has None" in str(
+        caught.value
+    )
     assert "average_last" not in str(caught.value)
     assert "training_seeds" not in str(caught.value)
     assert (out / "ledger.npz").read_bytes() == before
@@ -192,7 +194,7 @@ def test_another_value_of_an_added_field_is_another_design(changes, tmp_path, re
     out = copied(OLD / "60c09f0" / "explained", tmp_path / "out")
     ten = {"algorithm": {"name": "bc", "settings": {"n_epochs": 10, "device": "cpu"}}}
     name = request.node.callspec.id
-    with pytest.raises(LedgerError, match=rf"{name}: the ledger has .*, asked for"):
+    with pytest.raises(LedgerError, match=rf"{name}: the ledger has .*, but this study has"):
         r2rise.explain(DEMONSTRATIONS, Study.parse(OPEN | ten | changes), out=out)
 
 
@@ -205,7 +207,7 @@ def test_a_ledger_of_an_algorithm_that_it_cannot_identify_is_refused_saying_why(
     study = Study.load(folder / "study.yaml")
     with pytest.raises(LedgerError) as caught:
         r2rise.explain(demonstrations, study, ledger=path)
-    words = "the ledger does not say with what code of yours it was made"
+    words = "the ledger does not record which code of yours it was made with"
     lines = str(caught.value).splitlines()[1:-1]
     assert lines == [f"  algorithm: {words}", f"  environment: {words}"]
     assert path.read_bytes() == before

@@ -89,8 +89,8 @@ def test_a_server_that_just_starts_or_stops_has_no_way_in(tmp_path):
         _, err = command("db", "upgrade", "--data", str(tmp_path), status=1)
         assert f"A server is running on {tmp_path}" in err
     out, _ = command("db", "check", "--data", str(tmp_path), status=1)
-    assert "has the schema of nothing" in out
-    assert "Upgraded from nothing to" in command("db", "upgrade", "--data", str(tmp_path))[0]
+    assert "has no schema" in out
+    assert "Created the schema" in command("db", "upgrade", "--data", str(tmp_path))[0]
     assert "newest schema" in command("db", "check", "--data", str(tmp_path))[0]
 
 
@@ -101,7 +101,7 @@ def test_the_first_key_comes_from_a_file(tmp_path, monkeypatch):
     monkeypatch.setenv("R2RISE_FIRST_KEY_FILE", str(path))
     path.write_text("changeme\n")
     _, err = run("serve", "--data", str(tmp_path / "data"), "--port", "0", status=2)
-    assert "at least 32 characters, without spaces. It has 8 characters. Make one with" in err
+    assert "at least 32 characters, without spaces. It has 8 characters. Create one with" in err
     assert "changeme" not in err
     path.write_text(f"{secret}\n")
     with Server(tmp_path / "data", *ONE, "--host", "0.0.0.0") as server:
@@ -122,8 +122,8 @@ def test_a_server_on_postgresql(tmp_path, postgres_url, monkeypatch):
     _, err = run(*serve, status=1)
     assert f"run: r2rise db upgrade --database {postgres_url}" in err
     out, _ = command("db", "check", *where, status=1)
-    assert "of nothing" in out
-    assert "Upgraded from nothing to" in command("db", "upgrade", *where)[0]
+    assert "has no schema" in out
+    assert "Created the schema" in command("db", "upgrade", *where)[0]
     assert "newest schema" in command("db", "upgrade", *where)[0]
     assert "newest schema" in command("db", "check", *where)[0]
     with Server(tmp_path / "data", *ONE, *where) as server:
@@ -184,14 +184,14 @@ def test_log_lines(tmp_path, monkeypatch):
         "status": 404, "owner": "local",
     }  # fmt: skip
     assert expected.items() <= mine.items()
-    moved = [line["status"] for line in lines if line["event"] == "job moved on"]
+    moved = [line["status"] for line in lines if line["event"] == "job status changed"]
     assert moved == ["running", "succeeded"]
     assert {line["job"] for line in lines if "job" in line} == {job.id}
     sent = [line["shard"] for line in lines if line["event"] == "shard submitted"]
     back = [line["shard"] for line in lines if line["event"] == "shard back"]
     assert sorted(sent) == sorted(back)
     assert sent
-    (made,) = [line for line in lines if line["event"] == "key made"]
+    (made,) = [line for line in lines if line["event"] == "key created"]
     assert (made["key_owner"], made["scopes"]) == ("local", ["read", "submit", "admin"])
     assert secret not in server.log.read_text()
     others = [line for line in lines if not line["logger"].startswith("r2rise")]

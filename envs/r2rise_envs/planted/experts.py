@@ -24,7 +24,7 @@ def expert(environment: Environment) -> Policy:
     if isinstance(env, PlantedReach):
         return _Steerer()
     raise EnvironmentMismatch(
-        f"The scripted experts know the planted environments only, not {environment.spec.id!r}."
+        f"The scripted experts act only in planted environments, not in {environment.spec.id!r}."
     )
 
 

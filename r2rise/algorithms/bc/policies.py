@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from r2rise.algorithms.bc.network import Network
 from r2rise.errors import Diverged
 
-NOT_FINITE = "the network gives outputs that are not finite numbers."
+NOT_FINITE = "the outputs of the network are not finite numbers."
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 OUTCOME_WORDS = {
     "gain": "Gain",
     "trains_faster": "Trains faster, not better",
-    "fewer_frames_do": "Fewer frames do, whichever",
+    "fewer_frames_do": "Fewer frames do, no matter which",
     "no_gain": "No gain",
-    "undecided": "Undecided: all frames still rise",
+    "undecided": "Undecided: all frames still gain",
 }
 
 _LOOKS: dict[str, dict[str, Any]] = {

@@ -63,11 +63,11 @@ class Scheduler:
             raise InputError(f"{self.address} needs three TLS files: ca, cert and key.")
         if kind == "tcp" and files != (None, None, None):
             raise InputError(
-                f"{self.address} is not encrypted, but TLS files were given: write tls:// for tcp://."
+                f"{self.address} is not encrypted, but TLS files were given: write tls:// instead."
             )
         for file in filter(None, files):
             if not os.access(file, os.R_OK):
-                raise InputError(f"Cannot read {file}: name the files of the scheduler's TLS.")
+                raise InputError(f"Cannot read {file}: name the TLS files of the scheduler.")
 
     def security(self) -> Any:
         """Return Dask's `Security`, or None without TLS, with a warning."""

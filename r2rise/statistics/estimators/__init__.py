@@ -44,7 +44,7 @@ def estimate(name: EstimatorName, sample: MaskedReturns) -> Estimate:
     """
     if len(sample.returns) < 2:
         raise NotReady(
-            f"An importance map needs at least 2 successful retrainings, there are "
+            f"An importance map needs at least 2 successful retrainings, but there are "
             f"{len(sample.returns)}."
         )
     # With one thread results are the same on any number of cores. It is also far faster on a busy

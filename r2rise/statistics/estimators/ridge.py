@@ -108,7 +108,7 @@ def _problem(sample: MaskedReturns, varying: Bools) -> _Problem:
     n_free = len(sample) - len(np.unique(sample.level)) - 1
     if d == 0 or n_free < 2 or frames @ xx @ frames < 1e-9 * np.trace(xx):
         raise NotReady(
-            f"Ridge regression needs more retrainings than the {len(sample.returns)} there are, "
+            f"Ridge regression needs more than these {len(sample.returns)} retrainings, "
             f"with different numbers of frames kept."
         )
     return _Problem(xx, xy, yy, n_free, frames)

@@ -80,7 +80,7 @@ def check_fields(request: JobRequest) -> None:
     errors = _basis_errors(request) if is_based else _study_errors(request)
     if errors:
         details = "; ".join(f"{name}: {detail}" for name, detail, _ in errors)
-        text = f"A job of the kind {request.kind} cannot be requested like that. {details}."
+        text = f"This request for a job of the kind {request.kind} cannot be used. {details}."
         parts = [
             ProblemPart(pointer=f"#/{name}", detail=detail, code=code)
             for name, detail, code in errors
@@ -94,7 +94,7 @@ def _study_errors(request: JobRequest) -> list[_FieldError]:
         errors.append(("study", "Expected the fields of a study", "missing"))
     for name in ("based_on", "repetitions"):
         if name in request.model_fields_set and getattr(request, name) not in ((), None):
-            detail = f"A job of the kind {request.kind} has a study instead"
+            detail = f"A job of the kind {request.kind} takes a study instead"
             errors.append((name, detail, "extra_forbidden"))
     return errors
 
@@ -103,7 +103,7 @@ def _basis_errors(request: JobRequest) -> list[_FieldError]:
     errors: list[_FieldError] = []
     n, kind = len(request.based_on), KINDS[request.kind]
     if request.study is not None:
-        detail = f"A job of the kind {kind.name} has the study of the job it is based on"
+        detail = f"A job of the kind {kind.name} takes the study of the job that it is based on"
         errors.append(("study", detail, "extra_forbidden"))
     minimum, maximum = kind.min_bases, kind.max_bases
     if not minimum <= n <= maximum:
@@ -111,10 +111,14 @@ def _basis_errors(request: JobRequest) -> list[_FieldError]:
         detail = f"Expected {count} ids of jobs of the kind {EXPLAIN.name}, got {n}"
         errors.append(("based_on", detail, "missing" if n == 0 else "wrong_number"))
     elif len(set(request.based_on)) < n:
-        errors.append(("based_on", "Expected each job once", "twice"))
+        errors.append(("based_on", "Expected each job only once", "twice"))
     if kind.repetitions is None and request.repetitions is not None:
         errors.append(
-            ("repetitions", f"{kind.activity} knows how many it needs", "extra_forbidden")
+            (
+                "repetitions",
+                f"A job of the kind {kind.name} chooses the number itself",
+                "extra_forbidden",
+            )
         )
     return errors
 

@@ -133,7 +133,7 @@ class AccessControl:
         if not self._store.keys.any_made():
             if is_loopback(client):
                 return Caller("local", ("read", "submit", "admin"))
-            raise _unauthorized("The server has no keys yet and answers its own machine only.")
+            raise _unauthorized("The server has no keys yet and answers only its own machine.")
         if not secret:
             raise _unauthorized("Expected the header `Authorization: Bearer r2k_...`.")
         raise _unauthorized("This key is unknown or was revoked.")
@@ -147,7 +147,7 @@ class AccessControl:
         max_bytes, n_bytes = MAX_JSON_BYTES, 0
         if scope["path"] == f"{PREFIX}/datasets":
             max_bytes = self._settings.max_upload_bytes + MAX_FORM_BYTES
-        too_large = ProblemError(413, "too-large", f"The body may have {max_bytes} bytes at most.")
+        too_large = ProblemError(413, "too-large", f"The body may have at most {max_bytes} bytes.")
         with suppress(ValueError):
             if int(headers.get("content-length", "0")) > max_bytes:
                 raise too_large
@@ -178,7 +178,7 @@ def _check_origin(headers: Headers) -> None:
     except ValueError:
         is_same_origin = False
     if not is_same_origin:
-        detail = f"Pages of {origin!r} may not change anything here."
+        detail = f"Pages of {origin!r} must not change anything on this server."
         raise ProblemError(403, "wrong-origin", detail)
 
 
@@ -189,5 +189,5 @@ def _host_name(url: str) -> str | None:
 
 
 def _unauthorized(detail: str) -> ProblemError:
-    detail += " An operator makes a key with `r2rise keys create`."
+    detail += " An operator creates a key with `r2rise keys create`."
     return ProblemError(401, "unauthorized", detail, headers={"WWW-Authenticate": "Bearer"})

@@ -66,7 +66,7 @@ def create_app(
 
     app = FastAPI(
         title="R2RISE",
-        summary="Which frames of your demonstrations make the policy good, and which worse?",
+        summary="Which frames of demonstrations make a policy good, and which make it worse",
         version="1",
         openapi_url=f"{PREFIX}/openapi.json",
         docs_url=None,  # FastAPI's page loads scripts from other servers; `docs` does not

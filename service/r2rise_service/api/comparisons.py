@@ -40,7 +40,7 @@ def create(
 
 @router.get("/comparisons/{comparison_id}")
 def comparison(comparison_id: str, context: RequestContext, owner: Owner) -> ComparisonInfo:
-    """Return a comparison; the jobs may be gone."""
+    """Return a comparison, even if the jobs were deleted."""
     info = context.store.comparisons.get(owner, comparison_id)
     if info is None:
         raise ProblemError(404, "not-found", f"You have no comparison {comparison_id!r}.")

@@ -98,7 +98,7 @@ def dataset(dataset_id: str, context: RequestContext, owner: Owner) -> DatasetIn
 
 @router.delete("/datasets/{dataset_id}", status_code=204, responses=problems(409))
 def remove(dataset_id: str, context: RequestContext, owner: Owner) -> None:
-    """Remove a dataset that no live job uses; its file goes with its last use."""
+    """Delete a dataset that no live job uses; its file is deleted when nothing uses it."""
     info = context.store.datasets.remove(owner, dataset_id) or _raise_not_found(dataset_id)
     context.store.remove_unused(context.files, info.sha256)
 

@@ -26,7 +26,7 @@ PAGE_SIZE = 500
 
 
 class EventList(Answer):
-    """Events of a job, in order; ask again with the last id for more."""
+    """Events of a job, in order; to get more, ask again with the last id."""
 
     data: tuple[JobEvent, ...]
 
@@ -62,7 +62,7 @@ async def events(
     after: Annotated[int | None, Query(ge=0, lt=2**63)] = None,
     last_event_id: Annotated[int | None, Header(ge=0, lt=2**63)] = None,
 ) -> Any:
-    """Return events after a number: a stream where it is accepted, else a list."""
+    """Return the events after a number: as a stream if Accept allows it, else as a list."""
     await run_in_threadpool(require_job, context, owner, job_id)
     last = last_event_id if last_event_id is not None else after or 0
     if "text/event-stream" not in request.headers.get("accept", ""):

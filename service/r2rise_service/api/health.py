@@ -27,7 +27,7 @@ class Health(Answer):
 
 
 class Readiness(Answer):
-    """The server can take work; every part is `ok`."""
+    """The server is ready for work; every part is `ok`."""
 
     status: Literal["ok"] = "ok"
     parts: dict[str, str]
@@ -42,13 +42,13 @@ class Version(Answer):
 
 @router.get("/healthz")
 async def healthz() -> Health:
-    """Say that the server runs; nothing else is looked at."""
+    """Report that the server runs; nothing else is checked."""
     return Health()
 
 
 @router.get("/readyz", responses=problems(503))
 def readyz(context: RequestContext) -> Readiness:
-    """Say whether database, engine and disk are fit for work."""
+    """Report whether database, workers and disk are ready for work."""
     parts = _part_states(context)
     degraded = [
         ProblemPart(pointer=f"#/parts/{name}", detail=state, code="degraded")
@@ -77,7 +77,7 @@ def version() -> Version:
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
 def metrics(context: RequestContext) -> Response:
-    """Return what a Prometheus server collects."""
+    """Return the metrics for Prometheus."""
     return Response(context.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
 

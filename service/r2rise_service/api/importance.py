@@ -33,7 +33,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
         "description": "The map; `r2rise.importance_map` is its JSON schema.",
         "content": {media_type: {} for media_type in _FORMATS.values()},
     },
-    304: {"description": "The map is the one you have."},
+    304: {"description": "The map has not changed."},
     **problems(409),
 }
 IfNoneMatch = Annotated[str | None, Header()]
@@ -50,7 +50,7 @@ def importance(
     estimator: EstimatorName | None = None,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
-    """Return the importance map, also while the job runs (`partial`); Accept says the format."""
+    """Return the importance map, also while the job runs (`partial`); Accept selects the format."""
     ending = negotiate_ending(request.headers.get("accept", "*/*"))
     job = require_job(context, owner, job_id)
     return _map_response(context, job, estimator, ending, if_none_match)
@@ -67,7 +67,7 @@ def importance_file(
 ) -> Response:
     """Return the importance map in the format of the ending: .json .csv .npz .png or .svg."""
     if ending not in _FORMATS:
-        detail = f"A map ends in {', '.join(_FORMATS)}, not in {ending!r}."
+        detail = f"A map is available as {', '.join(_FORMATS)}, not as {ending!r}."
         raise ProblemError(404, "not-found", detail)
     job = require_job(context, owner, job_id)
     return _map_response(context, job, estimator, ending, if_none_match)
@@ -120,7 +120,7 @@ def negotiate_ending(header: str) -> str:
     # Of equal weights, `max` returns the first format.
     best_ending = max(weights, key=lambda ending: weights[ending])
     if weights[best_ending] <= 0:
-        detail = f"A map comes as {', '.join(_FORMATS.values())}, but Accept is {header!r}."
+        detail = f"A map is available as {', '.join(_FORMATS.values())}, but Accept is {header!r}."
         raise ProblemError(406, "not-acceptable", detail)
     return best_ending
 
@@ -155,7 +155,7 @@ def _map_response(
     if_none_match: str | None,
 ) -> Response:
     if job.kind != EXPLAIN.name:
-        detail = f"Job {job.id} has no map of its own: see those that it is based on."
+        detail = f"Job {job.id} has no map of its own: see the jobs that it is based on."
         raise ProblemError(404, "no-such-result", detail)
     name = estimator or job.study.estimator
     etag = f'W/"{map_version(job)}-{name}-{ending[1:]}"'

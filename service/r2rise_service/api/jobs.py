@@ -33,7 +33,7 @@ IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=200)]
     status_code=202,
     response_model=JobInfo,
     responses={
-        200: {"model": DryRun, "description": "What the job would be (dry_run)."},
+        200: {"model": DryRun, "description": "The job that would be created (dry_run)."},
         **problems(400, 409, 429),
     },
     dependencies=JSON_ONLY,
@@ -46,7 +46,7 @@ def create(
     dry_run: bool = False,
     idempotency_key: IdempotencyKey = None,
 ) -> Any:
-    """Ask for a job. With `dry_run`, say what it would be: nothing is stored or retrained."""
+    """Create a job. With `dry_run`, return what it would be; nothing is stored or retrained."""
     check_fields(request)
     check_json(request.study or {})
     idempotency = (
@@ -110,7 +110,7 @@ async def jobs(
 @router.get(
     "/jobs/{job_id}",
     response_model=JobInfo,
-    responses={304: {"description": "The job is at the version you have."}},
+    responses={304: {"description": "The job has not changed."}},
 )
 async def job(
     job_id: str,
@@ -137,7 +137,7 @@ def change(
     owner: Owner,
     if_match: IfMatch = None,
 ) -> JobInfo:
-    """Change name, labels or priority; with If-Match only what you have seen."""
+    """Change name, labels or priority; with If-Match, only if the job has not changed."""
     info = require_job(context, owner, job_id)
     is_expected_version = if_match is None or etag_matches(if_match, _etag(info))
     version = info.version if if_match not in (None, "*") else None
@@ -154,7 +154,7 @@ def change(
 
 @router.delete("/jobs/{job_id}", status_code=204, responses=problems(409))
 def remove(job_id: str, context: RequestContext, owner: Owner) -> None:
-    """Remove an ended job with its retrainings."""
+    """Delete an ended job and its retrainings."""
     info = require_job(context, owner, job_id)
     if not context.store.jobs.remove(owner, job_id):
         _raise_not_found(job_id)
@@ -165,12 +165,12 @@ def remove(job_id: str, context: RequestContext, owner: Owner) -> None:
     "/jobs/{job_id}/cancel",
     status_code=202,
     responses={
-        200: {"model": JobInfo, "description": "It had ended already."},
+        200: {"model": JobInfo, "description": "The job had already ended."},
         **problems(409),
     },
 )
 def cancel(job_id: str, response: Response, context: RequestContext, owner: Owner) -> JobInfo:
-    """Stop a job; what was retrained is kept. 200 when it has ended already."""
+    """Cancel a job; completed retrainings are kept. 200 if it has already ended."""
     require_job(context, owner, job_id)
     context.store.jobs.set_status(
         job_id, "canceling", only_from=("queued", "running"), reason="Its owner canceled it."
@@ -185,7 +185,7 @@ def cancel(job_id: str, response: Response, context: RequestContext, owner: Owne
 
 @router.post("/jobs/{job_id}/retry", status_code=202, responses=problems(409, 429))
 def retry(job_id: str, response: Response, context: RequestContext, owner: Owner) -> JobInfo:
-    """Do what an ended job lacks: retrainings that failed or were never done."""
+    """Retry an ended job: do the retrainings that failed or are missing."""
     max_live = context.settings.max_live_jobs
     info = context.store.jobs.retry(owner, job_id, max_live=max_live) or _raise_not_found(job_id)
     context.reconciler.wake()

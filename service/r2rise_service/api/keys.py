@@ -14,7 +14,7 @@ router = APIRouter(tags=["keys"])
 
 @router.post("/keys", status_code=201, dependencies=JSON_ONLY, responses=problems(400))
 def create(request: KeyRequest, response: Response, context: RequestContext) -> NewKey:
-    """Make a key. Its secret is in this answer and nowhere else."""
+    """Create a key. Only this response has its secret."""
     keys = StoreKeys(context.store)
     key = keys.create(owner=request.owner, name=request.name, scopes=request.scopes)
     response.headers["Cache-Control"] = "no-store"
@@ -29,7 +29,7 @@ def list_keys(context: RequestContext) -> KeyList:
 
 @router.delete("/keys/{key_id}", status_code=204)
 def revoke(key_id: str, context: RequestContext) -> None:
-    """Revoke a key: it opens nothing any more."""
+    """Revoke a key."""
     if not context.store.keys.revoke(key_id):
         _raise_not_found(key_id)
 

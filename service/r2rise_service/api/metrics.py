@@ -50,13 +50,13 @@ class Metrics:
         ProcessCollector(registry=self._registry)
         self._requests = Histogram(
             "r2rise_request_seconds",
-            "Requests and how long they took; an event stream takes until it ends",
+            "Number and duration of requests; an event stream lasts until it ends",
             ("method", "route", "status"),
             registry=self._registry,
         )
         self.streams = Gauge("r2rise_event_streams", "Open event streams", registry=self._registry)
         self.uploads = Counter(
-            "r2rise_uploads", "Demonstrations taken in", ("new",), registry=self._registry
+            "r2rise_uploads", "Uploads accepted", ("new",), registry=self._registry
         )
 
         for is_new in ("true", "false"):  # so that 0 is exported before the first upload

@@ -88,9 +88,9 @@ class Observability:
 
 def _problem_of_failure(error: Exception, request_id: str) -> ProblemError:
     """Return the problem of an unexpected error: 503 for the database (may recover), else 500."""
-    log_reference = f"the server's log has more at request {request_id}"
+    log_reference = f"see request {request_id} in the server's log"
     if isinstance(error, OperationalError | InterfaceError | NoConnectionFree):
-        detail = f"The database does not answer; try again in a while ({log_reference})."
+        detail = f"The database does not answer; try again later ({log_reference})."
         headers = {"Retry-After": RETRY_SECONDS}
         return ProblemError(503, "database-unavailable", detail, headers=headers)
     return ProblemError(500, "internal", f"The server failed; {log_reference}.")

@@ -19,7 +19,7 @@ router = APIRouter(tags=["datasets"])
 _MAX_CHANNELS = 64
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"description": "The picture.", "content": {"image/png": {}}},
-    304: {"description": "The picture is the one you have."},
+    304: {"description": "The picture has not changed."},
 }
 Picture = NDArray[np.uint8]
 
@@ -37,7 +37,7 @@ def picture(
     owner: Owner,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
-    """Return the picture of a frame: of `frames`, else of an image observation."""
+    """Return the picture of a frame: from `frames`, or else its image observation."""
     info = require_dataset(context, owner, dataset_id)
     _check_range(info, demonstration, frame)
     etag = f'"{info.sha256[7:39]}-{demonstration}-{frame}"'

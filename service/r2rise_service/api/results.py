@@ -21,7 +21,7 @@ def _responses(*endings: str) -> dict[int | str, dict[str, Any]]:
     content: dict[str, Any] = {MEDIA_TYPES[ending]: {} for ending in endings}
     return {
         200: {"description": "The result of the job.", "content": content},
-        304: {"description": "It is the one you have."},
+        304: {"description": "The result has not changed."},
         **problems(409),
     }
 
@@ -30,7 +30,7 @@ def _responses(*endings: str) -> dict[int | str, dict[str, Any]]:
 def curated(
     job_id: str, context: RequestContext, owner: Owner, if_none_match: IfNoneMatch = None
 ) -> Response:
-    """Return the demonstrations without what hurts; only where a gain was confirmed."""
+    """Return the demonstrations without the segments that hurt, if a gain was confirmed."""
     job = _require_ended_job(context, owner, job_id, CURATE, CURATE.file_name(".npz"))
     etag = f'W/"{job.version}-curated"'
     return _respond(etag, if_none_match, ".npz", lambda: context.outcomes.curated_file(job))
@@ -40,7 +40,7 @@ def curated(
 def report(
     job_id: str, context: RequestContext, owner: Owner, if_none_match: IfNoneMatch = None
 ) -> Response:
-    """Return one page with all that is known, that needs no other file.
+    """Return all related results on one HTML page, which needs no other file.
 
     Of a map: with the newest results that are based on it. Of another job: its result and the map
     that it is based on.
@@ -73,7 +73,7 @@ def _add_routes(kind: JobKindSpec) -> None:
         if_none_match: IfNoneMatch = None,
     ) -> Response:
         if ending not in endings:
-            detail = f"A {name} ends in {', '.join(endings)}, not in {ending!r}."
+            detail = f"A {name} is available as {', '.join(endings)}, not as {ending!r}."
             raise ProblemError(404, "not-found", detail)
         return _result_response(
             context, _require_ended_job(context, owner, job_id, kind, name), ending, if_none_match

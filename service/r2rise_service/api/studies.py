@@ -68,7 +68,8 @@ def check_study(study: Study, settings: Settings) -> None:
         )
     if environment.kwargs:
         raise study_problem(
-            ["environment", "kwargs"], "arguments of environments are for your own machine only"
+            ["environment", "kwargs"],
+            "arguments of environments can be used only on your own machine",
         )
     if algorithm.implementation is not None or algorithm.name not in algorithm_names():
         raise study_problem(

@@ -41,8 +41,8 @@ def _print_version(asked: bool) -> None:
 
 
 @app.callback(
-    help="Which frames of your demonstrations make the policy good, which make it worse, and how "
-    "sure is that?"
+    help="Show which frames of your demonstrations make a policy good, which make it worse, and "
+    "how certain each answer is."
 )
 def _root(
     _version: Annotated[

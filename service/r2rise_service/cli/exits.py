@@ -1,4 +1,4 @@
-"""How the command line ends: its exit statuses, and what it says of errors."""
+"""How the command line ends: its exit statuses, and what it prints about errors."""
 
 import errno
 import os
@@ -15,36 +15,36 @@ from r2rise_service.kinds import KINDS
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_CANNOT_REACH, EXIT_TIMEOUT = range(5)
 
 EXIT_STATUSES = {
-    EXIT_DONE: "done",
+    EXIT_DONE: "success",
     EXIT_FAILED: (
-        "failed on the way, and what was retrained is kept; or the answer is no: a plan was "
-        "refused, a job failed or was canceled, `certify --check` or `db check` did not pass"
+        "the command failed, and completed retrainings are kept; or the answer is no: a plan was "
+        "refused, a job failed or was canceled, or `certify --check` or `db check` did not pass"
     ),
-    EXIT_USAGE: "something given cannot be used; nothing was spent",
+    EXIT_USAGE: "the input cannot be used, or a package is missing; nothing was retrained",
     EXIT_CANNOT_REACH: "the server cannot be reached",
-    EXIT_TIMEOUT: "the server's job took longer than --timeout",
-    EXIT_INTERRUPTED: "stopped with Ctrl-C; what was retrained is kept",
+    EXIT_TIMEOUT: "the job took longer than --timeout; it continues",
+    EXIT_INTERRUPTED: "stopped with Ctrl-C; completed retrainings are kept",
 }
 """The meaning of each exit status."""
 
 _KEPT: dict[str | None, str] = {
     **dict.fromkeys(
         ("check-training", "plan", *KINDS),
-        "What was retrained is kept; the same command goes on from there.",
+        "Completed retrainings are kept; run the same command again to continue.",
     ),
     "train-expert": "The best expert so far is kept, once there is one.",
 }
-"""What a command that did not end by itself leaves behind."""
+"""What is kept of a command that did not end by itself."""
 
 _STOPPED: dict[str | None, str] = _KEPT | {
-    "jobs": "What was asked for may have reached the server: see `r2rise jobs list`.",
+    "jobs": "The request may have reached the server: check with `r2rise jobs list`.",
 }
 _WHAT_TO_DO = {
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "Make room there, and try again."),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "Free some space there, and try again."),
     errno.EFBIG: "Allow larger files (`ulimit -f`), and try again.",
-    errno.EROFS: "Write to another place, or make this one writable.",
+    errno.EROFS: "Write to another directory, or make this one writable.",
     **dict.fromkeys(
-        (errno.EACCES, errno.EPERM), "Ask for the permission, or name another file or directory."
+        (errno.EACCES, errno.EPERM), "Get the permission, or name another file or directory."
     ),
 }
 """What to do about errors of the file system, by their numbers."""
@@ -105,7 +105,7 @@ def _empty_argument(args: list[str]) -> str | None:
 def _status_and_message(error: Exception, kept: str | None) -> tuple[int, str]:
     """Return the exit status and the text of an expected error; re-raise any other error."""
     if isinstance(error, MemoryError):
-        return EXIT_FAILED, _joined("There is not enough memory for this.", str(error), kept)
+        return EXIT_FAILED, _joined("There is not enough memory.", str(error), kept)
     from r2rise.errors import InputError, MissingExtra, R2RiseError
     from r2rise_service.client.errors import CannotReach, WaitTimeout
 

@@ -19,16 +19,19 @@ if TYPE_CHECKING:
 
 Demos = Annotated[
     Path,
-    typer.Argument(metavar="DEMOS", help="Demonstrations: .npz, or what `r2rise convert` reads."),
+    typer.Argument(
+        metavar="DEMOS", help="Demonstrations: .npz, or any format that `r2rise convert` reads."
+    ),
 ]
 Format = Annotated[
     str | None,
     typer.Option(
-        help="Format of the input if it is not recognized, such as robomimic; see docs/formats.md."
+        metavar="NAME", help="Format of the input, if it is not recognized; see docs/formats.md."
     ),
 ]
 ObsKeys = Annotated[
-    str | None, typer.Option(metavar="KEYS", help="Keys of a dict observation to use: a,b,c.")
+    str | None,
+    typer.Option(metavar="KEYS", help="Keys of dict observations to concatenate: a,b,c."),
 ]
 ESTIMATORS = ", ".join(get_args(EstimatorName))
 """Names of the estimators, for help texts."""
@@ -36,12 +39,17 @@ ESTIMATORS = ", ".join(get_args(EstimatorName))
 Retrainings = Annotated[
     int | None,
     typer.Option(
-        metavar="N", help="Masks to retrain on.", show_default="384; 20000 with --until, --max-time"
+        metavar="N",
+        help="Number of masks to retrain on.",
+        show_default="384; 20000 with --until or --max-time",
     ),
 ]
-Maps = Annotated[bool, typer.Option("--maps", help="Also see whether the map depends on training.")]
+Maps = Annotated[
+    bool,
+    typer.Option("--maps", help="Also test whether the map depends on the amount of training."),
+]
 Directory = Annotated[
-    Path, typer.Argument(metavar="DIR", help="Directory that `r2rise explain --out` wrote.")
+    Path, typer.Argument(metavar="DIR", help="Directory written by `r2rise explain --out`.")
 ]
 
 
@@ -56,16 +64,20 @@ def _checked(check: Callable[[int], None]) -> Callable[[int], int]:
 Repetitions = Annotated[
     int,
     typer.Option(
-        metavar="N", callback=_checked(check_repetitions), help="Training seeds to compare."
+        metavar="N",
+        callback=_checked(check_repetitions),
+        help="Number of training seeds to compare.",
     ),
 ]
 Workers = Annotated[
     int,
     typer.Option(
-        metavar="N", callback=_checked(check_workers), help="Worker processes; 0: this one."
+        metavar="N",
+        callback=_checked(check_workers),
+        help="Number of worker processes; 0: only this one.",
     ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Replace files that are already there.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace existing files.")]
 
 
 @dataclass(frozen=True)
@@ -74,12 +86,16 @@ class Learner:
 
     env: Annotated[
         str | None,
-        typer.Option(metavar="ID", help="Gymnasium id, module:Env-v0 or module:factory."),
+        typer.Option(
+            metavar="ID", help="Environment: gymnasium id, module:Env-v0 or module:factory."
+        ),
     ] = None
     algorithm: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Installed algorithm, or module:object.", show_default="bc"
+            metavar="NAME",
+            help="Installed algorithm, or your own as module:object.",
+            show_default="bc",
         ),
     ] = None
 
@@ -91,13 +107,16 @@ class Goals:
     until: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="GOAL", help="Stop at reliability=0.9, or at verdicts for all; repeatable."
+            metavar="GOAL",
+            help="Stop at this goal: reliability=0.9 or verdicts; repeatable.",
         ),
     ] = None
     max_time: Annotated[
         str | None,
         typer.Option(
-            metavar="TIME", help="Time to work at most: 90, 90s, 5m or 2h.", show_default="no limit"
+            metavar="TIME",
+            help="Maximum working time: 90, 90s, 5m or 2h.",
+            show_default="no limit",
         ),
     ] = None
 
@@ -118,18 +137,22 @@ class Frames:
     segment_length: Annotated[
         str | None,
         typer.Option(
-            metavar="FRAMES", help="Frames masked together, 'all' or 'auto'.", show_default="auto"
+            metavar="FRAMES",
+            help="Frames of a segment: a number, 'all' or 'auto'.",
+            show_default="auto",
         ),
     ] = None
     segments: Annotated[
-        Path | None, typer.Option(help="Your own segments: CSV of demonstration, start, stop.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Your own segments: CSV with demonstration, start, stop."
+        ),
     ] = None
     frame_stack: Annotated[
         int | None,
         typer.Option(
             metavar="N",
-            help="Frames that one observation shows; those that show a masked one are left out, "
-            "too.",
+            help="Number of frames that one observation shows.",
             show_default="1",
         ),
     ] = None
@@ -150,11 +173,12 @@ class Base:
     """Options of a study: a file that the other options update, and the seed."""
 
     study: Annotated[
-        Path | None, typer.Option(help="Study as YAML; the options here win over it.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Study as YAML; options take precedence over it."),
     ] = None
     seed: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Seed of everything random.", show_default="0"),
+        typer.Option(metavar="N", help="Seed of all random numbers.", show_default="0"),
     ] = None
 
 

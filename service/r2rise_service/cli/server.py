@@ -12,54 +12,86 @@ from r2rise_service.cli.help import HelpfulGroup
 if TYPE_CHECKING:
     from r2rise_service.settings import Settings
 
-Data = Annotated[Path | None, typer.Option(help="The server's folder.", show_default="r2rise-data")]
+Data = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Data folder of the server.", show_default="r2rise-data"),
+]
 Database = Annotated[
     str | None,
-    typer.Option(metavar="URL", help="postgresql://...", show_default="SQLite in --data"),
+    typer.Option(
+        metavar="URL",
+        help="PostgreSQL database: postgresql://...",
+        show_default="SQLite in --data",
+    ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-TlsCa = Annotated[Path | None, typer.Option(help="Certificate of the signer.")]
-TlsKey = Annotated[Path | None, typer.Option(help="Its private key.")]
+Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
+TlsCa = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Certificate of the authority that signed the others."),
+]
+TlsKey = Annotated[Path | None, typer.Option(metavar="FILE", help="Private key of --tls-cert.")]
 
-keys = typer.Typer(cls=HelpfulGroup, help="API keys of a server.", no_args_is_help=True)
-db = typer.Typer(cls=HelpfulGroup, help="The database of a server.", no_args_is_help=True)
+keys = typer.Typer(cls=HelpfulGroup, help="Manage the API keys of a server.", no_args_is_help=True)
+db = typer.Typer(
+    cls=HelpfulGroup, help="Upgrade or check the database of a server.", no_args_is_help=True
+)
 
 
 def serve(
     data: Annotated[
         Path | None,
-        typer.Option(help="Folder of database and demonstrations.", show_default="r2rise-data"),
+        typer.Option(
+            metavar="DIR",
+            help="Folder of the database and the demonstrations.",
+            show_default="r2rise-data",
+        ),
     ] = None,
     database: Database = None,
     host: Annotated[
-        str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Address to listen on.", show_default="127.0.0.1"),
     ] = None,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(help="Another name by which clients call this server; repeatable."),
+        typer.Option(
+            metavar="NAME", help="Other host name by which clients reach the server; repeatable."
+        ),
     ] = None,
     port: Annotated[
         int | None,
-        typer.Option(min=0, max=65535, help="Port; 0: any free.", show_default="8000"),
+        typer.Option(
+            min=0,
+            max=65535,
+            metavar="N",
+            help="Port; 0 selects any free port.",
+            show_default="8000",
+        ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(metavar="N", help="Worker processes.", show_default="2")
+        int | None,
+        typer.Option(metavar="N", help="Number of worker processes.", show_default="2"),
     ] = None,
     scheduler: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="Dask scheduler, instead of own worker processes."),
+        typer.Option(metavar="ADDRESS", help="Dask scheduler to use instead of local workers."),
     ] = None,
     tls_ca: TlsCa = None,
-    tls_cert: Annotated[Path | None, typer.Option(help="Certificate of this server.")] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Certificate of this server.")
+    ] = None,
     tls_key: TlsKey = None,
     keep_days: Annotated[
-        float | None, typer.Option(help="Remove ended jobs after so many days.")
+        float | None,
+        typer.Option(
+            metavar="N", help="Days after which ended jobs are deleted.", show_default="never"
+        ),
     ] = None,
 ) -> None:
-    """Run a server: jobs over HTTP, kept in a folder, going on after a crash.
+    """Run a server, which retrains for its clients.
 
-    Every setting can come from the environment instead: R2RISE_PORT is --port. See
-    docs/service.md for all.
+    Clients upload demonstrations and submit jobs over HTTP. The server keeps all state in one
+    folder; after a crash, a restarted server resumes its jobs. Each option has an environment
+    variable, such as R2RISE_PORT for --port; docs/service.md lists all settings.
 
     Example: r2rise serve --data r2rise-data --workers 2
     """
@@ -87,7 +119,7 @@ def serve(
 
     def print_address(url: str) -> None:
         typer.echo(
-            f"R2RISE answers at {url} (Ctrl-C stops it).\n"
+            f"R2RISE is running at {url} (Ctrl-C stops it).\n"
             f"Data: {settings.data.resolve()}\n"
             f"Keys: {key_command(settings)}"
         )
@@ -100,19 +132,21 @@ def serve(
 
 def worker(
     scheduler: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Dask scheduler, tls://HOST:PORT.")
+        str, typer.Option(metavar="ADDRESS", help="Dask scheduler: tls://HOST:PORT.")
     ],
     tls_ca: TlsCa = None,
-    tls_cert: Annotated[Path | None, typer.Option(help="Certificate of this worker.")] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Certificate of this worker.")
+    ] = None,
     tls_key: TlsKey = None,
     workers: Annotated[
-        int, typer.Option(metavar="N", help="Worker processes, of one thread each.")
+        int, typer.Option(metavar="N", help="Number of worker processes, with one thread each.")
     ] = 1,
 ) -> None:
-    """Retrain for the servers that use a Dask scheduler.
+    """Run worker processes for the servers that use a Dask scheduler.
 
-    Waits for the scheduler when it is not there. The data folder of the server must be mounted at
-    the same path as there. Ctrl-C stops it.
+    The server's data folder must be mounted here, at the same path. A worker waits while the
+    scheduler cannot be reached. Ctrl-C stops it.
 
     Example: r2rise worker --scheduler tcp://127.0.0.1:8786 --workers 2
     """
@@ -134,18 +168,23 @@ def worker(
 def create(
     data: Data = None,
     database: Database = None,
-    owner: Annotated[str, typer.Option(help="Whose jobs and datasets it opens.")] = "local",
-    name: Annotated[str, typer.Option(help="What the key is for.")] = "",
+    owner: Annotated[
+        str, typer.Option(metavar="NAME", help="Owner whose datasets and jobs it opens.")
+    ] = "local",
+    name: Annotated[str, typer.Option(metavar="TEXT", help="What the key is for.")] = "",
     scope: Annotated[
         list[str] | None,
         typer.Option(
-            help="What it allows: read, submit or admin; repeatable.",
+            metavar="SCOPE",
+            help="What the key allows: read, submit or admin; repeatable.",
             show_default="read and submit",
         ),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Make an API key and show its secret, once. The server may be running.
+    """Create an API key, and show its secret once.
+
+    You can run this while the server is running.
 
     Example: r2rise keys create --data r2rise-data --owner anna --name laptop
     """
@@ -189,11 +228,13 @@ def list_(data: Data = None, database: Database = None, json: Json = False) -> N
 
 @keys.command("revoke")
 def revoke(
-    key_id: Annotated[str, typer.Argument(metavar="KEY", help="Its id, see `keys list`.")],
+    key_id: Annotated[
+        str, typer.Argument(metavar="KEY", help="Id of the key, see `r2rise keys list`.")
+    ],
     data: Data = None,
     database: Database = None,
 ) -> None:
-    """Revoke an API key: it opens nothing any more.
+    """Revoke an API key.
 
     Example: r2rise keys revoke key_123 --data r2rise-data
     """
@@ -207,7 +248,9 @@ def revoke(
 
 @db.command("upgrade")
 def upgrade(data: Data = None, database: Database = None) -> None:
-    """Bring a database to the newest schema, or make one. Stop the servers that use it first.
+    """Upgrade a database to the newest schema, or create one.
+
+    Stop all servers that use it first.
 
     Example: r2rise db upgrade --database postgresql://r2rise@db.example/r2rise
     """
@@ -217,13 +260,17 @@ def upgrade(data: Data = None, database: Database = None) -> None:
     old_version, new_version = upgrade_database(settings)
     if old_version == new_version:
         typer.echo(f"The database has the newest schema, {new_version}.")
+    elif old_version is None:
+        typer.echo(f"Created the schema {new_version}.")
     else:
-        typer.echo(f"Upgraded from {old_version or 'nothing'} to {new_version}.")
+        typer.echo(f"Upgraded from the schema {old_version} to {new_version}.")
 
 
 @db.command("check")
 def check(data: Data = None, database: Database = None) -> None:
-    """Say which schema a database has; exit status 1 when it is old. A server may be running.
+    """Check whether a database has the newest schema.
+
+    The exit status is 1 if the schema is old. You can run this while a server is running.
 
     Example: r2rise db check --database postgresql://r2rise@db.example/r2rise
     """
@@ -235,9 +282,10 @@ def check(data: Data = None, database: Database = None) -> None:
     if schema.is_current:
         typer.echo(f"The database has the newest schema, {schema.current}.")
         return
+    schema_words = f"the schema {schema.current}" if schema.current else "no schema"
     typer.echo(
-        f"The database has the schema {schema.current or 'of nothing'}, the newest is "
-        f"{schema.newest}: stop the servers that use it and run `r2rise db upgrade`."
+        f"The database has {schema_words}, but the newest is {schema.newest}: stop "
+        f"all servers that use it, then run `r2rise db upgrade`."
     )
     raise typer.Exit(1)
 
@@ -261,5 +309,7 @@ def _settings_of_existing(data: Path | None, database: str | None) -> "Settings"
 
     settings = _settings(data, database)
     if settings.on_sqlite and not settings.data.is_dir():
-        raise InputError(f"There is no folder {settings.data}: name the server's own with --data.")
+        raise InputError(
+            f"There is no folder {settings.data}: name the data folder of the server with --data."
+        )
     return settings

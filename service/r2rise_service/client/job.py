@@ -97,7 +97,7 @@ class Job(Results):
             if remaining <= 0:
                 raise WaitTimeout(
                     f"Job {self.id} is {self.status} after {timeout:g} s with "
-                    f"{self.progress.done} of {self.progress.total} retrainings done. It goes on."
+                    f"{self.progress.done} of {self.progress.total} retrainings done. It continues."
                 )
             if use_stream and remaining > SILENCE_SECONDS:
                 use_stream = self._wait_on_stream(deadline - SILENCE_SECONDS)

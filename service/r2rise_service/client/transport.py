@@ -228,7 +228,7 @@ def _check_key(api_key: str) -> str:
     if key.isascii() and key.isprintable():
         return key
     raise InputError(
-        "The API key has characters that no key has. Copy it again from `r2rise keys create`."
+        "The API key has characters that keys never have. Copy it again from `r2rise keys create`."
     )
 
 

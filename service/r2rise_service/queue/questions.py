@@ -67,7 +67,7 @@ def question_about_maps(
             runners_by_name = dict(zip(maps, runners, strict=True))
             return lambda: _transfer(runners_by_name, maps, repetitions or 0)
         case _:
-            raise ValueError(f"A job of the kind {kind} asks nothing about maps.")
+            raise ValueError(f"A job of the kind {kind} is not based on maps.")
 
 
 def max_later_tasks(kind: JobKind, runner: StoredRunner) -> int:

@@ -112,7 +112,7 @@ class Reconciler:
 
     def cancel(self, job_id: str) -> None:
         """Look now at a job whose status became `canceling`."""
-        logger.info("job is to be canceled", extra={"job": job_id})
+        logger.info("cancellation was requested", extra={"job": job_id})
         self._wake_event.set()
 
     def health(self) -> dict[str, str]:
@@ -136,7 +136,7 @@ class Reconciler:
             except Exception as error:  # any error: the store knows where to go on
                 self._trouble = str(error) or type(error).__name__
                 if not self._stopping.is_set():  # which may end workers while they start
-                    logger.exception("the reconciler has to start again")
+                    logger.exception("the reconciler failed and starts again")
             # Shards in flight went with the pool: whoever leads next admits all jobs again.
             self._job_works.clear()
             self._stopping.wait(_STANDBY_SECONDS)

@@ -225,7 +225,7 @@ def change_status(
 
     @event.listens_for(session, "after_commit", once=True)  # the transaction may still fail
     def log_change(_: Session) -> None:
-        logger.info("job moved on", extra=log_fields)
+        logger.info("job status changed", extra=log_fields)
 
 
 def restart_rate(job: Job) -> None:

@@ -131,8 +131,8 @@ class JobStore:
                 return None
             if version is not None and version != job.version:
                 raise StoreConflict(
-                    f"Job {job_id} was changed meanwhile: expected version {version}, it has "
-                    f"{job.version}. Get it again and retry."
+                    f"Job {job_id} has changed in the meantime: expected version {version}, but it "
+                    f"has {job.version}. Get it again and retry."
                 )
             job_queries.change(job, changes)
             session.flush()

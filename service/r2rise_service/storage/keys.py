@@ -39,7 +39,9 @@ class KeyStore:
         with self._database.writing() as session:
             session.add(key)
         info = key_info(key)
-        logger.info("key made", extra={"key": info.id, "key_owner": owner, "scopes": info.scopes})
+        logger.info(
+            "key created", extra={"key": info.id, "key_owner": owner, "scopes": info.scopes}
+        )
         return info
 
     def valid(self) -> list[KeyInfo]:

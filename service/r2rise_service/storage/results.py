@@ -117,7 +117,7 @@ def store_source(
     source_status = select(Job.status).where(Job.id == source.job_id, Job.owner == job.owner)
     if session.scalar(source_status.with_for_update()) != "succeeded":
         raise StoreConflict(
-            f"Job {source.job_id} was removed or tried again meanwhile: look at it."
+            f"Job {source.job_id} was deleted or retried in the meantime: check its status."
         )
     session.add(
         BasedOn(job_id=job.id, part=part, source_id=source.job_id, name=source.name, map=source.map)

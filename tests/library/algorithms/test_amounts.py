@@ -142,8 +142,8 @@ def test_a_schedule_of_its_own_is_not_trained_along():
 @pytest.mark.parametrize(
     ("algorithm", "amounts", "reason"),
     [
-        (BC(BCSettings(validation_share=0.1)), [1, 2], "do not lie on one path"),
-        (BCO(BCOSettings(alpha_iterations=1)), [1, 2], "do not lie on one path"),
+        (BC(BCSettings(validation_share=0.1)), [1, 2], "one training does not give"),
+        (BCO(BCOSettings(alpha_iterations=1)), [1, 2], "one training does not give"),
         (BC(BCSettings()), [2, 1], r"increasing amounts from 1 on, got \[2, 1\]"),
         (BCO(BCOSettings()), [1, 1], "increasing"),
         (BC(BCSettings()), [0, 1], "increasing"),

@@ -113,7 +113,7 @@ def test_outputs_that_overflow_are_no_actions(name, backend, deterministic):
         n_episodes=2, max_steps=25, backend=backend, deterministic=deterministic
     )
     if deterministic:  # sampled actions depend on who acts beside
-        reason = "the network gives outputs that are not finite numbers"
+        reason = "the outputs of the network are not finite numbers"
         check_that_one_fails_alone(policies, environment, evaluation, Diverged, reason)
     else:
         found = evaluate_many(policies, environment, evaluation, 3, progress=keep_going)
@@ -133,7 +133,7 @@ def test_a_deviation_that_overflows_is_no_action():
 @pytest.mark.parametrize(
     ("breaks", "score", "reason"),
     [
-        ("observation", "return", "showed an observation that is not finite numbers, after 1 step"),
+        ("observation", "return", "returned an observation that is not finite, after 1 step"),
         ("reward", "return", "ended with the score inf, not a finite number"),
         ("info", "info:success", "info has no 'success' at the end of an episode"),
     ],
@@ -357,5 +357,7 @@ def test_record_takes_no_observation_that_is_no_number():
         def predict(self, observation, *, deterministic=True):
             return np.ones(len(observation), int), None
 
-    with pytest.raises(EnvironmentMismatch, match="gave observations that are not finite numbers"):
+    with pytest.raises(
+        EnvironmentMismatch, match="returned observations that are not finite numbers"
+    ):
         r2rise.record(Fragile, Pushes(1), n_demonstrations=1)

@@ -47,7 +47,7 @@ def test_at_least_two_segments_have_to_be_known(true_map):
     told = []
     for n in (0, 1):
         values = [1.0] * n + [np.nan] * (D - n)
-        with pytest.raises(NotReady, match=f"at least 2 estimated segments, there are {n}"):
+        with pytest.raises(NotReady, match=f"at least 2 estimated segments, but there are {n}"):
             r2rise.certify(DEMONSTRATIONS, worth.ranked(true_map, *values), progress=told.append)
     assert told == []
 

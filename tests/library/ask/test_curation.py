@@ -168,7 +168,7 @@ def test_a_map_that_knows_the_order_only_cannot_be_curated(true_map):
             update={"name": "rise", "sign": "order_only"})}
     )  # fmt: skip
     told = []
-    with pytest.raises(MapError, match="'rise' gives an order only"):
+    with pytest.raises(MapError, match="'rise' only ranks segments"):
         r2rise.curate(DEMONSTRATIONS, order_only, progress=told.append)
     assert told == []
 

@@ -87,7 +87,7 @@ def test_where_any_frames_may_go_these_are_not_to_blame():
     own = study(n_updates=400, worth=[-0.125] * 8, base=2.0)
     found = r2rise.curate(DEMOS, r2rise.explain(DEMOS, own))
     assert found.outcome == "fewer_frames_do"
-    with pytest.raises(NotReady, match="These very frames are not to blame"):
+    with pytest.raises(NotReady, match="These particular frames are not to blame"):
         applied(found)
     assert applied(found, without_gain=True).n_frames == 50
 

@@ -46,7 +46,7 @@ def test_a_model_that_stable_baselines3_saved_acts_as_it_did(kind, environment, 
     shown = recorded.transitions(np.ones(recorded.n_frames, bool)).obs
     want, _ = model.predict(shown, deterministic=True)
     np.testing.assert_allclose(recorded.acts, want, rtol=1e-4, atol=1e-5)
-    assert "only from people whom you trust" in " ".join(caplog.messages)
+    assert "only files that you trust" in " ".join(caplog.messages)
     assert recorded.meta["policy"] == f"{kind}.zip"
 
 
@@ -90,7 +90,7 @@ def test_a_model_behind_vecnormalize_is_refused(kind, observations, is_refused, 
     model = getattr(stable_baselines3, kind)("MlpPolicy", envs, seed=0, **settings)
     model.learn(16).save(tmp_path / "a.zip")
     if is_refused:
-        with pytest.raises(InputError, match="was trained behind VecNormalize, whose statistics"):
+        with pytest.raises(InputError, match="was trained with VecNormalize, whose statistics"):
             r2rise.record("Pendulum-v1", str(tmp_path / "a.zip"), n_demonstrations=1)
     else:
         r2rise.record("Pendulum-v1", str(tmp_path / "a.zip"), n_demonstrations=1, max_steps=2)

@@ -137,7 +137,7 @@ def test_nothing_is_retrained_twice_and_a_larger_budget_extends(demonstrations, 
 def test_another_design_is_refused(demonstrations, study, tmp_path):
     r2rise.explain(demonstrations, study, out=tmp_path)
     other = study.model_copy(update={"seed": 5})
-    with pytest.raises(LedgerError, match="seed: the ledger has 0, asked for 5"):
+    with pytest.raises(LedgerError, match="seed: the ledger has 0, but this study has 5"):
         r2rise.explain(demonstrations, other, out=tmp_path)
 
 

@@ -87,7 +87,7 @@ def test_the_baselines_count_within_the_time(world):
     found = plan(world, until={"seconds": seconds, "reliability": 0.999})
     assert found.outcome == "short"
     assert found.study.prediction.seconds <= seconds
-    assert f"Not as reliable as asked (0.999): {found.study.prediction.retrainings}" in (
+    assert f"Less reliable than requested (0.999): {found.study.prediction.retrainings}" in (
         found.in_words()
     )
 
@@ -133,7 +133,7 @@ def test_a_plan_says_what_its_limits_mean_for_verdicts(world):
     few = plan(world, until={"verdicts": True}, max_retrainings=320)
     wanted = table(few)[few.study.masking.segment_length].retrainings
     assert few.outcome == "short"
-    assert few.in_words().startswith("Not all that was asked: ")
+    assert few.in_words().startswith("Not everything that was requested: ")
     assert f"reliability 0.9, take about {wanted} retrainings." in few.in_words()
     assert few.study.budget.retrainings <= 320 < wanted
 
@@ -144,11 +144,11 @@ def test_what_the_pilot_cannot_see_is_no_fact():
     assert blind.blur is None
     assert blind.outcome == "refused"
     assert "sees no effect" in blind.in_words()
-    assert "It may be there and too small for it." in blind.in_words()
+    assert "It may exist, but be too small for the pilot." in blind.in_words()
     assert "no difference" not in blind.in_words()
     seen, onward, *_ = blind.advice
-    assert "cannot tell an effect of the frames from none" in seen
-    assert "explain with a budget of 512 retrainings would reach reliability 0.5" in onward
+    assert "does not show an effect of the frames" in seen
+    assert "explain with 512 retrainings would reach reliability 0.5" in onward
     pilot = a_pilot(f=0.9, noise=8.0, episode_noise=0.0, mean_return=120.0)
     high = 0.9 / f_distribution.ppf(0.05, 8, 24)
     signal = 4.0 * (high - 1) / N_SEEDS
@@ -161,4 +161,4 @@ def test_what_the_pilot_cannot_see_is_no_fact():
 
 
 def test_a_pilot_that_sees_its_effect_does_not_doubt_it(world):
-    assert not any("cannot tell" in advice for advice in plan(world).advice)
+    assert not any("does not show an effect" in advice for advice in plan(world).advice)

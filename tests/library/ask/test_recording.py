@@ -189,7 +189,7 @@ def test_stacked_images_are_recorded_as_they_are():
     np.testing.assert_array_equal(recorded.obs[:, 1, 0, 0], [0, 0, 1, 2, 3, 4] * 2)
     assert recorded.acts.shape == (10, 2)
     assert not recorded.terminal.any()
-    with pytest.raises(EnvironmentMismatch, match="draws no pictures: it renders as nothing"):
+    with pytest.raises(EnvironmentMismatch, match="expected the render mode 'rgb_array', got none"):
         r2rise.record(Stacked, "random", n_demonstrations=2, pictures=96)
 
 
@@ -227,8 +227,8 @@ def test_what_was_recorded_is_kept_and_explained(tmp_path):
         ("step", "failed: RuntimeError: no step"),
         ("render", "cannot draw pictures here: RuntimeError: no screen. Record without"),
         ("picture", "should render pictures .* uint16"),
-        ("reward", "gave rewards that are not finite numbers"),
-        ("observation", "gave observations that are not finite numbers"),
+        ("reward", "returned rewards that are not finite numbers"),
+        ("observation", "returned observations that are not finite numbers"),
     ],
 )
 def test_an_environment_that_fails_is_named(wrong, message):

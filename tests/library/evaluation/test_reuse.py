@@ -210,7 +210,7 @@ def test_an_environment_that_remembers_is_not_used_again(factory, caplog):
     resolved = resolve(study(factory), demonstrations())
     assert not resolved.study.evaluation.reuse_environments
     assert codes(resolved.notices) == {"environment_keeps_state"}
-    assert "s a retraining (5 episodes x" in caplog.text
+    assert "s per retraining (5 episodes x" in caplog.text
     again = resolve(resolved.study, demonstrations())
     assert (again.study, again.notices) == (resolved.study, resolved.notices)
 

@@ -116,7 +116,7 @@ def test_short_demonstrations_are_left_out_where_asked(tmp_path, caplog):
     assert found.lengths.tolist() == [50, 50]
     assert np.array_equal(found.obs, np.concatenate([PENDULUM.obs[51:102], PENDULUM.obs[153:]]))
     assert np.array_equal(found.acts, np.concatenate([PENDULUM.acts[50:100], PENDULUM.acts[150:]]))
-    assert "left out 2 demonstrations of fewer than 46 frames" in caplog.text
+    assert "left out 2 demonstrations with fewer than 46 frames" in caplog.text
     whole = read_demonstrations(tmp_path / "d.npz", min_frames=10)
     assert whole.content_hash == given.content_hash
     with pytest.raises(DemonstrationsError, match="has 51 frames; the longest has 50"):

@@ -41,7 +41,7 @@ def test_filter_keys_name_pieces_of_frames_that_the_map_says_the_same_of(
 ):
     path = tmp_path / "keys.hdf5"
     notes = write_demonstrations(demonstrations, path, format="robomimic", importance=importance)
-    assert ["whether it gains anything" in note for note in notes] == [True]
+    assert ["a test of the cuts" in note for note in notes] == [True]
     with h5py.File(path) as file:
         demos = [json.loads(file[f"data/demo_{i}"].attrs["source"]) for i in range(7)]
         sizes = [int(file[f"data/demo_{i}"].attrs["num_samples"]) for i in range(7)]
@@ -152,7 +152,7 @@ def test_an_order_has_halves_but_no_signs(demonstrations, order_only, tmp_path):
     with h5py.File(path) as file:
         assert set(file["mask"]) == {"top", "bottom"}
     for name in ("w.parquet", "t.json"):
-        with pytest.raises(MapError, match="'rise' gives an order only"):
+        with pytest.raises(MapError, match="'rise' only ranks segments"):
             write_demonstrations(demonstrations, tmp_path / name, importance=order_only)
         assert not (tmp_path / name).exists()
 
@@ -168,7 +168,9 @@ def test_a_map_of_other_demonstrations(name, importance, tmp_path):
 
 
 def test_a_map_where_none_belongs_and_none_where_one_does(demonstrations, importance, tmp_path):
-    with pytest.raises(InputError, match="csv holds nothing of an importance map; these do: robo"):
+    with pytest.raises(
+        InputError, match="csv does not use an importance map; these formats do: robo"
+    ):
         write_demonstrations(demonstrations, tmp_path / "a.csv", importance=importance)
     with pytest.raises(InputError, match="lerobot-weights is written from an importance map"):
         write_demonstrations(demonstrations, tmp_path / "a.parquet")

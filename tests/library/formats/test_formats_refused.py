@@ -137,7 +137,9 @@ def test_demonstrations_of_which_some_lack_something_are_named(tmp_path):
 def test_states_without_observations_say_what_makes_them(tmp_path):
     with h5py.File(tmp_path / "demo.hdf5", "w") as file:
         file["data/demo_0/states"], file["data/demo_0/actions"] = SECRET, SECRET
-    with pytest.raises(DemonstrationsError, match=r"/data/demo_0 .*dataset_states_to_obs.py makes"):
+    with pytest.raises(
+        DemonstrationsError, match=r"/data/demo_0 .*dataset_states_to_obs.py creates"
+    ):
         read_demonstrations(tmp_path / "demo.hdf5")
 
 
@@ -228,10 +230,13 @@ BAD_CSV = {
     "an empty cell": (GOOD_CSV.replace("2.5", ""), "line 3: obs_0 should be a number, got ''"),
     "a cell too many": (GOOD_CSV.replace("3.5,,", "3.5,,,4"), "line 4: more cells than columns"),
     "a cell too few": (GOOD_CSV.replace("1,2.5,0,1", "1,2.5,0"), "line 3: reward should be a num"),
-    "not sorted": (GOOD_CSV + "1,0,1,1,1\n1,1,1,,\n0,3,1,1,1\n", "line 7: demonstration '0' goes"),
+    "not sorted": (
+        GOOD_CSV + "1,0,1,1,1\n1,1,1,,\n0,3,1,1,1\n",
+        "line 7: demonstration '0' continues",
+    ),
     "NaN": (GOOD_CSV.replace("2.5", "nan"), "obs holds NaN or infinite values, first in row 1"),
     "large numbers": (GOOD_CSV.replace("1,0.5", f"{2**64},0.5"), "more than 64 bits"),
-    "a column twice": (GOOD_CSV.replace("reward", "obs_0"), "line 1: the columns obs_0 are there"),
+    "a column twice": (GOOD_CSV.replace("reward", "obs_0"), "line 1: the columns obs_0 occur"),
     "one and many": (GOOD_CSV.replace("reward", "obs"), "got obs, obs_0"),
     "bars": (GOOD_CSV.replace(",", "|"), "are missing; .* with commas between them"),
     "decimal commas": (
@@ -254,7 +259,7 @@ BAD_CSV = {
     "a reward too late": (GOOD_CSV.replace("3.5,,", "3.5,,2"), "line 4: reward is '2', but there"),
     "an end between": (
         GOOD_CSV.replace("reward", "terminal").replace("0.5", "True").replace(",1\n", ",0\n"),
-        "line 3: the demonstration goes on after terminal was 1",
+        "line 3: the demonstration continues after terminal was 1",
     ),
     "no end": (GOOD_CSV.replace("reward", "terminal"), "terminal should be 0 or 1, got '0.5'"),
     "no rows": (GOOD_CSV.partition("\n")[0], "holds no demonstration"),

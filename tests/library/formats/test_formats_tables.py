@@ -65,7 +65,7 @@ def test_names_of_demonstrations_are_numbered_and_said_to_be(tmp_path, caplog):
     )
     found = read_demonstrations(tmp_path / "a.csv")
     assert found.obs.tolist() == [1, 2, 3, 4]
-    assert "numbered from 0 in the order of the file; the names that they have there (run_3, " in (
+    assert "numbered from 0 in the order of the file; their names in the file (run_3, " in (
         caplog.text
     )
 

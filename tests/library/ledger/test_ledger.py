@@ -107,8 +107,10 @@ def test_another_design_is_refused_with_the_difference_named(tmp_path):
     )
     with pytest.raises(LedgerError) as caught, open_ledger(path, other):
         pass
-    assert "masking.design: the ledger has 'foldover', asked for 'balanced'" in str(caught.value)
-    assert "seed: the ledger has 0, asked for 1" in str(caught.value)
+    assert "masking.design: the ledger has 'foldover', but this study has 'balanced'" in str(
+        caught.value
+    )
+    assert "seed: the ledger has 0, but this study has 1" in str(caught.value)
     assert "block_size" not in str(caught.value)
 
 

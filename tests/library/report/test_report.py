@@ -403,7 +403,7 @@ FORETOLD = Prediction(
         ({}, "64 retrainings done; the budget of the study is 384, all of it spent."),
         (
             {"stopped": Stopped(reason="goal", seconds=7300.0)},
-            "but it stopped there, as what was asked for was reached after 2.0 h of work.",
+            "but it stopped there, as the goal was reached after 2.0 h of work.",
         ),
         (
             {"stopped": Stopped(reason="time", seconds=None)},
@@ -450,7 +450,7 @@ FORETOLD = Prediction(
                 )
             },
             "About 40 more retrainings would resolve half of the 3 unresolved segments; some of "
-            "them no number of retrainings would resolve.",
+            "them cannot be resolved by any number of retrainings.",
         ),
         (
             {"importance": np.full(6, -1.0)},

@@ -43,7 +43,7 @@ def test_how_many_have_each_verdict(verdict, expected):
         (2, 30, 400, "About 30 more retrainings would resolve half of the 2 unresolved segments, "
                      "about 400 all of them."),
         (2, 530, 10**9, "About 530 more retrainings would resolve half of the 2 unresolved "
-                        "segments; some of them no number of retrainings would resolve."),
+                        "segments; some of them cannot be resolved by any number of retrainings."),
         (2, 10**9, 10**9, "No number of retrainings would resolve half of the 2 unresolved "
                           "segments."),
     ],

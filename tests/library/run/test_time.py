@@ -64,7 +64,7 @@ def test_an_unfinished_block_is_left_out_of_the_map_and_said_to_be_kept():
     assert (found.stopped.reason, found.stopped.seconds) == ("time", 61.5)
     assert (found.revision, found.partial) == (2 * SIZE, False)
     (notice,) = [w for w in found.warnings if w.code == "unfinished_block"]
-    assert "5 retrainings of it are left out of this map" in notice.detail
+    assert "leaves out its 5 retrainings" in notice.detail
 
 
 def test_without_a_complete_block_the_map_is_of_what_there_is():
@@ -76,8 +76,8 @@ def test_without_a_complete_block_the_map_is_of_what_there_is():
     assert (found.revision, found.partial, found.verdicts) == (7, True, None)
     assert found.stopped.reason == "time"
     codes = {notice.code: notice.detail for notice in found.warnings}
-    assert "the map is of the 7 retrainings there are" in codes["unfinished_block"]
-    assert "Ridge regression instead" in codes["estimator_changed"]
+    assert "this map uses only 7 retrainings" in codes["unfinished_block"]
+    assert "Ridge regression replaces" in codes["estimator_changed"]
     # of full rank, the difference estimator is itself
     nearly = r2rise.importance_map(cut(study, SIZE - 1, 61.5), study)
     assert (nearly.estimator.name, nearly.partial) == ("difference", True)
@@ -88,7 +88,7 @@ def test_without_a_complete_block_the_map_is_of_what_there_is():
 def test_too_little_for_a_map_says_what_there_is(n_design, n_baselines):
     study = resolved(until=LIMIT)
     ledger = cut(study, n_design, 61.5, n_baselines)
-    with pytest.raises(NotReady, match="Time ended after 61.5 s, before") as caught:
+    with pytest.raises(NotReady, match="Time ran out after 61.5 s, before") as caught:
         r2rise.importance_map(ledger, study)
     told = f"{n_baselines} of 2 retrainings on all frames were done and {n_design} on masks"
     assert told in str(caught.value)

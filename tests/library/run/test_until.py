@@ -170,8 +170,8 @@ def test_a_goal_that_was_not_reached_is_told_with_what_it_would_take():
     (notice,) = [w for w in found.warnings if w.code == "goal_not_reached"]
     needed = math.ceil(4 * SIZE * goal * (1 - trust) / (trust * (1 - goal)))
     assert notice.detail == (
-        f"Reliability 0.99 was asked for and is {trust:.2f} after 64 retrainings. "
-        f"About {needed} would reach it, or longer segments."
+        f"The goal is reliability 0.99, but it is {trust:.2f} after 64 retrainings. "
+        f"About {needed} retrainings, or longer segments, would reach it."
     )
     # Spearman and Brown: the reliability of one block, stepped up to so many blocks
     one = trust / (4 - 3 * trust)
@@ -184,7 +184,7 @@ def test_open_verdicts_are_told():
     found = r2rise.importance_map(by_hand(study, noise=6.0, n_blocks=2), study)
     assert found.verdicts.n_unresolved > 0
     (notice,) = [w for w in found.warnings if w.code == "goal_not_reached"]
-    assert notice.detail == "Verdicts are still open for some segments."
+    assert notice.detail == "Some segments are still unresolved."
 
 
 def test_the_missed_one_of_two_goals_is_told():
@@ -193,8 +193,8 @@ def test_the_missed_one_of_two_goals_is_told():
     assert found.quality.reliability > 0.3
     assert found.verdicts.n_unresolved > 0
     (notice,) = [w for w in found.warnings if w.code == "goal_not_reached"]
-    assert "Verdicts are still open" in notice.detail
-    assert "Reliability" not in notice.detail
+    assert "Some segments are still unresolved" in notice.detail
+    assert "eliability" not in notice.detail
 
 
 def test_a_reliability_that_one_seed_cannot_show_is_told_as_such():

@@ -269,7 +269,7 @@ def test_what_is_above_zero_is_never_called_nothing_to_tell_apart(certificates, 
         update={"outcome": outcome, "area_top_bottom": clear}
     )  # fmt: skip
     assert "told apart" not in found.in_words()
-    assert "to tell apart" not in found.in_words()
+    assert "to distinguish" not in found.in_words()
     if outcome in ("fail", "undecided"):
         assert "38 (33 to 44)" in found.in_words()
 
@@ -278,7 +278,7 @@ def test_what_is_above_zero_is_never_called_nothing_to_tell_apart(certificates, 
 def test_a_small_but_certain_difference_fails_in_other_words(certificates):
     small = MeanInterval(mean=1, lower=0.5, upper=1.5, n=20)
     found = certificates["true"].model_copy(update={"outcome": "fail", "area_top_bottom": small})
-    assert found.in_words().startswith("Fail: the map tells little apart")
+    assert found.in_words().startswith("Fail: the map distinguishes little")
 
 
 @pytest.mark.slow

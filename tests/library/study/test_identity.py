@@ -376,7 +376,7 @@ def test_a_changed_algorithm_never_gets_the_old_map(tmp_path, algorithm):
     assert mean_of(algorithm(1), out=tmp_path / "out") == 1
     assert CALLS.n > before
     before = CALLS.n
-    with pytest.raises(LedgerError, match="algorithm: its code, or what it holds, is not the led"):
+    with pytest.raises(LedgerError, match="algorithm: its code or its data is not that of the led"):
         mean_of(algorithm(-1), out=tmp_path / "out")
     with pytest.raises(LedgerError, match="another place"):
         mean_of(algorithm(-1), ledger=tmp_path / "out" / "ledger.npz")
@@ -392,7 +392,7 @@ def pole(force):
 @pytest.mark.parametrize("factory", [pole, lambda force: functools.partial(toys.OneStep, force)])
 def test_a_changed_environment_never_gets_the_old_map(tmp_path, factory):
     assert mean_of(f"{__name__}:one", factory(0.5), out=tmp_path) == 1.5
-    with pytest.raises(LedgerError, match="environment: its code, or what it holds, is not the"):
+    with pytest.raises(LedgerError, match="environment: its code or its data is not that of the"):
         mean_of(f"{__name__}:one", factory(0.25), out=tmp_path)
     assert mean_of(f"{__name__}:one", factory(0.5), out=tmp_path) == 1.5
 
@@ -453,7 +453,7 @@ def test_a_file_that_changes_between_commands(tmp_path, monkeypatch):
     assert first.exit_code == 0, first.output
     changed = explain("short.yaml", source.format("-1.0"))
     assert changed.exit_code == 1
-    assert "algorithm: its code, or what it holds, is not the" in changed.output
+    assert "algorithm: its code or its data is not that of the" in changed.output
     saved = explain("out/study.yaml", source.format("-1.0"))
     assert saved.exit_code == 2
     assert "'my_robot:train' is not the one that this study was made" in saved.output

@@ -76,7 +76,7 @@ def test_maps_that_do_not_allow_what_is_asked(server, explained):
     check(server.client.post("/comparisons", json=both), 422, "not-comparable")
     ordered = server.explained(estimator="rise")
     problem = check(ask(server, "curate", ordered.id), 422, "refused")
-    assert "gives an order only" in problem.detail
+    assert "only ranks segments" in problem.detail
     assert ask(server, "certify", ordered.id, repetitions=2).status_code == 202
 
 

@@ -156,11 +156,11 @@ def test_show_and_compare(folder):
 def test_a_refused_plan_ends_with_a_status_and_without_a_proposal(folder):
     out, _ = run("plan demos.npz --study study.yaml --until verdicts --out out")
     assert Study.load("out/plan.yaml").until.verdicts
-    assert "Go on with" in out
+    assert "Continue with" in out
     assert "and a verdict on every segment" in out
     out, _ = run("plan demos.npz --study study.yaml --max-retrainings 20 --out out", 1)
     assert "Refused: the limits allow no ranking of these segments." in " ".join(out.split())
-    assert "Go on with" not in out
+    assert "Continue with" not in out
     assert not Path("out/plan.yaml").exists()
     assert Plan.load("out").outcome == "refused"
     out, _ = run("plan demos.npz --study study.yaml --max-retrainings 20 --out out --json", 1)
@@ -214,7 +214,7 @@ def interrupted(command: str) -> str:
 def test_ctrl_c_keeps_what_was_retrained(folder, workers):
     Path("slow.yaml").write_text(SLOW)
     err = interrupted(f"{EXPLAIN} --workers {workers}")
-    assert "Stopped. What was retrained is kept" in err
+    assert "Stopped. Completed retrainings are kept" in err
     assert 7 <= len(Ledger.load("out/ledger.npz")) < 68
 
 
@@ -222,7 +222,7 @@ def test_ctrl_c_keeps_what_was_retrained(folder, workers):
 def test_ctrl_c_keeps_what_certify_retrained(folder):
     Path("slow.yaml").write_text(SLOW.replace("0.1", "0.02"))
     run(EXPLAIN)
-    assert "Stopped. What was retrained is kept" in interrupted("certify out")
+    assert "Stopped. Completed retrainings are kept" in interrupted("certify out")
     assert 68 + 7 <= len(Ledger.load("out/ledger.npz")) < 68 + 400
     assert not Path("out/certificate.json").exists()
 

@@ -136,7 +136,10 @@ def test_what_was_not_confirmed_is_written_when_asked_for(folder):
     found = Curation.load("fickle")
     assert found.outcome == "no_gain"
     assert found.edits
-    assert "better.npz is not written: no gain was confirmed. --without-gain" in out
+    assert (
+        "better.npz is not written: no gain was confirmed. To write it anyway, give --without-gain"
+        in out
+    )
     assert not list(Path().glob("better*"))
     run("curate fickle --out better.npz --without-gain")
     n_cut = sum(edit.stop - edit.start for edit in found.edits)

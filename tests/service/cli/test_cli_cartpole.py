@@ -38,7 +38,7 @@ def test_explain_stops_at_the_reliability_asked_for(explained):
     assert found.stopped.reason == "goal"
     assert found.quality.reliability >= 0.9
     assert found.revision in (256, 384)
-    assert f"what was asked for was reached after {found.revision} retrainings and " in printed
+    assert f"the goal was reached after {found.revision} retrainings and " in printed
     verdicts = found.verdicts
     assert verdicts.count("helps") > 5
     assert verdicts.count("hurts") > 5

@@ -42,7 +42,7 @@ def test_until_stops_at_the_first_block_that_satisfies():
     assert (until.reliability, until.verdicts, until.seconds) == (0.9, True, 7200)
     found = ImportanceMap.load("a")
     assert (found.stopped.reason, found.revision) == ("goal", 64)
-    assert "Stopped: what was asked for was reached after 64 retrainings and " in out
+    assert "Stopped: the goal was reached after 64 retrainings and " in out
     # going on gives the same answer, and retrains nothing
     again, _ = run("explain demos.npz --study a/study.yaml --out a")
     assert again == out
@@ -63,11 +63,13 @@ def test_max_time_stops_where_another_block_would_not_end_in_time():
 def test_time_that_ends_before_anything_could_be_told():
     _, err = run("explain demos.npz --study study.yaml --max-time 0.000001 --out out", 1)
     text = " ".join(err.split())
-    early = r"Error: Time ended after \d\.\d s, before anything could be estimated: 0 of 3 retrain"
+    early = (
+        r"Error: Time ran out after \d\.\d s, before anything could be estimated: 0 of 3 retrain"
+    )
     assert re.search(early, text)
     assert "on all frames were done and 0 on masks" in text
     assert "Give more time (until.seconds" in text
-    assert text.endswith("What was done is kept in out/ledger.npz.")
+    assert text.endswith("Completed retrainings are kept in out/ledger.npz.")
     out, _ = run("explain demos.npz --study study.yaml --out out")
     assert "64 of 64 retrainings" in " ".join(out.split())
 

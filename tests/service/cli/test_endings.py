@@ -20,7 +20,7 @@ from r2rise.files import atomic_file, naming
 from r2rise_service.cli import app
 from r2rise_service.cli.exits import ReportingGroup
 
-KEPT = "What was retrained is kept; the same command goes on from there."
+KEPT = "Completed retrainings are kept; run the same command again to continue."
 
 
 def ending(error: Exception, command: str = "explain") -> tuple[int, str]:
@@ -41,10 +41,10 @@ def ending(error: Exception, command: str = "explain") -> tuple[int, str]:
 @pytest.mark.parametrize(
     ("number", "what_to_do"),
     [
-        (errno.ENOSPC, "Make room there, and try again."),
-        (errno.EDQUOT, "Make room there, and try again."),
-        (errno.EROFS, "Write to another place, or make this one writable."),
-        (errno.EACCES, "Ask for the permission, or name another file or directory."),
+        (errno.ENOSPC, "Free some space there, and try again."),
+        (errno.EDQUOT, "Free some space there, and try again."),
+        (errno.EROFS, "Write to another directory, or make this one writable."),
+        (errno.EACCES, "Get the permission, or name another file or directory."),
     ],
 )
 def test_errors_of_the_file_system_say_where_what_and_what_is_kept(number, what_to_do):
@@ -61,7 +61,7 @@ def test_other_errors_of_the_system_have_no_numbers_in_their_words():
 
 def test_too_little_memory_is_no_traceback():
     message = "Unable to allocate 8.00 TiB"
-    words = f"Error: There is not enough memory for this. {message} {KEPT}"
+    words = f"Error: There is not enough memory. {message} {KEPT}"
     assert ending(MemoryError(message)) == (1, words)
 
 
@@ -138,7 +138,7 @@ def test_standard_output_that_is_full(folder):
     with Path("/dev/full").open("w") as full:
         found = run("algorithms --json", stdout=full)
     assert found.returncode == 1
-    assert found.stderr == "Error: No space left on device. Make room there, and try again.\n"
+    assert found.stderr == "Error: No space left on device. Free some space there, and try again.\n"
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_explain_and_plan_take_any_of_these_files(folder, study, demonstrations)
 def test_short_demonstrations_are_left_out_of_what_is_converted_and_explained(folder, study):
     demonstrations = r2rise.Demonstrations.load("demos.npz")
     demonstrations.select(drop=[r2rise.Segment(0, 10, 40)]).save("short.npz")
-    left_out = "short.npz: left out 1 demonstration of fewer than 11 frames."
+    left_out = "short.npz: left out 1 demonstration with fewer than 11 frames."
     assert left_out in run("convert short.npz long.npz --min-frames 11").stderr
     long = r2rise.Demonstrations.load("long.npz")
     assert long.lengths.tolist() == [40]

@@ -88,7 +88,7 @@ def test_defaults_are_shown_as_they_are():
     goal = Study.parse({"environment": "CartPole-v1", "until": {"verdicts": True}})
     assert default("--algorithm", text) == study.algorithm.name
     assert default("--retrainings", text) == (
-        f"{study.budget.retrainings}; {goal.budget.retrainings} with --until, --max-time"
+        f"{study.budget.retrainings}; {goal.budget.retrainings} with --until or --max-time"
     )
     assert default("--segment-length", text) == study.masking.segment_length
     assert default("--frame-stack", text) == str(study.masking.frame_stack)

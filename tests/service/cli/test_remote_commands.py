@@ -77,7 +77,7 @@ def test_an_estimate_says_that_the_training_is_to_be_checked(client, dataset):
     found = client.jobs.estimate(dataset, environment="CartPole-v1", retrainings=10)
     assert found.cost.retrainings == 10 + 20 + 1 + 16 * 7  # seeds at each amount
     assert found.study.algorithm.settings["n_updates"] is None
-    assert "16 training seeds, each for 6400 updates" in found.training_check
+    assert "for 6400 updates with 16 training seeds" in found.training_check
 
 
 def test_what_a_server_has(client):
@@ -166,7 +166,7 @@ def test_a_map_as_picture_and_estimates_from_the_command_line(server, done, tmp_
     out, err = run("jobs", "submit", str(CARTPOLE), *options, "--url", server.url)
     assert re.fullmatch(
         r"CartPole-v1, bc: \d+ retrainings, \d+ episodes, at most \d+ steps of the environment\n"
-        r"How long to train is checked first. Training check: all frames with 16 .*\n",
+        r"The training check comes first. Training check: all frames .* with 16 .*\n",
         out,
     )
     assert "No job was created" in err

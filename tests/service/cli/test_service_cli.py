@@ -58,7 +58,8 @@ def until_running(job, done: int = 1):
 
 def test_what_a_server_says(server):
     assert re.fullmatch(
-        rf"R2RISE answers at http://127\.0\.0\.1:\d+ \(Ctrl-C stops it\)\.\nData: {server.data}\n"
+        rf"R2RISE is running at http://127\.0\.0\.1:\d+ \(Ctrl-C stops it\)\.\nData: "
+        f"{server.data}\n"
         rf"Keys: r2rise keys create --data {server.data}\n",
         server.said,
     )
@@ -119,7 +120,7 @@ def test_a_job_is_canceled_and_goes_on_when_it_is_tried_again(client, dataset):
         client.datasets.delete(dataset.id)
     with pytest.raises(Conflict):
         job.retry()
-    with pytest.raises(WaitTimeout, match="It goes on"):
+    with pytest.raises(WaitTimeout, match="It continues"):
         job.wait(timeout=0.05)
     job.cancel()
     with pytest.raises(JobCanceled):
@@ -164,7 +165,7 @@ def test_the_commands_do_a_job(server, tmp_path):
     want = r2rise.explain(CARTPOLE, SMALL.model_copy(update={"seed": 3}))
     assert_same(r2rise.ImportanceMap.load(tmp_path / "map.json"), want)
     ended = run("jobs", "cancel", job, "--url", server.url)[1]
-    assert "There was nothing to stop: the job has succeeded." in ended
+    assert "There was nothing to cancel: the job has succeeded." in ended
     ask("jobs", "delete", job)
     assert "Error: " in run("jobs", "show", job, "--url", server.url, status=2)[1]
 
@@ -172,7 +173,10 @@ def test_the_commands_do_a_job(server, tmp_path):
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        (["jobs", "submit", str(CARTPOLE), "--env", "CartPole-v1"], "see `r2rise jobs list`"),
+        (
+            ["jobs", "submit", str(CARTPOLE), "--env", "CartPole-v1"],
+            "check with `r2rise jobs list`",
+        ),
         (["datasets", "list"], "Stopped."),
     ],
 )
@@ -197,7 +201,7 @@ def test_waiting_ends_with_4_when_the_time_is_over_and_ctrl_c_stops_the_waiting_
 ):
     job = client.jobs.create(dataset, study=LONG.model_copy(update={"seed": 2}))
     _, err = run("jobs", "wait", job.id, "--timeout", "0.2s", "--url", server.url, status=4)
-    assert "It goes on." in err
+    assert "It continues." in err
     waiting = subprocess.Popen(
         [str(R2RISE), "jobs", "watch", job.id, "--url", server.url],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -206,7 +210,7 @@ def test_waiting_ends_with_4_when_the_time_is_over_and_ctrl_c_stops_the_waiting_
     waiting.send_signal(signal.SIGINT)
     _, err = waiting.communicate(timeout=60)
     assert waiting.returncode == 130
-    assert f"The job goes on. Stop it with `r2rise jobs cancel {job.id}`." in err
+    assert f"The job continues. To stop it, run `r2rise jobs cancel {job.id}`." in err
     assert job.refresh().info.is_live
     run("jobs", "cancel", job.id, "--url", server.url)
     with pytest.raises(JobCanceled):

@@ -195,7 +195,9 @@ def test_waiting_ends_in_time_though_the_stream_goes_on(monkeypatch):
     beats = httpx2.Response(200, stream=Beats(), headers={"Content-Type": "text/event-stream"})
     live = answered(job())
     answers = Answers(live, live, beats, *[live] * 100)
-    with pytest.raises(WaitTimeout, match="after 100 s with 3 of 9 retrainings done. It goes on."):
+    with pytest.raises(
+        WaitTimeout, match="after 100 s with 3 of 9 retrainings done. It continues."
+    ):
         answers.client().jobs.get("job_1").wait(timeout=100)
     assert now[0] == 100
     assert len(answers.requests) == 2 + 1 + 21  # 20 polls between 90 and 100 s, one at the end

@@ -217,7 +217,7 @@ def test_name_labels_and_priority_can_be_changed(store, job):
     assert (changed.name, changed.labels, changed.priority) == ("new", {"a": "b"}, -5)
     assert changed.version == 2
     assert store.jobs.get("me", job.id) == changed
-    with pytest.raises(StoreConflict, match="expected version 1, it has 2"):
+    with pytest.raises(StoreConflict, match="expected version 1, but it has 2"):
         store.jobs.change("me", job.id, {"name": "late"}, version=1)
     assert store.jobs.change("me", job.id, {"name": None}) == changed
     assert store.jobs.change("you", job.id, {"name": "mine"}) is None

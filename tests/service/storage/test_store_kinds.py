@@ -57,7 +57,7 @@ def test_a_job_keeps_what_it_is_based_on(store, dataset, source):
     assert store.jobs.remove("me", source.id)
     assert store.results.maps_of(job.id) == [(f"of {source.id}", MAP)]
     curate = new(dataset, "curate", job)
-    with pytest.raises(StoreConflict, match="was removed or tried again meanwhile"):
+    with pytest.raises(StoreConflict, match="was deleted or retried in the meantime"):
         store.jobs.add(curate)  # it has not succeeded
     assert len(store.jobs.page("me").data) == 1
 

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 def certify(
     directory: Directory,
     check: Annotated[
-        bool, typer.Option("--check", help="Exit with 1 unless the map passes.")
+        bool, typer.Option("--check", help="Exit with status 1 unless the map passes.")
     ] = False,
     repetitions: Repetitions = REPETITIONS,
     workers: Workers = 0,
     json: Annotated[bool, typer.Option("--json", help="Print the certificate as JSON.")] = False,
 ) -> None:
-    """Is the map right? Retrain on what it calls important, unimportant, and on random segments.
+    """Test a map by retraining on its top, its bottom and random segments.
 
     Example: r2rise certify out/ --check
     """

@@ -24,18 +24,25 @@ def check_training(
     *,
     demonstrations: Demos,
     out: Annotated[
-        Path, typer.Option(help="Directory for training_check.json, its picture and study.yaml.")
+        Path,
+        typer.Option(
+            metavar="DIR", help="Directory for training_check.json, its figure and study.yaml."
+        ),
     ],
     learner: Learner,
     seeds: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Training seeds.", show_default="16; 4 for slow algorithms"),
+        typer.Option(
+            metavar="N",
+            help="Number of training seeds.",
+            show_default="16; 4 for slow algorithms",
+        ),
     ] = None,
     doublings: Annotated[
         int | None,
         typer.Option(
             metavar="N",
-            help="How often the smallest amount is doubled.",
+            help="Number of times the smallest amount is doubled.",
             show_default="6; 4 for slow algorithms",
         ),
     ] = None,
@@ -46,7 +53,7 @@ def check_training(
     workers: Workers = 0,
     json: Annotated[bool, typer.Option("--json", help="Print the check as JSON.")] = False,
 ) -> None:
-    """Train on all frames for longer and longer, and choose how long masks are to train.
+    """Choose how long to train, by training on all frames for increasing amounts.
 
     Example: r2rise check-training demos.npz --env CartPole-v1 --out out/
     """
@@ -82,5 +89,7 @@ def check_training(
         return
     say_curve(check.curve)
     say(check.in_words(), *(f"Warning ({n.code}): {n.detail}" for n in check.notices()))
-    typer.echo(f"Written to {out}: training_check.json, training_check.png, study.yaml. Go on with")
+    typer.echo(
+        f"Written to {out}: training_check.json, training_check.png, study.yaml. Continue with"
+    )
     typer.echo(f"  r2rise explain {demonstrations} --study {out / 'study.yaml'} --out {out}")

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from r2rise.results.comparison import Correlation, Difference, Overlap
 
 ComparisonFile = Annotated[
-    Path | None, typer.Option(help="File for the comparison, .json, or its figure, .png or .svg.")
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="File for the comparison (.json) or its figure (.png, .svg)."
+    ),
 ]
 
 N_DIFFERENCES = 5
@@ -22,14 +25,16 @@ _VERDICT_WORDS = {"helps": "more in {}", "hurts": "less in {}"}
 
 
 def compare(
-    a: Annotated[Path, typer.Argument(metavar="MAP", help="A map or its directory.")],
-    b: Annotated[Path, typer.Argument(metavar="MAP", help="Another over the same segments.")],
-    top: Annotated[int, typer.Option(min=1, help="Length of the top lists.")] = 10,
+    a: Annotated[Path, typer.Argument(metavar="MAP", help="Importance map, or its directory.")],
+    b: Annotated[Path, typer.Argument(metavar="MAP", help="Another map over the same segments.")],
+    top: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Length of the top and bottom lists.")
+    ] = 10,
     out: ComparisonFile = None,
     force: Force = False,
     json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
 ) -> None:
-    """Compare two importance maps: correlations, overlap of the top lists, differences.
+    """Compare two importance maps, without retraining.
 
     Example: r2rise compare out-bc/ out-gail/map.json
     """

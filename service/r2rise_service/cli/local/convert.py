@@ -22,8 +22,8 @@ def convert(
     to: Annotated[
         str | None,
         typer.Option(
-            help="Format of OUT if its ending does not identify it, such as lerobot-trims; see "
-            "docs/formats.md."
+            metavar="NAME",
+            help="Format of OUT, if its extension does not identify it; see docs/formats.md.",
         ),
     ] = None,
     obs_keys: ObsKeys = None,
@@ -31,12 +31,13 @@ def convert(
     map: Annotated[  # noqa: A002
         Path | None,
         typer.Option(
-            help="Importance map of IN, or its directory, for the formats of robomimic and LeRobot."
+            metavar="MAP",
+            help="Importance map of IN, or its directory; for robomimic and LeRobot.",
         ),
     ] = None,
     force: Force = False,
 ) -> None:
-    """Convert demonstrations between file formats; what does not fit is named.
+    """Convert demonstrations between file formats.
 
     Example: r2rise convert demos.hdf5 demos.npz --obs-keys object,robot0_eef_pos
     """

@@ -17,15 +17,17 @@ if TYPE_CHECKING:
 
 def curate(
     directory: Directory,
-    out: Annotated[Path, typer.Option(help="File for the better demonstrations, .npz.")],
+    out: Annotated[
+        Path, typer.Option(metavar="FILE", help="File for the curated demonstrations, .npz.")
+    ],
     without_gain: Annotated[
-        bool, typer.Option("--without-gain", help="Write them even if no gain was confirmed.")
+        bool, typer.Option("--without-gain", help="Write the files even if no gain was confirmed.")
     ] = False,
     force: Force = False,
     workers: Workers = 0,
     json: Annotated[bool, typer.Option("--json", help="Print the curation as JSON.")] = False,
 ) -> None:
-    """Leave out the frames that hurt, as many as retraining shows, and confirm the gain.
+    """Find out which frames to leave out, and write the curated demonstrations.
 
     Example: r2rise curate out/ --out better.npz
     """
@@ -77,7 +79,7 @@ def _write(
         return f"{out} is not written: there is nothing to leave out."
     if not (curation.is_worth_applying or without_gain):
         return (
-            f"{out} is not written: no gain was confirmed. --without-gain writes it all the same."
+            f"{out} is not written: no gain was confirmed. To write it anyway, give --without-gain."
         )
     edits_path = _edits_path(out)
     curation.apply(demonstrations, without_gain=without_gain).save(out)

@@ -30,7 +30,10 @@ def explain(
     *,
     demonstrations: Demos,
     out: Annotated[
-        Path, typer.Option(help="Directory for study, ledger and map; run again to go on.")
+        Path,
+        typer.Option(
+            metavar="DIR", help="Directory for study, ledger and map; run again to resume."
+        ),
     ],
     learner: Learner,
     retrainings: Retrainings = None,
@@ -48,7 +51,8 @@ def explain(
     base: Base,
     workers: Workers = 0,
     ledger: Annotated[
-        Path | None, typer.Option(help="Ledger file.", show_default="OUT/ledger.npz")
+        Path | None,
+        typer.Option(metavar="FILE", help="Ledger file.", show_default="ledger.npz in --out"),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the map as JSON.")] = False,
 ) -> None:

@@ -29,12 +29,15 @@ def plan(
     *,
     demonstrations: Demos,
     out: Annotated[
-        Path, typer.Option(help="Directory for plan.json, plan.yaml and the pilot's ledger.")
+        Path,
+        typer.Option(
+            metavar="DIR", help="Directory for plan.json, plan.yaml and the pilot's ledger."
+        ),
     ],
     learner: Learner,
     goals: Goals,
     max_retrainings: Annotated[
-        int, typer.Option(metavar="N", help="Retrainings that may be spent.")
+        int, typer.Option(metavar="N", help="Maximum number of retrainings.")
     ] = OPEN_BUDGET,
     maps: Maps = False,
     reading: Reading,
@@ -43,7 +46,7 @@ def plan(
     workers: Workers = 0,
     json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
 ) -> None:
-    """Measure with 64 retrainings what a study will take, and propose one.
+    """Run a pilot of 64 retrainings, predict what a study takes, and propose one.
 
     Example: r2rise plan demos.npz --env CartPole-v1 --until reliability=0.9 --out out/
     """
@@ -75,7 +78,7 @@ def plan(
             typer.echo(f"Written to {out}: plan.json, plan.png, pilot.npz.")
         raise typer.Exit(1)
     if not json:
-        typer.echo(f"Written to {out}: plan.json, plan.png, plan.yaml, pilot.npz. Go on with")
+        typer.echo(f"Written to {out}: plan.json, plan.png, plan.yaml, pilot.npz. Continue with")
         typer.echo(f"  r2rise explain {demonstrations} --study {out / 'plan.yaml'} --out {out}")
 
 

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 
 EnvironmentId = Annotated[
     str,
-    typer.Option("--env", metavar="ID", help="Gymnasium id, module:Env-v0 or module:factory."),
+    typer.Option(
+        "--env", metavar="ID", help="Environment: gymnasium id, module:Env-v0 or module:factory."
+    ),
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
+Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Seed of all random numbers.")]
 
 
 def record(
@@ -26,31 +28,42 @@ def record(
         str,
         typer.Option(
             metavar="SOURCE",
-            help="Model file of Stable-Baselines3 (.zip; it is unpickled, which runs what code it "
-            "holds: give only files that you trust), module:policy, or 'random'.",
+            help="Model file of Stable-Baselines3 (.zip), module:policy, or 'random'. A model file "
+            "is unpickled, which runs any code in it: use only files that you trust.",
         ),
     ],
-    out: Annotated[Path, typer.Option(help="File for the demonstrations, .npz.")],
-    demonstrations: Annotated[int, typer.Option(min=1, help="Episodes to record.")] = 10,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="File for the demonstrations, .npz.")],
+    demonstrations: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Number of episodes to record.")
+    ] = 10,
     max_steps: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", help="Frames of each at most.", show_default="the environment's"
+            min=1,
+            metavar="N",
+            help="Maximum number of frames of each episode.",
+            show_default="limit of the environment",
         ),
     ] = None,
     stochastic: Annotated[
-        bool, typer.Option("--stochastic", help="Sampled actions, not the most likely ones.")
+        bool, typer.Option("--stochastic", help="Sample actions instead of taking the most likely.")
     ] = False,
     seed: Seed = 0,
     pictures: Annotated[
         int | None,
-        typer.Option(metavar="PIXELS", min=1, help="Keep a picture of each frame, so high."),
+        typer.Option(
+            metavar="PIXELS", min=1, help="Store pictures of the frames, at most this high."
+        ),
     ] = None,
     worse_share: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of the demonstrations to make worse.")
+        float,
+        typer.Option(
+            min=0, max=1, metavar="SHARE", help="Share of demonstrations that are made worse."
+        ),
     ] = 0.0,
     worse_epsilon: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of random actions in these.")
+        float,
+        typer.Option(min=0, max=1, metavar="SHARE", help="Probability of random actions in these."),
     ] = 0.5,
     obs_keys: ObsKeys = None,
     force: Force = False,
@@ -86,17 +99,23 @@ def record(
 
 def train_expert(
     env: EnvironmentId,
-    out: Annotated[Path, typer.Option(help="Model file for `r2rise record`, .zip.")],
+    out: Annotated[
+        Path, typer.Option(metavar="FILE", help="Model file for `r2rise record`, .zip.")
+    ],
     steps: Annotated[
         int | None,
         typer.Option(
-            metavar="N", help="Steps of the environment.", show_default="1000000; more for pictures"
+            metavar="N",
+            help="Total steps of the environment.",
+            show_default="1000000; more for images",
         ),
     ] = None,
     envs: Annotated[
         int | None,
         typer.Option(
-            metavar="N", help="Environments side by side.", show_default="16; 128 or 8 for pictures"
+            metavar="N",
+            help="Number of parallel environments.",
+            show_default="16; 128 or 8 for images",
         ),
     ] = None,
     seed: Seed = 0,
@@ -104,7 +123,7 @@ def train_expert(
     force: Force = False,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
-    """Train an expert to record, by PPO; the best so far lies in OUT.
+    """Train an expert by PPO, for recording demonstrations.
 
     Example: r2rise train-expert --env CartPole-v1 --steps 100000 --out expert.zip
     """

@@ -14,12 +14,15 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 
 def show(
     path: Annotated[
-        Path, typer.Argument(metavar="MAP", help="map.json, map.npz or the directory it is in.")
+        Path,
+        typer.Argument(metavar="MAP", help="map.json, map.npz, or the directory that holds it."),
     ],
-    top: Annotated[int, typer.Option(min=1, help="Segments in each table.")] = 10,
+    top: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Number of rows in each table.")
+    ] = 10,
     json: Annotated[bool, typer.Option("--json", help="Print the map as JSON.")] = False,
 ) -> None:
-    """Print what a saved importance map says.
+    """Print a saved importance map.
 
     Example: r2rise show out/ --top 5
     """
@@ -36,11 +39,12 @@ def show(
 def report(
     directory: Directory,
     out: Annotated[
-        Path | None, typer.Option(help="File to write.", show_default="report.html in DIR")
+        Path | None,
+        typer.Option(metavar="FILE", help="File to write.", show_default="report.html in DIR"),
     ] = None,
     force: Force = False,
 ) -> None:
-    """Write everything that is known of a study as one page.
+    """Write all results of a study on one HTML page.
 
     Example: r2rise report out/ --out report.html
     """
@@ -59,7 +63,7 @@ def report(
 
 
 def algorithms(json: AsJson = False) -> None:
-    """List the algorithms, what some of them need first, and their settings.
+    """List the installed algorithms, their settings, and the packages that they need.
 
     Example: r2rise algorithms
     """
@@ -82,11 +86,11 @@ def algorithms(json: AsJson = False) -> None:
 
 def environments(
     contains: Annotated[
-        str, typer.Argument(metavar="[TEXT]", help="Only ids that contain this.")
+        str, typer.Argument(metavar="[TEXT]", help="List only ids that contain this.")
     ] = "",
     json: AsJson = False,
 ) -> None:
-    """List the environment ids that gymnasium knows, and what some of them need first.
+    """List the environment ids of gymnasium, and the packages that they need.
 
     Example: r2rise environments cartpole
     """

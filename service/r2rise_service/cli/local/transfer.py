@@ -19,18 +19,22 @@ if TYPE_CHECKING:
 def transfer(
     directories: Annotated[
         list[Path],
-        typer.Argument(metavar="DIR...", help="Two or more that `r2rise explain --out` wrote."),
+        typer.Argument(
+            metavar="DIR", help="Two or more directories written by `r2rise explain --out`."
+        ),
     ],
     out: Annotated[
         Path | None,
-        typer.Option(help="File to write.", show_default="transfer.json in the first DIR"),
+        typer.Option(
+            metavar="FILE", help="File to write.", show_default="transfer.json in the first DIR"
+        ),
     ] = None,
     force: Force = False,
     repetitions: Repetitions = REPETITIONS,
     workers: Workers = 0,
     json: Annotated[bool, typer.Option("--json", help="Print the matrix as JSON.")] = False,
 ) -> None:
-    """Does what one algorithm's map calls important matter to another algorithm?
+    """Test whether what one algorithm's map calls important matters to the others.
 
     Example: r2rise transfer out-bc/ out-gail/
     """

@@ -11,10 +11,15 @@ if TYPE_CHECKING:
     from r2rise_service.client import Client
 
 Url = Annotated[
-    str | None, typer.Option(help="The server; else R2RISE_URL, else http://127.0.0.1:8000.")
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="URL of the server.",
+        show_default="R2RISE_URL, or http://127.0.0.1:8000",
+    ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-JobId = Annotated[str, typer.Argument(metavar="JOB", help="Id of a job, job_...")]
+Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
+JobId = Annotated[str, typer.Argument(metavar="JOB", help="Job id, such as job_123.")]
 
 
 def connect(url: str | None) -> "Client":

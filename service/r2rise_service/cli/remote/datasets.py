@@ -12,9 +12,11 @@ from r2rise_service.cli.remote import Json, Url, connect, print_json
 if TYPE_CHECKING:
     from r2rise_service.models import DatasetInfo
 
-DatasetId = Annotated[str, typer.Argument(metavar="DATASET", help="Id of a dataset, ds_...")]
+DatasetId = Annotated[str, typer.Argument(metavar="DATASET", help="Dataset id, such as ds_123.")]
 
-datasets = typer.Typer(cls=HelpfulGroup, help="Demonstrations on a server.", no_args_is_help=True)
+datasets = typer.Typer(
+    cls=HelpfulGroup, help="Manage demonstrations on a server.", no_args_is_help=True
+)
 
 
 @datasets.command("upload")
@@ -28,7 +30,10 @@ def upload(
     url: Url = None,
     json: Json = False,
 ) -> None:
-    """Upload demonstrations, unless the server has them; other formats are converted here.
+    """Upload demonstrations to a server.
+
+    Formats other than .npz are converted first. Nothing is sent if the server has the
+    demonstrations already.
 
     Example: r2rise datasets upload demos.npz
     """
@@ -43,7 +48,7 @@ def upload(
 
 @datasets.command("list")
 def list_datasets(url: Url = None, json: Json = False) -> None:
-    """List your demonstrations.
+    """List your datasets.
 
     Example: r2rise datasets list
     """
@@ -66,7 +71,7 @@ def list_datasets(url: Url = None, json: Json = False) -> None:
 
 @datasets.command("show")
 def show_dataset(dataset: DatasetId, url: Url = None, json: Json = False) -> None:
-    """Show what the server knows of demonstrations.
+    """Show a dataset: its demonstrations, frames and shapes.
 
     Example: r2rise datasets show ds_123
     """
@@ -76,7 +81,7 @@ def show_dataset(dataset: DatasetId, url: Url = None, json: Json = False) -> Non
 
 @datasets.command("delete")
 def delete_dataset(dataset: DatasetId, url: Url = None) -> None:
-    """Delete demonstrations that no live job uses.
+    """Delete a dataset that no live job uses.
 
     Example: r2rise datasets delete ds_123
     """

@@ -25,7 +25,7 @@ from r2rise_service.kinds import KINDS
 if TYPE_CHECKING:
     from r2rise_service.models import JobInfo, JobStatus
 
-jobs = typer.Typer(cls=HelpfulGroup, help="Jobs on a server.", no_args_is_help=True)
+jobs = typer.Typer(cls=HelpfulGroup, help="Run and manage jobs on a server.", no_args_is_help=True)
 
 jobs.command("submit")(submit.submit)
 for _kind in KINDS.values():
@@ -38,11 +38,14 @@ jobs.command("wait")(watch.wait)
 
 @jobs.command("list")
 def list_jobs(
-    status: Annotated[str | None, typer.Option(help="queued, running, succeeded, ...")] = None,
-    label: Annotated[
-        str | None, typer.Option(metavar="NAME=VALUE", help="Only those with this label.")
+    status: Annotated[
+        str | None,
+        typer.Option(metavar="STATUS", help="List only jobs with this status, such as running."),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 50,
+    label: Annotated[
+        str | None, typer.Option(metavar="NAME=VALUE", help="List only jobs with this label.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="Maximum number of jobs.")] = 50,
     url: Url = None,
     json: Json = False,
 ) -> None:
@@ -67,7 +70,7 @@ def list_jobs(
 
 @jobs.command("show")
 def show_job(job: JobId, url: Url = None, json: Json = False) -> None:
-    """Show the state and the result of a job.
+    """Show the status and the result of a job.
 
     Example: r2rise jobs show job_123
     """
@@ -77,20 +80,20 @@ def show_job(job: JobId, url: Url = None, json: Json = False) -> None:
 
 @jobs.command("cancel")
 def cancel(job: JobId, url: Url = None, json: Json = False) -> None:
-    """Stop a job; what was retrained is kept.
+    """Cancel a job; completed retrainings are kept.
 
     Example: r2rise jobs cancel job_123
     """
     with connect(url) as client:
         remote_job = client.jobs.get(job).cancel()
         if remote_job.status == "succeeded":
-            typer.echo("There was nothing to stop: the job has succeeded.", err=True)
+            typer.echo("There was nothing to cancel: the job has succeeded.", err=True)
         print_job(remote_job, json=json)
 
 
 @jobs.command("retry")
 def retry(job: JobId, url: Url = None, json: Json = False) -> None:
-    """Go on with a job that failed or was canceled.
+    """Continue a job that failed or was canceled.
 
     Example: r2rise jobs retry job_123
     """
@@ -102,16 +105,20 @@ def retry(job: JobId, url: Url = None, json: Json = False) -> None:
 def download(
     job: JobId,
     out: Annotated[
-        Path, typer.Option(help="File: .json, .png, .svg, .html; maps .csv, .npz; curations .npz.")
+        Path, typer.Option(metavar="FILE", help="File to write; its extension selects the content.")
     ],
-    estimator: Annotated[str | None, typer.Option(help=f"Of a map: one of {ESTIMATORS}.")] = None,
+    estimator: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help=f"Estimator of a map: one of {ESTIMATORS}."),
+    ] = None,
     force: Force = False,
     url: Url = None,
 ) -> None:
     """Write the result of a job to a file.
 
-    The ending says what is written: .html is a report of all that is known, .npz of a curation
-    the better demonstrations. A map can be had while the job is running.
+    .json is the result and .png or .svg its figure; .html is a report with all related results.
+    A map can also be .csv or .npz; .npz of a curation is the curated demonstrations. A map can be
+    downloaded while its job is running.
 
     Example: r2rise jobs download job_123 --out map.json
     """
@@ -123,7 +130,7 @@ def download(
 
 @jobs.command("delete")
 def delete_job(job: JobId, url: Url = None) -> None:
-    """Delete an ended job with its retrainings.
+    """Delete an ended job and its retrainings.
 
     Example: r2rise jobs delete job_123
     """
@@ -142,7 +149,7 @@ def _parse_status(text: str | None) -> "JobStatus | None":
     if text is None:
         return None
     raise InputError(
-        f"--status should be a state of a job, got {text!r}. {suggestion(text, (*LIVE, *ENDED))}"
+        f"--status should be the status of a job, got {text!r}. {suggestion(text, (*LIVE, *ENDED))}"
     )
 
 

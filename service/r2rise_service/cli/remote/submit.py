@@ -34,14 +34,16 @@ if TYPE_CHECKING:
     from r2rise_service.client import Job
     from r2rise_service.models import DryRun
 
-Name = Annotated[str, typer.Option(help="Name of the job, for people.")]
+Name = Annotated[str, typer.Option(metavar="TEXT", help="Name of the job.")]
 Labels = Annotated[
     list[str] | None,
-    typer.Option("--label", metavar="NAME=VALUE", help="For finding it again; repeatable."),
+    typer.Option("--label", metavar="NAME=VALUE", help="Label of the job; repeatable."),
 ]
-Priority = Annotated[int, typer.Option(min=-100, max=100, help="Higher goes first.")]
+Priority = Annotated[
+    int, typer.Option(min=-100, max=100, metavar="N", help="Jobs of higher priority run first.")
+]
 JobIds = Annotated[
-    list[str], typer.Argument(metavar="JOB", help="Ids of two or more jobs with a map.")
+    list[str], typer.Argument(metavar="JOB", help="Ids of two or more jobs that computed a map.")
 ]
 
 
@@ -59,12 +61,12 @@ def submit(
     label: Labels = None,
     priority: Priority = 0,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what it would take; retrain nothing.")
+        bool, typer.Option("--dry-run", help="Print the maximum cost; create no job.")
     ] = False,
     url: Url = None,
     json: Json = False,
 ) -> None:
-    """Upload demonstrations and have their map computed.
+    """Upload demonstrations, and compute their importance map on the server.
 
     Example: r2rise jobs submit demos.npz --env CartPole-v1 --retrainings 384
     """
@@ -90,9 +92,7 @@ def certify(
     url: Url = None,
     json: Json = False,
 ) -> None:
-    """Is the map of a job right? Have it tested.
-
-    The server retrains on what it calls important, unimportant, and on random segments.
+    """Test the map of a job by retraining on its top, its bottom and random segments.
 
     Example: r2rise jobs certify job_123
     """
@@ -112,9 +112,9 @@ def curate(
     url: Url = None,
     json: Json = False,
 ) -> None:
-    """Have the frames that hurt left out.
+    """Find out which frames to leave out, from the map of a job.
 
-    The server leaves out as many as retraining shows, by the map of a job, and confirms the gain.
+    To get the curated demonstrations, download the result as .npz.
 
     Example: r2rise jobs curate job_123
     """
@@ -133,7 +133,7 @@ def transfer(
     url: Url = None,
     json: Json = False,
 ) -> None:
-    """Do the maps of jobs matter to each other's algorithm?
+    """Test whether what one job's map calls important matters to the other algorithms.
 
     Example: r2rise jobs transfer job_123 job_456
     """
@@ -147,7 +147,9 @@ def transfer(
 
 def compare(
     a: JobId,
-    b: Annotated[str, typer.Argument(metavar="JOB", help="Another over the same segments.")],
+    b: Annotated[
+        str, typer.Argument(metavar="JOB", help="Another job, with a map over the same segments.")
+    ],
     out: ComparisonFile = None,
     force: Force = False,
     url: Url = None,
@@ -185,6 +187,6 @@ def _print_estimate(estimate: "DryRun", *, json: bool) -> None:
         f"{cost.episodes} episodes, at most {cost.most_steps} steps of the environment"
     )
     if estimate.training_check is not None:
-        typer.echo(f"How long to train is checked first. {estimate.training_check}")
+        typer.echo(f"The training check comes first. {estimate.training_check}")
     print_warnings(estimate.warnings)
-    typer.echo("No job was created; leave out --dry-run for that.", err=True)
+    typer.echo("No job was created. To create it, leave out --dry-run.", err=True)

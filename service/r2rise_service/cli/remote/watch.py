@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 
 def watch(job: JobId, url: Url = None, json: Json = False) -> None:
-    """Follow a job until it has ended.
+    """Follow a job until it ends.
 
-    A bar on a terminal, else a line for each event. Exits with 1 unless the job has succeeded.
+    Shows a progress bar on a terminal, and a line for each event elsewhere. The exit status is 1
+    unless the job succeeds.
 
     Example: r2rise jobs watch job_123
     """
@@ -38,14 +39,19 @@ def watch(job: JobId, url: Url = None, json: Json = False) -> None:
 def wait(
     job: JobId,
     timeout: Annotated[
-        str | None, typer.Option(metavar="TIME", help="At most: 90, 90s, 5m or 2h.")
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Maximum waiting time: 90, 90s, 5m or 2h.",
+            show_default="no limit",
+        ),
     ] = None,
     url: Url = None,
     json: Json = False,
 ) -> None:
-    """Wait until a job has succeeded.
+    """Wait until a job ends, and print its result.
 
-    Exits with 1 if it fails, 4 if the time is over; the job goes on then.
+    The exit status is 1 unless the job succeeds, and 4 if time is up; then the job continues.
 
     Example: r2rise jobs wait job_123 --timeout 1h
     """
@@ -76,11 +82,11 @@ def print_job(job: "Job", *, json: bool) -> None:
 
 @contextmanager
 def _leaving_job_on_interrupt(job_id: str) -> Iterator[None]:
-    """On Ctrl-C, print that the job goes on, and exit."""
+    """On Ctrl-C, print that the job continues, and exit."""
     try:
         yield
     except KeyboardInterrupt:
-        typer.echo(f"The job goes on. Stop it with `r2rise jobs cancel {job_id}`.", err=True)
+        typer.echo(f"The job continues. To stop it, run `r2rise jobs cancel {job_id}`.", err=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
