@@ -30,7 +30,7 @@ def demos(obs, acts, **fields) -> Demonstrations:
     ("obs", "acts", "reason"),
     [
         (np.zeros((5, 3), np.float32), np.zeros(4, int), r"obs has shape \(3,\).* expects \(4,\)"),
-        (np.zeros((5, 4), np.float32), np.eye(2)[[0, 1, 1, 0]], "--one-hot, or save acts.arg"),
+        (np.zeros((5, 4), np.float32), np.eye(2)[[0, 1, 1, 0]], "one_hot, or save acts.arg"),
         (np.zeros((5, 4), np.float32), np.zeros((4, 1, 1), int), r"acts has shape \(1, 1\)"),
         (np.zeros((5, 4), np.float32), np.full(4, 0.5), "acts has dtype float64, which cannot be"),
         (np.zeros((5, 4), np.float32), np.full(4, 2), "acts has values from 2 to 2"),

@@ -37,7 +37,7 @@ def test_tables_that_say_the_same(case, tmp_path):
 
 
 BAD_TABLES = {
-    "a demonstration in two places": (ROWS + "1,0,1,0,1,0\n0,0,1,0,1,0\n", "line 6: .* goes on"),
+    "a demonstration in two places": (ROWS + "1,0,1,0,1,0\n0,0,1,0,1,0\n", "line 6: .* continues"),
     "times that are not sorted": (ROWS.replace("0,0,", "0,9,"), "line 2: expected time 0, got '9'"),
     "a decimal comma": (ROWS.replace("1.5", '"1,5"'), "line 2: obs .*Write numbers with points"),
     "thousands with a comma": (ROWS.replace("1.5", '"1,234"'), "line 2: obs should be a number"),
@@ -201,7 +201,7 @@ def test_actions_that_are_not_one_hot_are_named(action, tmp_path):
     path = npz(tmp_path, acts=np.array([[0, 1], [1, 0], action]))
     with pytest.raises(DemonstrationsError, match=r"frame 0 of demonstration 1 is \["):
         read_demonstrations(path, one_hot=True)
-    with pytest.raises(DemonstrationsError, match=r"got \(3,\). Leave out --one-hot"):
+    with pytest.raises(DemonstrationsError, match=r"got \(3,\). Leave out one_hot"):
         read_demonstrations(npz(tmp_path), one_hot=True)
 
 
