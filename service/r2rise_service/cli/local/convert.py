@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from r2rise_service.cli.options import Force, Format, MinFrames, ObsKeys, split_commas
-from r2rise_service.cli.ready import check_files
+from r2rise_service.cli.ready import check_files, get_ready
 
 if TYPE_CHECKING:
     from r2rise import Curation, Demonstrations
@@ -41,6 +41,7 @@ def convert(
     from r2rise import ImportanceMap
     from r2rise.formats import format_to_write, read_demonstrations, write_demonstrations
 
+    get_ready()
     _check_target(source, target, force=force)
     name = to or format_to_write(target)
     importance = None if map is None else ImportanceMap.load(map)
