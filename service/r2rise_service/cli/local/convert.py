@@ -43,6 +43,7 @@ def convert(
     """
     import r2rise
 
+    get_ready()
     _check_target(source, target, force=force)
     get_ready()
     check_keys(source, format, obs_keys)
