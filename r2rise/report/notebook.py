@@ -243,7 +243,8 @@ def _table(
 def _table_row(tag: str, cells: Sequence[str], words: Collection[int]) -> str:
     sides = ["left" if column in words else "right" for column in range(len(cells))]
     texts = "".join(
-        f'<{tag} style="text-align: {side}; white-space: nowrap">{escape(cell)}</{tag}>'
+        f'<{tag} style="text-align: {side}; padding: 0.2em 0.5em; white-space: nowrap">'
+        f"{escape(cell)}</{tag}>"
         for side, cell in zip(sides, cells, strict=True)
     )
     return f"<tr>{texts}</tr>"

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
 
 from r2rise.study.choices import EstimatorName
+from r2rise.study.validation import without_pydantic
 
 
 def _to_floats(value: Any) -> Any:
@@ -57,6 +58,9 @@ class MapPart(BaseModel):
 
     def __hash__(self) -> int:
         return hash(self.model_dump_json())  # arrays have neither a hash nor a truth value
+
+    def __dir__(self) -> list[str]:
+        return without_pydantic(super().__dir__())
 
 
 class Dataset(MapPart):

@@ -24,7 +24,7 @@ from r2rise.limits import (
     TOO_MANY_THREADS,
 )
 from r2rise.study.choices import BackendChoice, DesignChoice, TrainingSeeds
-from r2rise.study.validation import describe
+from r2rise.study.validation import describe, without_pydantic
 
 _INDEPENDENT_MASKS_BETWEEN_LOOKS = 64
 """Used where every mask has its own training seed."""
@@ -50,6 +50,9 @@ class StudyPart(BaseModel):
 
     # Pydantic then reads the fields of a part itself, and reports them with those of the whole.
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+
+    def __dir__(self) -> list[str]:
+        return without_pydantic(super().__dir__())
 
 
 @dataclass(frozen=True)

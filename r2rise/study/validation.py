@@ -1,5 +1,6 @@
-"""Pydantic's validation errors in words for users."""
+"""What users see of pydantic: its validation errors in words, and none of its names."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -37,3 +38,9 @@ def _fields_at(model: type[BaseModel], location: list[str]) -> list[str]:
             return []
         model = part
     return [name for name, field in model.model_fields.items() if not field.exclude]
+
+
+def without_pydantic(names: Iterable[str]) -> list[str]:
+    """Return names of an object, without the public ones that all pydantic models have."""
+    inherited = {name for name in dir(BaseModel) if not name.startswith("_")}
+    return [name for name in names if name not in inherited]

@@ -1,5 +1,7 @@
 """The notebook of the examples runs anywhere, and shows what comes out."""
 
+import re
+
 import pytest
 from notebook import NOTEBOOK, code_cells, executed, is_removed_bar, read
 from pages import without_numbers
@@ -40,3 +42,10 @@ def test_every_cell_has_run_once_in_its_order_and_without_a_warning():
 
 def test_the_file_is_small():
     assert len(NOTEBOOK.read_bytes()) < MAX_BYTES
+
+
+def test_links_lead_somewhere():
+    text = "\n".join(cell.source for cell in read().cells if cell.cell_type == "markdown")
+    targets = re.findall(r"\]\((.+?)\)", text)
+    assert targets
+    assert all((NOTEBOOK.parent / target).exists() for target in targets)

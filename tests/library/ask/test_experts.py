@@ -234,7 +234,7 @@ def test_numbers_that_cannot_be_used(tmp_path):
     with pytest.raises(InputError, match="from 1 to 4096, got 1000000. More env"):
         recipe_for(CARTPOLE, n_envs=10**6)
     with pytest.raises(InputError, match="from 0 to 4294967295, got 4294967296"):
-        train_expert(CARTPOLE, tmp_path / "a.zip", seed=2**32)
+        train_expert("CartPole-v1", tmp_path / "a.zip", seed=2**32)
 
 
 @pytest.mark.parametrize(

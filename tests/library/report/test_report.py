@@ -469,7 +469,7 @@ def test_words_for_every_case(tmp_path, changes, expected):
 
 
 def test_what_cannot_be_read_is_named(tmp_path):
-    with pytest.raises(ResultError, match=r"no map.json in .*r2rise explain"):
+    with pytest.raises(ResultError, match=r"no map.json in .*`explain` wrote"):
         write_report(tmp_path)
     OutputDirectory(tmp_path).write(A_MAP)
     (tmp_path / "certificate.json").write_text("{}")

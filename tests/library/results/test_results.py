@@ -229,3 +229,12 @@ def test_results_with_a_figure_are_saved_as_one(result, ending, tmp_path):
     assert start.startswith(b"\x89PNG" if ending == ".png" else b"<?xml")
     with pytest.raises(ResultError, match=r"is saved as \.json, \.png or \.svg, not as 'a\.txt'"):
         found.save(tmp_path / "a.txt")
+
+
+def test_completion_lists_nothing_of_pydantic():
+    importance = ImportanceMap.load(golden_path(ImportanceMap))
+    listed = {name for name in dir(importance) if not name.startswith("_")}
+    assert {"importance", "top", "plot", "save", "study", "warnings"} <= listed
+    assert not listed & {"copy", "dict", "json", "model_dump", "parse_obj", "validate"}
+    assert "model_dump" not in dir(importance.study)
+    assert "environment" in dir(importance.study)

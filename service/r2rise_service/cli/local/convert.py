@@ -45,7 +45,6 @@ def convert(
 
     get_ready()
     _check_target(source, target, force=force)
-    get_ready()
     check_keys(source, format, obs_keys)
     conversion = r2rise.convert(
         source,
