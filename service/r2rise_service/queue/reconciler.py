@@ -104,7 +104,7 @@ class Reconciler:
         self._wake_event.set()
         if self._is_starting:  # workers that run nothing yet
             end_starting()
-        self._thread.join(seconds)
+        self._thread.join(0 if self._is_starting else seconds)
 
     def wake(self) -> None:
         """Look for new and changed jobs now."""

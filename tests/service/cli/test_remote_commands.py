@@ -132,7 +132,7 @@ def test_short_demonstrations_and_one_hot_actions_are_converted_before_they_are_
     assert found.sha256 == want.content_hash
     out = run(
         "jobs", "submit", str(file), *options, "--env", "CartPole-v1", "--dry-run",
-        "--url", client.url,
+        "--segment-length", "1", "--url", client.url,
     )[0]  # fmt: skip
     assert "retrainings" in out
     error = run("datasets", "upload", str(file), "--obs-keys", "a", "--url", client.url, status=2)[
