@@ -29,8 +29,9 @@ def _from_floats(array: NDArray[np.float64]) -> list[float | None]:
     return [float(v) if np.isfinite(v) else None for v in array]
 
 
+# Spelt out: from numpy 2.5 on, NDArray is an alias that leaves the titles out of JSON schemas.
 FloatList = Annotated[
-    NDArray[np.float64],
+    np.ndarray[tuple[Any, ...], np.dtype[np.float64]],
     BeforeValidator(_to_floats),
     PlainSerializer(_from_floats, return_type=list[float | None]),
     WithJsonSchema({"type": "array", "items": {"type": ["number", "null"]}}),
@@ -38,7 +39,7 @@ FloatList = Annotated[
 """(n,) float64; NaN is null in JSON."""
 
 IntList = Annotated[
-    NDArray[np.int64],
+    np.ndarray[tuple[Any, ...], np.dtype[np.int64]],
     BeforeValidator(_to_ints),
     PlainSerializer(lambda array: array.tolist(), return_type=list[int]),
     WithJsonSchema({"type": "array", "items": {"type": "integer"}}),
