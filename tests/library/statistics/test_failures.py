@@ -122,6 +122,6 @@ def test_two_and_three_segments_of_one_demonstration(n_segments, design, estimat
 def test_one_segment_is_refused_before_anything_is_spent(masking, frames):
     asked = study(toys.raises, masking=masking)
     with pytest.raises(
-        StudyError, match=f"at least 2 segments, but all {frames} .*smaller --segment-le"
+        StudyError, match=f"at least 2 segments, but all {frames} .*smaller masking.segment_le"
     ):
         resolve(asked, toys.demonstrations(1, frames))

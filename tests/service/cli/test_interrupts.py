@@ -91,7 +91,7 @@ def interrupted(program: str, folder: Path, presses: int = 1) -> str:
 @pytest.mark.parametrize("program", [SWALLOWED, CALLBACK, COMPILED])
 def test_a_command_that_does_not_see_ctrl_c_ends_all_the_same(program, tmp_path):
     assert interrupted(program, tmp_path) == (
-        "Stopped. What was retrained is kept; the same command goes on from there.\n"
+        "Stopped. Completed retrainings are kept; run the same command again to continue.\n"
     )
 
 

@@ -174,7 +174,7 @@ def test_a_link_that_leads_nowhere_is_somebody_elses(folder):
 
 def test_the_demonstrations_that_were_read_are_refused(folder):
     refused("curate a --out demos.npz", "demos.npz already exists")
-    refused("convert demos.npz ./demos.npz --force", "OUT should not be IN")
+    refused("convert demos.npz ./demos.npz --force", "is what is read")
 
 
 def test_force_does_not_take_the_ground_from_under_a_study(folder):

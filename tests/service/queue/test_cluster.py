@@ -219,7 +219,7 @@ def wait_for_health(bench: Bench, expected: str) -> None:
     [
         ("head:8786", (), "Expected tls://HOST:PORT"),
         ("tls://head:8786", (), "needs three TLS files: ca, cert and key"),
-        ("tcp://head:8786", (Path("a"), Path("a"), Path("a")), "write tls:// for tcp://"),
+        ("tcp://head:8786", (Path("a"), Path("a"), Path("a")), "write tls:// instead"),
         ("tls://head:8786", (Path("a"), Path("a"), Path("a")), "Cannot read a"),
     ],
 )
