@@ -4,11 +4,13 @@ from pathlib import Path
 from time import perf_counter
 
 from r2rise.ask.experts.recipes import Recipe, recipe_for
+from r2rise.ask.record import AnyEnvironment, environment_of
 from r2rise.design.seeds import seeded_globals
-from r2rise.environments import Environment, failures_of
+from r2rise.environments import failures_of
 from r2rise.errors import Canceled, InputError, require
 from r2rise.evaluation.loop import evaluate
 from r2rise.evaluation.reuse import check_first_step
+from r2rise.files import to_path
 from r2rise.run.progress import OnProgress
 from r2rise.run.progress_bar import shown
 from r2rise.run.retraining import keep_going
@@ -42,8 +44,8 @@ class Expert(StudyPart):
 
 
 def train_expert(
-    environment: Environment,
-    out: Path,
+    environment: AnyEnvironment,
+    out: str | Path,
     *,
     steps: int | None = None,
     n_envs: int | None = None,
@@ -55,7 +57,8 @@ def train_expert(
     The same seed gives the same expert on the same kind of machine and library versions.
 
     Args:
-        environment: The environment that it acts in.
+        environment: The environment that it acts in: a gymnasium id, the `environment` part of a
+            study, or a function that makes an environment.
         out: Model file of Stable-Baselines3 (`.zip`). It is checked 50 times, and when training
             ends or is interrupted, whether the mean return of the last 100 episodes is the best so
             far; then the file is replaced. A file of an earlier training is replaced, too.
@@ -73,6 +76,10 @@ def train_expert(
     require("stable_baselines3", "Training an expert", "imitation")
     from r2rise.ask.experts.ppo import Keeper, make_ppo, open_envs
 
+    out = to_path(out, "out")
+    if out.suffix != ".zip":
+        raise InputError(f"out should end in .zip, got {out}.")
+    environment = environment_of(environment)
     recipe = recipe_for(environment, steps=steps, n_envs=n_envs)
     if not 0 <= seed < 2**32:
         raise InputError(f"The seed of an expert should be from 0 to {2**32 - 1}, got {seed}.")
