@@ -241,7 +241,8 @@ class Demonstrations:
 
     def _frame_slice(self, item: AnySegment) -> slice:
         segment = item.segment if isinstance(item, HasSegment) else item
-        if not (isinstance(segment, tuple | list) and len(segment) == 3):
+        is_triple = isinstance(segment, tuple | list) and len(segment) == 3
+        if not (is_triple and all(hasattr(number, "__index__") for number in segment)):
             raise DemonstrationsError(f"Expected segments or rows of a map, got {item!r}.")
         index, start, stop = segment
         if not (0 <= index < len(self) and 0 <= start <= stop <= self.lengths[index]):

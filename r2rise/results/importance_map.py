@@ -294,4 +294,6 @@ class ImportanceMap(Result):
         if path.suffix.lower() != ".npz":
             return super()._read_text(path)
         with np.load(path, allow_pickle=False) as arrays:
+            if "meta" not in arrays:
+                raise ValueError("expected the array meta")
             return str(arrays["meta"])

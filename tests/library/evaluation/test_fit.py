@@ -151,5 +151,5 @@ def test_an_end_at_the_step_limit_is_terminal_only_where_the_file_knows(meta, te
     assert len(notices) == (told is not None)
     for notice in notices:
         assert notice.code == "terminal_at_step_limit"
-        assert "Of 3 demonstrations 1 are marked as terminal" in notice.detail
+        assert "1 of 3 demonstrations are marked as terminal" in notice.detail
         assert told in notice.detail

@@ -53,10 +53,10 @@ def test_every_command_has_a_short_option_for_help():
 def test_commands_are_listed_in_three_groups():
     found = {
         title: re.findall(r"^  (\S+)", section(title, help_of("")), re.MULTILINE)
-        for title in ("Ask", "Data", "Server")
+        for title in ("Analysis", "Data", "Server")
     }
     assert found == {
-        "Ask": [
+        "Analysis": [
             "check-training", "plan", "explain", "certify", "curate", "transfer", "compare", "show",
             "report", "algorithms", "environments",
         ],
@@ -75,6 +75,14 @@ def test_no_summary_in_a_list_of_commands_is_cut(group):
         if parent == group:
             summary = " ".join(help_of(command).split("\n\n")[1].split())
             assert f" {name} {summary}" in text
+
+
+def test_arguments_and_limits_are_in_words():
+    for command in COMMANDS:
+        assert not re.search(r"[{}<]|x>=|\[\[|default: \(", help_of(command)), command
+    assert "Usage: r2rise environments [OPTIONS] [TEXT]" in help_of("environments")
+    assert "[default: 10; at least 1]" in help_of("compare")
+    assert "from 0 to 1]" in help_of("record")
 
 
 def default(option: str, text: str) -> str:
