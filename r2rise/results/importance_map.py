@@ -293,7 +293,8 @@ class ImportanceMap(Result):
     def _read_text(cls, path: Path) -> str:
         if path.suffix.lower() != ".npz":
             return super()._read_text(path)
-        with np.load(path, allow_pickle=False) as arrays:
-            if "meta" not in arrays:
+        with path.open("rb") as file:
+            arrays = np.load(file, allow_pickle=False)
+            if "meta" not in getattr(arrays, "files", ()):
                 raise ValueError("expected the array meta")
             return str(arrays["meta"])

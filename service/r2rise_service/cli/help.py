@@ -1,10 +1,12 @@
 """Help texts: commands in groups, each with its whole first sentence; defaults in words."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+from typer.models import CommandFunctionType
 
 
 class HelpfulGroup(TyperGroup):
@@ -58,6 +60,8 @@ def _row(name: str, text: str) -> tuple[str, str]:
 class Commands(typer.Typer):
     """Commands whose help is that of `HelpfulCommand`."""
 
-    def command(self, *args: Any, **options: Any) -> Any:
+    def command(
+        self, *args: Any, **options: Any
+    ) -> Callable[[CommandFunctionType], CommandFunctionType]:
         """Register a command, as `typer.Typer` does."""
         return super().command(*args, **{"cls": HelpfulCommand} | options)

@@ -146,7 +146,13 @@ def test_top_and_bottom_leave_out_what_was_not_estimated(golden):
                 ranked(wrong)
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x93NUMPY"])
+def array_file() -> bytes:
+    file = io.BytesIO()
+    np.save(file, np.zeros(1))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x93NUMPY", array_file()])
 def test_a_damaged_map_is_refused_by_name(tmp_path, content):
     (tmp_path / "map.npz").write_bytes(content)
     with pytest.raises(MapError, match="map.npz is not an importance map"):

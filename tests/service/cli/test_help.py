@@ -88,7 +88,8 @@ def test_arguments_and_limits_are_in_words():
 def default(option: str, text: str) -> str:
     """The default of an option in a help text."""
     words = " ".join(text.split("\nOptions:\n")[1].split())
-    return re.search(rf"{option} .*?\[default: \(?([^\])]*)", words)[1]
+    found = re.search(rf"{option} .*?\[default: ([^\]]*)", words)[1]
+    return re.sub("; (from|at least) .*", "", found)
 
 
 def test_defaults_are_shown_as_they_are():
