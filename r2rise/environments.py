@@ -173,10 +173,17 @@ def import_module_of(name: str, role: str) -> ModuleType:
     Raises:
         UnknownName: When the module does not exist or fails to import.
     """
-    module_name = name.partition(":")[0]
+    module_name, _, attribute = name.partition(":")
+    if module_name.endswith(".py"):
+        stem = module_name.removesuffix(".py").replace("/", ".")
+        raise UnknownName(
+            f"The {role} {name!r} names a file: expected module:object, such as "
+            f"{stem}:{attribute}, with the module on the Python path (for a file here: "
+            f"PYTHONPATH=.)."
+        )
     try:
         return importlib.import_module(module_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script may call sys.exit
         raise UnknownName(
             f"Cannot import {module_name!r} for the {role} {name!r} "
             f"({type(error).__name__}: {error}). Expected module:object, with the module on the "

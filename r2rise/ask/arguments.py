@@ -75,6 +75,16 @@ def to_study(value: object) -> Study:
     raise _wrong_type("study", "a Study or a dict of its fields", value, hint)
 
 
+def check_flag(name: str, value: object) -> None:
+    """Check an argument that is True or False; any text would count as True.
+
+    Raises:
+        InputError: When it is something else.
+    """
+    if not isinstance(value, bool):
+        raise InputError(f"{name} should be True or False, got {value!r}.")
+
+
 def _wrong_type(name: str, expected: str, value: object, hint: str) -> InputError:
     shown = repr(value) if isinstance(value, str | int | float) else type(value).__name__
     return InputError(f"{name} should be {expected}, got {shown}. {hint}")

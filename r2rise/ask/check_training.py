@@ -17,6 +17,7 @@ from r2rise.algorithms import (
 from r2rise.ask.arguments import (
     AnyDemonstrations,
     AnyStudy,
+    check_flag,
     to_demonstrations,
     to_study,
 )
@@ -78,6 +79,7 @@ def check_training(
         StudyFailed: When more retrainings fail than the study allows.
     """
     study = to_study(study)
+    check_flag("maps", maps)
     path = None if ledger is None else to_path(ledger, "ledger")
     demonstrations = to_demonstrations(demonstrations, obs_keys=study.environment.obs_keys)
     open_study = with_open_amount(resolve(study, demonstrations).study)

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from r2rise.ask.arguments import AnyMap, to_map
-from r2rise.errors import MapError
+from r2rise.errors import InputError, MapError
 from r2rise.limits import check_count
 from r2rise.results.comparison import Comparison, Correlation, Difference, Overlap
 from r2rise.results.importance_map import ImportanceMap
@@ -38,6 +38,7 @@ def compare(
             both maps.
     """
     check_count("k", k, least=1)
+    check_names(names)
     a, b = to_map(a, "a"), to_map(b, "b")
     check_comparable(a, b)
     in_both = np.isfinite(a.importance) & np.isfinite(b.importance)
@@ -61,6 +62,19 @@ def compare(
         bottom=_overlap(values_a, values_b, k),
         difference=_difference(a, b),
     )
+
+
+def check_names(names: object) -> None:
+    """Check the names of two maps.
+
+    Raises:
+        InputError: When they are neither two texts nor None.
+    """
+    if names is None:
+        return
+    kinds = [type(name) for name in names] if isinstance(names, tuple | list) else []
+    if kinds != [str, str]:
+        raise InputError(f'names should be two texts, such as ("bc", "bco"), got {names!r}.')
 
 
 def check_comparable(a: ImportanceMap, b: ImportanceMap) -> None:

@@ -5,7 +5,7 @@ import logging
 import zipfile
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from gymnasium import spaces
@@ -50,6 +50,23 @@ _DAMAGED = (
     *(KeyError, TypeError, ValueError, RuntimeError),
 )
 """Errors of reading a file that is not a zip file, or whose `data` is not that of a model."""
+
+
+def to_policy(policy: object, environment: Environment) -> Policy | None:
+    """Return a policy, or the one that a source names; see `load_policy`.
+
+    Raises:
+        InputError: When it is neither a policy nor a source.
+    """
+    if isinstance(policy, str):
+        return load_policy(policy, environment)
+    if _is_policy(policy):
+        return cast("Policy", policy)
+    raise InputError(
+        f"policy should be an object with a method predict(observations, deterministic=True) -> "
+        f"(actions, state), or {RANDOM!r}, a model file (.zip) or module:policy as text, got "
+        f"{type(policy).__name__}."
+    )
 
 
 def load_policy(source: str, environment: Environment) -> Policy | None:

@@ -95,10 +95,10 @@ class OutputDirectory:
         """
         copy = self._copy
         if not copy.exists():
-            raise ResultError(
-                f"{self.path} is not a directory that `explain` wrote: "
-                f"demonstrations.npz is missing."
-            )
+            missing = "demonstrations.npz is missing."
+            if self.path.is_file():
+                missing = f"it is a file. Its directory is {self.path.parent}."
+            raise ResultError(f"{self.path} is not a directory that `explain` wrote: {missing}")
         study = Study.load(self.path / "study.yaml")
         return Demonstrations.load(copy, obs_keys=study.environment.obs_keys)
 

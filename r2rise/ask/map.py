@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from r2rise.ask.map_notices import about_estimate, about_missed_goal, about_unfinished_block
 from r2rise.data.segments import Segments
-from r2rise.errors import NotReady
+from r2rise.errors import InputError, NotReady
 from r2rise.ledger.ledger import Ledger
 from r2rise.ledger.record import Record
 from r2rise.results.importance_map import ImportanceMap
@@ -50,9 +50,14 @@ def importance_map(ledger: Ledger, study: Study, notices: Sequence[Notice] = ())
         notices: Notices from before the first retraining.
 
     Raises:
+        InputError: When it is not given a ledger.
         NotReady: When there are too few successful retrainings for any estimator, or the time limit
             came before there were any.
     """
+    if not isinstance(ledger, Ledger):
+        raise InputError(
+            f"ledger should be a Ledger, got {type(ledger).__name__}: Ledger.load(path) reads one."
+        )
     lengths = np.array(ledger.header.lengths, dtype=np.int64)
     segments = Segments.of(lengths, study.masking)
     stop = StoppingRule(study, segments).decide(ledger)

@@ -7,6 +7,7 @@ from pathlib import Path
 from r2rise.ask.arguments import (
     AnyDemonstrations,
     AnyStudy,
+    check_flag,
     to_demonstrations,
     to_study,
 )
@@ -72,6 +73,7 @@ def plan(
         NotReady: When there are too few segments, or too many retrainings fail.
     """
     study = to_study(study)
+    check_flag("maps", maps)
     check_retrainings("max_retrainings", max_retrainings)
     directory = output_directory(out)
     if directory:

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 
 from r2rise.algorithms.base import Policy
 from r2rise.algorithms.divergence import divergence
-from r2rise.ask.demonstrators import load_policy
+from r2rise.ask.demonstrators import to_policy
 from r2rise.ask.pictures import small_picture
 from r2rise.data.checks import MAX_DEMONSTRATIONS
 from r2rise.data.demonstrations import Demonstrations
@@ -101,7 +101,7 @@ def record(  # noqa: PLR0913  (the settings of a recording are arguments)
     )
     target = environment_of(environment)
     source = policy.rpartition("/")[2] if isinstance(policy, str) else type(policy).__qualname__
-    demonstrator = load_policy(policy, target) if isinstance(policy, str) else policy
+    demonstrator = to_policy(policy, target)
     if (problem := divergence(demonstrator)) is not None:
         raise InputError(f"The policy {source} cannot be recorded: {problem}")
     epsilon = _epsilon(recording, demonstrator)

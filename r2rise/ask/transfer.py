@@ -11,7 +11,7 @@ from r2rise.ask.arguments import (
 )
 from r2rise.ask.certify import certificate
 from r2rise.ask.compare import check_comparable
-from r2rise.errors import InputError, MapError
+from r2rise.errors import InputError, MapError, suggestion
 from r2rise.limits import check_repetitions
 from r2rise.results.certificate import Certificate
 from r2rise.results.importance_map import ImportanceMap
@@ -59,6 +59,10 @@ def transfer(
         )
     loaded = {name: to_map(value, f"maps[{name!r}]") for name, value in maps.items()}
     check_maps(loaded)
+    if unknown := sorted(set(ledgers or {}) - set(loaded)):
+        raise InputError(
+            f"ledgers has no map of the name {unknown[0]!r}. {suggestion(unknown[0], loaded)}"
+        )
     obs_keys = next(iter(loaded.values())).study.environment.obs_keys
     demonstrations = to_demonstrations(demonstrations, obs_keys=obs_keys)
     cells: list[Cell] = []

@@ -1,5 +1,6 @@
 """Checks of the arrays of demonstrations."""
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -48,6 +49,35 @@ def check_arrays(arrays: Arrays) -> None:
         array = arrays.get(key)
         if array is not None and array.dtype.kind == "f":
             _check_finite(key, array)
+
+
+def check_meta(meta: Mapping[str, Any]) -> None:
+    """Check that `meta` can be written as JSON.
+
+    Raises:
+        DemonstrationsError: When it cannot.
+    """
+    try:
+        json.dumps(dict(meta), sort_keys=True)
+    except (TypeError, ValueError) as error:
+        raise DemonstrationsError(
+            f"meta should be a dict of what JSON holds: texts, numbers, lists and dicts ({error})."
+        ) from None
+
+
+def check_kept(kept: NDArray[Any], n_frames: int) -> None:
+    """Check which frames are kept.
+
+    Raises:
+        DemonstrationsError: When it is not an array of bool with a column for each frame.
+    """
+    if not isinstance(kept, np.ndarray):
+        raise DemonstrationsError(f"kept should be an array of bool, got {type(kept).__name__}.")
+    if kept.dtype != bool or kept.shape[-1:] != (n_frames,):
+        raise DemonstrationsError(
+            f"kept should be an array of {n_frames} bool, one for each frame, got {kept.dtype} of "
+            f"shape {kept.shape}."
+        )
 
 
 def row_chunks(array: NDArray[Any]) -> Iterable[NDArray[Any]]:

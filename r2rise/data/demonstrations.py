@@ -13,14 +13,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from r2rise.data.checks import ARRAY_KEYS, check_arrays, read_only, row_chunks
+from r2rise.data.checks import (
+    ARRAY_KEYS,
+    check_arrays,
+    check_kept,
+    check_meta,
+    read_only,
+    row_chunks,
+)
 from r2rise.data.episode_parts import to_episodes
 from r2rise.data.episodes import Episode, joined_arrays
 from r2rise.data.npz import open_npz, unpacking, write_npz
 from r2rise.data.segments import FINEST_SEGMENT_LENGTH, AnySegment, HasSegment, Segments, runs_of
 from r2rise.data.transitions import Transitions
 from r2rise.errors import DemonstrationsError
-from r2rise.files import move_folder
+from r2rise.files import move_folder, to_path
 from r2rise.study.parts import Masking
 
 MEMORY_MAP_BYTES = 256 * 2**20
@@ -59,6 +66,7 @@ class Demonstrations:
             if array is not None:
                 object.__setattr__(self, key, read_only(key, array))
         check_arrays(self._arrays)
+        check_meta(self.meta)
         object.__setattr__(self, "lengths", read_only("lengths", self.lengths.astype(np.int64)))
 
     @classmethod
@@ -72,7 +80,7 @@ class Demonstrations:
         Raises:
             DemonstrationsError: When the file cannot be used; it states the exact reason.
         """
-        path = Path(path)
+        path = to_path(path, "path")
 
         def assemble(scratch: Path | None = None) -> Demonstrations:
             fields = file.fields(scratch)
@@ -109,7 +117,7 @@ class Demonstrations:
 
     def save(self, path: str | Path) -> None:
         """Write a compressed `.npz` file atomically."""
-        write_npz(Path(path), self._arrays, self.meta)
+        write_npz(to_path(path, "path"), self._arrays, self.meta)
 
     @property
     def _arrays(self) -> dict[str, NDArray[Any]]:
@@ -176,6 +184,7 @@ class Demonstrations:
         Returns:
             (..., n_frames) bool.
         """
+        check_kept(kept, self.n_frames)
         usable = kept.copy()
         for offset in range(1, frame_stack):
             usable[..., offset:] &= kept[..., :-offset] | ~self._same_demonstration(offset)
@@ -190,6 +199,7 @@ class Demonstrations:
 
     def transitions(self, kept: NDArray[np.bool_]) -> Transitions:
         """Return the transitions of the kept frames only; `kept` is (n_frames,) bool."""
+        check_kept(kept, self.n_frames)
         frame = np.flatnonzero(kept)
         demonstration = self.frame_demonstration[frame]
         time = frame - self.first_frame[demonstration]
@@ -231,7 +241,8 @@ class Demonstrations:
 
     def _frame_slice(self, item: AnySegment) -> slice:
         segment = item.segment if isinstance(item, HasSegment) else item
-        if not (isinstance(segment, tuple | list) and len(segment) == 3):
+        is_triple = isinstance(segment, tuple | list) and len(segment) == 3
+        if not (is_triple and all(hasattr(number, "__index__") for number in segment)):
             raise DemonstrationsError(f"Expected segments or rows of a map, got {item!r}.")
         index, start, stop = segment
         if not (0 <= index < len(self) and 0 <= start <= stop <= self.lengths[index]):

@@ -139,6 +139,11 @@ def read_boundaries(path: str | Path) -> tuple[tuple[int, ...], ...]:
         StudyError: When the file cannot be read, or segments overlap or leave a gap.
     """
     rows = _read_rows(path)
+    if not rows:
+        raise StudyError(
+            f"{path} holds no segment: expected a row for each, below the names "
+            f"{', '.join(Segment._fields)}."
+        )
     starts: list[list[int]] = []
     expected = (0, 0)
     for line, (demonstration, start, stop) in enumerate(rows, start=2):

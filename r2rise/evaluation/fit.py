@@ -8,6 +8,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from r2rise.data.checks import row_chunks
 from r2rise.data.demonstrations import Demonstrations
 from r2rise.environments import Environment, discrete_bounds
 from r2rise.errors import EnvironmentMismatch
@@ -87,7 +88,21 @@ def _in_form_of(key: str, array: NDArray[Any], space: spaces.Space[Any], name: s
             f"{name!r} ({space}). Convert it before saving.",
             field="environment.id",
         )
+    _check_magnitude(key, array, dtype, name)
     return array
+
+
+def _check_magnitude(key: str, array: NDArray[Any], dtype: np.dtype[Any], name: str) -> None:
+    """Check that no value becomes infinite in the dtype of a space."""
+    if dtype.kind != "f" or array.dtype.kind != "f" or array.dtype.itemsize <= dtype.itemsize:
+        return
+    largest = max((float(np.abs(rows).max()) for rows in row_chunks(array)), default=0.0)
+    if largest > float(np.finfo(dtype).max):
+        raise EnvironmentMismatch(
+            f"{key} has values up to {largest:.3g}, which are infinite in {dtype} of environment "
+            f"{name!r}: check their unit, or leave out these frames.",
+            field="environment.id",
+        )
 
 
 def _one_hot_hint(key: str, array: NDArray[Any], space: spaces.Space[Any]) -> str:

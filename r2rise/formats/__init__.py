@@ -16,6 +16,7 @@ from r2rise.data.segments import Segment
 from r2rise.errors import DemonstrationsError, InputError, suggestion
 from r2rise.formats.one_hot import without_one_hot
 from r2rise.formats.recognition import recognise
+from r2rise.limits import check_count
 from r2rise.results.curation import Curation
 from r2rise.results.importance_map import ImportanceMap
 from r2rise.statistics.wording import counted
@@ -101,9 +102,12 @@ def read_demonstrations(
 
     Raises:
         DemonstrationsError: If the file cannot be used. The message gives the exact reason.
-        InputError: If there is no format of that name.
+        InputError: If there is no format of that name, or an argument cannot be used.
         MissingExtra: If an optional package is missing.
     """
+    check_count("min_frames", min_frames, least=1)
+    if isinstance(obs_keys, str):
+        raise InputError(f"obs_keys should be a list of keys, such as [{obs_keys!r}], got a text.")
     path = Path(path)
     name = _readable_format(path, format)
     read = _import_function(FORMATS[name].reader)

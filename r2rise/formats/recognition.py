@@ -6,6 +6,7 @@ from pathlib import Path
 from r2rise.errors import DemonstrationsError
 
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_PARQUET_SIGNATURE = b"PAR1"
 _TABLE_ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 
 KNOWN_FORMATS = (
@@ -32,10 +33,22 @@ def recognise(path: Path) -> str:
         raise DemonstrationsError(
             f"{path} could be read as {' or '.join(candidates)}: select one with `format`."
         )
+    if _is_lerobot(path):
+        raise DemonstrationsError(
+            f"Cannot read {path}: it is a LeRobot dataset or a Parquet file, which R2RISE does not "
+            f"read. Load its episodes in Python and pass them to Demonstrations.from_episodes."
+        )
     raise DemonstrationsError(
         f"Cannot read {path}: it has none of the known formats ({KNOWN_FORMATS}). If it is one of "
         f"them, select it with `format`."
     )
+
+
+def _is_lerobot(path: Path) -> bool:
+    if path.is_dir():
+        return (path / "meta" / "info.json").is_file()
+    with path.open("rb") as file:
+        return file.read(len(_PARQUET_SIGNATURE)) == _PARQUET_SIGNATURE
 
 
 def _folder_formats(path: Path) -> list[str]:

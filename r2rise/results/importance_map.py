@@ -12,6 +12,7 @@ from pydantic import Field
 
 from r2rise.data.segments import Segment
 from r2rise.errors import InputError, MapError
+from r2rise.limits import check_count
 from r2rise.results.map_table import (
     Columns,
     RankedSegment,
@@ -210,17 +211,19 @@ class ImportanceMap(Result):
         """Return the k most helpful segments, the most helpful first.
 
         Raises:
-            MapError: When k is negative.
+            InputError: When k is not a whole number of at least 0.
         """
-        return self.ranked()[: _check_not_negative(k)]
+        check_count("k", k, least=0)
+        return self.ranked()[:k]
 
     def bottom(self, k: int) -> list[RankedSegment]:
         """Return the k least helpful segments, the most harmful first.
 
         Raises:
-            MapError: When k is negative.
+            InputError: When k is not a whole number of at least 0.
         """
-        return self.ranked()[::-1][: _check_not_negative(k)]
+        check_count("k", k, least=0)
+        return self.ranked()[::-1][:k]
 
     def per_demonstration(self) -> NDArray[np.float64]:
         """Return the summed importance of each demonstration, (n_demos,); NaN if one is missing."""
@@ -290,11 +293,8 @@ class ImportanceMap(Result):
     def _read_text(cls, path: Path) -> str:
         if path.suffix.lower() != ".npz":
             return super()._read_text(path)
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file:
+            arrays = np.load(file, allow_pickle=False)
+            if "meta" not in getattr(arrays, "files", ()):
+                raise ValueError("expected the array meta")
             return str(arrays["meta"])
-
-
-def _check_not_negative(k: int) -> int:
-    if k < 0:
-        raise MapError(f"The number of segments should be at least 0, got {k}.")
-    return k

@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from pkgutil import iter_modules
 from typing import IO, ClassVar, Literal, Self
+from zipfile import BadZipFile
 
 from pydantic import ValidationError
 
@@ -121,7 +122,7 @@ class Result(MapPart):
             raise cls.error(
                 f"Cannot read the {cls.title} {path}: {error.strerror or error}."
             ) from None
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, EOFError, BadZipFile) as error:
             raise cls.error(f"{path} is not {_with_article(cls.title)}: {error}") from None
 
     @classmethod

@@ -21,6 +21,7 @@ from rich.progress import (
 from rich.progress import Progress as Bar
 from rich.text import Text
 
+from r2rise.errors import InputError
 from r2rise.run.progress import OnProgress, Progress
 
 _SECONDS_BETWEEN_LINES = 60
@@ -64,9 +65,14 @@ def shown(
         progress: Whether to show a bar, or the user's own function.
         label: Name of the work, for the bar.
         at_most: Whether the work may end before its total.
+
+    Raises:
+        InputError: When it is neither.
     """
     if callable(progress):
         yield progress
+    elif not isinstance(progress, bool):
+        raise InputError(f"progress should be True, False or a function, got {progress!r}.")
     elif progress:
         with progress_bar(label, at_most=at_most) as on_progress:
             yield on_progress

@@ -84,6 +84,7 @@ def resolve(study: Study, demonstrations: Demonstrations) -> Resolved:
     _check_until(study, estimator)
     budget, budget_notices = round_budget(study, masking)
     notices += budget_notices
+    _check_budget(budget)
     evaluation, evaluation_notices = _resolve_evaluation(study, environment, fitted)
     notices += evaluation_notices
     algorithm = check_algorithm(study.algorithm)
@@ -106,6 +107,20 @@ def resolve(study: Study, demonstrations: Demonstrations) -> Resolved:
     if not power.can_rank:
         notices.append(Notice(code="low_power", detail=power.warn()))
     return Resolved(resolved, segments, power, tuple(notices))
+
+
+def _check_budget(retrainings: int) -> None:
+    """Check that a map can be estimated from so many retrainings.
+
+    Raises:
+        StudyError: When there are too few.
+    """
+    if retrainings < 2:
+        raise StudyError(
+            f"budget.retrainings should be at least 2, since a map compares masks with each other, "
+            f"got {retrainings}.",
+            field="budget.retrainings",
+        )
 
 
 def with_ledger_design(study: Study, header: LedgerHeader) -> Study:
@@ -141,9 +156,9 @@ def check_hash(study: Study, demonstrations: Demonstrations) -> None:
     study_hash = study.demonstrations
     if study_hash is not None and study_hash != demonstrations.content_hash:
         raise StudyError(
-            f"The study is about the demonstrations {study_hash}, but got "
-            f"{demonstrations.content_hash}: give the file it was made for, or remove "
-            f"'demonstrations' from the study.",
+            f"The study is about other demonstrations ({study_hash[:19]}) than these "
+            f"({demonstrations.content_hash[:19]}): give the file it was made for, or "
+            f"remove 'demonstrations' from the study.",
             field="demonstrations",
         )
 

@@ -11,6 +11,7 @@ from typing import Protocol, Self
 from r2rise.data.demonstrations import Demonstrations
 from r2rise.data.segments import Segments
 from r2rise.design.tasks import Task
+from r2rise.errors import InputError
 from r2rise.files import to_path
 from r2rise.ledger.journal import open_ledger
 from r2rise.ledger.ledger import Ledger, LedgerHeader
@@ -180,9 +181,14 @@ def shared_engine(engine: Engine | None, workers: int) -> SharedEngine:
     """Return an engine for several runners: the one given, or else a new one of that many workers.
 
     Raises:
-        InputError: When there cannot be so many.
+        InputError: When there cannot be so many, or the engine is not one.
     """
     check_workers(workers)
+    if engine is not None and not isinstance(engine, Engine):
+        raise InputError(
+            f"engine should have the methods of r2rise.Engine, got {type(engine).__name__}: for a "
+            f"number of worker processes, give workers."
+        )
     return SharedEngine(lambda: engine or make_engine(workers))
 
 

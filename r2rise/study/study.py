@@ -182,17 +182,32 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         StudyError: When the file is missing, is not YAML, or is not a mapping.
     """
     try:
-        fields = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        fields = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_OnceLoader)  # noqa: S506
     except OSError as error:
         raise StudyError(f"Cannot read the study {path}: {error.strerror}.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise StudyError(f"{path} is not a YAML file: {error}") from None
+    except StudyError as error:
+        raise StudyError(f"{path}: {error}") from None
     if not isinstance(fields, dict):
+        held = "it is empty" if fields is None else f"it holds a {type(fields).__name__}"
         raise StudyError(
-            f"{path} should hold the fields of a study (environment, algorithm, ...), "
-            f"but holds {type(fields).__name__}."
+            f"{path} should hold the fields of a study (environment, algorithm, ...), but {held}."
         )
     return fields
+
+
+class _OnceLoader(yaml.SafeLoader):
+    """Refuses a field that is given twice, of which YAML would keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Return a mapping."""
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for index, name in enumerate(names):
+            if name in names[:index] and name != "<<":
+                raise StudyError(f"the field {name!r} is given twice: remove one of them.")
+        fields: dict[Any, Any] = super().construct_mapping(node, deep)
+        return fields
 
 
 def long_form(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ def describe(error: ValidationError, model: type[BaseModel]) -> str:
 
 def _describe_problem(problem: dict[str, Any], model: type[BaseModel]) -> str:
     location = [str(part) for part in problem["loc"] if not str(part).startswith("function-")]
-    where = ".".join(location) or model.__name__.lower()
+    where = ".".join(location) or model.__name__.lower().removesuffix("spec")
     message = str(problem["msg"]).removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
         return f"{where}: unknown field. {suggestion(location[-1], _fields_at(model, location))}"
@@ -23,7 +23,8 @@ def _describe_problem(problem: dict[str, Any], model: type[BaseModel]) -> str:
         return f"{where}: is missing."
     if problem["type"] == "model_type":
         part, fields = problem["ctx"]["class_name"], ", ".join(_fields_at(model, [*location, ""]))
-        message = f"Input should be a {part} or a dict of its fields: {fields}"
+        article = "an" if part[0] in "AEIOU" else "a"
+        message = f"Input should be {article} {part} or a dict of its fields: {fields}"
     if problem["type"] == "value_error":
         return f"{where}: {message}"
     return f"{where}: {message} (got {problem['input']!r})"

@@ -48,6 +48,7 @@ def write_files(folder: Path) -> None:
     npz("objects.npz", obs=np.array([None] * 505))
     npz("sums.npz", lengths=np.array([100, 100]))
     npz("nan.npz", obs=np.full((505, 4), np.nan, np.float32))
+    npz("large.npz", obs=good["obs"].astype(float) * 1e300)
     npz("narrow.npz", obs=np.zeros((505, 3), np.float32))
     npz("floats.npz", acts=np.full(500, 0.5))
     npz("onehot.npz", acts=np.eye(2)[good["acts"]])
@@ -56,11 +57,14 @@ def write_files(folder: Path) -> None:
     npz("dict.npz", obs=None, **{"obs.a": np.zeros((505, 2)), "obs.b": np.zeros((505, 2))})
     whole = (folder / "demos.npz").read_bytes()
     (folder / "cut.npz").write_bytes(whole[: len(whole) // 2])
+    (folder / "empty.npz").write_bytes(b"")
     (folder / "text.npz").write_text("not a zip file")
     toys.demonstrations().save(folder / "toy.npz")
     studies = {
         "broken.yaml": "environment: [",
         "list.yaml": "- CartPole-v1",
+        "nothing.yaml": "",
+        "twice.yaml": "environment: CartPole-v1\nseed: 1\nseed: 2",
         "typo.yaml": "environment: CartPole-v1\nmasking: {keep_probabilty: 0.2}",
         "keep.yaml": "environment: CartPole-v1\nmasking: {keep_probability: 1.5}",
         "foldover.yaml": (
@@ -101,6 +105,8 @@ def write_files(folder: Path) -> None:
     }
     for name, text in studies.items():
         (folder / name).write_text(text)
+    (folder / "exiting_script.py").write_text("raise SystemExit('bye')")
+    (folder / "no_rows.csv").write_text("demonstration,start,stop\n")
     (folder / "gap.csv").write_text("demonstration,start,stop\n0,0,50\n0,60,100\n")
     (folder / "long.csv").write_text("demonstration,start,stop\n0,0,50\n0,50,100\n")
     write_files_of_others(folder)
@@ -166,6 +172,10 @@ TABLE = [
     Wrong("lengths that do not match", f"explain sums.npz {CARTPOLE} --out out", "obs should have"),
     Wrong("NaN", f"explain nan.npz {CARTPOLE} --out out", "NaN or infinite values, first in row 0"),
     Wrong(
+        "observations beyond float32", f"explain large.npz {CARTPOLE} --out out",
+        "which are infinite in float32",
+    ),
+    Wrong(
         "observations of the wrong shape",
         f"explain narrow.npz {CARTPOLE} --out out", "expects (4,)",
     ),
@@ -193,6 +203,14 @@ TABLE = [
     ),
     Wrong("a misspelt algorithm", f"{EXPLAIN} {CARTPOLE} --algorithm imitation-cb", "imitation-bc"),
     Wrong(
+        "an algorithm named by its file",
+        f"{EXPLAIN} {CARTPOLE} --algorithm toys.py:Additive", "such as toys:Additive,",
+    ),
+    Wrong(
+        "an algorithm in a script that exits",
+        f"{EXPLAIN} {CARTPOLE} --algorithm exiting_script:f", "(SystemExit: bye)",
+    ),
+    Wrong(
         "an object that is not an algorithm",
         f"{EXPLAIN} {CARTPOLE} --algorithm toys:N_DEMOS", "is not an algorithm",
     ),
@@ -200,6 +218,8 @@ TABLE = [
     Wrong("a setting out of range", f"{EXPLAIN} --study range.yaml", "greater than or equal to 1"),
     Wrong("a study that is not YAML", f"{EXPLAIN} --study broken.yaml", "is not a YAML file"),
     Wrong("a study that is a list", f"{EXPLAIN} --study list.yaml", "should hold the fields"),
+    Wrong("an empty study", f"{EXPLAIN} --study nothing.yaml", "but it is empty"),
+    Wrong("a field given twice", f"{EXPLAIN} --study twice.yaml", "'seed' is given twice"),
     Wrong("no such study", f"{EXPLAIN} --study no.yaml", "Cannot read the study no.yaml"),
     Wrong("a misspelt field", f"{EXPLAIN} --study typo.yaml", "Did you mean 'keep_probability'"),
     Wrong("a probability above 1", f"{EXPLAIN} --study keep.yaml", "less than 1 (got 1.5)"),
@@ -207,7 +227,7 @@ TABLE = [
     Wrong("a block of the wrong size", f"{EXPLAIN} --study block.yaml", "power of two of at least"),
     Wrong("a shard that splits pairs", f"{EXPLAIN} --study shard.yaml", "an even number"),
     Wrong("blocks that are too short", f"{EXPLAIN} --study short.yaml", "estimator 'ridge'"),
-    Wrong("demonstrations of another study", f"{EXPLAIN} --study hash.yaml", "is about the demon"),
+    Wrong("demonstrations of another study", f"{EXPLAIN} --study hash.yaml", "is about other dem"),
     Wrong(
         "an algorithm that has changed",
         "explain toy.npz --study changed.yaml --out out", "is not the one that this study was made",
@@ -255,6 +275,7 @@ TABLE = [
     Wrong("a segment length of 0", f"{EXPLAIN} {CARTPOLE} --segment-length 0", "at least 1 frame"),
     Wrong("a segment length in words", f"{EXPLAIN} {CARTPOLE} --segment-length ten", "or 'auto'"),
     Wrong("segments with a gap", f"{EXPLAIN} {CARTPOLE} --segments gap.csv", "line 3: expected"),
+    Wrong("no segments", f"{EXPLAIN} {CARTPOLE} --segments no_rows.csv", "holds no segment"),
     Wrong(
         "segments of other demonstrations",
         f"{EXPLAIN} {CARTPOLE} --segments long.csv", "names 1 demon",
@@ -295,6 +316,12 @@ TABLE = [
         "a goal that cannot be reached",
         f"{EXPLAIN} {CARTPOLE} --until reliability=90", "less than 1",
     ),
+    Wrong(
+        "a goal given twice",
+        f"{EXPLAIN} {CARTPOLE} --until reliability=0.9 --until reliability=0.5",
+        "--until reliability is given twice",
+    ),
+    Wrong("one retraining", f"{EXPLAIN} {CARTPOLE} --retrainings 1", "should be at least 2, since"),
     Wrong("an invalid time", f"{EXPLAIN} {CARTPOLE} --max-time soon", "90, 90s, 5m or 2h"),
     Wrong("a time of 0", f"{EXPLAIN} {CARTPOLE} --max-time 0m", "90, 90s, 5m or 2h, got '0m'"),
     Wrong(
@@ -302,6 +329,7 @@ TABLE = [
         f"{EXPLAIN} {CARTPOLE} --ledger newer.npz", "'r2rise.ledger/2'. A newer r2rise wrote it", 1,
     ),
     Wrong("a folder that explain did not write", "certify empty", "demonstrations.npz is missing"),
+    Wrong("a map instead of its folder", "certify done/map.json", "Its directory is done."),
     Wrong("a folder without a map", "certify nomap", "Cannot read the importance map nomap/map.js"),
     Wrong("one repetition", "certify done --repetitions 1", "from 2 to 10000, got 1."),
     Wrong(
@@ -340,6 +368,8 @@ TABLE = [
     Wrong("maps of different segments", "transfer done long", "have different segments (8 and 4)"),
     Wrong("a folder as the output file", "compare done done --out done", "done is a directory"),
     Wrong("an existing comparison", "compare done done --out map.json", "map.json already exi"),
+    Wrong("a comparison as text", "compare done done --out a.txt", ".json, .png or .svg, got a.t"),
+    Wrong("an empty map", "show empty.npz", "empty.npz is not an importance map"),
     Wrong("no such map", "show nothing.json", "Cannot read the importance map"),
     Wrong("a file that is not a map", "show map.json", "is not an importance map"),
     Wrong("demonstrations instead of a map", "show demos.npz", "is not an importance map"),
@@ -468,6 +498,7 @@ TABLE = [
         "worker --scheduler tcp://127.0.0.1:8786 --workers 10000", "More than 4 for each processor",
     ),
     Wrong("a worker without a scheduler", "worker", "Missing option '--scheduler'"),
+    Wrong("an impossible port", "worker --scheduler tcp://gpu:99999", "Expected tls://HOST"),
     Wrong("a scheduler without a port", "worker --scheduler gpu", "Expected tls://HOST:PORT or"),
     Wrong(
         "an upload of a missing file",

@@ -75,7 +75,10 @@ def train_expert(
     require("stable_baselines3", "Training an expert", "imitation")
     from r2rise.ask.experts.ppo import Keeper, make_ppo, open_envs
 
-    environment, out = environment_of(environment), to_path(out, "out")
+    out = to_path(out, "out")
+    if out.suffix != ".zip":
+        raise InputError(f"out should end in .zip, got {out}.")
+    environment = environment_of(environment)
     recipe = recipe_for(environment, steps=steps, n_envs=n_envs)
     if not 0 <= seed < 2**32:
         raise InputError(f"The seed of an expert should be from 0 to {2**32 - 1}, got {seed}.")

@@ -5,7 +5,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from r2rise.errors import require
+from r2rise.errors import InputError, require
 from r2rise.report.figures.canvas import MAX_SHAPES, dark, figure_in, in_lines, unit_words
 from r2rise.report.figures.map_colours import (
     FADE_GREY,
@@ -68,9 +68,14 @@ def plot_importance(importance_map: "ImportanceMap", axes: "Axes | None") -> "Ax
     """Draw the same on given axes, or on those of a new figure, with the colour bar beside them.
 
     Raises:
+        InputError: When the axes are not those of matplotlib.
         MissingExtra: When matplotlib is not installed.
     """
     require("matplotlib", "Drawing a figure", "plot")
+    from matplotlib.axes import Axes
+
+    if axes is not None and not isinstance(axes, Axes):
+        raise InputError(f"axes should be axes of matplotlib, got {type(axes).__name__}.")
     if axes is None:
         from matplotlib import pyplot
 

@@ -1,7 +1,7 @@
 """The interface between the runner and the places where shards run."""
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from r2rise.data.demonstrations import Demonstrations
 from r2rise.ledger.record import Record
@@ -9,6 +9,7 @@ from r2rise.run.shards import Shard
 from r2rise.study.study import Study
 
 
+@runtime_checkable
 class Engine(Protocol):
     """Runs shards and returns their records as they finish.
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from r2rise.errors import InputError, R2RiseError
 
@@ -57,7 +58,7 @@ class Scheduler:
     def __post_init__(self) -> None:
         files = (self.ca, self.cert, self.key)
         kind = self.address.partition("://")[0]
-        if kind not in {"tls", "tcp"}:
+        if kind not in {"tls", "tcp"} or not self._has_port:
             raise InputError(f"Expected tls://HOST:PORT or tcp://HOST:PORT, got {self.address!r}.")
         if kind == "tls" and None in files:
             raise InputError(f"{self.address} needs three TLS files: ca, cert and key.")
@@ -68,6 +69,12 @@ class Scheduler:
         for file in filter(None, files):
             if not os.access(file, os.R_OK):
                 raise InputError(f"Cannot read {file}: name the TLS files of the scheduler.")
+
+    @property
+    def _has_port(self) -> bool:
+        with contextlib.suppress(ValueError):
+            return urlsplit(self.address).port is not None
+        return False
 
     def security(self) -> Any:
         """Return Dask's `Security`, or None without TLS, with a warning."""

@@ -6,6 +6,7 @@ import typer
 
 from r2rise_service.cli import server
 from r2rise_service.cli.exits import ReportingGroup
+from r2rise_service.cli.help import Commands
 from r2rise_service.cli.local import (
     check_training,
     compare,
@@ -19,10 +20,10 @@ from r2rise_service.cli.remote.datasets import datasets
 from r2rise_service.cli.remote.jobs import jobs
 from r2rise_service.kinds import KINDS
 
-ASK, DATA, SERVER = "Ask", "Data", "Server"
+ASK, DATA, SERVER = "Analysis", "Data", "Server"
 """Titles of the groups of commands in the help text."""
 
-app = typer.Typer(
+app = Commands(
     name="r2rise",
     cls=ReportingGroup,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -121,12 +121,20 @@ class Goals:
     ] = None
 
     def until_fields(self) -> dict[str, Any]:
-        """Return the fields of `study.until` that these options set."""
+        """Return the fields of `study.until` that these options set.
+
+        Raises:
+            StudyError: When a goal cannot be read or is given twice.
+        """
+        from r2rise.errors import StudyError
+
         until: dict[str, Any] = {}
         if self.max_time is not None:
             until["seconds"] = parse_seconds(self.max_time)
-        for goal in self.until or ():
-            until |= _goal(goal)
+        for goal in map(_goal, self.until or ()):
+            if repeated := until.keys() & goal.keys():
+                raise StudyError(f"--until {min(repeated)} is given twice: give it once.")
+            until |= goal
         return until
 
 

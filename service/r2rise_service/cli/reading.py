@@ -18,7 +18,9 @@ class Reading:
     ] = 1
     one_hot: Annotated[
         bool,
-        typer.Option("--one-hot", help="Actions are one-hot: read each as the number of its 1."),
+        typer.Option(
+            "--one-hot", help="Actions are one-hot: convert each to the number of its choice."
+        ),
     ] = False
 
     def arguments(self) -> dict[str, Any]:

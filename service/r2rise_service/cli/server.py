@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from r2rise_service.cli.help import HelpfulGroup
+from r2rise_service.cli.help import Commands, HelpfulGroup
 
 if TYPE_CHECKING:
     from r2rise_service.settings import Settings
@@ -31,8 +31,8 @@ TlsCa = Annotated[
 ]
 TlsKey = Annotated[Path | None, typer.Option(metavar="FILE", help="Private key of --tls-cert.")]
 
-keys = typer.Typer(cls=HelpfulGroup, help="Manage the API keys of a server.", no_args_is_help=True)
-db = typer.Typer(
+keys = Commands(cls=HelpfulGroup, help="Manage the API keys of a server.", no_args_is_help=True)
+db = Commands(
     cls=HelpfulGroup, help="Upgrade or check the database of a server.", no_args_is_help=True
 )
 

@@ -1,5 +1,7 @@
 """What the analyses accept: objects, paths, dicts; and what they say of anything else."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import worth
@@ -153,6 +155,76 @@ REFUSED = {
         lambda demos, found: r2rise.plan(demos, STUDY, max_retrainings=0),
         "max_retrainings should be a whole number from 1 to 1000000, got 0",
     ),
+    "a number for the engine": (
+        lambda demos, found: r2rise.explain(demos, STUDY, engine=3),
+        "engine should have the methods of r2rise.Engine, got int: .* give workers",
+    ),
+    "a number for the progress": (
+        lambda demos, found: r2rise.certify(demos, found, progress=5),
+        "progress should be True, False or a function, got 5",
+    ),
+    "a word for a flag of a plan": (
+        lambda demos, found: r2rise.plan(demos, STUDY, maps="no"),
+        "maps should be True or False, got 'no'",
+    ),
+    "a word for a flag of a check of training": (
+        lambda demos, found: r2rise.check_training(demos, STUDY, maps="no"),
+        "maps should be True or False, got 'no'",
+    ),
+    "one name for two maps": (
+        lambda demos, found: r2rise.compare(found, found, names=("bc",)),
+        r"names should be two texts, such as .*, got \('bc',\)",
+    ),
+    "a text for two names": (
+        lambda demos, found: r2rise.compare(found, found, names="ab"),
+        "names should be two texts, such as .*, got 'ab'",
+    ),
+    "a ledger of no map": (
+        lambda demos, found: r2rise.transfer(
+            demos, {"bc": found, "bco": found}, ledgers={"bcp": "ledger.npz"}
+        ),
+        "ledgers has no map of the name 'bcp'. Did you mean 'bc",
+    ),
+    "a path for a ledger in memory": (
+        lambda demos, found: r2rise.importance_map("ledger.npz", STUDY),
+        r"ledger should be a Ledger, got str: Ledger.load\(path\) reads one",
+    ),
+    "axes that are a number": (
+        lambda demos, found: found.plot(3),
+        "axes should be axes of matplotlib, got int",
+    ),
+    "a segment of words": (
+        lambda demos, found: demos.select(drop=[r2rise.Segment("a", None, 3.5)]),
+        "Expected segments or rows of a map, got Segment",
+    ),
+    "a mask of other demonstrations": (
+        lambda demos, found: demos.transitions(np.ones(3, bool)),
+        f"kept should be an array of {DEMONSTRATIONS.n_frames} bool, .* got bool of shape",
+    ),
+    "indices for a mask": (
+        lambda demos, found: demos.trainable(np.arange(demos.n_frames)),
+        "kept should be an array of .* bool, one for each frame, got int64",
+    ),
+    "a number for a file": (
+        lambda demos, found: r2rise.Demonstrations.load(5),
+        "path should be the path of a file, got 5",
+    ),
+    "a directory for a file": (
+        lambda demos, found: demos.save(ROOT),
+        "path should be a file, but .* is a directory",
+    ),
+    "no policy": (
+        lambda demos, found: r2rise.record("CartPole-v1", None, n_demonstrations=1),
+        "policy should be an object with a method predict.*, got NoneType",
+    ),
+    "an expert in a file of demonstrations": (
+        lambda demos, found: r2rise.train_expert("CartPole-v1", "demos.npz", steps=10),
+        "out should end in .zip, got demos.npz",
+    ),
+    "a number for the environment": (
+        lambda demos, found: r2rise.record(3, "random", n_demonstrations=1),
+        "environment: expected an id such as 'CartPole-v1'.*got int",
+    ),
 }
 
 
@@ -161,6 +233,27 @@ def test_what_is_refused_says_what_to_give(what, importance):
     ask, message = REFUSED[what]
     with pytest.raises(InputError, match=message):
         ask(DEMONSTRATIONS, importance)
+
+
+def test_keys_and_least_frames_of_a_file_are_checked(files):
+    demos, folder = files
+    for wrong in (-3, "3"):
+        with pytest.raises(InputError, match=f"min_frames should be .* 1, got {wrong!r}"):
+            r2rise.convert(demos, folder / "out.csv", min_frames=wrong)
+    with pytest.raises(InputError, match="obs_keys should be a list of keys"):
+        r2rise.convert(demos, folder / "out.csv", obs_keys="goal")
+    assert not (folder / "out.csv").exists()
+
+
+def test_what_json_cannot_hold_is_refused():
+    with pytest.raises(InputError, match="meta should be a dict of what JSON holds"):
+        dataclasses.replace(DEMONSTRATIONS, meta={"robot": object()})
+
+
+def test_a_misspelt_name_gets_a_suggestion():
+    with pytest.raises(AttributeError) as caught:
+        r2rise.expalin  # noqa: B018
+    assert (caught.value.name, caught.value.obj) == ("expalin", r2rise)
 
 
 def test_numbers_of_numpy_are_numbers(importance):

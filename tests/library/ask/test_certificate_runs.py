@@ -88,5 +88,5 @@ def test_the_order_of_the_work_and_the_ledger_change_nothing(true_map, tmp_path)
 
 def test_other_demonstrations_than_the_maps_are_refused(true_map):
     other = worth.demonstrations(D, n_demos=1)
-    with pytest.raises(StudyError, match="is about the demonstrations"):
+    with pytest.raises(StudyError, match="is about other demonstrations"):
         r2rise.certify(other, true_map, repetitions=2)

@@ -221,7 +221,7 @@ def test_other_demonstrations_than_the_maps_are_refused(curation, true_map):
     other = worth.toys.demonstrations(3, 50)
     with pytest.raises(DemonstrationsError, match="The edits are for the demonstrations"):
         curation.apply(other)
-    with pytest.raises(StudyError, match="is about the demonstrations"):
+    with pytest.raises(StudyError, match="is about other demonstrations"):
         r2rise.curate(other, true_map)
 
 

@@ -137,7 +137,7 @@ def test_returns_have_the_unit_of_the_learner(maps):
 
 
 def test_other_demonstrations_than_the_maps_are_refused(maps):
-    with pytest.raises(StudyError, match="is about the demonstrations"):
+    with pytest.raises(StudyError, match="is about other demonstrations"):
         r2rise.transfer(worth.demonstrations(D, 1), maps, repetitions=2)
 
 

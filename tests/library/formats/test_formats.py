@@ -184,8 +184,9 @@ def test_large_files_are_memory_mapped(written, monkeypatch):
 
 @pytest.mark.parametrize("name", sorted(set(NAMES) - {"csv"}))
 def test_a_writer_that_fails_leaves_nothing(name, tmp_path):
-    good = toys.demonstrations()
-    bad = Demonstrations(good.obs, good.acts, good.lengths, meta={"no": {"JSON"}})
+    good, meta = toys.demonstrations(), {}
+    bad = Demonstrations(good.obs, good.acts, good.lengths, meta=meta)
+    meta["no"] = {"JSON"}
     with pytest.raises(TypeError, match="not JSON serializable"):
         write_demonstrations(bad, tmp_path / NAMES[name], format=name)
     assert list(tmp_path.iterdir()) == []

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import toys
+from pyarrow import parquet
 
 from r2rise.errors import DemonstrationsError
 from r2rise.formats import read_demonstrations, write_demonstrations
@@ -312,3 +313,13 @@ def test_csv_as_people_write_it(tmp_path):
     assert ours.acts.tolist() == [[0.5], [2.5]]
     assert ours.rews is None
     assert ours.terminal is None
+
+
+def test_lerobot_is_named_with_the_way_to_read_it(tmp_path):
+    (tmp_path / "meta").mkdir()
+    (tmp_path / "meta" / "info.json").write_text("{}")
+    table = tmp_path / "file-000.parquet"
+    parquet.write_table(pa.table({"action": [0.0]}), table)
+    for path in (tmp_path, table):
+        with pytest.raises(DemonstrationsError, match=r"LeRobot .* Demonstrations\.from_episodes"):
+            read_demonstrations(path)

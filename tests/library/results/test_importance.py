@@ -7,7 +7,7 @@ import pytest
 from places import DATA
 
 from r2rise import ImportanceMap
-from r2rise.errors import MapError
+from r2rise.errors import InputError, MapError
 from r2rise.study.notices import Notice
 
 GOLDEN = DATA / "importance_map-1.1.json"
@@ -141,8 +141,22 @@ def test_top_and_bottom_leave_out_what_was_not_estimated(golden):
     assert (without.lower, without.upper, without.verdict) == (None, None, None)
     for ranked in (golden.top, golden.bottom):
         assert ranked(0) == []
-        with pytest.raises(MapError, match="at least 0, got -1"):
-            ranked(-1)
+        for wrong in (-1, 2.5, "2"):
+            with pytest.raises(InputError, match=f"k should be .* of at least 0, got {wrong!r}"):
+                ranked(wrong)
+
+
+def array_file() -> bytes:
+    file = io.BytesIO()
+    np.save(file, np.zeros(1))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x93NUMPY", array_file()])
+def test_a_damaged_map_is_refused_by_name(tmp_path, content):
+    (tmp_path / "map.npz").write_bytes(content)
+    with pytest.raises(MapError, match="map.npz is not an importance map"):
+        ImportanceMap.load(tmp_path / "map.npz")
 
 
 def test_views_by_demonstration_and_by_frame(golden):

@@ -25,7 +25,7 @@ ID = "CartPole-v1"
         ),
         (
             lambda: Study(environment=ID, until=0.9),
-            "until: Input should be a Until or a dict of its fields: reliability, verdicts, "
+            "until: Input should be an Until or a dict of its fields: reliability, verdicts, "
             "seconds (got 0.9)",
         ),
         (

@@ -53,10 +53,10 @@ def test_every_command_has_a_short_option_for_help():
 def test_commands_are_listed_in_three_groups():
     found = {
         title: re.findall(r"^  (\S+)", section(title, help_of("")), re.MULTILINE)
-        for title in ("Ask", "Data", "Server")
+        for title in ("Analysis", "Data", "Server")
     }
     assert found == {
-        "Ask": [
+        "Analysis": [
             "check-training", "plan", "explain", "certify", "curate", "transfer", "compare", "show",
             "report", "algorithms", "environments",
         ],
@@ -77,10 +77,19 @@ def test_no_summary_in_a_list_of_commands_is_cut(group):
             assert f" {name} {summary}" in text
 
 
+def test_arguments_and_limits_are_in_words():
+    for command in COMMANDS:
+        assert not re.search(r"[{}<]|x>=|\[\[|default: \(", help_of(command)), command
+    assert "Usage: r2rise environments [OPTIONS] [TEXT]" in help_of("environments")
+    assert "[default: 10; at least 1]" in help_of("compare")
+    assert "from 0 to 1]" in help_of("record")
+
+
 def default(option: str, text: str) -> str:
     """The default of an option in a help text."""
     words = " ".join(text.split("\nOptions:\n")[1].split())
-    return re.search(rf"{option} .*?\[default: \(?([^\])]*)", words)[1]
+    found = re.search(rf"{option} .*?\[default: ([^\]]*)", words)[1]
+    return re.sub("; (from|at least) .*", "", found)
 
 
 def test_defaults_are_shown_as_they_are():

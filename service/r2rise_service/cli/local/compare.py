@@ -42,10 +42,18 @@ def compare(
     from r2rise import compare as compare_maps
 
     if out is not None:
+        _check_ending(out)
         check_files(out, force=force)
     first, second = ImportanceMap.load(a), ImportanceMap.load(b)
     comparison = compare_maps(first, second, k=top, names=names_of(a, b))
     present(comparison, first, second, out=out, json=json)
+
+
+def _check_ending(out: Path) -> None:
+    from r2rise.errors import InputError
+
+    if not out.is_dir() and out.suffix.lower() not in (".json", ".png", ".svg"):
+        raise InputError(f"--out should end in .json, .png or .svg, got {out}.")
 
 
 def names_of(a: Path, b: Path) -> tuple[str, str]:

@@ -86,7 +86,7 @@ def algorithms(json: AsJson = False) -> None:
 
 def environments(
     contains: Annotated[
-        str, typer.Argument(metavar="[TEXT]", help="List only ids that contain this.")
+        str, typer.Argument(metavar="TEXT", help="List only ids that contain this.")
     ] = "",
     json: AsJson = False,
 ) -> None:

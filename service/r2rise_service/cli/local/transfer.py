@@ -34,7 +34,7 @@ def transfer(
     workers: Workers = 0,
     json: Annotated[bool, typer.Option("--json", help="Print the matrix as JSON.")] = False,
 ) -> None:
-    """Test whether what one algorithm's map calls important matters to the others.
+    """Test whether the segments that matter to one algorithm matter to the others.
 
     Example: r2rise transfer out-bc/ out-gail/
     """

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from r2rise_service.cli.help import HelpfulGroup
+from r2rise_service.cli.help import Commands, HelpfulGroup
 from r2rise_service.cli.options import Demos, Format, ObsKeys, split_commas, with_option_groups
 from r2rise_service.cli.reading import Reading, check_keys
 from r2rise_service.cli.remote import Json, Url, connect, print_json
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 DatasetId = Annotated[str, typer.Argument(metavar="DATASET", help="Dataset id, such as ds_123.")]
 
-datasets = typer.Typer(
+datasets = Commands(
     cls=HelpfulGroup, help="Manage demonstrations on a server.", no_args_is_help=True
 )
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from r2rise_service.cli.help import HelpfulGroup
+from r2rise_service.cli.help import Commands, HelpfulGroup
 from r2rise_service.cli.options import ESTIMATORS, Force
 from r2rise_service.cli.ready import check_files
 from r2rise_service.cli.remote import (
@@ -25,7 +25,7 @@ from r2rise_service.kinds import KINDS
 if TYPE_CHECKING:
     from r2rise_service.models import JobInfo, JobStatus
 
-jobs = typer.Typer(cls=HelpfulGroup, help="Run and manage jobs on a server.", no_args_is_help=True)
+jobs = Commands(cls=HelpfulGroup, help="Run and manage jobs on a server.", no_args_is_help=True)
 
 jobs.command("submit")(submit.submit)
 for _kind in KINDS.values():

@@ -133,7 +133,7 @@ def transfer(
     url: Url = None,
     json: Json = False,
 ) -> None:
-    """Test whether what one job's map calls important matters to the other algorithms.
+    """Test whether the segments that matter to one job's algorithm matter to the others.
 
     Example: r2rise jobs transfer job_123 job_456
     """
