@@ -1,7 +1,7 @@
 """A server without processes: the real application, store and files, and a real small study."""
 
 import functools
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -124,9 +124,8 @@ class Server:
 def running(folder: Path, **settings):
     """A server whose connections are closed at the end."""
     server = Server(folder, **settings)
-    with server.client:
+    with closing(server.store), server.client:
         yield server
-    server.store.close()
 
 
 @functools.cache

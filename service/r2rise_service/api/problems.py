@@ -30,6 +30,14 @@ _HTTP_CODES = {
     500: "internal",
 }
 
+_RENAMED = {
+    413: "Content Too Large",
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
+}
+"""Statuses that have the names of RFC 9110 only since Python 3.13."""
+
 _STATUS_AND_CODE: dict[type[Exception], tuple[int, str]] = {
     TooLarge: (413, "too-large"),
     BadUpload: (422, "bad-demonstrations"),
@@ -45,14 +53,18 @@ _STATUS_AND_CODE: dict[type[Exception], tuple[int, str]] = {
 _PROBLEM_CONTENT = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
 
+def name_of(status: int) -> str:
+    """Return the name of an HTTP status, the same with every Python."""
+    return _RENAMED.get(status) or HTTPStatus(status).phrase
+
+
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the `responses` of a route for the problems that are specific to it.
 
     `describe_problems` adds the problems that follow from its parameters, body and scope.
     """
     return {
-        status: {"description": HTTPStatus(status).phrase, "content": _PROBLEM_CONTENT}
-        for status in statuses
+        status: {"description": name_of(status), "content": _PROBLEM_CONTENT} for status in statuses
     }
 
 
@@ -175,8 +187,8 @@ def _framework_problem(error: HTTPException) -> ProblemError:
     detail = {
         404: "There is nothing at this path. See /api/v1/openapi.json for all paths.",
         405: "This path does not support this method; see the header Allow.",
-    }.get(status, f"{HTTPStatus(status).phrase}: {error.detail}")
-    code = _HTTP_CODES.get(status, HTTPStatus(status).phrase.lower().replace(" ", "-"))
+    }.get(status, f"{name_of(status)}: {error.detail}")
+    code = _HTTP_CODES.get(status, name_of(status).lower().replace(" ", "-"))
     return ProblemError(status, code, detail, headers=error.headers)
 
 
