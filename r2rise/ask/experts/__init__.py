@@ -68,16 +68,17 @@ def train_expert(
             number of steps done.
 
     Raises:
-        InputError: When steps or environments are too few or too many, or the seed is too large.
+        InputError: When `out` is not a .zip file, steps or environments are too few or too many, or
+            the seed is too large.
         EnvironmentMismatch: When the environment fails, or gives values that are not finite.
         MissingExtra: When Stable-Baselines3 is not installed.
     """
-    require("stable_baselines3", "Training an expert", "imitation")
-    from r2rise.ask.experts.ppo import Keeper, make_ppo, open_envs
-
     out = to_path(out, "out")
     if out.suffix != ".zip":
         raise InputError(f"out should end in .zip, got {out}.")
+    require("stable_baselines3", "Training an expert", "imitation")
+    from r2rise.ask.experts.ppo import Keeper, make_ppo, open_envs
+
     environment = environment_of(environment)
     recipe = recipe_for(environment, steps=steps, n_envs=n_envs)
     if not 0 <= seed < 2**32:
