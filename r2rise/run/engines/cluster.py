@@ -137,7 +137,7 @@ def start_local(n_workers: int, *, nice: int = 0, allowed_failures: int) -> Any:
 
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise R2RiseError(_NO_GUARD)
-    with _children_ignore_ctrl_c(), _start_errors_explained(), isolated_starts():
+    with _start_errors_explained(), isolated_starts(), _children_ignore_ctrl_c():
         return LocalCluster(
             n_workers=n_workers,
             threads_per_worker=1,
@@ -172,6 +172,8 @@ def end_starting() -> None:
     from distributed.deploy.spec import close_clusters
 
     atexit.unregister(close_clusters)
+    # Dask warns of processes whose exit status `active_children` reads first.
+    logging.getLogger("distributed.process").setLevel(logging.ERROR)
     for child in multiprocessing.active_children():
         child.kill()
 
