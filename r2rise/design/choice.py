@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from r2rise.data.demonstrations import Demonstrations
 from r2rise.data.segments import FINEST_SEGMENT_LENGTH, MIN_SEGMENTS, with_longer_segments
+from r2rise.data.stacking import n_stacked
 from r2rise.design.masks import DESIGNS, foldover_block_size, masks_for_intervals
 from r2rise.errors import StudyError
 from r2rise.study.choices import EstimatorName
@@ -46,11 +47,14 @@ def with_segment_length(study: Study, demonstrations: Demonstrations) -> Study:
     return study
 
 
-def check_frame_stack(masking: Masking, demonstrations: Demonstrations) -> None:
-    """Check that an observation does not show more frames than there are.
+def frame_stack_notices(masking: Masking, demonstrations: Demonstrations) -> list[Notice]:
+    """Check the number of frames that one observation shows.
+
+    Returns:
+        A notice if observations show several frames, and the study does not say so.
 
     Raises:
-        StudyError: When it would.
+        StudyError: When there are not so many frames.
     """
     longest = int(demonstrations.lengths.max())
     if masking.frame_stack > longest:
@@ -59,6 +63,14 @@ def check_frame_stack(masking: Masking, demonstrations: Demonstrations) -> None:
             f"as 4, got {masking.frame_stack}: the longest demonstration has {longest} frames.",
             field="masking.frame_stack",
         )
+    n_shown = n_stacked(demonstrations) if masking.frame_stack == 1 else 1
+    if n_shown == 1:
+        return []
+    detail = (
+        f"Each observation seems to show the last {n_shown} frames. A masked frame is then visible "
+        f"in the {n_shown - 1} kept after it: set masking.frame_stack to {n_shown}."
+    )
+    return [Notice(code="stacked_observations", detail=detail)]
 
 
 def _expected_retrainings(study: Study) -> int:

@@ -17,7 +17,7 @@ from r2rise.algorithms import (
 from r2rise.data.demonstrations import Demonstrations
 from r2rise.data.segments import Segments
 from r2rise.design.choice import (
-    check_frame_stack,
+    frame_stack_notices,
     resolve_estimator,
     resolve_masking,
     resolve_shard_size,
@@ -76,7 +76,7 @@ def resolve(study: Study, demonstrations: Demonstrations) -> Resolved:
     fitted, notices = fit(demonstrations, environment)
     check_hash(study, demonstrations)
     study = with_segment_length(study, demonstrations)
-    check_frame_stack(study.masking, demonstrations)
+    notices += frame_stack_notices(study.masking, demonstrations)
     segments = demonstrations.segments(study.masking)
     _check_segments(segments)
     masking = resolve_masking(study, len(segments))

@@ -180,7 +180,8 @@ class Network:
 
         Returns:
             (n, sizes[0]) float32, one-hot for discrete observations. For a CNN, float32 images
-            (n, channels, height, width); uint8 images are scaled to the range 0 to 1.
+            (n, channels, height, width). Images (uint8, 0 to 255) are scaled to the range 0 to 1,
+            as Stable-Baselines3 2.2.1 does (`preprocess_obs`).
         """
         n = len(observations)
         if self.convolutions:
@@ -192,7 +193,7 @@ class Network:
         space = self.observation_space
         if isinstance(space, spaces.Box | spaces.MultiBinary):
             flat: Floats = observations.reshape(n, -1).astype(np.float32)
-            return flat
+            return flat / np.float32(255) if _is_image(space) else flat
         columns = observations.reshape(n, -1, 1).astype(np.int64)
         one_hot = [
             columns[:, i] == np.arange(start, start + size)
@@ -265,6 +266,16 @@ def image_shape(space: spaces.Space[Any]) -> tuple[int, int, int] | None:
         return None
     height, width = shape[1:] if channels_first else shape[:2]
     return channels, height, width
+
+
+def _is_image(space: spaces.Space[Any]) -> bool:
+    """Return whether observations are what Stable-Baselines3 takes as images and scales."""
+    return (
+        isinstance(space, spaces.Box)
+        and space.dtype == np.uint8
+        and len(space.shape) == 3
+        and bool((space.low == 0).all() and (space.high == 255).all())
+    )
 
 
 def _channels_first(shape: tuple[int, ...]) -> bool:

@@ -357,3 +357,17 @@ def test_a_gpu_that_is_not_there_is_a_users_mistake():
     data = TrainingData(network.features(observations), network.targets(actions), kept)
     with pytest.raises(StudyError, match="finds no GPU here"):
         train_networks(network, data, SEED, settings, threads=1, progress=keep_going)
+
+
+@pytest.mark.parametrize(
+    ("shape", "high", "is_image"),
+    [((5, 5, 3), 255, True), ((3, 5, 5), 255, True), ((5, 5, 3), 254, False), ((75,), 255, False)],
+)
+def test_an_mlp_scales_images_as_stable_baselines3_does(shape, high, is_image):
+    """Its `preprocess_obs` divides images, uint8 from 0 to 255 with 3 axes, by 255."""
+    space = spaces.Box(0, high, shape, np.uint8)
+    network = Network.of(space, spaces.Discrete(4), BCSettings(n_updates=1, network="mlp"))
+    obs = np.random.default_rng(3).integers(0, high, (7, *shape), dtype=np.uint8)
+    want = obs.reshape(7, -1) / 255 if is_image else obs.reshape(7, -1)
+    assert np.allclose(network.features(obs), want, rtol=1e-6)
+    assert network.features(obs).dtype == np.float32
