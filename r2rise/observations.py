@@ -57,6 +57,16 @@ class ConcatenateKeys(gym.ObservationWrapper[Any, Any, Any]):
         return np.concatenate(vectors).astype(self.observation_space.dtype)
 
 
+def is_image(space: spaces.Space[Any]) -> bool:
+    """Return whether observations are images for Stable-Baselines3: uint8, 0 to 255, three axes."""
+    return (
+        isinstance(space, spaces.Box)
+        and space.dtype == np.uint8
+        and len(space.shape) == 3
+        and bool((space.low == 0).all() and (space.high == 255).all())
+    )
+
+
 def in_space(value: Any, space: spaces.Space[Any], what: str = "observation") -> NDArray[Any]:
     """Return what an environment shows in the type that its space announces.
 

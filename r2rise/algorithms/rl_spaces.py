@@ -7,6 +7,7 @@ from gymnasium import spaces
 
 from r2rise.environments import Environment, discrete_bounds
 from r2rise.errors import EnvironmentMismatch
+from r2rise.observations import is_image
 
 SpaceTypes = tuple[type[spaces.Space[Any]], ...]
 
@@ -15,14 +16,8 @@ SMALLEST_CNN_SIDE = 36
 
 
 def takes_cnn(space: spaces.Space[Any]) -> bool:
-    """Return whether observations are images (uint8, 0 to 255) large enough for the CNN."""
-    return (
-        isinstance(space, spaces.Box)
-        and space.dtype == np.uint8
-        and len(space.shape) == 3
-        and sorted(space.shape)[1] >= SMALLEST_CNN_SIDE
-        and bool((space.low == 0).all() and (space.high == 255).all())
-    )
+    """Return whether observations are images large enough for the CNN."""
+    return is_image(space) and sorted(space.shape or ())[1] >= SMALLEST_CNN_SIDE
 
 
 def check_spaces(

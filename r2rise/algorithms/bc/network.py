@@ -7,6 +7,7 @@ of many policies are a matrix (n_policies, n_parameters).
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from r2rise.algorithms.bc.settings import BCSettings
 from r2rise.environments import discrete_bounds
 from r2rise.errors import EnvironmentMismatch
+from r2rise.observations import is_image
 
 Floats = NDArray[np.float32]
 
@@ -172,6 +174,11 @@ class Network:
         flat[: len(joined)] = joined
         return flat
 
+    @cached_property
+    def _scales(self) -> bool:
+        """Whether an MLP scales its observations; asked at each step of an episode."""
+        return is_image(self.observation_space)
+
     def features(self, observations: NDArray[Any]) -> Floats:
         """Return the inputs of the first layer.
 
@@ -193,7 +200,7 @@ class Network:
         space = self.observation_space
         if isinstance(space, spaces.Box | spaces.MultiBinary):
             flat: Floats = observations.reshape(n, -1).astype(np.float32)
-            return flat / np.float32(255) if _is_image(space) else flat
+            return flat / np.float32(255) if self._scales else flat
         columns = observations.reshape(n, -1, 1).astype(np.int64)
         one_hot = [
             columns[:, i] == np.arange(start, start + size)
@@ -266,16 +273,6 @@ def image_shape(space: spaces.Space[Any]) -> tuple[int, int, int] | None:
         return None
     height, width = shape[1:] if channels_first else shape[:2]
     return channels, height, width
-
-
-def _is_image(space: spaces.Space[Any]) -> bool:
-    """Return whether observations are what Stable-Baselines3 takes as images and scales."""
-    return (
-        isinstance(space, spaces.Box)
-        and space.dtype == np.uint8
-        and len(space.shape) == 3
-        and bool((space.low == 0).all() and (space.high == 255).all())
-    )
 
 
 def _channels_first(shape: tuple[int, ...]) -> bool:

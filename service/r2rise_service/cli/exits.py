@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 import typer
 
+from r2rise.files import NO_SPACE
 from r2rise_service.cli.help import HelpfulGroup
 from r2rise_service.cli.interrupts import EXIT_INTERRUPTED
 from r2rise_service.kinds import KINDS
@@ -40,7 +41,7 @@ _STOPPED: dict[str | None, str] = _KEPT | {
     "jobs": "The request may have reached the server: check with `r2rise jobs list`.",
 }
 _WHAT_TO_DO = {
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "Free some space there, and try again."),
+    **dict.fromkeys(NO_SPACE, "Free some space there, and try again."),
     errno.EFBIG: "Allow larger files (`ulimit -f`), and try again.",
     errno.EROFS: "Write to another directory, or make this one writable.",
     **dict.fromkeys(

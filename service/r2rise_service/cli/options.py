@@ -77,6 +77,7 @@ Workers = Annotated[
         help="Number of worker processes; 0: only this one.",
     ),
 ]
+Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace existing files.")]
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from r2rise_service.cli.help import Commands, HelpfulGroup
+from r2rise_service.cli.options import Json
 
 if TYPE_CHECKING:
     from r2rise_service.settings import Settings
@@ -24,7 +25,6 @@ Database = Annotated[
         show_default="SQLite in --data",
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 TlsCa = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Certificate of the authority that signed the others."),

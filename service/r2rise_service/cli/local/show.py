@@ -6,10 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from r2rise_service.cli.options import Directory, Force
+from r2rise_service.cli.options import Directory, Force, Json
 from r2rise_service.cli.ready import check_files
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 
 
 def show(
@@ -62,7 +60,7 @@ def report(
     typer.echo(f"Written: {write_report(directory, out=out)}.")
 
 
-def algorithms(json: AsJson = False) -> None:
+def algorithms(json: Json = False) -> None:
     """List the installed algorithms, their settings, and the packages that they need.
 
     Example: r2rise algorithms
@@ -88,7 +86,7 @@ def environments(
     contains: Annotated[
         str, typer.Argument(metavar="TEXT", help="List only ids that contain this.")
     ] = "",
-    json: AsJson = False,
+    json: Json = False,
 ) -> None:
     """List the environment ids of gymnasium, and the packages that they need.
 

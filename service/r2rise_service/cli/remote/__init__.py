@@ -18,7 +18,6 @@ Url = Annotated[
         show_default="R2RISE_URL, or http://127.0.0.1:8000",
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="Job id, such as job_123.")]
 
 

@@ -5,9 +5,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from r2rise_service.cli.help import Commands, HelpfulGroup
-from r2rise_service.cli.options import Demos, Format, ObsKeys, split_commas, with_option_groups
+from r2rise_service.cli.options import (
+    Demos,
+    Format,
+    Json,
+    ObsKeys,
+    split_commas,
+    with_option_groups,
+)
 from r2rise_service.cli.reading import Reading, check_keys
-from r2rise_service.cli.remote import Json, Url, connect, print_json
+from r2rise_service.cli.remote import Url, connect, print_json
 
 if TYPE_CHECKING:
     from r2rise_service.models import DatasetInfo

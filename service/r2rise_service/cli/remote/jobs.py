@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from r2rise_service.cli.help import Commands, HelpfulGroup
-from r2rise_service.cli.options import ESTIMATORS, Force
+from r2rise_service.cli.options import ESTIMATORS, Force, Json
 from r2rise_service.cli.ready import check_files
 from r2rise_service.cli.remote import (
     JobId,
-    Json,
     Url,
     connect,
     parse_label,

@@ -11,6 +11,7 @@ from r2rise_service.cli.options import (
     Force,
     Frames,
     Goals,
+    Json,
     Learner,
     Repetitions,
     Retrainings,
@@ -21,7 +22,6 @@ from r2rise_service.cli.reading import Reading
 from r2rise_service.cli.ready import check_files
 from r2rise_service.cli.remote import (
     JobId,
-    Json,
     Url,
     connect,
     parse_labels,

@@ -9,7 +9,8 @@ import typer
 
 from r2rise_service.cli.interrupts import EXIT_INTERRUPTED
 from r2rise_service.cli.local import module_of
-from r2rise_service.cli.remote import JobId, Json, Url, connect, print_json
+from r2rise_service.cli.options import Json
+from r2rise_service.cli.remote import JobId, Url, connect, print_json
 from r2rise_service.kinds import EXPLAIN, KINDS
 
 if TYPE_CHECKING:
